@@ -1,0 +1,76 @@
+# Every target makes the environment it needs in .venv, once. `make clean-venv` starts over.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PACKAGING := pyproject.toml constraints.txt
+
+WEIGHTS ?= atpn/weights/atpn.safetensors
+ASSETS ?=
+RENDERS ?= renders
+RUN ?= runs/atpn
+COUNT ?= 12000
+SOURCE ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup export-tflite export-onnx demo render train train-smoke evaluate test lint bench clean-venv
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# One stamp per extra. Each installs the project in place, so that the sources here are what runs.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(BIN)/python $(PACKAGING)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.train $(VENV)/.export $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(BIN)/python $(PACKAGING)
+	$(PIP) --editable ".[$*]"
+	@touch $@
+
+setup: $(VENV)/.dev ## Everything: training, export, benchmarks, tests
+
+export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
+	$(BIN)/python -m export tflite --weights $(WEIGHTS)
+
+export-onnx: $(VENV)/.export ## Write dist/*.onnx, checked against PyTorch
+	$(BIN)/python -m export onnx --weights $(WEIGHTS)
+
+demo: $(VENV)/.runtime export-tflite ## Track the face before the camera (SOURCE=video.mp4 for a file)
+	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE)
+
+render: $(VENV)/.train ## Render labelled faces (ASSETS=folder, COUNT=number) into renders/
+	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 $(if $(ASSETS),--assets $(ASSETS))
+	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 $(if $(ASSETS),--assets $(ASSETS))
+
+train: $(VENV)/.train ## Train the three stages on renders/train
+	$(BIN)/python -m atpn train all --data $(RENDERS)/train --out $(RUN)
+
+train-smoke: $(VENV)/.train ## The whole way on the procedural head, in minutes: render, train, evaluate
+	$(BIN)/python -m atpn render --out $(RENDERS)/smoke --count 300 --seed 1
+	$(BIN)/python -m atpn train all --data $(RENDERS)/smoke --out runs/smoke --minutes 1
+	$(BIN)/python -m atpn evaluate --weights runs/smoke/atpn.safetensors --data $(RENDERS)/smoke
+
+evaluate: $(VENV)/.train ## Score WEIGHTS on renders/heldout
+	$(BIN)/python -m atpn evaluate --weights $(WEIGHTS) --data $(RENDERS)/heldout
+
+test: $(VENV)/.dev ## Lint, types, import contracts, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.bench export-tflite export-onnx ## Time the exported files, one thread
+	$(BIN)/python -m benchmarks
+
+clean-venv: ## Remove the environment
+	rm -rf $(VENV)

@@ -1,0 +1,11 @@
+"""Face tracking on a device: numpy, OpenCV and one inference engine.
+
+`FaceTracker` follows a face through frames: `tracker.update(frame_bgr, timestamp)` returns a list of `Face`.
+"""
+
+from edge_runtime.face import Face, Pose, TrackState
+from edge_runtime.geometry import ROI, Intrinsics
+from edge_runtime.spec import ModelSpec
+from edge_runtime.tracker import FaceTracker
+
+__all__ = ["ROI", "Face", "FaceTracker", "Intrinsics", "ModelSpec", "Pose", "TrackState"]

@@ -1,0 +1,210 @@
+"""Inference engines behind one call: a uint8 crop goes in, named float32 arrays come out."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
+
+BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
+
+_MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime", "onnxruntime": "onnxruntime"}
+_INSTALL = {
+    "litert": "pip install ai-edge-litert (the plain `pip install atpn` has it)",
+    "tflite": "pip install tflite-runtime, in an environment of its own with numpy < 2",
+    "onnxruntime": "pip install 'atpn[onnx-runtime]'",
+}
+# Best first. LiteRT is tflite-runtime's successor and the only one of the two that still gets wheels.
+_ENGINES_OF = {".tflite": ("litert", "tflite"), ".onnx": ("onnxruntime",)}
+
+
+class Backend(Protocol):
+    """A loaded model."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model takes and gives."""
+
+    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+        """One (S, S, 3) uint8 RGB crop to the outputs named in the spec, float32, without the batch axis."""
+
+
+def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> Backend:
+    """Load a model file with the engine named, or with the best one installed for its format (`auto`).
+
+    FileNotFoundError or ModelFileError when the file cannot be used, BackendError when the engine cannot.
+    """
+    path = check_model_file(path)
+    if backend != "auto" and backend not in _MODULES:
+        raise BackendError(f"unknown backend {backend!r}; known: auto, {', '.join(_MODULES)}")
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more, got {threads}")
+    engines = _ENGINES_OF[path.suffix]
+    if backend == "auto":
+        installed = [name for name in engines if _is_installed(name)]
+        if not installed:
+            raise BackendError(f"no engine for {path.suffix} files is installed: {_INSTALL[engines[0]]}")
+        backend = installed[0]
+    elif backend not in engines:
+        raise BackendError(f"{backend} does not read {path.suffix} files such as {path}; use {' or '.join(engines)}")
+    elif not _is_installed(backend):
+        raise BackendError(f"{backend} is not installed: {_INSTALL[backend]}")
+    return OnnxBackend(path, threads) if backend == "onnxruntime" else TFLiteBackend(path, backend, threads)
+
+
+def default_model_path(backend: str = "auto") -> Path:
+    """The exported shipped weights: `dist/atpn_float32.*` under the current directory or beside this package.
+
+    The format follows the backend. FileNotFoundError says which command makes the file.
+    """
+    if backend == "onnxruntime":
+        suffixes = [".onnx"]
+    elif backend == "auto":
+        suffixes = [s for s, engines in _ENGINES_OF.items() if any(map(_is_installed, engines))] or [".tflite"]
+    else:
+        suffixes = [".tflite"]
+    folders = (Path.cwd(), Path(__file__).resolve().parent.parent)
+    for suffix in suffixes:
+        for folder in folders:
+            path = folder / "dist" / f"atpn_float32{suffix}"
+            if path.is_file():
+                return path
+    target = "export-onnx" if suffixes[0] == ".onnx" else "export-tflite"
+    raise FileNotFoundError(
+        f"no model was named and there is no dist/atpn_float32{suffixes[0]} in {folders[0]} or {folders[1]}: "
+        f"run `make {target}` or name a model file"
+    )
+
+
+class TFLiteBackend:
+    """A .tflite file in ai-edge-litert (`engine="litert"`) or tflite-runtime (`engine="tflite"`)."""
+
+    def __init__(self, path: Path, engine: str = "litert", threads: int = 1) -> None:
+        self.spec = ModelSpec.read(path)
+        try:
+            interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
+        except Exception as error:  # a wheel built for another numpy or libc fails in its own ways
+            raise BackendError(f"{engine} does not start here ({_first_line(error)}): {_INSTALL[engine]}") from error
+        try:
+            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        except Exception as error:
+            raise ModelFileError(f"{engine} cannot load {path}: {_first_line(error)}") from error
+        self._interpreter = interpreter
+        inputs = interpreter.get_input_details()
+        if len(inputs) != 1:
+            raise ModelFileError(f"{path} has {len(inputs)} inputs, expected one image")
+        _check_input(path, self.spec, tuple(inputs[0]["shape"]), inputs[0]["dtype"] == np.uint8)
+        self._input = inputs[0]["index"]
+        outputs, details = [], {}
+        for output in _signature_outputs(interpreter) or interpreter.get_output_details():
+            if output["dtype"] != np.float32:
+                raise ModelFileError(f"{path}: output {output['name']} is {output['dtype'].__name__}, expected float32")
+            outputs.append((output["name"], tuple(int(n) for n in output["shape"][1:])))
+            details[output["name"]] = output["index"]
+        names = match_outputs(path, self.spec, outputs)
+        self._outputs = {name: details[theirs] for name, theirs in names.items()}
+
+    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Backend.run`."""
+        self._interpreter.set_tensor(self._input, checked_crop(crop, self.spec)[None])
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+
+
+class OnnxBackend:
+    """An .onnx file in onnxruntime, on the CPU."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base class below Exception
+            raise ModelFileError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
+        self.spec = ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
+        self._session = session
+        inputs = session.get_inputs()
+        if len(inputs) != 1:
+            raise ModelFileError(f"{path} has {len(inputs)} inputs, expected one image")
+        _check_input(path, self.spec, inputs[0].shape, inputs[0].type == "tensor(uint8)")
+        self._input = inputs[0].name
+        for output in session.get_outputs():
+            if output.type != "tensor(float)":
+                raise ModelFileError(f"{path}: output {output.name} is {output.type}, expected float32")
+        shapes = [(output.name, tuple(output.shape[1:])) for output in session.get_outputs()]
+        self._outputs = match_outputs(path, self.spec, shapes)
+
+    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Backend.run`."""
+        feed = {self._input: checked_crop(crop, self.spec)[None]}
+        values = self._session.run(list(self._outputs.values()), feed)
+        return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
+
+
+def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]) -> dict[str, str]:
+    """Our output names to the file's own, which converters scramble; `outputs` are (name, shape without batch) pairs.
+
+    By name where the file kept ours, else by shape where each shape occurs once, else by the number in names such as
+    `output_2` or `StatefulPartitionedCall:2`, else by position. ModelFileError when the shapes are not the spec's.
+    """
+    if sorted(shape for _, shape in outputs) != sorted(spec.outputs.values()):
+        raise ModelFileError(f"{path} gives {dict(outputs)}, its spec promises {dict(spec.outputs)}")
+    shapes: Mapping[str, tuple[int, ...]] = dict(outputs)
+    if all(shapes.get(name) == shape for name, shape in spec.outputs.items()):
+        return {name: name for name in spec.outputs}
+    if len(set(shapes.values())) == len(spec.outputs):
+        by_shape = {shape: name for name, shape in outputs}
+        return {name: by_shape[shape] for name, shape in spec.outputs.items()}
+    numbers = [re.search(r"(\d+)$", name) for name, _ in outputs]
+    order = list(outputs)
+    if all(numbers):
+        order = [o for _, o in sorted(zip([int(n[1]) for n in numbers if n], outputs, strict=True))]
+    if [shape for _, shape in order] != list(spec.outputs.values()):
+        raise ModelFileError(f"{path}: cannot tell which of {dict(outputs)} is which of {dict(spec.outputs)}")
+    return {name: theirs for name, (theirs, _) in zip(spec.outputs, order, strict=True)}
+
+
+def checked_crop(crop: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """The crop as it is, or a ValueError when it is not what the spec takes."""
+    expected = (spec.input_size, spec.input_size, 3)
+    if crop.shape != expected or crop.dtype != np.uint8:
+        raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
+    return crop
+
+
+def _check_input(path: Path, spec: ModelSpec, shape: Sequence[int | str | None], is_uint8: bool) -> None:
+    # The batch axis may be symbolic (a name) or free (None); the crop's own may not.
+    found = tuple(int(n) if isinstance(n, int | np.integer) else n for n in shape)
+    expected = (1, spec.input_size, spec.input_size, 3)
+    if found[1:] != expected[1:] or (isinstance(found[0], int) and found[0] != 1) or not is_uint8:
+        kind = "uint8" if is_uint8 else "not uint8"
+        raise ModelFileError(f"{path} takes {found}, {kind}; its spec promises {expected}, uint8")
+
+
+def _signature_outputs(interpreter: Any) -> list[dict[str, Any]]:
+    """Details of the outputs under their signature names, which survive conversion better than tensor names."""
+    signatures = interpreter.get_signature_list()
+    if len(signatures) != 1:
+        return []
+    runner = interpreter.get_signature_runner(next(iter(signatures)))
+    return [{**details, "name": name} for name, details in runner.get_output_details().items()]
+
+
+def _is_installed(backend: str) -> bool:
+    return importlib.util.find_spec(_MODULES[backend]) is not None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,116 @@
+"""Finding a face's first region of interest, with nothing but what OpenCV ships.
+
+The network judges every candidate, so a detector here may be rough and generous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import DetectorError
+from edge_runtime.geometry import ROI, ROI_MARGIN
+
+SEARCH_SIZE = 480
+"""Long side in pixels of the grey picture that is searched: bounds the cost whatever the camera gives."""
+SMALLEST_FACE = 24
+"""Smallest box in that picture, pixels: a face of a twentieth of the frame's long side."""
+SCALE_STEP = 1.2
+"""Growth of the search window from one scale to the next."""
+MIN_NEIGHBOURS = 2
+"""Overlapping hits that make a candidate; low, because the network refuses what is no face."""
+SURE_NEIGHBOURS = 9
+"""Hits of the frontal cascade from which the two profile searches, two thirds of the cost, are skipped."""
+SAME_FACE_IOU = 0.3
+"""Candidates that overlap more than this are one face."""
+
+# From a cascade's box to the landmarks' rectangle, as (side / box side, centre's shift down / box side).
+# Frontal: the box puts the pupils 0.40 of its width apart and 0.39 of its height down (the cascade's 20 x 20 training
+# faces were aligned so). With adults' average proportions (pupils 63 mm apart; brow's upper edge 27 mm above and chin
+# 112 mm below them; jaw contour 138 mm wide) the landmarks span 0.22 to 1.10 of the box's height and 0.88 of its width.
+FRONTAL_TO_LANDMARKS = (0.88, 0.16)
+# Profile: the box spans hairline to chin, 185 mm on average, of which brow to chin, the landmarks' height, is 130 mm.
+PROFILE_TO_LANDMARKS = (0.70, 0.15)
+
+
+class Detector(Protocol):
+    """Finds faces in a picture."""
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        """Regions, by the crop rule of `ROI.from_landmarks`, in an (H, W, 3) uint8 BGR frame; best first."""
+
+
+class CascadeDetector:
+    """OpenCV's Haar cascades (Viola and Jones, 2001): frontal, profile, and mirrored profile."""
+
+    def __init__(self) -> None:
+        self._frontal = _load_cascade("haarcascade_frontalface_alt2.xml")
+        self._profile = _load_cascade("haarcascade_profileface.xml")
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        """See `Detector.detect`. A frame too small to hold a face gives none."""
+        height, width = frame.shape[:2]
+        scale = min(1.0, SEARCH_SIZE / max(height, width))
+        size = (round(width * scale), round(height * scale))
+        if min(size) < SMALLEST_FACE:
+            return []
+        grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        found = _search(self._frontal, grey, FRONTAL_TO_LANDMARKS)
+        if not found or found[0][0] < SURE_NEIGHBOURS:
+            found += _search(self._profile, grey, PROFILE_TO_LANDMARKS)
+            # The profile cascade knows one side only.
+            for hits, roi in _search(self._profile, cv2.flip(grey, 1), PROFILE_TO_LANDMARKS):
+                found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
+        found.sort(key=lambda hit: -hit[0])
+        return [_scaled(roi, 1 / scale) for roi in _distinct([roi for _, roi in found])]
+
+
+def _search(
+    cascade: cv2.CascadeClassifier, grey: np.ndarray, to_landmarks: tuple[float, float]
+) -> list[tuple[int, ROI]]:
+    """(number of overlapping hits, region) in pixels of the searched picture, most hits first."""
+    boxes, hits = cascade.detectMultiScale2(
+        grey, scaleFactor=SCALE_STEP, minNeighbors=MIN_NEIGHBOURS, minSize=(SMALLEST_FACE, SMALLEST_FACE)
+    )
+    found = [(int(n), roi_from_cascade_box(box, to_landmarks)) for box, n in zip(boxes, np.ravel(hits), strict=True)]
+    return sorted(found, key=lambda hit: -hit[0])
+
+
+def roi_from_cascade_box(box: Sequence[int], to_landmarks: tuple[float, float]) -> ROI:
+    """A cascade's (x, y, width, height) pixels as a region by the crop rule."""
+    x, y, width, height = (float(v) for v in box)
+    side, shift = to_landmarks
+    # Pixel centres lie at integers, so a box of w pixels from x is centred at x + (w - 1) / 2.
+    cx, cy = x + (width - 1) / 2, y + (height - 1) / 2 + shift * height
+    return ROI(cx, cy, width * side * (1 + 2 * ROI_MARGIN))
+
+
+def _distinct(rois: list[ROI]) -> list[ROI]:
+    """The regions that no earlier one overlaps much."""
+    kept: list[ROI] = []
+    for roi in rois:
+        if all(roi.iou(other) < SAME_FACE_IOU for other in kept):
+            kept.append(roi)
+    return kept
+
+
+def _scaled(roi: ROI, factor: float) -> ROI:
+    # Pixel centres at integers: coordinate x of one picture is (x + 0.5) * factor - 0.5 of the other.
+    return ROI((roi.cx + 0.5) * factor - 0.5, (roi.cy + 0.5) * factor - 0.5, roi.size * factor, roi.roll)
+
+
+def _load_cascade(name: str) -> cv2.CascadeClassifier:
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise DetectorError(
+            f"OpenCV {cv2.__version__} has no CascadeClassifier: pip install 'opencv-python-headless>=4.11,<5', "
+            "or give the tracker a detector of your own"
+        )
+    path = Path(cv2.__file__).parent / "data" / name
+    cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
+    if cascade is None or cascade.empty():
+        raise DetectorError(f"OpenCV's cascade file {path} is missing or damaged: reinstall opencv-python-headless")
+    return cascade

@@ -1,0 +1,102 @@
+"""The overlay: landmarks coloured by how sure they are, pose axes, region, and a line of text per face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge_runtime.face import Face
+from edge_runtime.landmarks import LandmarkScheme
+
+SURE, UNSURE = 0.005, 0.05
+"""Standard deviations, as a share of the region's side, drawn fully green and fully red."""
+_AXIS_COLOURS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
+_REGION_COLOUR = (200, 200, 200)
+_EDGE_COLOUR = (255, 255, 255)
+_FRACTION_BITS = 4
+"""OpenCV draws at sixteenths of a pixel: landmarks of small faces would jump from pixel to pixel otherwise."""
+
+
+def draw_faces(image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme | None = None) -> np.ndarray:
+    """A copy of an (H, W, 3) uint8 BGR picture with the faces drawn on it; with a scheme, its edges too.
+
+    Axes are the head's own: red to the image's right, green down, blue out of the face. Line widths and letters follow
+    the face's size and stay legible on small faces.
+    """
+    canvas = image.copy()
+    for face in faces:
+        width = max(1, round(face.roi.size / 250))
+        _polyline(canvas, face.roi.corners(), _REGION_COLOUR, 1)
+        if scheme is not None:
+            for a, b in scheme.edges:
+                _line(canvas, face.landmarks[a], face.landmarks[b], _EDGE_COLOUR, 1)
+        _draw_axes(canvas, face, width)
+        _draw_landmarks(canvas, face)
+        _draw_text(canvas, face)
+    return canvas
+
+
+def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
+    """(N,) standard deviations in pixels to (N, 3) BGR colours, green to yellow to red, for a region of this side."""
+    doubt = np.clip((uncertainty / size - SURE) / (UNSURE - SURE), 0.0, 1.0)
+    colours = np.stack([np.zeros_like(doubt), 2 * (1 - doubt), 2 * doubt], axis=1)
+    return np.asarray(np.rint(255 * np.clip(colours, 0, 1)), np.uint8)
+
+
+def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
+    radius = max(0.8, face.roi.size / 180)
+    for point, colour in zip(face.landmarks, uncertainty_colours(face.uncertainty, face.roi.size), strict=True):
+        cv2.circle(
+            canvas,
+            _fixed(point),
+            round(radius * 2**_FRACTION_BITS),
+            tuple(int(c) for c in colour),
+            cv2.FILLED,
+            cv2.LINE_AA,
+            _FRACTION_BITS,
+        )
+
+
+def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
+    """The head's axes from the middle of the landmarks, in parallel projection."""
+    origin = face.landmarks.mean(axis=0)
+    # Image and camera share x right and y down. The head's z axis points into the head, its face the other way.
+    axes = face.pose.matrix * (1.0, 1.0, -1.0)
+    for axis, colour in zip(axes.T, _AXIS_COLOURS, strict=True):
+        _line(canvas, origin, origin + axis[:2] * face.roi.size * 0.3, colour, width + 1)
+
+
+def _draw_text(canvas: np.ndarray, face: Face) -> None:
+    """Identity, state, confidence and angles above the region, or wherever the frame has room for them."""
+    pitch, yaw, roll = np.degrees(face.pose.angles)
+    lines = (f"#{face.id} {face.state} {face.confidence:.2f}", f"p{pitch:+.0f} y{yaw:+.0f} r{roll:+.0f}")
+    height, width = canvas.shape[:2]
+    # Letters of 0.4 are the smallest that can be read.
+    scale = float(np.clip(face.roi.size / 400, 0.4, 1.2))
+    thickness = max(1, round(scale * 1.6))
+    sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0] for line in lines]
+    step = round(max(h for _, h in sizes) * 1.5)
+    low = face.roi.corners().min(axis=0)
+    x = int(np.clip(low[0], 2, max(2, width - max(w for w, _ in sizes) - 2)))
+    y = int(np.clip(low[1] - step * (len(lines) - 1) - 4, step, max(step, height - step * len(lines))))
+    for i, line in enumerate(lines):
+        place = (x, y + i * step)
+        for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
+            cv2.putText(canvas, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness + extra, cv2.LINE_AA)
+
+
+def _line(canvas: np.ndarray, a: np.ndarray, b: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
+    cv2.line(canvas, _fixed(a), _fixed(b), colour, width, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def _polyline(canvas: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
+    for a, b in zip(points, np.roll(points, -1, axis=0), strict=True):
+        _line(canvas, a, b, colour, width)
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    """Pixels as OpenCV's fixed point numbers, kept within what its drawing can clip."""
+    x, y = np.rint(np.clip(point, -32000, 32000) * 2**_FRACTION_BITS)
+    return int(x), int(y)

@@ -1,0 +1,49 @@
+"""Command line flags from a dataclass, with nothing but the standard library: a device installs three packages."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+Config = TypeVar("Config", bound=_Dataclass)
+
+
+def parse_flags(config: type[Config], prog: str, description: str, arguments: Sequence[str] | None = None) -> Config:
+    """Fill a dataclass from the command line (`sys.argv` when no arguments are given).
+
+    Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` offers its values,
+    and an optional field may be left out. `metadata={"help": ...}` explains it. What argparse or the dataclass's own
+    checks (ValueError) refuse ends the process with one line and exit code 2.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    hints = get_type_hints(config)
+    for field in dataclasses.fields(config):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
+    values = vars(parser.parse_args(arguments))
+    try:
+        return config(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
+    """What argparse needs to know about one field."""
+    options: dict[str, Any] = {"help": field.metadata.get("help", ""), "default": field.default}
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = [a for a in get_args(hint) if a is not type(None)]
+        options["default"] = argparse.SUPPRESS if field.default is None else field.default
+    if hint is bool:
+        return {**options, "action": "store_true"}
+    if get_origin(hint) is Literal:
+        return {**options, "choices": get_args(hint)}
+    return {**options, "type": hint, "metavar": hint.__name__.upper()}

@@ -1,0 +1,41 @@
+"""Frames: whatever a caller has, as the BGR uint8 picture that the runtime works on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import FrameError
+
+
+def as_bgr(frame: np.ndarray) -> np.ndarray:
+    """An (H, W, 3) uint8 BGR picture from grey (H, W) or (H, W, 1), BGR or BGRA; uint8, uint16, or float in [0, 1].
+
+    The array itself is returned when it already is one. FrameError for other shapes, types, NaN or infinite values and
+    floats beyond [0, 1], which may be anything.
+    """
+    if not isinstance(frame, np.ndarray):
+        raise FrameError(f"a frame must be a numpy array, got {type(frame).__name__}")
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    if frame.ndim not in (2, 3) or channels not in (1, 3, 4) or frame.size == 0:
+        raise FrameError(f"a frame must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and not empty, got {frame.shape}")
+    frame = _as_uint8(frame)
+    if channels == 1:
+        return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
+    if channels == 4:
+        return cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)
+    return frame
+
+
+def _as_uint8(frame: np.ndarray) -> np.ndarray:
+    if frame.dtype == np.uint8:
+        return frame
+    if frame.dtype == np.uint16:
+        return (frame >> 8).astype(np.uint8)
+    if np.issubdtype(frame.dtype, np.floating):
+        low, high = float(frame.min()), float(frame.max())
+        # Not "low < 0 or high > 1": NaN must fail too.
+        if not (low >= 0 and high <= 1):
+            raise FrameError(f"a float frame must lie in [0, 1], got values from {low} to {high}")
+        return np.asarray(np.rint(frame * 255), np.uint8)
+    raise FrameError(f"a frame must be uint8, uint16 or float, got {frame.dtype}")

@@ -1,0 +1,223 @@
+"""Where results go: an overlay video, overlay images, JSON lines.
+
+A sink is a context manager. What it writes lies under a temporary name beside the target and gets its name when the
+sink closes, so nothing half-written stays, and an earlier result survives a run that fails.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, TextIO
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import SinkError
+from edge_runtime.face import Face
+from edge_runtime.sources import IMAGE_SUFFIXES, Frame
+
+VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+"""The containers and codecs that OpenCV's wheels write without anything installed."""
+
+
+class Sink(Protocol):
+    """Takes the results of one frame after the other."""
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """Take a frame, its faces, and the same picture with the faces drawn; SinkError when it cannot be written."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+def open_overlay_sink(path: Path, fps: float, length: int | None) -> Sink:
+    """A sink for overlays by the look of the path: .mp4 or .avi video, an image, or (no suffix) a folder of images.
+
+    `length` is the number of frames to come, None when unknown. SinkError for another suffix, for several frames in one
+    image file, or when the folder above does not exist.
+    """
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_CODECS:
+        return VideoSink(path, fps)
+    if suffix in IMAGE_SUFFIXES and length == 1:
+        return ImageSink(path)
+    if suffix in IMAGE_SUFFIXES:
+        raise SinkError(f"one image, {path}, cannot hold several frames: save to .mp4, .avi or a folder")
+    if suffix == "":
+        return FolderSink(path)
+    raise SinkError(f"cannot save an overlay as {suffix}: use {', '.join(VIDEO_CODECS)}, an image, or a folder's name")
+
+
+class VideoSink:
+    """Overlays as a video whose size is the first frame's; frames of another size are fitted into it."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        _check_parent(path)
+        self._path, self._fps = path, fps
+        self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        if self._writer is None:
+            self._size = (overlay.shape[1], overlay.shape[0])
+            codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._path.suffix.lower()])
+            self._writer = cv2.VideoWriter(str(self._partial), codec, self._fps, self._size)
+            if not self._writer.isOpened():
+                self._partial.unlink(missing_ok=True)
+                raise SinkError(f"cannot write a {self._size[0]} x {self._size[1]} video to {self._path}")
+        self._writer.write(fit_into(overlay, self._size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        # OpenCV's writer says nothing when the disk is full: the proof of a video is that it reads.
+        check = cv2.VideoCapture(str(self._partial))
+        readable = check.read()[0]
+        check.release()
+        if not readable:
+            self._partial.unlink(missing_ok=True)
+            if error is None:
+                raise SinkError(f"{self._path} could not be written: is the disk full?")
+            return
+        self._partial.replace(self._path)
+
+
+class ImageSink:
+    """The overlay of one image."""
+
+    def __init__(self, path: Path) -> None:
+        _check_parent(path)
+        self._path = path
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        write_image(self._path, overlay)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pass
+
+
+class FolderSink:
+    """Overlays as numbered PNG files in a folder, made when needed."""
+
+    def __init__(self, path: Path) -> None:
+        _check_parent(path)
+        self._path = path
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        try:
+            self._path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {self._path}: {error.strerror}") from error
+        write_image(self._path / f"{frame.index:06d}.png", overlay)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pass
+
+
+class JsonLinesSink:
+    """One JSON object per frame and line: `frame`, `time` in seconds, and `faces` (see `face_to_dict`)."""
+
+    def __init__(self, path: Path) -> None:
+        _check_parent(path)
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._file: TextIO | None = None
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        record = {
+            "frame": frame.index,
+            "time": round(frame.timestamp, 6),
+            "faces": [face_to_dict(face) for face in faces],
+        }
+        try:
+            if self._file is None:
+                self._file = self._partial.open("w", encoding="utf-8")
+            self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+        except OSError as error:
+            raise SinkError(f"cannot write to {self._path}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+            # A disk that filled up cut a line short. Other errors, and Ctrl-C, leave whole lines, which are kept.
+            if not isinstance(error, SinkError):
+                self._partial.replace(self._path)
+        except OSError as failure:
+            raise SinkError(f"cannot write to {self._path}: {failure.strerror}") from failure
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def face_to_dict(face: Face) -> dict[str, Any]:
+    """All of a face in JSON's types: pixels and radians as in `Face`, `pose` with `angles` and row-major `matrix`."""
+    return {
+        "id": face.id,
+        "state": face.state.value,
+        "confidence": round(face.confidence, 5),
+        "age": face.age,
+        "roi": {
+            "cx": round(face.roi.cx, 3),
+            "cy": round(face.roi.cy, 3),
+            "size": round(face.roi.size, 3),
+            "roll": round(face.roi.roll, 6),
+        },
+        "pose": {
+            "angles": dict(zip(("pitch", "yaw", "roll"), (round(a, 6) for a in face.pose.angles), strict=True)),
+            "matrix": np.round(face.pose.matrix, 6).tolist(),
+        },
+        "landmarks": np.round(face.landmarks, 3).tolist(),
+        "uncertainty": np.round(face.uncertainty, 4).tolist(),
+    }
+
+
+def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An (H, W, 3) uint8 picture scaled to fit (width, height), centred on black; itself when it has that size."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = (max(1, math.floor(image.shape[1] * scale)), max(1, math.floor(image.shape[0] * scale)))
+    canvas = np.zeros((height, width, 3), np.uint8)
+    x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas[y : y + inner[1], x : x + inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    return canvas
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a picture in the format of the path's suffix, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _check_parent(path: Path) -> None:
+    if not path.resolve().parent.is_dir():
+        raise SinkError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")

@@ -1,0 +1,206 @@
+"""ModelSpec: what a model file takes and gives, carried inside the file itself.
+
+ONNX keeps it in `metadata_props` under the key `model_spec`; TFLite in a zip archive appended to the file (TFLite's
+"associated files"), as `model_spec.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+
+from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.geometry import ROI_MARGIN
+from edge_runtime.landmarks import SCHEMES
+
+FORMAT_VERSION = 1
+SPEC_KEY = "model_spec"
+"""Key of the spec's JSON in ONNX metadata."""
+SPEC_FILE = "model_spec.json"
+"""Name of the spec's JSON in the archive at the end of a TFLite file."""
+_HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
+
+
+def standard_outputs(points: int) -> dict[str, tuple[int, ...]]:
+    """The four outputs of every model, in order, for this many landmarks; shapes without the batch axis."""
+    return {"landmarks": (points, 2), "uncertainty": (points,), "pose": (3,), "confidence": (1,)}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpec:
+    """The contract of one exported model. A ValueError names the field that breaks it."""
+
+    name: str
+    """What people call the model, for instance `atpn`."""
+    scheme: str
+    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are user-drawn templates."""
+    mean_shape: np.ndarray
+    """(N, 2) mean face in [0, 1] of the crop, upright: what a crop's roll is measured against."""
+    outputs: Mapping[str, tuple[int, ...]]
+    """Name to shape without the batch axis, in the file's order; see `standard_outputs`."""
+    input_name: str = "image"
+    input_size: int = 112
+    """Side of the square RGB uint8 crop, pixels."""
+    crop_margin: float = ROI_MARGIN
+    """Margin of the crop rule that the model was trained with; see `ROI.from_landmarks`."""
+    upright: bool = True
+    """The model was trained on crops turned upright by `geometry.upright_roll`."""
+    track_threshold: float = 0.7
+    """Confidence from which a crop counts as a face (thesis, section 3.2)."""
+    lost_threshold: float = 0.4
+    """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
+    precision: str = "float32"
+    """How weights and activations are stored: `float32`, `int8` …"""
+    weights_sha256: str = ""
+    """Hash of the checkpoint that this file was exported from."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Where the weights come from: data, seed, licence …, in free text."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Library or exporter to version."""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _check_version(self.format_version)
+        mean_shape = np.array(self.mean_shape, np.float32)
+        if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
+            raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
+        outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
+        expected = standard_outputs(len(mean_shape))
+        if list(outputs.items()) != list(expected.items()):
+            raise ValueError(f"outputs must be {expected} in this order, got {outputs}")
+        known = SCHEMES.get(self.scheme)
+        if known is not None and known.count != len(mean_shape):
+            raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
+        if self.input_size < 8:
+            raise ValueError(f"input_size must be at least 8 pixels, got {self.input_size}")
+        if not (math.isfinite(self.crop_margin) and self.crop_margin >= 0):
+            raise ValueError(f"crop_margin must be 0 or more, got {self.crop_margin}")
+        if not 0 < self.lost_threshold <= self.track_threshold < 1:
+            raise ValueError(
+                "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
+                f"got {self.lost_threshold} and {self.track_threshold}"
+            )
+        mean_shape.flags.writeable = False
+        object.__setattr__(self, "mean_shape", mean_shape)
+        for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
+            object.__setattr__(self, name, MappingProxyType(dict(mapping)))
+
+    @property
+    def points(self) -> int:
+        """Number of landmarks."""
+        return len(self.mean_shape)
+
+    def to_json(self) -> str:
+        """The spec as one JSON object, one key per field."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("outputs", "provenance", "versions"):
+            values[name] = dict(values[name])
+        # Six decimals are a ten-thousandth of a crop pixel and keep the file readable.
+        values["mean_shape"] = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
+        return json.dumps(values, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`. A ValueError says what is missing, unknown or out of bounds."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the model spec is not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
+        # First, because another version may well have other fields.
+        _check_version(values.get("format_version"))
+        fields = dataclasses.fields(cls)
+        required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        if missing := sorted(required - values.keys()):
+            raise ValueError(f"the model spec lacks {', '.join(missing)}")
+        if unknown := sorted(values.keys() - {f.name for f in fields}):
+            raise ValueError(f"the model spec has unknown fields: {', '.join(unknown)}")
+        try:
+            return cls(**values)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"the model spec has a field of the wrong type: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Read the spec out of a .tflite or .onnx file.
+
+        FileNotFoundError when there is no such file; ModelFileError when it is empty, damaged, of another format or
+        carries no spec; BackendError when an .onnx file is given and onnxruntime is not installed.
+        """
+        path = check_model_file(path)
+        text = _spec_in_onnx(path) if path.suffix == ".onnx" else _spec_in_tflite(path)
+        return cls.parse(text, path)
+
+    @classmethod
+    def parse(cls, text: str | None, path: Path) -> Self:
+        """`from_json` of what was found in the file `path`; errors name the file. None means nothing was found."""
+        if text is None:
+            raise ModelFileError(
+                f"{path} carries no model spec: it was not exported by this project or was cut short; {_HOW_TO_MAKE}"
+            )
+        try:
+            return cls.from_json(text)
+        except ValueError as error:
+            raise ModelFileError(f"{path}: {error}; {_HOW_TO_MAKE}") from error
+
+
+def _check_version(version: object) -> None:
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"the model spec's format_version is {version!r}, this runtime reads {FORMAT_VERSION}: "
+            "update the older of the two"
+        )
+
+
+def check_model_file(path: Path | str) -> Path:
+    """The path when it is a non-empty .tflite or .onnx file; FileNotFoundError or ModelFileError otherwise."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}; {_HOW_TO_MAKE}")
+    if path.suffix not in (".tflite", ".onnx"):
+        raise ModelFileError(f"{path}: a model file ends in .tflite or .onnx, got {path.suffix!r}")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if not head:
+        raise ModelFileError(f"{path} is empty; {_HOW_TO_MAKE}")
+    # Bytes 4 to 8 of every TFLite file; ONNX has no such mark, its engine's parser judges it.
+    if path.suffix == ".tflite" and head[4:] != b"TFL3":
+        raise ModelFileError(f"{path} is not a TFLite file or is damaged; {_HOW_TO_MAKE}")
+    return path
+
+
+def _spec_in_tflite(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(SPEC_FILE).decode()
+    except (zipfile.BadZipFile, KeyError):
+        return None
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path}: the model spec is damaged ({error}); {_HOW_TO_MAKE}") from error
+
+
+def _spec_in_onnx(path: Path) -> str | None:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"reading {path} needs onnxruntime: pip install 'atpn[onnx-runtime]'") from error
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class below Exception
+        raise ModelFileError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
+    text: str | None = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    return text
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,269 @@
+"""The loop: detect a face once, then follow it by re-cropping from its own landmarks.
+
+A frame of a held face costs one run of the network and no detector (thesis, section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_runtime.backends import Backend, default_model_path, load_backend
+from edge_runtime.detector import CascadeDetector, Detector
+from edge_runtime.face import Face, Pose, TrackState
+from edge_runtime.frames import as_bgr
+from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
+from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
+from edge_runtime.spec import ModelSpec
+
+MAX_FACES = 1
+"""Faces followed at a time."""
+DETECT_EVERY = 5
+"""The detector runs in every fifth frame at most, so that a camera without a face, or with one that comes and goes,
+stays smooth. It is due at once in the first frame, after `reset`, and in the frame that loses a longer held face."""
+MAX_CANDIDATES = 3
+"""Detector candidates that the network looks at per detection: bounds the cost of cluttered pictures."""
+REFINEMENTS = 2
+"""Runs on a re-made crop after the first one at detection: a detector's box is off by a fifth of a face and knows
+nothing of roll, and the network is at its best on the crops that it was trained on."""
+MAX_DOUBTS = 5
+"""Consecutive frames between the two thresholds after which a face is lost: a blink of an occlusion is forgiven."""
+MIN_ROI_SIZE = 8.0
+"""Pixels; fewer hold no face."""
+MIN_INSIDE = 0.5
+"""Share of the landmarks' rectangle that must lie inside the frame."""
+EXTENT_LIMITS = (0.25, 1.25)
+"""The landmarks' longer extent as a share of the crop. The crop rule makes it 0.67; outside these limits the
+landmarks collapsed or exploded."""
+MAX_ASPECT = 3.0
+"""Longer over shorter extent of the landmarks; a profile with the mouth wide open stays below 2.5."""
+
+
+@dataclass
+class TrackerStats:
+    """What a tracker has done since it was made."""
+
+    frames: int = 0
+    detector_runs: int = 0
+    detections: int = 0
+    """Faces that began to be tracked."""
+    losses: int = 0
+    """Faces that stopped being tracked, `reset` not counted."""
+    network_runs: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"detect": 0.0, "crop": 0.0, "network": 0.0})
+    """Time spent per stage."""
+
+
+@dataclass(frozen=True)
+class _Observation:
+    """What the network said about one crop, in pixels of the frame and in the camera's frame."""
+
+    roi: ROI
+    landmarks: np.ndarray
+    uncertainty: np.ndarray
+    rotation: np.ndarray
+    confidence: float
+    next_roi: ROI
+    """The crop that these landmarks ask for."""
+
+
+@dataclass
+class _Track:
+    """One held face."""
+
+    id: int
+    observation: _Observation
+    point_filter: OneEuroPoints | None
+    rotation_filter: OneEuroRotation | None
+    age: int = 0
+    doubts: int = 0
+    """Consecutive frames below the tracking threshold."""
+
+
+class FaceTracker:
+    """Follows one face through a stream of frames.
+
+    A tracker belongs to one stream; `reset` it before feeding it another. Face ids are never used twice by one tracker,
+    not even across `reset`.
+    """
+
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        detector: Detector | None = None,
+        smoothing: float = 0.5,
+        intrinsics: Intrinsics | None = None,
+        threads: int = 1,
+        backend: str | Backend = "auto",
+    ) -> None:
+        """Load the model.
+
+        `model` is a .tflite or .onnx file; None takes the exported shipped weights (`backends.default_model_path`).
+        `detector` finds a face's first region; None takes OpenCV's cascades.
+        `smoothing` in [0, 1] trades jitter against lag; 0 returns what the network says.
+        `intrinsics` are the camera's; None assumes a 60 degree field of view of every frame's own size.
+        `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
+        """
+        if not 0 <= smoothing <= 1:
+            raise ValueError(f"smoothing must lie in [0, 1], got {smoothing}")
+        if isinstance(backend, str):
+            self._backend = load_backend(model or default_model_path(backend), backend, threads)
+        elif model is None:
+            self._backend = backend
+        else:
+            raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
+        self._detector = detector or CascadeDetector()
+        self._smoothing = smoothing
+        self.intrinsics = intrinsics
+        """The camera; may be changed between frames, as when its picture's size changes."""
+        self._next_id = 0
+        self.stats = TrackerStats()
+        self.reset()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The spec of the loaded model."""
+        return self._backend.spec
+
+    def reset(self) -> None:
+        """Forget the faces and look for new ones in the next frame; ids and `stats` count on."""
+        self._tracks: list[_Track] = []
+        self._frames_since_search = DETECT_EVERY
+
+    def update(self, frame: np.ndarray, timestamp: float) -> list[Face]:
+        """Find or follow the faces in the next frame.
+
+        `frame` is anything that `frames.as_bgr` takes, channels in OpenCV's order; `timestamp` is in seconds, of any
+        origin, and may stand still or run back. FrameError for what is no picture, ValueError for a timestamp that is
+        no number.
+        """
+        if not math.isfinite(timestamp):
+            raise ValueError(f"a timestamp must be a finite number of seconds, got {timestamp}")
+        frame = as_bgr(frame)
+        height, width = frame.shape[:2]
+        intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)
+        self.stats.frames += 1
+
+        held = len(self._tracks)
+        self._tracks = [track for track in self._tracks if self._follow(track, frame, intrinsics)]
+        self.stats.losses += held - len(self._tracks)
+
+        self._frames_since_search += 1
+        if len(self._tracks) < MAX_FACES and self._frames_since_search >= DETECT_EVERY:
+            self._frames_since_search = 0
+            self._detect(frame, intrinsics)
+        return [self._report(track, timestamp) for track in self._tracks]
+
+    def _follow(self, track: _Track, frame: np.ndarray, intrinsics: Intrinsics) -> bool:
+        """Bring a track to this frame; False when its face is lost."""
+        seen = self._observe(frame, track.observation.next_roi, intrinsics)
+        if seen is None or seen.confidence < self.spec.lost_threshold:
+            return False
+        track.doubts = 0 if seen.confidence >= self.spec.track_threshold else track.doubts + 1
+        track.observation = seen
+        track.age += 1
+        return track.doubts < MAX_DOUBTS
+
+    def _detect(self, frame: np.ndarray, intrinsics: Intrinsics) -> None:
+        """Look for faces that are not held yet, up to `MAX_FACES` in all."""
+        self.stats.detector_runs += 1
+        with self._timed("detect"):
+            candidates = self._detector.detect(frame)
+        for candidate in candidates[:MAX_CANDIDATES]:
+            if len(self._tracks) == MAX_FACES:
+                return
+            seen = self._observe(frame, candidate, intrinsics)
+            for _ in range(REFINEMENTS):
+                if seen is not None:
+                    seen = self._observe(frame, seen.next_roi, intrinsics)
+            if seen is None or seen.confidence < self.spec.track_threshold:
+                continue
+            smooth = self._smoothing > 0
+            self._tracks.append(
+                _Track(
+                    id=self._next_id,
+                    observation=seen,
+                    point_filter=OneEuroPoints(self._smoothing) if smooth else None,
+                    rotation_filter=OneEuroRotation(self._smoothing) if smooth else None,
+                )
+            )
+            self._next_id += 1
+            self.stats.detections += 1
+
+    def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:
+        """Run the network on a region; None when its landmarks cannot be a face's."""
+        spec = self.spec
+        if roi.size < MIN_ROI_SIZE:
+            return None
+        with self._timed("crop"):
+            crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
+        with self._timed("network"):
+            outputs = self._backend.run(crop)
+        self.stats.network_runs += 1
+        points = outputs["landmarks"].astype(np.float64)
+        confidence = float(outputs["confidence"][0])
+        if not (np.isfinite(points).all() and np.isfinite(outputs["pose"]).all() and math.isfinite(confidence)):
+            return None
+        landmarks = roi.to_frame(points)
+        roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
+        if not plausible(landmarks, roi, roll, (frame.shape[1], frame.shape[0])):
+            return None
+        return _Observation(
+            roi=roi,
+            landmarks=landmarks,
+            uncertainty=outputs["uncertainty"].astype(np.float64) * roi.size,
+            rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
+            confidence=confidence,
+            next_roi=ROI.from_landmarks(landmarks, roll, spec.crop_margin),
+        )
+
+    def _report(self, track: _Track, timestamp: float) -> Face:
+        seen = track.observation
+        landmarks, rotation = seen.landmarks, seen.rotation
+        if track.point_filter is not None and track.rotation_filter is not None:
+            landmarks = track.point_filter(landmarks, timestamp, seen.roi.size)
+            rotation = track.rotation_filter(rotation, timestamp)
+        return Face(
+            id=track.id,
+            state=TrackState.TRACKED if track.age else TrackState.DETECTED,
+            landmarks=landmarks,
+            uncertainty=seen.uncertainty,
+            pose=Pose(rotation),
+            confidence=seen.confidence,
+            roi=seen.roi,
+            age=track.age,
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.stats.seconds[stage] += time.perf_counter() - start
+
+
+def plausible(landmarks: np.ndarray, roi: ROI, roll: float, frame_size: tuple[int, int]) -> bool:
+    """Whether (N, 2) pixel landmarks seen in a region can be a face's, by size, aspect and place.
+
+    `roll` in radians is the face's own; `frame_size` is (width, height).
+    """
+    square = ROI.from_landmarks(landmarks, roll, margin=0.0) if np.ptp(landmarks, axis=0).any() else None
+    if square is None:
+        return False
+    if not EXTENT_LIMITS[0] <= square.size / roi.size <= EXTENT_LIMITS[1]:
+        return False
+    upright = square.to_crop(landmarks)
+    (x0, y0), (x1, y1) = upright.min(axis=0), upright.max(axis=0)
+    if max(x1 - x0, y1 - y0) > MAX_ASPECT * min(x1 - x0, y1 - y0):
+        return False
+    rectangle = square.to_frame(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+    width, height = frame_size
+    edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
+    inside, _ = cv2.intersectConvexConvex(rectangle.astype(np.float32), edge)
+    return float(inside) >= MIN_INSIDE * float((x1 - x0) * (y1 - y0)) * square.size**2

@@ -1,0 +1,170 @@
+"""`python -m edge_runtime.webcam`: track a face in a camera, a video or images; show and save what is seen."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_runtime.backends import BackendName
+from edge_runtime.draw import draw_faces
+from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.face import TrackState
+from edge_runtime.flags import parse_flags
+from edge_runtime.geometry import Intrinsics
+from edge_runtime.landmarks import SCHEMES
+from edge_runtime.sinks import JsonLinesSink, Sink, open_overlay_sink
+from edge_runtime.sources import Source, open_source
+from edge_runtime.tracker import FaceTracker
+from edge_runtime.window import Window, check_display
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or a polite kill, as shells expect it."""
+
+
+@dataclass(frozen=True)
+class WebcamConfig:
+    """What the command does; each field is a flag. A ValueError names the flag that is out of bounds."""
+
+    source: str = field(default="0", metadata={"help": "camera number, video, image, or folder of images"})
+    model: Path | None = field(
+        default=None, metadata={"help": ".tflite or .onnx file; the shipped model's export in dist/ when left out"}
+    )
+    save: Path | None = field(
+        default=None, metadata={"help": "write the overlay: .mp4 or .avi, an image, or a folder (no suffix)"}
+    )
+    jsonl: Path | None = field(default=None, metadata={"help": "write one JSON object per frame to this file"})
+    headless: bool = field(default=False, metadata={"help": "open no window"})
+    backend: BackendName = field(default="auto", metadata={"help": "inference engine"})
+    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
+    smoothing: float = field(default=0.5, metadata={"help": "0: none, 1: strongest; less jitter for more lag"})
+    fov: float = field(default=60.0, metadata={"help": "the camera's field of view along the longer side, degrees"})
+    max_frames: int | None = field(default=None, metadata={"help": "stop after this many frames"})
+    sequence: bool = field(
+        default=False, metadata={"help": "a folder holds a video's consecutive frames, not separate photographs"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"--threads must be 1 or more, got {self.threads}")
+        if not 0 <= self.smoothing <= 1:
+            raise ValueError(f"--smoothing must lie in [0, 1], got {self.smoothing}")
+        if not 0 < self.fov < 180:
+            raise ValueError(f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ValueError(f"--max-frames must be 1 or more, got {self.max_frames}")
+
+
+@dataclass
+class Summary:
+    """What happened in a run."""
+
+    frames: int = 0
+    frames_with_face: int = 0
+    frames_tracked: int = 0
+    first_face: int | None = None
+    """Index of the first frame with a face."""
+    loop_seconds: list[float] = field(default_factory=list)
+    """Time from one frame to the next, everything included."""
+
+    def text(self, tracker: FaceTracker) -> str:
+        """A few lines for people."""
+        if self.frames == 0:
+            return "no frames"
+        stats = tracker.stats
+        share = [100 * n / self.frames for n in (self.frames_with_face, self.frames_tracked)]
+        first = "none" if self.first_face is None else str(self.first_face)
+        fps = 1 / statistics.median(self.loop_seconds)
+        runs = {"detect": stats.detector_runs, "crop": stats.network_runs, "network": stats.network_runs}
+        stages = [f"{name} {1e3 * stats.seconds[name] / n:.2f} ms x {n}" for name, n in runs.items() if n]
+        return (
+            f"frames {self.frames}; first face in frame {first}; "
+            f"with a face {share[0]:.1f} %, tracked {share[1]:.1f} %\n"
+            f"detections {stats.detections}, losses {stats.losses}, detector runs {stats.detector_runs}\n"
+            f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'nothing ran'}"
+        )
+
+
+def run(config: WebcamConfig) -> int:
+    """Run the command and print its summary; returns the exit code. EdgeRuntimeError or OSError say what is wrong."""
+    if not config.headless:
+        check_display()
+    summary = Summary()
+    # The model first: a camera's light should not come on for a run that cannot begin.
+    tracker = FaceTracker(config.model, smoothing=config.smoothing, threads=config.threads, backend=config.backend)
+    code = 0
+    try:
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(open_source(config.source))
+            sinks: list[Sink] = []
+            if config.save is not None:
+                sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
+            if config.jsonl is not None:
+                sinks.append(stack.enter_context(JsonLinesSink(config.jsonl)))
+            window = None if config.headless else stack.enter_context(Window("ATPN"))
+            _loop(config, source, tracker, sinks, window, summary)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        if summary.frames:
+            print(summary.text(tracker))
+    return code
+
+
+def _loop(
+    config: WebcamConfig,
+    source: Source,
+    tracker: FaceTracker,
+    sinks: Sequence[Sink],
+    window: Window | None,
+    summary: Summary,
+) -> None:
+    scheme = SCHEMES.get(tracker.spec.scheme)
+    separate = source.stills and not config.sequence
+    # One still, or the last of several, waits for a key; a stream goes on.
+    wait_ms = 0 if separate else 1
+    start = time.perf_counter()
+    for frame in source:
+        if separate:
+            tracker.reset()
+        height, width = frame.image.shape[:2]
+        tracker.intrinsics = Intrinsics.from_fov(width, height, config.fov)
+        faces = tracker.update(frame.image, frame.timestamp)
+        overlay = draw_faces(frame.image, faces, scheme) if config.save or window else frame.image
+        for sink in sinks:
+            sink.write(frame, faces, overlay)
+        summary.frames += 1
+        if faces:
+            summary.frames_with_face += 1
+            summary.first_face = frame.index if summary.first_face is None else summary.first_face
+            summary.frames_tracked += any(face.state == TrackState.TRACKED for face in faces)
+        now = time.perf_counter()
+        summary.loop_seconds.append(now - start)
+        start = now
+        if window is not None and not window.show(overlay, wait_ms):
+            return
+        if summary.frames == config.max_frames:
+            return
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: exit code 0, 1 for what cannot be done, 2 for wrong flags, 130 when interrupted."""
+    config = parse_flags(WebcamConfig, "python -m edge_runtime.webcam", __doc__ or "", arguments)
+    # A service manager's stop is treated as Ctrl-C, so that files are closed properly.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(config)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (EdgeRuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_runtime.backends as backends
+from edge_runtime.backends import default_model_path, load_backend, match_outputs
+from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.spec import SPEC_FILE, standard_outputs
+
+SHUFFLED = [("o3", (1,)), ("o0", (98, 2)), ("o2", (3,)), ("o1", (98,))]
+
+
+def check_outputs(outputs, spec, brightness):
+    assert {name: value.shape for name, value in outputs.items()} == standard_outputs(98)
+    assert all(value.dtype == np.float32 for value in outputs.values())
+    assert np.allclose(outputs["landmarks"], spec.mean_shape, atol=1e-6)
+    assert outputs["confidence"][0] == pytest.approx(brightness / 255, abs=1e-5)
+
+
+@pytest.mark.parametrize("names", [None, {"landmarks": "StatefulPartitionedCall:3", "pose": "output_1"}])
+def test_onnx_runs(write_onnx, spec, names):
+    backend = load_backend(write_onnx(names=names))
+    check_outputs(backend.run(np.full((112, 112, 3), 51, np.uint8)), spec, 51)
+
+
+def test_tflite_runs_with_the_converters_names(tiny_tflite):
+    pytest.importorskip("ai_edge_litert")
+    backend = load_backend(tiny_tflite, "litert", threads=2)
+    check_outputs(backend.run(np.full((16, 16, 3), 204, np.uint8)), backend.spec, 204)
+    first = backend.run(np.zeros((16, 16, 3), np.uint8))
+    backend.run(np.full((16, 16, 3), 255, np.uint8))
+    assert first["confidence"][0] == 0, "outputs are the caller's own"
+
+
+def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
+    path = Path("m.tflite")
+    assert match_outputs(path, spec, SHUFFLED) == {
+        "landmarks": "o0",
+        "uncertainty": "o1",
+        "pose": "o2",
+        "confidence": "o3",
+    }
+    # With one point the shapes of uncertainty and confidence coincide.
+    one = dataclasses.replace(spec, scheme="one", mean_shape=np.zeros((1, 2)), outputs=standard_outputs(1))
+    named = [("confidence", (1,)), ("pose", (3,)), ("landmarks", (1, 2)), ("uncertainty", (1,))]
+    assert match_outputs(path, one, named) == {name: name for name in one.outputs}
+    numbered = [("out:3", (1,)), ("out:10", (3,)), ("out:0", (1, 2)), ("out:1", (1,))]
+    with pytest.raises(ModelFileError, match="cannot tell which"):
+        match_outputs(path, one, numbered)
+    numbered = [("out:13", (1,)), ("out:10", (3,)), ("out:0", (1, 2)), ("out:9", (1,))]
+    assert match_outputs(path, one, numbered)["uncertainty"] == "out:9"
+    placed = [("a", (1, 2)), ("b", (1,)), ("c", (3,)), ("d", (1,))]
+    assert match_outputs(path, one, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
+
+
+def test_outputs_of_other_shapes_are_refused(spec):
+    with pytest.raises(ModelFileError, match="its spec promises"):
+        match_outputs(Path("m.onnx"), spec, [*SHUFFLED[:3], ("o1", (68,))])
+
+
+def test_crop_of_another_kind_is_refused(write_onnx):
+    backend = load_backend(write_onnx())
+    for crop in (np.zeros((100, 112, 3), np.uint8), np.zeros((112, 112, 3), np.float32)):
+        with pytest.raises(ValueError, match=r"\(112, 112, 3\) uint8 RGB crop"):
+            backend.run(crop)
+
+
+def test_onnx_with_another_input_size_than_its_spec_is_refused(write_onnx):
+    with pytest.raises(ModelFileError, match=r"64, 64, 3.*its spec promises"):
+        load_backend(write_onnx(size=64))
+
+
+def test_tflite_with_another_input_size_than_its_spec_is_refused(bare_tflite, spec, tmp_path):
+    path = tmp_path / "wrong.tflite"
+    path.write_bytes(bare_tflite.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(SPEC_FILE, spec.to_json())
+    with pytest.raises(ModelFileError, match=r"16, 16, 3.*its spec promises"):
+        load_backend(path)
+
+
+def test_tflite_damaged_inside_is_refused(tiny_tflite):
+    data = bytearray(tiny_tflite.read_bytes())
+    data[8:200] = b"\xff" * 192
+    tiny_tflite.write_bytes(data)
+    with pytest.raises(ModelFileError, match="cannot load"):
+        load_backend(tiny_tflite)
+
+
+def test_wrong_engine_for_the_format(write_onnx, tiny_tflite):
+    with pytest.raises(BackendError, match=r"litert does not read \.onnx files.*use onnxruntime"):
+        load_backend(write_onnx(), "litert")
+    with pytest.raises(BackendError, match=r"onnxruntime does not read \.tflite"):
+        load_backend(tiny_tflite, "onnxruntime")
+    with pytest.raises(BackendError, match=r"unknown backend 'tensorrt'; known: auto, litert"):
+        load_backend(tiny_tflite, "tensorrt")
+
+
+def test_threads_must_be_positive(write_onnx):
+    with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
+        load_backend(write_onnx(), threads=0)
+
+
+def test_engine_that_is_not_installed_names_the_package(write_onnx, tiny_tflite, monkeypatch):
+    path = write_onnx()
+    monkeypatch.setattr(backends, "_is_installed", lambda name: False)
+    with pytest.raises(BackendError, match=r"pip install 'atpn\[onnx-runtime\]'"):
+        load_backend(path)
+    with pytest.raises(BackendError, match="pip install ai-edge-litert"):
+        load_backend(tiny_tflite)
+    with pytest.raises(BackendError, match="tflite is not installed: pip install tflite-runtime"):
+        load_backend(tiny_tflite, "tflite")
+
+
+def test_auto_falls_back_to_tflite_runtime(tiny_tflite, monkeypatch):
+    monkeypatch.setattr(backends, "_is_installed", lambda name: name == "tflite")
+    with pytest.raises(BackendError, match="tflite does not start here"):
+        load_backend(tiny_tflite)
+
+
+def test_default_model_is_found_in_dist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dist").mkdir()
+    for suffix, backend in ((".onnx", "onnxruntime"), (".tflite", "auto")):
+        path = tmp_path / "dist" / f"atpn_float32{suffix}"
+        path.touch()
+        assert default_model_path(backend) == path
+
+
+def test_no_default_model_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(backends, "__file__", str(tmp_path / "package" / "backends.py"))
+    with pytest.raises(FileNotFoundError, match="make export-tflite"):
+        default_model_path()
+    with pytest.raises(FileNotFoundError, match="make export-onnx"):
+        default_model_path("onnxruntime")

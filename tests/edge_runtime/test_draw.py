@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from edge_runtime import ROI, Face, Pose, TrackState
+from edge_runtime.draw import draw_faces, uncertainty_colours
+from edge_runtime.landmarks import WFLW_98
+
+
+def face(cx: float, cy: float, size: float, pose: Pose | None = None) -> Face:
+    angle = np.linspace(0, 2 * np.pi, 98, endpoint=False)
+    landmarks = np.stack([cx + size / 3 * np.cos(angle), cy + size / 3 * np.sin(angle)], axis=1)
+    roi = ROI(cx, cy, size, 0.2)
+    return Face(0, TrackState.TRACKED, landmarks, np.full(98, size * 0.02), pose or Pose(np.eye(3)), 0.9, roi, 1)
+
+
+@pytest.mark.parametrize("size", [8.0, 60.0, 900.0])
+@pytest.mark.parametrize("scheme", [None, WFLW_98])
+def test_faces_of_any_size_are_drawn_on_a_copy(size, scheme):
+    image = np.zeros((240, 320, 3), np.uint8)
+    drawn = draw_faces(image, [face(160, 120, size)], scheme)
+    assert image.sum() == 0
+    assert (drawn > 0).any(axis=2).sum() > 200
+
+
+@pytest.mark.parametrize("place", [(0, 0), (319, 239), (-50, 120), (1e9, -1e9)])
+def test_faces_beyond_the_edge_are_survived_and_their_text_stays_inside(place):
+    drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(*place, 60)])
+    assert (drawn > 180).all(axis=2).sum() > 100
+
+
+def test_one_pixel_is_survived():
+    assert draw_faces(np.zeros((1, 1, 3), np.uint8), [face(0, 0, 20)]).shape == (1, 1, 3)
+
+
+def test_colours_run_from_green_over_yellow_to_red():
+    colours = uncertainty_colours(np.array([0.0, 0.5, 2.75, 5.0, 50.0]), 100.0)
+    assert colours.tolist() == [[0, 255, 0], [0, 255, 0], [0, 255, 255], [0, 0, 255], [0, 0, 255]]
+
+
+def test_blue_axis_points_where_the_face_looks():
+    # Yaw to the subject's left: the face looks to the image's right.
+    drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120, Pose.from_angles(0, 1.2, 0))])
+    blue = (drawn[..., 0] > 200) & (drawn[..., 2] < 100)
+    assert np.nonzero(blue)[1].mean() > 165

@@ -1,0 +1,154 @@
+import errno
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime import ROI, Face, Pose, TrackState
+from edge_runtime.errors import SinkError
+from edge_runtime.sinks import FolderSink, ImageSink, JsonLinesSink, VideoSink, fit_into, open_overlay_sink
+from edge_runtime.sources import Frame, open_source
+
+FACE = Face(
+    id=3,
+    state=TrackState.TRACKED,
+    landmarks=np.arange(196.0).reshape(98, 2),
+    uncertainty=np.full(98, 1.5),
+    pose=Pose.from_angles(0.1, -0.2, 0.3),
+    confidence=0.87,
+    roi=ROI(10, 20, 30, 0.1),
+    age=7,
+)
+
+
+def frame(index: int, value: int = 100, size: tuple[int, int] = (64, 48)) -> Frame:
+    return Frame(np.full((size[1], size[0], 3), value, np.uint8), index / 25, index)
+
+
+def write(sink, *frames: Frame) -> None:
+    for f in frames:
+        sink.write(f, [FACE], f.image)
+
+
+def files(path) -> list[str]:
+    return sorted(p.name for p in path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+def test_video_appears_whole_when_closed(tmp_path, name):
+    with VideoSink(tmp_path / name, 25) as sink:
+        write(sink, frame(0, 50), frame(1, 100), frame(2, 150))
+        assert not (tmp_path / name).exists()
+    assert files(tmp_path) == [name]
+    assert [f.image.mean() for f in open_source(str(tmp_path / name))] == pytest.approx([50, 100, 150], abs=4)
+
+
+def test_video_of_an_interrupted_run_is_kept(tmp_path):
+    def interrupted_run() -> None:
+        with VideoSink(tmp_path / "out.avi", 25) as sink:
+            write(sink, frame(0), frame(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_run()
+    assert len(list(open_source(str(tmp_path / "out.avi")))) == 2
+
+
+def test_video_that_could_not_be_written_is_removed_and_said(tmp_path):
+    (tmp_path / "out.mp4").write_text("an earlier result")
+    sink = VideoSink(tmp_path / "out.mp4", 25)
+    write(sink, frame(0))
+    sink._writer.release()
+    (tmp_path / "out.partial.mp4").write_bytes(b"cut short")
+    with pytest.raises(SinkError, match="disk full"):
+        sink.__exit__(None, None, None)
+    assert files(tmp_path) == ["out.mp4"]
+    assert (tmp_path / "out.mp4").read_text() == "an earlier result"
+
+
+def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
+    with VideoSink(tmp_path / "out.avi", 25) as sink:
+        write(sink, frame(0), frame(1, size=(300, 50)), frame(2, size=(10, 90)))
+    assert {f.image.shape for f in open_source(str(tmp_path / "out.avi"))} == {(48, 64, 3)}
+
+
+def test_run_without_frames_leaves_nothing(tmp_path):
+    for sink in (VideoSink(tmp_path / "a.mp4", 25), JsonLinesSink(tmp_path / "a.jsonl"), FolderSink(tmp_path / "a")):
+        with sink:
+            pass
+    assert files(tmp_path) == []
+
+
+def test_json_lines_hold_every_field(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with JsonLinesSink(path) as sink:
+        write(sink, frame(0))
+        sink.write(frame(1), [], frame(1).image)
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    assert second == {"frame": 1, "time": 0.04, "faces": []}
+    (face,) = first["faces"]
+    assert (face["id"], face["state"], face["confidence"], face["age"]) == (3, "tracked", 0.87, 7)
+    assert face["roi"] == {"cx": 10, "cy": 20, "size": 30, "roll": 0.1}
+    assert face["pose"]["angles"] == pytest.approx({"pitch": 0.1, "yaw": -0.2, "roll": 0.3}, abs=1e-6)
+    assert np.allclose(face["pose"]["matrix"], FACE.pose.matrix, atol=1e-6)
+    assert np.allclose(face["landmarks"], FACE.landmarks)
+    assert face["uncertainty"] == [1.5] * 98
+
+
+def test_json_lines_of_a_full_disk_leave_nothing(tmp_path):
+    class FullDisk:
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            pass
+
+    def run_into_the_full_disk() -> None:
+        with JsonLinesSink(tmp_path / "out.jsonl") as sink:
+            write(sink, frame(0))
+            sink._file.close()
+            sink._file = FullDisk()
+            write(sink, frame(1))
+
+    with pytest.raises(SinkError, match=r"out\.jsonl: No space left"):
+        run_into_the_full_disk()
+    assert files(tmp_path) == []
+
+
+def test_images_and_folders(tmp_path):
+    with ImageSink(tmp_path / "out.png") as sink:
+        write(sink, frame(0, 77))
+    assert cv2.imread(str(tmp_path / "out.png")).mean() == 77
+    with FolderSink(tmp_path / "many") as sink:
+        write(sink, frame(0), frame(1))
+    assert files(tmp_path / "many") == ["000000.png", "000001.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "kind"),
+    [
+        ("a.mp4", None, VideoSink),
+        ("a.avi", 5, VideoSink),
+        ("a.PNG", 1, ImageSink),
+        ("a", None, FolderSink),
+    ],
+)
+def test_path_chooses_the_sink(tmp_path, name, length, kind):
+    assert isinstance(open_overlay_sink(tmp_path / name, 25, length), kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.png", "cannot hold several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
+)
+def test_paths_that_cannot_work_are_refused(tmp_path, name, message):
+    with pytest.raises(SinkError, match=message):
+        open_overlay_sink(tmp_path / name, 25, None)
+
+
+def test_fit_into_keeps_the_proportions():
+    fitted = fit_into(np.full((10, 40, 3), 255, np.uint8), (80, 60))
+    assert fitted.shape == (60, 80, 3)
+    assert (fitted[20:40] == 255).all()
+    assert fitted.sum() == 255 * 3 * 20 * 80

@@ -1,0 +1,124 @@
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime.errors import SourceError
+from edge_runtime.sources import VideoSource, open_source
+
+
+@pytest.mark.parametrize("name", ["in.avi", "in.mp4"])
+def test_video_frames_come_in_order_with_their_times(write_video, name):
+    with open_source(str(write_video([10, 60, 110, 160], name))) as source:
+        frames = list(source)
+        assert (source.fps, source.stills) == (pytest.approx(25), False)
+    assert [f.index for f in frames] == [0, 1, 2, 3]
+    assert [f.timestamp for f in frames] == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-3)
+    assert [f.image.mean() for f in frames] == pytest.approx([10, 60, 110, 160], abs=4)
+
+
+class Capture:
+    """A camera or video that gives so many frames and reports these positions."""
+
+    def __init__(self, frames, positions=None, fps=0.0):
+        self.frames, self.positions, self.fps = frames, positions or [0.0] * frames, fps
+        self.reads, self.released = 0, False
+
+    def read(self):
+        self.reads += 1
+        return (True, np.zeros((4, 4, 3), np.uint8)) if self.reads <= self.frames else (False, None)
+
+    def get(self, what):
+        return self.fps if what == cv2.CAP_PROP_FPS else self.positions[self.reads - 1]
+
+    def release(self):
+        self.released = True
+
+
+def test_video_without_time_stamps_or_rate_gets_some():
+    source = VideoSource(Capture(3), "v", live=False)
+    assert source.fps == 30
+    assert [f.timestamp for f in source] == pytest.approx([0, 1 / 30, 2 / 30])
+
+
+def test_time_starts_at_the_first_frame():
+    source = VideoSource(Capture(3, [500.0, 540.0, 640.0], 25), "v", live=False)
+    assert [f.timestamp for f in source] == pytest.approx([0, 0.04, 0.14])
+
+
+def test_unplugged_camera_is_said_after_its_frames():
+    capture, frames = Capture(2), []
+    with (
+        pytest.raises(SourceError, match="camera 0 stopped giving frames"),
+        VideoSource(capture, "camera 0", True) as s,
+    ):
+        frames.extend(s)
+    assert len(frames) == 2
+    assert capture.released
+
+
+def test_capture_without_frames_is_refused_and_freed():
+    capture = Capture(0)
+    with pytest.raises(SourceError, match="gives no frames"):
+        VideoSource(capture, "camera 0", True)
+    assert capture.released
+
+
+def test_image_and_folder(tmp_path):
+    for name, value in (("b.png", 20), ("a.jpg", 10), ("c.bmp", 30)):
+        cv2.imwrite(str(tmp_path / name), np.full((6, 8, 3), value, np.uint8))
+    (tmp_path / "notes.txt").write_text("no image")
+    with open_source(str(tmp_path)) as source:
+        assert (source.stills, source.length) == (True, 3)
+        assert [f.image.mean() for f in source] == pytest.approx([10, 20, 30], abs=1)
+    with open_source(str(tmp_path / "b.png")) as source:
+        (frame,) = source
+        assert frame.image.shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("picture", [np.full((3, 4), 9000, np.uint16), np.zeros((3, 4, 4), np.uint8)])
+def test_deep_and_transparent_images_become_bgr(tmp_path, picture):
+    cv2.imwrite(str(tmp_path / "x.png"), picture)
+    (frame,) = open_source(str(tmp_path / "x.png"))
+    assert frame.image.shape == (3, 4, 3)
+    assert frame.image.dtype == np.uint8
+
+
+def test_damaged_image_in_a_folder_is_skipped_and_said(tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((6, 8, 3), np.uint8))
+    (tmp_path / "a.png").write_bytes(b"damaged")
+    (tmp_path / "c.png").touch()
+    with caplog.at_level(logging.WARNING):
+        assert [f.index for f in open_source(str(tmp_path))] == [0]
+    assert "a.png" in caplog.text
+    assert "c.png" in caplog.text
+
+
+def test_what_gives_no_frames_is_refused(tmp_path, write_video):
+    with pytest.raises(SourceError, match=r"no such file: absent.mp4"):
+        open_source("absent.mp4")
+    with pytest.raises(SourceError, match="holds no images"):
+        open_source(str(tmp_path))
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    with pytest.raises(SourceError, match=r"empty\.mp4 is empty"):
+        open_source(str(empty))
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video" * 100)
+    with pytest.raises(SourceError, match=r"text\.mp4 is not a video"):
+        open_source(str(text))
+    whole = write_video([10] * 5, "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"cut\.mp4"):
+        open_source(str(tmp_path / "cut.mp4"))
+    with pytest.raises(SourceError, match=r"gives no frames|not a video"):
+        open_source(str(write_video([], "none.avi")))
+    (tmp_path / "bad.png").write_bytes(b"damaged")
+    with pytest.raises(SourceError, match=r"bad\.png is not an image"):
+        list(open_source(str(tmp_path / "bad.png")))
+
+
+def test_camera_that_is_not_there():
+    with pytest.raises(SourceError, match="no camera 97"):
+        open_source("97")

@@ -1,0 +1,278 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from edge_runtime import ROI, FaceTracker, Intrinsics, TrackState
+from edge_runtime.errors import FrameError
+from edge_runtime.geometry import crop_to_camera, rotation_2d
+from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
+
+
+@pytest.fixture
+def tracker(backend, detector):
+    return FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+
+
+def play(tracker, frame, count, start=0):
+    return [tracker.update(frame, (start + i) / 30) for i in range(count)]
+
+
+def test_detects_once_and_then_tracks(tracker, backend, detector, frame):
+    ((first,), (second,), (third,)) = play(tracker, frame, 3)
+    assert (first.state, first.age) == (TrackState.DETECTED, 0)
+    assert (second.state, second.age) == (TrackState.TRACKED, 1)
+    assert (third.id, third.age) == (first.id, 2)
+    assert detector.calls == 1
+    assert backend.runs == 1 + REFINEMENTS + 2
+    assert first.confidence == pytest.approx(0.9)
+    stats = tracker.stats
+    assert (stats.frames, stats.detector_runs, stats.detections, stats.losses) == (3, 1, 1, 0)
+    assert stats.network_runs == backend.runs
+
+
+def test_crop_follows_the_crop_rule(tracker, backend, frame, spec):
+    backend.shift = np.array([0.02, 0.0])
+    ((first,), (second,)) = play(tracker, frame, 2)
+    expected = ROI.from_landmarks(first.landmarks)
+    assert (second.roi.cx, second.roi.cy, second.roi.size, second.roi.roll) == pytest.approx(
+        (expected.cx, expected.cy, expected.size, 0), abs=1e-4
+    )
+    assert np.allclose(second.landmarks, second.roi.to_frame(spec.mean_shape + backend.shift), atol=1e-4)
+    assert np.allclose(second.uncertainty, 0.02 * second.roi.size)
+
+
+@pytest.mark.parametrize(("upright", "roll"), [(True, 0.25), (False, 0.0)])
+def test_crop_turns_upright_when_the_model_wants_it(backend, detector, frame, spec, upright, roll):
+    backend.spec = dataclasses.replace(spec, upright=upright)
+    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    tracker.update(frame, 0.0)
+    backend.landmarks = (spec.mean_shape - 0.5) @ rotation_2d(0.25).T + 0.5
+    (turned,) = tracker.update(frame, 0.1)
+    backend.landmarks = None
+    (face,) = tracker.update(frame, 0.2)
+    assert face.roi.roll == pytest.approx(turned.roi.roll + roll, abs=1e-5)
+
+
+def test_unsure_detection_is_no_face(tracker, backend, detector, frame):
+    backend.confidence = 0.69
+    assert play(tracker, frame, 1) == [[]]
+    assert tracker.stats.detections == 0
+
+
+def test_search_is_due_in_every_fifth_frame_at_most(tracker, detector, frame):
+    detector.rois = []
+    calls = []
+    for i in range(3 * DETECT_EVERY):
+        tracker.update(frame, i / 30)
+        calls.append(detector.calls)
+    assert calls == [1 + i // DETECT_EVERY for i in range(3 * DETECT_EVERY)]
+
+
+def test_network_looks_at_few_candidates(tracker, backend, detector, frame):
+    backend.confidence = 0.1
+    detector.rois = [ROI(160, 120, 60 + i) for i in range(10)]
+    tracker.update(frame, 0.0)
+    assert backend.runs == MAX_CANDIDATES * (1 + REFINEMENTS)
+
+
+def test_second_candidate_is_taken_when_the_first_is_nonsense(tracker, detector, frame):
+    detector.rois = [ROI(-500, -500, 50), ROI(160, 120, 90)]
+    ((face,),) = play(tracker, frame, 1)
+    assert face.roi.cx == pytest.approx(160, abs=1)
+
+
+def test_face_below_the_lost_threshold_is_lost_at_once(tracker, backend, detector, frame):
+    play(tracker, frame, 5)
+    backend.confidence = 0.39
+    assert tracker.update(frame, 1.0) == []
+    assert tracker.stats.losses == 1
+    assert detector.calls == 2, "looked for again in the same frame"
+
+
+def test_face_between_the_thresholds_is_doubted_for_a_while(tracker, backend, frame):
+    play(tracker, frame, 2)
+    backend.confidence = 0.5
+    held = play(tracker, frame, MAX_DOUBTS - 1, start=2)
+    assert all(held)
+    assert tracker.update(frame, 1.0) == []
+    assert tracker.stats.losses == 1
+
+
+def test_doubts_are_forgotten_when_confidence_returns(tracker, backend, frame):
+    play(tracker, frame, 2)
+    for _ in range(4):
+        backend.confidence = 0.5
+        assert all(play(tracker, frame, MAX_DOUBTS - 1))
+        backend.confidence = 0.71
+        assert all(play(tracker, frame, 1))
+    assert tracker.stats.losses == 0
+
+
+def test_lost_face_comes_back_under_a_new_id(tracker, backend, frame):
+    ((first,), *_) = play(tracker, frame, 4)
+    backend.confidence = 0.1
+    play(tracker, frame, 2)
+    backend.confidence = 0.9
+    faces = [f for found in play(tracker, frame, DETECT_EVERY + 1) for f in found]
+    assert faces[0].state == TrackState.DETECTED
+    assert {f.id for f in faces} == {first.id + 1}
+
+
+def test_flicker_between_found_and_lost_does_not_run_the_detector_in_every_frame(tracker, backend, detector, frame):
+    for i in range(12):
+        backend.confidence = 0.9 if i % 2 == 0 else 0.1
+        tracker.update(frame, i / 30)
+    assert detector.calls <= math.ceil(12 / DETECT_EVERY)
+
+
+def test_reset_forgets_the_face_but_not_the_ids(tracker, detector, frame):
+    ((first,), _) = play(tracker, frame, 2)
+    tracker.reset()
+    ((again,),) = play(tracker, frame, 1)
+    assert again.state == TrackState.DETECTED
+    assert again.id == first.id + 1
+    assert detector.calls == 2
+    assert tracker.stats.losses == 0
+
+
+@pytest.mark.parametrize(
+    "landmarks",
+    [
+        pytest.param(np.full((98, 2), 0.5), id="one point"),
+        pytest.param(np.full((98, 2), np.nan), id="nan"),
+        pytest.param(np.linspace(0.2, 0.8, 98)[:, None] * (1, 0) + (0, 0.5), id="a line"),
+        pytest.param(np.random.default_rng(0).uniform(-2, 3, (98, 2)), id="exploded"),
+        pytest.param(np.random.default_rng(0).uniform(0.45, 0.55, (98, 2)), id="collapsed"),
+    ],
+)
+def test_confident_nonsense_is_lost(tracker, backend, detector, frame, landmarks):
+    play(tracker, frame, 2)
+    detector.rois = []
+    backend.landmarks = landmarks
+    assert tracker.update(frame, 1.0) == []
+
+
+def test_face_that_leaves_the_frame_is_lost(tracker, backend, detector, frame):
+    play(tracker, frame, 1)
+    detector.rois = []
+    backend.shift = np.array([0.15, 0.0])
+    centres = []
+    while faces := tracker.update(frame, len(centres) / 30):
+        centres.append(faces[0].landmarks.mean(axis=0)[0])
+    assert 300 < max(centres) < 325
+
+
+def test_face_that_shrinks_to_nothing_is_lost(tracker, backend, detector, frame, spec):
+    play(tracker, frame, 1)
+    detector.rois = []
+    backend.landmarks = (spec.mean_shape - 0.5) * 0.6 + 0.5
+    sizes = []
+    while faces := tracker.update(frame, len(sizes) / 30):
+        sizes.append(faces[0].roi.size)
+    assert 8 <= min(sizes) < 20
+
+
+def test_close_face_larger_than_the_frame_is_kept():
+    landmarks = np.array([[-40.0, -20], [360, -20], [-40, 260], [360, 260]])
+    assert plausible(landmarks, ROI.from_landmarks(landmarks), 0.0, (320, 240))
+
+
+def test_smoothing_off_returns_what_the_network_says_and_on_calms_it(backend, detector, frame):
+    raw = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    calm = FaceTracker(backend=backend, detector=detector, smoothing=0.8)
+    rng = np.random.default_rng(0)
+    jitter = {"raw": [], "calm": []}
+    for i in range(40):
+        backend.landmarks = backend.spec.mean_shape + rng.normal(0, 0.002, (98, 2))
+        backend.pose = rng.normal(0, 0.02, 3)
+        (a,), (b,) = raw.update(frame, i / 30), calm.update(frame, i / 30)
+        expected = a.roi.to_frame(backend.landmarks.astype(np.float32))
+        assert np.allclose(a.landmarks, expected)
+        assert b.roi.cx == pytest.approx(a.roi.cx), "the crop follows the raw landmarks"
+        jitter["raw"].append([*a.landmarks.ravel(), *a.pose.angles])
+        jitter["calm"].append([*b.landmarks.ravel(), *b.pose.angles])
+    moves = {name: np.abs(np.diff(values, axis=0)).mean(axis=0) for name, values in jitter.items()}
+    # The scripted landmarks know no frame, so their jitter lets the crop wander, which is motion and not jitter.
+    assert moves["calm"][:196].mean() < 0.7 * moves["raw"][:196].mean()
+    assert (moves["calm"][196:] < 0.3 * moves["raw"][196:]).all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_time_may_stand_still_or_run_back(backend, detector, frame, smoothing):
+    tracker = FaceTracker(backend=backend, detector=detector, smoothing=smoothing)
+    for t in (10.0, 10.0, 3.0, -5.0, 1e9):
+        (face,) = tracker.update(frame, t)
+        assert np.isfinite(face.landmarks).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_time_must_be_a_number(tracker, frame, bad):
+    with pytest.raises(ValueError, match="finite number of seconds"):
+        tracker.update(frame, bad)
+
+
+def test_pose_is_turned_into_the_cameras_frame(backend, detector, frame):
+    camera = Intrinsics(250.0, 260.0, 150.0, 110.0)
+    backend.pose = np.array([0.1, -0.3, 0.2])
+    detector.rois = [ROI(260, 60, 90)]
+    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0, intrinsics=camera)
+    (face,) = tracker.update(frame, 0.0)
+    in_crop = Rotation.from_euler("YXZ", (0.3, -0.1, 0.2)).as_matrix()
+    assert np.allclose(face.pose.matrix, crop_to_camera(face.roi, camera) @ in_crop, atol=1e-6)
+
+
+def test_default_camera_follows_the_frames_size(backend, detector):
+    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    for width, height in ((320, 240), (640, 480)):
+        tracker.reset()
+        detector.rois = [ROI(width * 0.7, height / 2, height / 2)]
+        (face,) = tracker.update(np.zeros((height, width, 3), np.uint8), 0.0)
+        expected = crop_to_camera(face.roi, Intrinsics.from_fov(width, height, 60))
+        assert np.allclose(face.pose.matrix, expected)
+
+
+def test_crop_is_rgb(backend, detector):
+    seen = []
+    run = backend.run
+    backend.run = lambda crop: seen.append(crop) or run(crop)
+    frame = np.zeros((240, 320, 3), np.uint8)
+    frame[..., 0] = 255  # blue in OpenCV's order
+    FaceTracker(backend=backend, detector=detector).update(frame, 0.0)
+    assert seen[0][56, 56].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (7, 2000, 3), (240, 320), (240, 320, 4)])
+def test_odd_pictures_are_survived(backend, shape):
+    tracker = FaceTracker(backend=backend)
+    assert tracker.update(np.zeros(shape, np.uint8), 0.0) == []
+
+
+def test_detector_that_points_at_one_pixel_is_survived(backend, detector):
+    detector.rois = [ROI(0, 0, 0.5), ROI(0, 0, 100)]
+    assert FaceTracker(backend=backend, detector=detector).update(np.zeros((1, 1, 3), np.uint8), 0.0) == []
+
+
+def test_what_is_no_picture_is_refused(tracker):
+    with pytest.raises(FrameError, match="NoneType"):
+        tracker.update(None, 0.0)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, math.nan])
+def test_smoothing_must_lie_between_0_and_1(backend, bad):
+    with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]"):
+        FaceTracker(backend=backend, smoothing=bad)
+
+
+def test_model_and_backend_exclude_each_other(backend):
+    with pytest.raises(ValueError, match="either a model file or a loaded backend"):
+        FaceTracker("model.onnx", backend=backend)
+
+
+def test_model_file_is_loaded(write_onnx, detector, frame):
+    tracker = FaceTracker(write_onnx(), detector)
+    assert tracker.spec.name == "tiny"
+    (face,) = tracker.update(frame, 0.0)
+    assert face.confidence == pytest.approx(200 / 255, abs=1e-4)
