@@ -1,0 +1,31 @@
+"""The one record that every dataset reader and the renderer yield."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_runtime.geometry import Intrinsics
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with at most one labelled face."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    landmarks: np.ndarray | None = None
+    """(N, 2) float32 pixels, x right, y down, pixel centres at integers; None when no face is in the image."""
+    scheme: str = "wflw98"
+    """Name of the landmarks' scheme."""
+    visibility: np.ndarray | None = None
+    """(N,) bool: the landmark is seen, neither turned away nor covered; None when unknown."""
+    rotation: np.ndarray | None = None
+    """(3, 3) head to camera (see `edge_runtime.face.Pose`); None when unknown."""
+    intrinsics: Intrinsics | None = None
+    """The camera that took the image; None when unknown."""
+    key: str = ""
+    """Unique within its dataset."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What the source knows besides: identity, skin, panorama …, for splits and breakdowns."""

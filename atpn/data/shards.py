@@ -1,0 +1,113 @@
+"""Samples on disk: WebDataset tar shards, each sample a `KEY.jpg` (or `.png`) and a `KEY.json`."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from atpn.data.sample import Sample
+from edge_runtime.geometry import Intrinsics
+
+JPEG_QUALITY = 95
+"""High enough that the renderer's own degradations, not the storage, decide what a face looks like."""
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> int:
+    """Write samples into one tar file and return their number; the file appears only once it is complete."""
+    temporary = path.with_suffix(".tar.part")
+    count = 0
+    with tarfile.open(temporary, "w") as tar:
+        for sample in samples:
+            ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            if not ok:
+                raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
+            _add(tar, f"{sample.key}.jpg", jpeg.tobytes())
+            _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
+            count += 1
+    temporary.replace(path)
+    return count
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """A sample whose image is still encoded, so that a whole training set fits in memory."""
+
+    encoded: bytes
+    labels: dict[str, Any]
+
+    def decode(self) -> Sample:
+        """The sample with its image decoded."""
+        bgr = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
+        labels = self.labels
+        intrinsics = labels["intrinsics"]
+        return Sample(
+            image=bgr[:, :, ::-1],
+            landmarks=_array(labels["landmarks"], np.float32),
+            scheme=labels["scheme"],
+            visibility=_array(labels["visibility"], np.bool_),
+            rotation=_array(labels["rotation"], np.float64),
+            intrinsics=Intrinsics(**intrinsics) if intrinsics else None,
+            key=labels["key"],
+            attributes=labels["attributes"],
+        )
+
+
+def read_shards(folder: Path) -> list[StoredSample]:
+    """All samples of a folder's shards, in order; FileNotFoundError when there is no shard."""
+    shards = sorted(folder.glob("*.tar"))
+    if not shards:
+        raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+    return [sample for shard in shards for sample in read_shard(shard)]
+
+
+def read_shard(path: Path) -> Iterator[StoredSample]:
+    """The samples of one shard; ValueError names a shard that is cut short or not ours."""
+    images: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                stream = tar.extractfile(member)
+                if stream is None:
+                    continue
+                key, _, extension = member.name.rpartition(".")
+                content = stream.read()
+                if extension in {"jpg", "png"}:
+                    images[key] = content
+                elif extension == "json":
+                    yield StoredSample(images.pop(key), json.loads(content))
+    except (tarfile.TarError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a complete shard ({error!r}); delete it and render it again") from error
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)  # no time stamp or owner: the same seed gives the same bytes
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _labels(sample: Sample) -> dict[str, Any]:
+    return {
+        "key": sample.key,
+        "scheme": sample.scheme,
+        "landmarks": _rounded(sample.landmarks, 3),
+        "visibility": None if sample.visibility is None else sample.visibility.astype(int).tolist(),
+        "rotation": _rounded(sample.rotation, 6),
+        "intrinsics": asdict(sample.intrinsics) if sample.intrinsics else None,
+        "attributes": sample.attributes,
+    }
+
+
+def _rounded(array: np.ndarray | None, digits: int) -> list[Any] | None:
+    return None if array is None else array.astype(np.float64).round(digits).tolist()
+
+
+def _array(values: list[Any] | None, dtype: type) -> np.ndarray | None:
+    return None if values is None else np.array(values, dtype)

@@ -1,0 +1,126 @@
+"""`python -m atpn render`: labelled pictures of rendered faces, in shards."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from atpn.data.sample import Sample
+from atpn.data.shards import read_shard, write_shard
+from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """Render faces with exact labels into WebDataset shards; the same command continues after a stop."""
+
+    out: Path
+    """Folder for `faces-NNNNNN.tar`."""
+    assets: Path | None = None
+    """Folder with ict_facekit/, makehuman/ and hdri/ (see docs); without it a small procedural head stands in."""
+    count: int = 12_000
+    """Pictures to render."""
+    seed: int = 0
+    """Another seed gives other people: use one for training, another for held-out pictures."""
+    shard_size: int = 600
+    """Pictures per shard; a stop loses at most one unfinished shard per worker. A multiple of 3 keeps people whole."""
+    workers: int = 1
+    """Processes; software OpenGL keeps one core busy each."""
+    cache: Path = Path("renders/cache")
+    """Where what is carried from MakeHuman onto the head is kept (it takes ten seconds to make)."""
+    preview: Path | None = None
+    """Also write a contact sheet of the first shard, with its labels drawn, to this PNG."""
+
+
+def run(config: RenderConfig) -> None:
+    """Render every shard that is not there yet."""
+    if config.count < 1 or config.shard_size < 1:
+        raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
+    config.out.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(config.out).free
+    needed = config.count * 25_000  # bytes; a 192 px JPEG of quality 95 with its labels
+    if free < needed:
+        raise OSError(f"{config.out} has {free >> 20} MiB free, but {config.count} pictures need about {needed >> 20}")
+    shards = range(math.ceil(config.count / config.shard_size))
+    missing = [i for i in shards if not _shard_path(config, i).is_file()]
+    if config.workers <= 1:
+        renderer = _renderer(config) if missing else None
+        for index in missing:
+            assert renderer is not None
+            _write(renderer, config, index, progress=True)
+    else:
+        jobs = [(config, index) for index in missing]
+        with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
+            for _ in tqdm(pool.imap_unordered(_write_in_worker, jobs), total=len(jobs), unit="shard"):
+                pass
+    if config.preview:
+        samples = [stored.decode() for stored, _ in zip(read_shard(_shard_path(config, 0)), range(48), strict=False)]
+        write_contact_sheet(config.preview, samples)
+
+
+def write_contact_sheet(path: Path, samples: list[Sample], columns: int = 8, tile: int = 192) -> None:
+    """Pictures side by side with their landmarks: visible ones green, hidden ones red."""
+    tiles = [_labelled(sample, tile) for sample in samples]
+    tiles += [np.zeros((tile, tile, 3), np.uint8)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), np.vstack(rows)):
+        raise OSError(f"cannot write {path}: is its suffix an image's, and the folder writable?")
+
+
+def _labelled(sample: Sample, tile: int) -> np.ndarray:
+    height, width = sample.image.shape[:2]
+    picture = cv2.resize(np.ascontiguousarray(sample.image[:, :, ::-1]), (tile, tile), interpolation=cv2.INTER_AREA)
+    if sample.landmarks is None:
+        return picture
+    scale = np.array([tile / width, tile / height])
+    visible = sample.visibility if sample.visibility is not None else np.ones(len(sample.landmarks), bool)
+    for point, seen in zip((sample.landmarks + 0.5) * scale - 0.5, visible, strict=True):
+        cv2.circle(picture, point.round().astype(int).tolist(), 1, (0, 255, 0) if seen else (0, 0, 255), -1)
+    return picture
+
+
+def _shard_path(config: RenderConfig, index: int) -> Path:
+    return config.out / f"faces-{index:06d}.tar"
+
+
+def _renderer(config: RenderConfig) -> FaceRenderer:
+    return FaceRenderer(config.assets, config.cache, RenderOptions(), config.seed)
+
+
+def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: bool) -> None:
+    start = index * config.shard_size
+    numbers = range(start, min(start + config.shard_size, config.count))
+    samples = tqdm(
+        render_samples(renderer, numbers), f"shard {index}", len(numbers), disable=not progress, unit="image"
+    )
+    write_shard(_shard_path(config, index), samples)
+
+
+def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
+    """The pictures of these running numbers; consecutive ones share a person."""
+    identity = None
+    for number in numbers:
+        person, picture = divmod(number, renderer.options.images_per_identity)
+        if identity is None or identity.number != person:
+            identity = renderer.identity(person)
+        yield renderer.render(identity, picture)
+
+
+_worker_renderer: FaceRenderer | None = None
+
+
+def _write_in_worker(job: tuple[RenderConfig, int]) -> None:
+    global _worker_renderer  # a graphics context cannot be passed between processes, and is worth keeping
+    config, index = job
+    if _worker_renderer is None:
+        _worker_renderer = _renderer(config)
+    _write(_worker_renderer, config, index, progress=False)

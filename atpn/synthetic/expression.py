@@ -1,0 +1,93 @@
+"""Random facial expressions as ARKit-style blend-shape weights, and where the eyes look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Expression:
+    """What a face does in one image."""
+
+    weights: dict[str, float] = field(default_factory=dict)
+    """Blend-shape name to weight in [0, 1]."""
+    gaze: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, -1.0]))
+    """(3,) unit vector in the head frame."""
+
+
+def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Expression:
+    """Smiles, open mouths, frowns, puckers, speech and mixtures; blinks, winks and wide eyes on top of each."""
+    face = Expression()
+
+    def one(name: str, value: float) -> None:
+        face.weights[name] = float(np.clip(value, 0, 1))
+
+    def both(name: str, value: float, asymmetry: float = 0.15) -> None:
+        for side in "LR":
+            one(f"{name}_{side}", value * rng.normal(1, asymmetry))
+
+    def sometimes(share: float, low: float, high: float) -> float:
+        return float(rng.uniform(low, high)) if rng.random() < share else 0.0
+
+    mood = rng.random()
+    if mood < 0.30:
+        smile = rng.uniform(0.2, 1)
+        both("mouthSmile", smile)
+        both("cheekSquint", smile * rng.uniform(0, 0.8))
+        both("eyeSquint", smile * rng.uniform(0, 0.5))
+        both("mouthUpperUp", smile * sometimes(0.7, 0, 0.6))
+        both("mouthLowerDown", smile * sometimes(0.6, 0, 0.6))
+        one("jawOpen", sometimes(0.5, 0, 0.45))
+    elif mood < 0.55:
+        one("jawOpen", rng.uniform(0.05, 1.0))
+        both("mouthStretch", sometimes(0.4, 0, 0.6))
+        one("mouthFunnel", sometimes(0.35, 0, 0.7))
+        both("mouthSmile", sometimes(0.3, 0, 0.8))
+        both("mouthUpperUp", sometimes(0.3, 0, 0.6))
+        both("mouthLowerDown", sometimes(0.4, 0, 0.8))
+    elif mood < 0.65:
+        both("browDown", rng.uniform(0, 1))
+        both("noseSneer", rng.uniform(0, 0.8))
+        both("mouthFrown", rng.uniform(0, 0.8))
+        both("mouthPress", sometimes(0.3, 0, 0.8))
+        one("jawOpen", sometimes(0.25, 0, 0.5))
+    elif mood < 0.75:
+        one("mouthPucker", rng.uniform(0, 1))
+        one("mouthFunnel", rng.uniform(0, 0.5))
+        one("jawOpen", sometimes(0.3, 0, 0.3))
+        both("cheekPuff", sometimes(0.3, 0, 1))
+    elif mood < 0.88:
+        for name in rng.choice([n for n in names if not n.startswith(("eye", "Pupil"))], 6):
+            one(str(name), rng.uniform(0, 0.8))
+    else:
+        for name in names:
+            one(name, abs(rng.normal(0, 0.1)))
+    if rng.random() < 0.15:
+        one(str(rng.choice(["mouthLeft", "mouthRight", "jawLeft", "jawRight"])), rng.uniform(0, 0.8))
+    if rng.random() < 0.1:
+        one("mouthRollLower", rng.uniform(0, 0.8))
+        one("mouthRollUpper", rng.uniform(0, 0.8))
+    if rng.random() < 0.3:
+        both("browOuterUp", rng.uniform(0, 0.9))
+        both("browInnerUp", rng.uniform(0, 0.9))
+
+    for name in [n for n in face.weights if n.startswith(("eyeLook", "eyeBlink", "Pupil"))]:
+        del face.weights[name]
+    eyes = rng.random()
+    if eyes < 0.13:
+        both("eyeBlink", rng.uniform(0.8, 1), 0.05)
+    elif eyes < 0.36:
+        both("eyeBlink", rng.uniform(0, 0.6), 0.1)
+    elif eyes < 0.48:
+        both("eyeWide", rng.uniform(0, 1))
+    elif eyes < 0.52:
+        one(f"eyeBlink_{rng.choice(['L', 'R'])}", rng.uniform(0.8, 1))
+    aside, down = np.clip(rng.normal(0, (0.22, 0.14)), -0.6, 0.45)
+    # Lids follow the gaze.
+    both("eyeLookDown" if down > 0 else "eyeLookUp", abs(down) * 2.1, 0.0)
+    direction = np.array([np.sin(aside), np.sin(down), -1.0])
+    face.gaze = direction / np.linalg.norm(direction)
+    return face

@@ -1,0 +1,158 @@
+"""The ICT FaceKit light face model (MIT licence) as a `HeadModel`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from atpn.synthetic.head import HeadModel, Part, SurfacePoints
+from atpn.synthetic.surface import sample_surface
+
+# Multi-PIE / iBUG order, published with the model.
+# fmt: off
+IBUG_VERTICES = np.array([
+    1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608, 3272, 4088, 3443,
+    268, 493, 1914, 2044, 1401, 3615, 4240, 4114, 2734, 2509, 978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360,
+    1507, 1542, 1537, 1528, 1518, 1511, 3742, 3751, 3756, 3721, 3725, 3732,
+    5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
+])
+# fmt: on
+_ARRAYS = (
+    *("neutral", "uv", "triangles", "triangles_uv", "triangle_material"),
+    *("identity", "expression", "expression_names"),
+)
+_PART_RANGES = (
+    (11248, 13294, Part.MOUTH),
+    (13294, 14062, Part.SOCKET),
+    (14062, 17039, Part.GUMS),
+    (17039, 21451, Part.TEETH),
+    (21451, 24591, Part.EYEBALL),
+    (25351, 26719, Part.LASHES),
+)
+# Face, head and neck, gums, teeth, scleras, lashes. Irises are painted in the shader by their angle from the gaze; the
+# lacrimal fluid, eye blend and occlusion layers are translucent shells that a single pass cannot draw.
+_MATERIALS = (0, 1, 2, 3, 4, 6, 11)
+_Y_UP_TO_HEAD = np.array([1.0, -1.0, -1.0], np.float32)
+_EYEBALLS = ((23021, 24591), (21451, 23021))
+CONTOUR_CANDIDATES = 40
+# Contour points slide along curves that are radial around the mouth, in the model's own y-up frame.
+CONTOUR_CENTRE = np.array([0.0, -1.0])
+
+
+def load_ict(folder: Path) -> HeadModel:
+    """Read `face_model.npz`; FileNotFoundError or ValueError say what is missing."""
+    path = folder / "face_model.npz"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
+    with np.load(path) as archive:
+        absent = [key for key in _ARRAYS if key not in archive]
+        if absent:
+            raise ValueError(f"{path} lacks {', '.join(absent)}: it is not the converted ICT face model")
+        data = {key: archive[key] for key in _ARRAYS}
+
+    keep = np.isin(data["triangle_material"], _MATERIALS)
+    triangles, material = data["triangles"][keep], data["triangle_material"][keep]
+    corner_uv = data["triangles_uv"][keep]
+    # Every (vertex, texture coordinate) pair becomes one render vertex.
+    pairs = np.stack([triangles.ravel(), corner_uv.ravel()], axis=1)
+    pairs, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    uv = data["uv"][pairs[:, 1]].astype(np.float32)
+    # Two tiles lie side by side, the face (u in 0 to 1) and the back of the head (1 to 2); v runs down like image rows.
+    uv = np.stack([uv[:, 0] / 2, 1 - uv[:, 1]], axis=1)
+
+    part = np.full(len(data["neutral"]), Part.SKIN, np.uint8)
+    for start, stop, kind in _PART_RANGES:
+        part[start:stop] = kind
+    y_up = data["neutral"].astype(np.float32)
+    skin = triangles[material <= 1]
+    face = triangles[material == 0]
+    return HeadModel(
+        name="ict",
+        neutral=y_up * _Y_UP_TO_HEAD,
+        triangles=triangles,
+        part=part,
+        uv=uv,
+        uv_source=pairs[:, 0].astype(np.int32),
+        uv_triangles=inverse.reshape(-1, 3).astype(np.int32),
+        identity=data["identity"].astype(np.float32) * _Y_UP_TO_HEAD,
+        expression=data["expression"].astype(np.float32) * _Y_UP_TO_HEAD,
+        expression_names=tuple(str(name) for name in data["expression_names"]),
+        landmarks=_landmarks(y_up, face),
+        contour=_contour_candidates(y_up, skin),
+        eye_vertices=tuple(np.arange(start, stop) for start, stop in _EYEBALLS),
+        eye_radius=1.25,
+    )
+
+
+def _contour_anchors(y_up: np.ndarray) -> np.ndarray:
+    """(33, 3): WFLW's contour is iBUG's with one point put between each two."""
+    jaw = y_up[IBUG_VERTICES[:17]]
+    anchors = np.empty((33, 3))
+    anchors[::2] = jaw
+    anchors[1::2] = (jaw[:-1] + jaw[1:]) / 2
+    return anchors
+
+
+def _landmarks(y_up: np.ndarray, face: np.ndarray) -> SurfacePoints:
+    """98 points; brows and pupils get stand-ins here, as their places depend on the drawn brow and the gaze."""
+    v = IBUG_VERTICES
+    vertices = np.zeros((98, 3), np.int64)
+    weights = np.tile(np.array([1.0, 0.0, 0.0], np.float32), (98, 1))
+    vertices[0:33:2] = v[:17, None]
+    vertices[1:33:2, 0], vertices[1:33:2, 1] = v[:16], v[1:17]
+    vertices[1:33:2, 2] = v[:16]
+    weights[1:33:2] = (0.5, 0.5, 0.0)
+    vertices[33:38], vertices[38:42] = v[17:22, None], v[[21, 20, 19, 18], None]
+    vertices[42:47], vertices[47:51] = v[22:27, None], v[[25, 24, 23, 22], None]
+    vertices[51:60] = v[27:36, None]
+    for start, eye in ((60, v[36:42]), (68, v[42:48])):
+        rim = [eye[0], eye[1], _between(y_up, face, eye[1], eye[2]), eye[2], eye[3], eye[4]]
+        rim += [_between(y_up, face, eye[4], eye[5]), eye[5]]
+        vertices[start : start + 8] = np.array(rim)[:, None]
+    vertices[76:96] = v[48:68, None]
+    vertices[96], vertices[97] = v[36], v[45]
+    return SurfacePoints(vertices, weights)
+
+
+def _between(y_up: np.ndarray, triangles: np.ndarray, start: int, stop: int) -> int:
+    """The vertex half way along the shortest edge path: between two lid landmarks that path is the lid's rim."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    lengths = np.linalg.norm(y_up[edges[:, 0]] - y_up[edges[:, 1]], axis=1)
+    graph = sparse.coo_matrix((lengths, edges.T), shape=(len(y_up), len(y_up))).tocsr()
+    distance, previous = csgraph.dijkstra(graph, directed=False, indices=start, return_predecessors=True)
+    path = [stop]
+    while path[-1] != start:
+        path.append(int(previous[path[-1]]))
+    return path[int(np.argmin(np.abs(distance[path] - distance[stop] / 2)))]
+
+
+def _contour_candidates(y_up: np.ndarray, skin: np.ndarray) -> SurfacePoints:
+    """(33, C) surface points on each contour point's radial curve.
+
+    A point may slide forwards over the cheek, and backwards under the chin, where the visible edge of a face lies; at
+    the sides it may hardly slide backwards, as annotators stop at the ear.
+    """
+    samples = sample_surface(y_up, skin, 500_000, np.random.default_rng(0))
+    points = samples.at(y_up)
+    radial = points[:, :2] - CONTOUR_CENTRE
+    radius, angle = np.hypot(*radial.T), np.arctan2(radial[:, 1], radial[:, 0])
+    chosen = np.empty((33, CONTOUR_CANDIDATES), np.int64)
+    for i, anchor in enumerate(_contour_anchors(y_up)):
+        offset = anchor[:2] - CONTOUR_CENTRE
+        turn = np.abs((angle - np.arctan2(offset[1], offset[0]) + np.pi) % (2 * np.pi) - np.pi)
+        backwards = 1.0 + 2.0 * max(0.0, 1 - abs(i / 2 - 8) / 5)
+        near = (turn * radius < 0.08) & (points[:, 2] > anchor[2] - backwards) & (radius > 1.0)
+        curve = np.flatnonzero(near & (radius < np.hypot(*offset) + 1.6))
+        elevation = np.arctan2(points[curve, 2] - 3, radius[curve])
+        low, high = elevation.min(), min(elevation.max(), 1.2)
+        bins = np.clip(((elevation - low) / (high - low) * CONTOUR_CANDIDATES).astype(int), 0, CONTOUR_CANDIDATES)
+        outermost = [
+            curve[members[np.argmax(np.hypot(radius[curve[members]], points[curve[members], 2] - 3))]]
+            for members in (np.flatnonzero(bins == b) for b in range(CONTOUR_CANDIDATES))
+            if len(members)
+        ]
+        chosen[i] = np.resize(outermost, CONTOUR_CANDIDATES)  # repeats fill the bins that the curve misses
+    return SurfacePoints(samples.vertices[chosen], samples.weights[chosen].astype(np.float32))

@@ -1,0 +1,366 @@
+"""MakeHuman's photographic skins, brows and hair (CC0), carried onto the ICT head.
+
+The MakeHuman head is warped onto the ICT head by radial basis functions through a few corresponding points, refined
+by nearest surface points; skins then follow through texture space, hair and brows through the warp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import cKDTree
+
+from atpn.synthetic.head import HeadModel, Part
+from atpn.synthetic.ict import IBUG_VERTICES
+from atpn.synthetic.surface import sample_triangles
+from atpn.synthetic.wavefront import ObjMesh, bind_mhclo, load_obj
+
+TILE = 256
+"""Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
+is about 130 px wide, so a texel is half a pixel."""
+_CACHE_VERSION = 3
+_HEAD_TO_Y_UP = np.array([1.0, -1.0, -1.0])
+
+# Corresponding points: MakeHuman (x, y) in decimetres on the front of its neutral base mesh, found once by eye, and the
+# iBUG landmarks of the ICT head whose mean they match. Each off-centre point is mirrored as well.
+_CORRESPONDENCES: tuple[tuple[float, float, tuple[int, ...]], ...] = (
+    (-0.4472, 7.2766, (36,)),
+    (-0.1636, 7.2740, (39,)),
+    (-0.3271, 7.3405, (37, 38)),
+    (-0.3271, 7.2434, (40, 41)),
+    (0.0, 6.8141, (33,)),
+    (-0.1073, 6.8396, (31,)),
+    (0.0, 7.3098, (27,)),
+    (-0.2632, 6.6096, (48,)),
+    (0.0, 6.6837, (51,)),
+    (-0.0639, 6.7169, (50,)),
+    (0.0, 6.4920, (57,)),
+    (0.0, 6.6121, (62, 66)),
+    (-0.1278, 6.5253, (58, 59)),
+)
+_WIDEST_NOSTRIL = (-0.1687, 6.9214)
+
+
+@dataclass(frozen=True)
+class Hair:
+    """A hair mesh that rides on the head."""
+
+    name: str
+    vertices: np.ndarray
+    """(H, 3) float32, head frame, on the neutral head."""
+    triangles: np.ndarray
+    """(T, 3) int32 into the render vertices."""
+    uv: np.ndarray
+    """(R, 2) float32, origin at the texture's top left."""
+    uv_source: np.ndarray
+    """(R,) int32 into the vertices."""
+    texture: np.ndarray
+    """(H, W, 4) uint8 RGBA."""
+    anchors: np.ndarray
+    """(H, 6) int32: the head vertices that each hair vertex follows."""
+    anchor_weights: np.ndarray
+    """(H, 6) float32, sum 1."""
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """What can be put on a head."""
+
+    skins: np.ndarray
+    """(K, TILE, 2 * TILE, 3) uint8 RGB atlases."""
+    skin_names: tuple[str, ...]
+    brows: np.ndarray
+    """(B, TILE, TILE) uint8 opacity in the face tile."""
+    hair: tuple[Hair, ...]
+    atlas_position: np.ndarray
+    """(TILE, 2 * TILE, 3) float32: where each texel lies on the neutral head; NaN where none does."""
+
+
+def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
+    """Carry MakeHuman's assets onto the ICT head, or read the result of an earlier run from the cache folder."""
+    if not (folder / "base.obj").is_file():
+        raise FileNotFoundError(f"{folder}/base.obj is missing: --assets must name a folder with makehuman/base.obj")
+    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in folder.rglob("*.*"))
+    digest = hashlib.sha256(json.dumps([_CACHE_VERSION, TILE, listing]).encode()).hexdigest()[:16]
+    path = cache / f"wardrobe-{digest}.npz"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        wardrobe = _carry(folder, head)
+        part = path.with_suffix(".part.npz")
+        _save(part, wardrobe)
+        part.replace(path)
+    return _load(path)
+
+
+def _carry(folder: Path, head: HeadModel) -> Wardrobe:
+    rng = np.random.default_rng(0)
+    base = load_obj(folder / "base.obj")
+    skin = _Surface.of_head(head, rng)
+    warp, made = _fit_warp(base, skin, head, rng)
+
+    positions, normals, texel = _atlas_geometry(skin)
+    tree = cKDTree(np.column_stack([made.points, 0.7 * made.normals]))
+    distance, nearest = tree.query(np.column_stack([positions[texel], 0.7 * normals[texel]]), k=3, workers=-1)
+    # Average the three nearest points' texture coordinates, but never across a texture seam.
+    uv = made.uv[nearest]
+    near = np.linalg.norm(uv - uv[:, :1], axis=2) < 0.01
+    weight = near / (distance + 1e-3)
+    lookup = np.full((*texel.shape, 2), -1.0, np.float32)
+    lookup[texel] = (uv * weight[..., None]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
+
+    # The two "suit" skins carry brows and clothes of their own.
+    paths = sorted(p for p in (folder / "skins").glob("*.jpg") if "suit" not in p.name)
+    skins = np.stack([_carry_skin(path, lookup, texel) for path in paths])
+    face = skin.points[:, 2] > 6
+    face &= skin.uv[:, 0] < 0.5
+    brow_surface = cKDTree(skin.points[face]), skin.uv[face]
+    brows = [_carry_brow(path, base.vertices, warp, brow_surface) for path in sorted(folder.glob("eyebrows/*/*.obj"))]
+    hair = [_carry_hair(path, base.vertices, warp, head) for path in sorted(folder.glob("hair/*/*.obj"))]
+    positions[~texel] = np.nan
+    return Wardrobe(
+        skins,
+        tuple(path.stem for path in paths),
+        np.stack([brow for brow in brows if brow is not None]),
+        tuple(h for h in hair if h is not None),
+        (positions * _HEAD_TO_Y_UP).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """Dense samples of a skin, y up."""
+
+    points: np.ndarray
+    normals: np.ndarray
+    uv: np.ndarray
+
+    @staticmethod
+    def of_head(head: HeadModel, rng: np.random.Generator) -> _Surface:
+        skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
+        index, weights = sample_triangles(head.neutral, head.triangles[skin], 600_000, rng)
+        corners, uv_corners = head.triangles[skin][index], head.uv_triangles[skin][index]
+        mix = weights[..., None]
+        points = (head.neutral[corners] * mix).sum(axis=1) * _HEAD_TO_Y_UP
+        normals = (head.normals(head.neutral)[corners] * mix).sum(axis=1) * _HEAD_TO_Y_UP
+        return _Surface(points, normals, (head.uv[uv_corners] * mix).sum(axis=1))
+
+
+def _fit_warp(base: ObjMesh, skin: _Surface, head: HeadModel, rng: np.random.Generator) -> tuple[_Warp, _Surface]:
+    """The warp from MakeHuman to ICT, and the warped MakeHuman skin."""
+    centre = base.vertices[base.triangles].mean(axis=1)
+    kept = (base.groups == "body") & (centre[:, 1] > 5.6) & (np.abs(centre[:, 0]) < 1.5)
+    triangles, uv_triangles = base.triangles[kept], base.uv_triangles[kept]
+    index, weights = sample_triangles(base.vertices, triangles, 400_000, rng)
+    mix = weights[..., None]
+    points = (base.vertices[triangles[index]] * mix).sum(axis=1)
+
+    source, target = _corresponding_points(points, skin.points, head.neutral * _HEAD_TO_Y_UP)
+    warp = _Warp([RBFInterpolator(source, target, kernel="linear", degree=1)])
+    used = np.unique(triangles)
+    tree = cKDTree(np.column_stack([skin.points, 1.5 * skin.normals]))
+    for count, reach, smoothing in ((500, 2.0, 0.6), (900, 1.2, 0.3), (900, 1.2, 0.15)):
+        moved = base.vertices.copy()
+        moved[used] = warp(base.vertices[used])
+        normals = _vertex_normals(moved, triangles)
+        control = rng.choice(used, count, replace=False)
+        control = control[moved[control, 1] > -11]
+        distance, nearest = tree.query(np.column_stack([moved[control], 1.5 * normals[control]]))
+        start, goal = moved[control], skin.points[nearest]
+        # Lids and lips fold over: nearest points mislead there, the picked correspondences must do.
+        eye = np.min([np.linalg.norm(start[:, :2] - (x, 3.4), axis=1) for x in (-3.1, 3.1)], axis=0) < 1.7
+        mouth = np.linalg.norm((start[:, :2] - (0, -3.4)) / (3, 1.5), axis=1) < 1
+        use = (distance < reach) & ~eye & ~mouth
+        start, goal = np.concatenate([start[use], warp(source)]), np.concatenate([goal[use], target])
+        warp.steps.append(RBFInterpolator(start, goal, kernel="linear", degree=1, smoothing=smoothing))
+    moved = base.vertices.copy()
+    moved[used] = warp(base.vertices[used])
+    corners = triangles[index]
+    made = _Surface(
+        (moved[corners] * mix).sum(axis=1),
+        (_vertex_normals(moved, triangles)[corners] * mix).sum(axis=1),
+        (base.uv[uv_triangles[index]] * mix).sum(axis=1),
+    )
+    return warp, made
+
+
+class _Warp:
+    def __init__(self, steps: list[RBFInterpolator]) -> None:
+        self.steps = steps
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        for step in self.steps:
+            points = step(points)
+        return points
+
+
+def _corresponding_points(made: np.ndarray, skin: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    landmarks = neutral[IBUG_VERTICES]
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    flip = np.array([-1.0, 1.0, 1.0])
+
+    def add(source: np.ndarray, target: np.ndarray) -> None:
+        pairs.append((source, target))
+        if abs(source[0]) > 0.01:
+            pairs.append((source * flip, target * flip))
+
+    for x, y, indices in _CORRESPONDENCES:
+        add(_front(made, x, y, 0.012), landmarks[list(indices)].mean(axis=0))
+    add(_front(made, *_WIDEST_NOSTRIL, 0.012), _front(skin, -1.78, -0.35, 0.1))
+    midline = np.abs(made[:, 0]) < 0.03
+    nose = made[midline & (made[:, 1] > 6.8) & (made[:, 1] < 7.0)]
+    add(nose[np.argmax(nose[:, 2])] * (0, 1, 1), landmarks[30])
+    chin = made[midline & (made[:, 1] > 6.1) & (made[:, 1] < 6.4)]
+    low = skin[(np.abs(skin[:, 0]) < 0.3) & (skin[:, 1] > -10) & (skin[:, 1] < -5)]
+    add(chin[np.argmax(chin[:, 2] - chin[:, 1])] * (0, 1, 1), low[np.argmax(low[:, 2] - low[:, 1])] * (0, 1, 1))
+    ears, ict_ears = made[made[:, 1] > 7.0], skin[skin[:, 1] > 0]
+    add(ears[np.argmin(ears[:, 0])], ict_ears[np.argmin(ict_ears[:, 0])])
+    add(made[np.argmax(made[:, 1])] * (0, 1, 1), skin[np.argmax(skin[:, 1])] * (0, 1, 1))
+    back, ict_back = made[made[:, 1] > 7], skin[skin[:, 1] > 3]
+    add(back[np.argmin(back[:, 2])] * (0, 1, 1), ict_back[np.argmin(ict_back[:, 2])] * (0, 1, 1))
+    source, target = zip(*pairs, strict=True)
+    return np.array(source), np.array(target)
+
+
+def _front(points: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
+    """The frontmost of the points near (x, y)."""
+    near = points[np.hypot(points[:, 0] - x, points[:, 1] - y) < radius]
+    return near[np.argmax(near[:, 2])]
+
+
+def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    face = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        for axis in range(3):
+            normals[:, axis] += np.bincount(triangles[:, k], face[:, axis], len(vertices))
+    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
+
+
+def _atlas_geometry(skin: _Surface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Position and normal of each texel (y up), and which texels lie on the skin."""
+    v, u = np.mgrid[:TILE, : 2 * TILE]
+    texels = np.stack([(u + 0.5) / (2 * TILE), (v + 0.5) / TILE], axis=-1)
+    aspect = np.array([2.0, 1.0])
+    distance, nearest = cKDTree(skin.uv * aspect).query(texels * aspect, workers=-1)
+    return skin.points[nearest], skin.normals[nearest], distance < 1.5 / TILE
+
+
+def _carry_skin(path: Path, lookup: np.ndarray, texel: np.ndarray) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image")
+    # Shrink first: one texel covers several of the photograph's pixels.
+    side = 3 * TILE
+    image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    x, y = lookup[..., 0] * side - 0.5, (1 - lookup[..., 1]) * side - 0.5
+    atlas = cv2.remap(np.ascontiguousarray(image), x, y, cv2.INTER_LINEAR)
+    return _bleed(atlas, texel, TILE // 32)
+
+
+def _bleed(atlas: np.ndarray, filled: np.ndarray, rounds: int) -> np.ndarray:
+    """Grow the filled texels outwards, so that filtering at a seam finds skin."""
+    result, known = atlas.astype(np.float32), filled.astype(np.float32)
+    result *= known[..., None]
+    for _ in range(rounds):
+        total, weight = cv2.blur(result * known[..., None], (5, 5)), cv2.blur(known, (5, 5))
+        grow = (known == 0) & (weight > 0)
+        result[grow] = total[grow] / weight[grow][:, None]
+        known[grow] = 1
+    return result.round().astype(np.uint8)
+
+
+def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | None:
+    """A proxy mesh placed on the base, and its RGBA texture; None when either is missing."""
+    mesh = load_obj(path)
+    bindings, textures = sorted(path.parent.glob("*.mhclo")), sorted(path.parent.glob("*.png"))
+    if not bindings or not textures:
+        return None
+    placed = bind_mhclo(bindings[0], base)
+    texture = cv2.imread(str(textures[0]), cv2.IMREAD_UNCHANGED)
+    if texture is None or texture.ndim != 3 or texture.shape[2] != 4:
+        return None
+    # One brow's binding has no rows; its mesh file already stands in place.
+    vertices = placed if placed is not None and len(placed) == len(mesh.vertices) else mesh.vertices
+    rgba = cv2.cvtColor(cv2.resize(texture, (512, 512), interpolation=cv2.INTER_AREA), cv2.COLOR_BGRA2RGBA)
+    return ObjMesh(vertices, mesh.uv, mesh.triangles, mesh.uv_triangles, mesh.groups), rgba
+
+
+def _carry_brow(path: Path, base: np.ndarray, warp: _Warp, surface: tuple[cKDTree, np.ndarray]) -> np.ndarray | None:
+    """(TILE, TILE) uint8 opacity of a brow, splatted from dense samples of its cards onto the face texture."""
+    bound = _bound_mesh(path, base)
+    if bound is None:
+        return None
+    mesh, texture = bound
+    index, weights = sample_triangles(mesh.vertices, mesh.triangles, 150_000, np.random.default_rng(0))
+    mix = weights[..., None]
+    uv = (mesh.uv[mesh.uv_triangles[index]] * mix).sum(axis=1)
+    side = len(texture)
+    texel = np.clip((uv * side).astype(int), 0, side - 1)
+    opacity = texture[side - 1 - texel[:, 1], texel[:, 0], 3]
+    tree, face_uv = surface
+    vertices = warp(mesh.vertices)
+    corner_uv = face_uv[tree.query(vertices, workers=-1)[1]]
+    place = (corner_uv[mesh.triangles[index]] * mix).sum(axis=1)
+    column, row = (place[:, 0] * 2 * TILE).astype(int), (place[:, 1] * TILE).astype(int)
+    inside = (column >= 0) & (column < TILE) & (row >= 0) & (row < TILE)
+    flat = row[inside] * TILE + column[inside]
+    hits = np.bincount(flat, minlength=TILE * TILE)
+    total = np.bincount(flat, opacity[inside], minlength=TILE * TILE)
+    return (total / np.maximum(hits, 1)).reshape(TILE, TILE).round().astype(np.uint8)
+
+
+def _carry_hair(path: Path, base: np.ndarray, warp: _Warp, head: HeadModel) -> Hair | None:
+    bound = _bound_mesh(path, base)
+    if bound is None:
+        return None
+    mesh, texture = bound
+    vertices = (warp(mesh.vertices) * _HEAD_TO_Y_UP).astype(np.float32)
+    skin = np.flatnonzero(head.part == Part.SKIN)
+    distance, nearest = cKDTree(head.neutral[skin]).query(vertices, k=6, workers=-1)
+    weights = 1 / (distance + 0.3)
+    pairs = np.stack([mesh.triangles.ravel(), mesh.uv_triangles.ravel()], axis=1)
+    pairs, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    uv = mesh.uv[pairs[:, 1]]
+    return Hair(
+        name=path.stem,
+        vertices=vertices,
+        triangles=inverse.reshape(-1, 3).astype(np.int32),
+        uv=np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1).astype(np.float32),
+        uv_source=pairs[:, 0].astype(np.int32),
+        texture=texture,
+        anchors=skin[nearest].astype(np.int32),
+        anchor_weights=(weights / weights.sum(axis=1, keepdims=True)).astype(np.float32),
+    )
+
+
+_HAIR_ARRAYS = ("vertices", "triangles", "uv", "uv_source", "texture", "anchors", "anchor_weights")
+
+
+def _save(path: Path, wardrobe: Wardrobe) -> None:
+    arrays: dict[str, np.ndarray] = {
+        "skins": wardrobe.skins,
+        "skin_names": np.array(wardrobe.skin_names),
+        "brows": wardrobe.brows,
+        "atlas_position": wardrobe.atlas_position,
+        "hair_names": np.array([hair.name for hair in wardrobe.hair]),
+    }
+    for i, hair in enumerate(wardrobe.hair):
+        arrays.update({f"hair{i}_{key}": getattr(hair, key) for key in _HAIR_ARRAYS})
+    np.savez_compressed(path, **arrays)
+
+
+def _load(path: Path) -> Wardrobe:
+    with np.load(path) as data:
+        hair = tuple(
+            Hair(str(name), **{key: data[f"hair{i}_{key}"] for key in _HAIR_ARRAYS})
+            for i, name in enumerate(data["hair_names"])
+        )
+        names = tuple(str(name) for name in data["skin_names"])
+        return Wardrobe(data["skins"], names, data["brows"], hair, data["atlas_position"])

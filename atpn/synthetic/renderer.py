@@ -1,0 +1,267 @@
+"""From a seed to a labelled picture of a face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.data.sample import Sample
+from atpn.synthetic.appearance import Look, Painter
+from atpn.synthetic.backgrounds import Backgrounds
+from atpn.synthetic.degrade import DegradeConfig, degrade
+from atpn.synthetic.expression import sample_expression
+from atpn.synthetic.gl import HeadCanvas, Shading
+from atpn.synthetic.head import HeadModel
+from atpn.synthetic.ict import CONTOUR_CENTRE, load_ict
+from atpn.synthetic.lighting import Lighting, load_panoramas
+from atpn.synthetic.makehuman import Wardrobe, load_wardrobe
+from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_hand, draw_object
+from atpn.synthetic.procedural import procedural_head
+from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
+
+_HIDDEN_BEHIND = 0.7
+"""Centimetres that the drawn surface may lie in front of a landmark before the landmark counts as hidden."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What varies, and how much."""
+
+    size: int = 192
+    """Side of the picture in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
+    supersampling: float = 1.5
+    """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
+    images_per_identity: int = 3
+    """Painting an identity costs about as much as drawing it."""
+    negatives: float = 0.08
+    """Share of pictures without a face."""
+    frontal_share: float = 0.6
+    """Share of heads with yaw ~ N(0, 18 degrees); the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
+    max_yaw: float = 80.0
+    roi_share: tuple[float, float] = (0.55, 0.8)
+    """The face's ROI side over the picture's side."""
+    glasses: float = 0.18
+    face_mask: float = 0.03
+    occluder: float = 0.17
+    degrade: DegradeConfig = field(default_factory=DegradeConfig)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person: shape and looks."""
+
+    number: int
+    surface: np.ndarray
+    look: Look
+
+
+@dataclass(frozen=True)
+class _Placement:
+    """Where a head stands and what the camera sees of its landmarks."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    intrinsics: Intrinsics
+    landmarks: np.ndarray
+    """(98, 2) pixels."""
+    depth: np.ndarray
+    """(98,) centimetres along z."""
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) head frame to (N, 2) pixels."""
+        camera = points @ self.rotation.T + self.translation
+        k = self.intrinsics
+        return camera[:, :2] / camera[:, 2:] * (k.fx, k.fy) + (k.cx, k.cy)
+
+
+class FaceRenderer:
+    """Renders labelled faces; every picture is determined by (seed, identity number, picture number)."""
+
+    def __init__(self, assets: Path | None, cache: Path, options: RenderOptions, seed: int) -> None:
+        """Without an assets folder a small procedural head stands in.
+
+        Raises:
+            FileNotFoundError, ValueError: the assets folder is incomplete; the message says what is missing.
+            RuntimeError: no OpenGL.
+        """
+        self.options, self.seed = options, seed
+        self.head: HeadModel
+        self.wardrobe: Wardrobe | None = None
+        if assets is None:
+            self.head = procedural_head()
+            panoramas, textures = [], []
+        else:
+            if not assets.is_dir():
+                raise FileNotFoundError(f"assets folder {assets} does not exist")
+            self.head = load_ict(assets / "ict_facekit")
+            panoramas = load_panoramas(assets / "hdri")
+            self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache)
+            textures = list(self.wardrobe.skins)
+        self._painter = Painter(self.head, self.wardrobe)
+        self._lighting = Lighting(panoramas)
+        self._backgrounds = Backgrounds(panoramas, textures)
+        self._canvas_size = round(options.size * options.supersampling)
+        self._canvas = HeadCanvas(self.head, self.wardrobe.hair if self.wardrobe else (), self._canvas_size)
+        self._textures = textures
+
+    def identity(self, number: int) -> Identity:
+        """The person of that number."""
+        rng = np.random.default_rng((self.seed, number, 0))
+        spread = rng.choice([0.8, 1.0, 1.2, 1.4])
+        weights = np.clip(rng.normal(0, spread, len(self.head.identity)), -2.7, 2.7)
+        surface = self.head.identify(weights)
+        surface = surface * np.array([rng.normal(1, 0.03), rng.normal(1, 0.03), 1.0], np.float32)
+        return Identity(number, surface.astype(np.float32), self._painter.paint(rng))
+
+    def render(self, identity: Identity, picture: int) -> Sample:
+        """One picture of a person, with labels; sometimes a picture of anything but a face."""
+        rng = np.random.default_rng((self.seed, identity.number, 1 + picture))
+        key = f"{self.seed}_{identity.number:06d}_{picture:02d}"
+        attributes = {"identity": f"{self.seed}_{identity.number}", "skin": identity.look.skin, "head": self.head.name}
+        if rng.random() < self.options.negatives:
+            image = self._backgrounds.negative(rng, self.options.size)
+            return Sample(degrade(image.astype(np.float32), rng, self.options.degrade), key=key, attributes=attributes)
+        head, look = self.head, identity.look
+        expression = sample_expression(head.expression_names, rng)
+        surface = head.express(identity.surface, expression.weights)
+        normals = head.normals(surface)
+        surface = surface + normals * look.scalp_offset[:, None]
+        points = self._landmarks_3d(surface, look, expression.gaze)
+        placed = self._place(surface, points, rng)
+        rgba, depth = self._draw(identity, surface, normals, expression.gaze, placed, rng)
+
+        visible = self._visible(placed, depth)
+        alpha = rgba[..., 3:].astype(np.float32) / 255
+        background = self._backgrounds.sample(rng, self._canvas_size)
+        image = rgba[..., :3] * alpha + background * (1 - alpha)
+        image = cv2.resize(image, (self.options.size, self.options.size), interpolation=cv2.INTER_AREA)
+        image, covered = self._occlude(image, placed, points, look, surface, rng)
+        pixel = np.clip(placed.landmarks.round().astype(int), 0, self.options.size - 1)
+        visible &= ~covered[pixel[:, 1], pixel[:, 0]]
+        return Sample(
+            image=degrade(image, rng, self.options.degrade),
+            landmarks=placed.landmarks.astype(np.float32),
+            visibility=visible,
+            rotation=placed.rotation,
+            intrinsics=placed.intrinsics,
+            key=key,
+            attributes=attributes,
+        )
+
+    def _landmarks_3d(self, surface: np.ndarray, look: Look, gaze: np.ndarray) -> np.ndarray:
+        """(98, 3) head frame; the contour still at its rest anchors."""
+        points = self.head.landmarks.at(surface)
+        points[33:51] = look.brows.at(surface)
+        points[96:98] = self.head.eye_centres(surface) + self.head.eye_radius * gaze
+        return points
+
+    def _place(self, surface: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> _Placement:
+        options = self.options
+        wide = rng.random() >= options.frontal_share
+        yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, 18)
+        pitch, roll = np.clip(rng.normal(0, 13), -38, 38), np.clip(rng.normal(0, 13), -40, 40)
+        distance = np.exp(rng.uniform(np.log(30), np.log(250)))
+        # Off-axis heads: the picture is a window of a larger frame, so that perspective stretches as in a real one.
+        ray = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.35, 0.35), 1.0])
+        rotation = angles_to_matrix(np.radians([pitch, yaw, roll]))
+        translation = ray * distance - rotation @ points.mean(axis=0)
+
+        camera = points @ rotation.T + translation
+        plane = camera[:, :2] / camera[:, 2:]
+        plane[:33] = self._silhouette(surface, rotation, translation)
+        low, high = plane.min(axis=0), plane.max(axis=0)
+        roi_side = options.size * rng.uniform(*options.roi_share)
+        focal = roi_side / ((high - low).max() * (1 + 2 * ROI_MARGIN))
+        slack = (options.size - roi_side) / 2
+        centre = options.size / 2 - 0.5 + rng.uniform(-slack, slack, 2)
+        cx, cy = centre - focal * (low + high) / 2
+        intrinsics = Intrinsics(focal, focal, float(cx), float(cy))
+        return _Placement(rotation, translation, intrinsics, plane * focal + (cx, cy), camera[:, 2])
+
+    def _silhouette(self, surface: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+        """(33, 2) contour points on the normalised image plane, slid to where the face's outline is.
+
+        Annotators mark the visible edge of the face, not fixed places on the jaw: each point takes that candidate
+        which lies outermost in its own radial direction, the direction turned with the head's roll.
+        """
+        camera = self.head.contour.at(surface) @ rotation.T + translation
+        plane = camera[..., :2] / camera[..., 2:]
+        anchors = self.head.landmarks.at(self.head.neutral)[:33, :2] - CONTOUR_CENTRE * (1, -1)
+        outward = anchors @ rotation_2d(matrix_to_angles(rotation)[2]).T
+        best = np.einsum("icd,id->ic", plane, outward).argmax(axis=1)
+        return plane[np.arange(33), best]
+
+    def _draw(
+        self,
+        identity: Identity,
+        surface: np.ndarray,
+        normals: np.ndarray,
+        gaze: np.ndarray,
+        placed: _Placement,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        look = identity.look
+        hair_surface = None
+        if look.hair is not None:
+            moved = surface - self.head.neutral
+            hair_surface = look.hair.vertices + np.einsum(
+                "hk,hkd->hd", look.hair.anchor_weights, moved[look.hair.anchors]
+            )
+            hair_surface = hair_surface * rng.uniform(0.98, 1.05, 3).astype(np.float32)
+        k, scale = placed.intrinsics, self.options.supersampling
+        large = Intrinsics(k.fx * scale, k.fy * scale, (k.cx + 0.5) * scale - 0.5, (k.cy + 0.5) * scale - 0.5)
+        head_to_camera = np.eye(4)
+        head_to_camera[:3, :3], head_to_camera[:3, 3] = placed.rotation, placed.translation
+        shading = Shading(
+            gloss=(rng.uniform(0, 0.35), rng.uniform(8, 50), rng.uniform(0, 0.5)),
+            sclera=np.array([0.93, 0.90, 0.88]) * rng.uniform(0.75, 1),
+            eye_shade=rng.uniform(0.5, 0.95),
+            teeth=np.array([0.95, 0.92, 0.85]) * rng.uniform(0.6, 1),
+            mouth_light=rng.uniform(0.4, 1.1),
+            lash_opacity=rng.uniform(0.1, 0.6),
+            cloth=rng.random(3),
+            collar=(rng.uniform(12.5, 17), rng.uniform(-0.2, 0.2), rng.uniform(-0.1, 0.3), rng.choice([0, 3.0])),
+            gamma=0.5 * rng.uniform(0.85, 1.15),
+            hair_cut=rng.uniform(0.3, 0.6),
+        )
+        light = self._lighting.sample(rng)
+        return self._canvas.draw(surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading)
+
+    def _visible(self, placed: _Placement, depth: np.ndarray) -> np.ndarray:
+        """(98,) bool: no drawn surface stands before the landmark."""
+        scale = self.options.supersampling
+        pixel = ((placed.landmarks + 0.5) * scale - 0.5).round().astype(int).clip(0, self._canvas_size - 1)
+        # The contour lies on the silhouette, half on the background: it is seen by definition, unless hair covers it.
+        return placed.depth < depth[pixel[:, 1], pixel[:, 0]] + np.where(np.arange(98) < 33, 4.0, _HIDDEN_BEHIND)
+
+    def _occlude(
+        self,
+        image: np.ndarray,
+        placed: _Placement,
+        points: np.ndarray,
+        look: Look,
+        surface: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        options = self.options
+        covered = np.zeros(image.shape[:2], bool)
+        if rng.random() < options.glasses:
+            eyes = self.head.eye_centres(surface)
+            image, mask = draw_glasses(image, placed.project, eyes, points[51], points[[0, 32]], rng)
+            covered |= mask
+        chance = rng.random()
+        if chance < options.face_mask:
+            image, mask = draw_face_mask(image, placed.landmarks, rng)
+            covered |= mask
+        elif chance < options.face_mask + options.occluder:
+            if rng.random() < 0.5:
+                tone = look.atlas[look.atlas.shape[0] // 2, look.atlas.shape[1] // 4].astype(np.float32)
+                image, mask = draw_hand(image, placed.landmarks, rng, tone)
+            else:
+                texture = self._backgrounds.sample(rng, 96)
+                image, mask = draw_object(image, placed.landmarks, rng, texture)
+            covered |= mask
+        return image, covered

@@ -1,0 +1,30 @@
+"""Renderers are dear to make: one of each kind for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+
+
+def _renderer(assets: Path | None, cache: Path) -> FaceRenderer:
+    try:
+        return FaceRenderer(assets, cache, RenderOptions(negatives=0.0), seed=5)
+    except RuntimeError as error:
+        if "OpenGL" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def procedural_renderer(tmp_path_factory: pytest.TempPathFactory) -> FaceRenderer:
+    """Renders the built-in head."""
+    return _renderer(None, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def asset_renderer(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceRenderer:
+    """Renders the ICT head with MakeHuman's skins, brows and hair."""
+    return _renderer(assets, tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,114 @@
+"""Pictures agree with their labels, on the built-in head and on the real assets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from atpn.synthetic.cli import render_samples
+from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+from edge_runtime.geometry import ROI, matrix_to_angles
+from edge_runtime.landmarks import WFLW_98
+
+
+@pytest.fixture(params=["procedural_renderer", "asset_renderer"])
+def renderer(request: pytest.FixtureRequest) -> FaceRenderer:
+    return request.getfixturevalue(request.param)
+
+
+def _plain(renderer: FaceRenderer, **changes: object):
+    """Samples without glasses or occluders, options changed as asked."""
+    before = renderer.options
+    renderer.options = dataclasses.replace(before, glasses=0.0, face_mask=0.0, occluder=0.0, **changes)
+    try:
+        return list(render_samples(renderer, range(24)))
+    finally:
+        renderer.options = before
+
+
+def test_the_same_numbers_give_the_same_picture(renderer):
+    first, again = (renderer.render(renderer.identity(3), 1) for _ in range(2))
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.landmarks, again.landmarks)
+
+
+def test_labels_are_complete_and_inside_the_picture(renderer):
+    for sample in _plain(renderer):
+        assert sample.image.shape == (192, 192, 3)
+        assert sample.image.dtype == np.uint8
+        assert sample.landmarks.shape == (98, 2)
+        assert (sample.landmarks > -1).all()
+        assert (sample.landmarks < 192).all()
+        np.testing.assert_allclose(sample.rotation @ sample.rotation.T, np.eye(3), atol=1e-9)
+        low, high = RenderOptions().roi_share
+        assert low - 1e-6 <= ROI.from_landmarks(sample.landmarks).size / 192 <= high + 1e-6
+
+
+def test_a_face_covers_its_picture_where_the_labels_say(renderer):
+    """The picture differs from a picture of the background at the nose, and labels are left-right ordered."""
+    for sample in _plain(renderer, frontal_share=1.0):
+        eyes = sample.landmarks[[60, 72]]
+        roll = np.degrees(matrix_to_angles(sample.rotation)[2])
+        across = eyes[1] - eyes[0]
+        # Both are the head's tilt: seen from the side perspective bends one against the other.
+        assert abs((np.degrees(np.arctan2(across[1], across[0])) - roll + 180) % 360 - 180) < 30
+        down = sample.landmarks[16] - eyes.mean(axis=0)
+        assert across[0] * down[1] - across[1] * down[0] > 0  # chin below the eyes, not a mirror image
+
+
+def test_turning_left_hides_the_left_of_the_subject(renderer):
+    """Yaw > 0 turns to the image's right: the outline at the image's right comes closer to the nose."""
+    checked = 0
+    for sample in _plain(renderer, frontal_share=0.0):
+        yaw = np.degrees(matrix_to_angles(sample.rotation)[1])
+        if 30 < abs(yaw) < 70:
+            nose = sample.landmarks[54]
+            left, right = (np.linalg.norm(sample.landmarks[i] - nose) for i in (2, 30))
+            assert (left > right) == (yaw > 0)
+            checked += 1
+    assert checked > 3
+
+
+def test_far_side_landmarks_are_hidden_on_profiles(renderer):
+    hidden = {True: [], False: []}
+    for sample in _plain(renderer, frontal_share=0.0):
+        yaw = np.degrees(matrix_to_angles(sample.rotation)[1])
+        if abs(yaw) > 55:
+            far = WFLW_98.groups["right_eye" if yaw > 0 else "left_eye"]
+            near = WFLW_98.groups["left_eye" if yaw > 0 else "right_eye"]
+            hidden[True].append(1 - sample.visibility[list(far)].mean())
+            hidden[False].append(1 - sample.visibility[list(near)].mean())
+    assert np.mean(hidden[True]) > np.mean(hidden[False]) + 0.3
+
+
+def test_occluders_hide_landmarks(renderer):
+    before = renderer.options
+    renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0)
+    try:
+        sample = renderer.render(renderer.identity(0), 0)
+    finally:
+        renderer.options = before
+    assert not sample.visibility[76:96].any()
+
+
+def test_negatives_have_no_landmarks(renderer):
+    before = renderer.options
+    renderer.options = dataclasses.replace(before, negatives=1.0)
+    try:
+        sample = renderer.render(renderer.identity(0), 0)
+    finally:
+        renderer.options = before
+    assert sample.landmarks is None
+    assert sample.image.std() > 0
+
+
+def test_a_missing_assets_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        FaceRenderer(tmp_path / "nowhere", tmp_path, RenderOptions(), 0)
+
+
+def test_an_incomplete_assets_folder_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"face_model\.npz"):
+        FaceRenderer(tmp_path, tmp_path, RenderOptions(), 0)
