@@ -1,0 +1,47 @@
+"""`python -m atpn COMMAND`: render faces, train, evaluate. Each command loads only what it needs."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+COMMANDS = {
+    "render": ("atpn.synthetic.cli", "RenderConfig", "render labelled synthetic faces into shards"),
+    "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
+    "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
+}
+"""Name: the module with `run(config)`, the dataclass of its options, a line of help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted and saved."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] not in COMMANDS:
+        asked = bool(arguments) and arguments[0] in {"-h", "--help"}
+        lines = [f"  {name:10} {text}" for name, (_, _, text) in COMMANDS.items()]
+        usage = "\n".join(["usage: python -m atpn COMMAND [--help]", *lines])
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    name, *rest = arguments
+    module_name, config_name, text = COMMANDS[name]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    module = importlib.import_module(module_name)
+    try:
+        config = tyro.cli(getattr(module, config_name), args=rest, prog=f"python -m atpn {name}", description=text)
+        module.run(config)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        # A long command that has saved its state says so in the exception.
+        print(f"interrupted{f': {stop}' if str(stop) else ''}", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""AFW (Zhu and Ramanan, 2012) with the 68-point labels of 300W (Sagonas et al., 2013): real faces, to measure on only.
+
+The labels' terms are for research, so nothing that leads to shipped weights reads this file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photograph with all its labelled faces."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    faces: tuple[np.ndarray, ...]
+    """(68, 2) float32 pixels each, iBUG order, pixel centres at integers."""
+    key: str
+
+
+def read_afw(folder: Path) -> Iterator[Photo]:
+    """Photographs of a folder with a `labels.json`: a list of {image, width, height, faces: [{landmarks}]}.
+
+    FileNotFoundError or ValueError names what is missing, unreadable or of another size than its label says.
+    """
+    labels = folder / "labels.json"
+    if not labels.is_file():
+        raise FileNotFoundError(f"{labels} is missing; give the folder that holds AFW's labels.json and images")
+    for entry in json.loads(labels.read_text()):
+        path = folder / entry["image"]
+        bgr = cv2.imread(str(path))
+        if bgr is None:
+            raise ValueError(f"{path} is missing or not an image, but {labels} lists it")
+        if bgr.shape[:2] != (entry["height"], entry["width"]):
+            raise ValueError(
+                f"{path} has {bgr.shape[1]}x{bgr.shape[0]} pixels, but {labels} was made for "
+                f"{entry['width']}x{entry['height']}; the landmarks would not fit"
+            )
+        faces = tuple(np.array(face["landmarks"], np.float32) for face in entry["faces"])
+        for face in faces:
+            if face.shape != (68, 2):
+                raise ValueError(f"{path}: a face has landmarks of shape {face.shape}, expected (68, 2)")
+        yield Photo(bgr[:, :, ::-1], faces, entry["image"])

@@ -1,0 +1,110 @@
+"""Photometric augmentation of training crops: light, sensors, codecs and things in front of faces.
+
+Moderate on purpose: renders are already degraded, and stronger settings cost accuracy on real faces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Probabilities and ranges; lengths are shares of the crop's side, so that 64 and 112 px look alike."""
+
+    tone: float = 0.7
+    """Probability of a new tone curve."""
+    gamma_sigma: float = 0.25
+    gain_sigma: float = 0.12
+    """Of each channel on its own: white balance."""
+    contrast_sigma: float = 0.15
+    brightness_sigma: float = 14.0
+    """Grey levels."""
+    grey: float = 0.12
+    """Probability of a grey picture: infrared cameras, old photographs."""
+    low_resolution: float = 0.12
+    """Probability that the crop came from a smaller face."""
+    lowest_resolution: float = 0.3
+    """Of the crop's side."""
+    blur: float = 0.15
+    blur_sigma: tuple[float, float] = (0.003, 0.012)
+    motion_blur: float = 0.06
+    noise: float = 0.15
+    noise_sigma: tuple[float, float] = (2.0, 10.0)
+    """Grey levels."""
+    jpeg: float = 0.15
+    jpeg_quality: tuple[int, int] = (25, 85)
+    cover: float = 0.2
+    """Probability that rectangles hide parts of the face."""
+    cover_size: tuple[float, float] = (0.08, 0.4)
+
+
+def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """A changed copy of an (S, S, 3) uint8 RGB crop."""
+    draw = rng.random(8)
+    side = image.shape[0]
+    if draw[0] < config.cover:
+        image = _cover(image, config, rng)
+    if draw[1] < config.tone:
+        image = cv2.LUT(image, _tone_curves(config, rng))
+    if draw[2] < config.grey:
+        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if draw[3] < config.low_resolution:
+        small = max(8, round(side * rng.uniform(config.lowest_resolution, 0.8)))
+        shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
+    if draw[4] < config.blur:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*config.blur_sigma) * side)
+    if draw[5] < config.motion_blur:
+        image = cv2.filter2D(image, -1, _motion_kernel(side, rng), borderType=cv2.BORDER_REPLICATE)
+    if draw[6] < config.noise:
+        grain = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(*config.noise_sigma))
+        image = np.clip(image + grain, 0, 255).astype(np.uint8)
+    if draw[7] < config.jpeg:
+        quality = int(rng.integers(*config.jpeg_quality))
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # both ways in one channel order, so RGB stays RGB
+    return image
+
+
+def _tone_curves(config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """(1, 256, 3) uint8 lookup: gamma, contrast, a gain per channel and brightness in one pass."""
+    levels = np.linspace(0.0, 1.0, 256, dtype=np.float32) ** np.float32(np.exp(rng.normal(0.0, config.gamma_sigma)))
+    contrast = np.exp(rng.normal(0.0, config.contrast_sigma))
+    gains = contrast * np.exp(rng.normal(0.0, config.gain_sigma, 3))
+    offset = rng.normal(0.0, config.brightness_sigma) + 127.5 * (1 - contrast)  # contrast turns about mid-grey
+    curves = 255 * levels[:, None] * gains.astype(np.float32) + np.float32(offset)
+    return np.clip(curves, 0, 255).astype(np.uint8)[None]
+
+
+def _motion_kernel(side: int, rng: np.random.Generator) -> np.ndarray:
+    """A normalised line of random direction, up to 6 % of the side long."""
+    reach = max(1, round(side * rng.uniform(0.01, 0.03)))
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    angle = rng.uniform(0.0, np.pi)
+    step = np.round(reach * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+    centre = np.array([reach, reach])
+    cv2.line(kernel, tuple(map(int, centre - step)), tuple(map(int, centre + step)), 1.0)
+    return kernel / kernel.sum()
+
+
+def _cover(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """One or two rectangles of flat colour, noise, or another part of the same picture."""
+    image = image.copy()
+    side = image.shape[0]
+    for _ in range(int(rng.integers(1, 3))):
+        height, width = (int(v) for v in np.maximum(2, rng.uniform(*config.cover_size, 2) * side))
+        top, left = int(rng.integers(-height // 2, side - 2)), int(rng.integers(-width // 2, side - 2))
+        target = image[max(top, 0) : top + height, max(left, 0) : left + width]
+        kind = rng.random()
+        if kind < 0.5:
+            target[:] = rng.integers(0, 256, 3)
+        elif kind < 0.7:
+            target[:] = rng.integers(0, 256, target.shape)
+        else:
+            y, x = (int(rng.integers(0, side - extent + 1)) for extent in target.shape[:2])
+            target[:] = image[y : y + target.shape[0], x : x + target.shape[1]].copy()
+    return image

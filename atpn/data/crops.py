@@ -1,0 +1,127 @@
+"""From a labelled image to a training crop: the device's crop rule, shaken as tracking shakes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from atpn.data.sample import Sample
+from edge_runtime.geometry import (
+    ROI,
+    Intrinsics,
+    crop_to_camera,
+    extract_crop,
+    matrix_to_angles,
+    rotation_2d,
+    upright_roll,
+)
+from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+
+
+@dataclass(frozen=True)
+class JitterConfig:
+    """How far a training ROI strays from the crop rule: what motion and detectors do to it on the device."""
+
+    centre_sigma: float = 0.05
+    """Of the ROI's size: a quick head moves a tenth of its size between frames."""
+    scale_sigma: float = 0.10
+    """Of the logarithm of the size; detectors' boxes differ from landmarks' rectangles by about this."""
+    scale_limit: float = 0.25
+    """Largest change of the size's logarithm: beyond it the face is cut off or tiny."""
+    roll_sigma: float = 8.0
+    """Degrees; the usual error of a roll estimated one frame ago."""
+    wide_roll_share: float = 0.3
+    """Of the crops have an evenly spread roll error: a tilted head that nobody has followed yet."""
+    wide_roll: float = 45.0
+    """Degrees; the evenly spread error's limit."""
+    unrolled_share: float = 0.2
+    """Of the crops keep the image's own axes: the thesis' rule, and a detector's first frame."""
+    flip_share: float = 0.5
+    """Of the crops are mirrored."""
+
+
+NO_JITTER = JitterConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""The crop rule alone, upright: what validation sees."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training example."""
+
+    image: np.ndarray
+    """(S, S, 3) uint8 RGB."""
+    landmarks: np.ndarray
+    """(N, 2) float32 in crop coordinates: 0 to 1 across the crop, outside it for points that it misses."""
+    pose: np.ndarray
+    """(3,) float32 pitch, yaw, roll in radians, in the crop's frame; NaN when the sample's rotation is unknown."""
+    roi: ROI
+    """Where the crop lies in the sample's image (before any mirroring)."""
+
+
+def mean_shape_of(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """(N, 2) upright, left-right symmetric mean of (n, N, 2) faces, in crop coordinates.
+
+    Faces are averaged inside their ROIs. Averaging the mean with its mirror image makes it upright and symmetric
+    whatever the data's balance; a second round takes the ROIs at the roll that the first round's mean gives.
+    """
+    rolls = [0.0] * len(landmarks)
+    for _ in range(2):
+        shapes = [ROI.from_landmarks(face, roll).to_crop(face) for face, roll in zip(landmarks, rolls, strict=True)]
+        mean = np.mean(shapes, axis=0)
+        mirrored = np.column_stack([1 - mean[:, 0], mean[:, 1]])[scheme.mirror]
+        mean = (mean + mirrored) / 2
+        rolls = [upright_roll(face, mean) for face in landmarks]
+    return mean.astype(np.float32)
+
+
+def jittered_roi(landmarks: np.ndarray, mean_shape: np.ndarray, jitter: JitterConfig, rng: np.random.Generator) -> ROI:
+    """The crop rule for (N, 2) pixel landmarks with a random error in roll, centre and size."""
+    roll = 0.0
+    if rng.random() >= jitter.unrolled_share:
+        if rng.random() < jitter.wide_roll_share:
+            error = rng.uniform(-jitter.wide_roll, jitter.wide_roll)
+        else:
+            error = rng.normal(0.0, jitter.roll_sigma)
+        roll = upright_roll(landmarks, mean_shape) + math.radians(error)
+    roi = ROI.from_landmarks(landmarks, roll)
+    scale = math.exp(float(np.clip(rng.normal(0.0, jitter.scale_sigma), -jitter.scale_limit, jitter.scale_limit)))
+    shift = rotation_2d(roll) @ rng.normal(0.0, jitter.centre_sigma, 2) * roi.size
+    return ROI(roi.cx + float(shift[0]), roi.cy + float(shift[1]), roi.size * scale, roll)
+
+
+def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Crop:
+    """Cut one labelled crop; `flip` mirrors it left to right afterwards, with all its labels.
+
+    Without known intrinsics the camera is the one that the runtime assumes. ValueError for a sample without a face.
+    """
+    if sample.landmarks is None:
+        raise ValueError(f"sample {sample.key!r} has no landmarks, so it cannot become a face crop")
+    image = extract_crop(sample.image, roi, crop_size)
+    landmarks = roi.to_crop(sample.landmarks)
+    pose = np.full(3, np.nan)
+    if sample.rotation is not None:
+        height, width = sample.image.shape[:2]
+        intrinsics = sample.intrinsics or Intrinsics.from_fov(width, height)
+        rotation = crop_to_camera(roi, intrinsics).T @ sample.rotation
+        pose = matrix_to_angles(mirrored_rotation(rotation) if flip else rotation)
+    if flip:
+        image = np.ascontiguousarray(image[:, ::-1])
+        landmarks = np.column_stack([1 - landmarks[:, 0], landmarks[:, 1]])[scheme_by_name(sample.scheme).mirror]
+    return Crop(image, landmarks.astype(np.float32), pose.astype(np.float32), roi)
+
+
+def mirrored_rotation(rotation: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotation of the same head seen in a mirror: M R M with M = diag(-1, 1, 1)."""
+    return rotation * np.array([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
+
+
+def random_crop(
+    sample: Sample, mean_shape: np.ndarray, crop_size: int, jitter: JitterConfig, rng: np.random.Generator
+) -> Crop:
+    """One jittered, perhaps mirrored crop of the sample's face."""
+    if sample.landmarks is None:
+        raise ValueError(f"sample {sample.key!r} has no landmarks, so it cannot become a face crop")
+    roi = jittered_roi(sample.landmarks, mean_shape, jitter, rng)
+    return cut_crop(sample, roi, crop_size, flip=bool(rng.random() < jitter.flip_share))

@@ -1,0 +1,121 @@
+"""Scenes for the tracking branch: faces set in wider surroundings, and crops of them that hold no properly framed face.
+
+Rendered images end soon after the face, so shifted crops would be known by their repeated borders alone. Faces are
+therefore also set into backgrounds, and images cut through the face, so that both classes have both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_runtime.geometry import ROI, rotation_2d
+
+NEGATIVE_IOU = 0.3
+"""A crop that overlaps the face's ROI less than this is background (thesis, section 3.3.2)."""
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """How often a face's surroundings are changed, and by how much."""
+
+    embed_share: float = 0.55
+    """Of the scenes are set into a background-only image."""
+    trim_share: float = 0.25
+    """Of the scenes are cut, so that the face lies at or over the image's edge."""
+    canvas: float = 1.5
+    """Side of an embedding scene over the image's side: room for crops twice the face's size."""
+    face_scale: tuple[float, float] = (0.6, 1.0)
+    feather: int = 10
+    """Pixels over which an embedded image fades into the background, so that no seam gives it away."""
+    trim_depth: float = 0.15
+    """Of the ROI's side that a cut may take away."""
+
+
+def embed(
+    image: np.ndarray, landmarks: np.ndarray, background: np.ndarray, config: SceneConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set an (H, W, 3) image into a background; the scene and the (N, 2) landmarks in it."""
+    side = round(max(image.shape[:2]) * config.canvas)
+    scene = cv2.resize(background, (side, side), interpolation=cv2.INTER_LINEAR)
+    scale = rng.uniform(*config.face_scale)
+    height, width = (round(extent * scale) for extent in image.shape[:2])
+    face = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    top, left = int(rng.integers(0, side - height + 1)), int(rng.integers(0, side - width + 1))
+    ramps = [np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / config.feather for n in (height, width)]
+    alpha = np.clip(np.minimum(ramps[0][:, None], ramps[1][None]), 0, 1).astype(np.float32)[..., None]
+    target = scene[top : top + height, left : left + width]
+    target[:] = (face * alpha + target * (1 - alpha)).astype(np.uint8)
+    # Pixel centres at integers: resizing maps x to (x + 0.5) * scale - 0.5.
+    scales = np.array([width / image.shape[1], height / image.shape[0]])
+    return scene, ((landmarks + 0.5) * scales - 0.5 + (left, top)).astype(np.float32)
+
+
+def trim(
+    image: np.ndarray, landmarks: np.ndarray, depth: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one or two neighbouring sides off, up to `depth` of the face's ROI deep; the rest and landmarks in it."""
+    roi = ROI.from_landmarks(landmarks)
+    height, width = image.shape[:2]
+    low, high = np.array([roi.cx, roi.cy]) - roi.size / 2, np.array([roi.cx, roi.cy]) + roi.size / 2
+    cuts = rng.uniform(0, depth, 2) * roi.size
+    axes = (0, 1) if rng.random() < 0.4 else (int(rng.integers(2)),)
+    start, stop = np.zeros(2, int), np.array([width, height])
+    for axis in axes:
+        if rng.random() < 0.5:
+            start[axis] = int(np.clip(low[axis] + cuts[axis], 0, stop[axis] - 2))
+        else:
+            stop[axis] = int(np.clip(high[axis] - cuts[axis], 2, stop[axis]))
+    return image[start[1] : stop[1], start[0] : stop[0]], (landmarks - start).astype(np.float32)
+
+
+def make_scene(
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    background: np.ndarray | None,
+    config: SceneConfig,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image as it is, trimmed, or (given a background) embedded; with its (N, 2) landmarks."""
+    choice = rng.random()
+    if choice < config.embed_share:
+        return (image, landmarks) if background is None else embed(image, landmarks, background, config, rng)
+    if choice < config.embed_share + config.trim_share:
+        return trim(image, landmarks, config.trim_depth, rng)
+    return image, landmarks
+
+
+def negative_roi(face: ROI, rng: np.random.Generator) -> ROI:
+    """A square with IoU < 0.3 to the face's: beside it, a part of it, or far wider than it.
+
+    What a tracker meets when it loses a face: the face has moved on, or the ROI has shrunk or grown away.
+    """
+    kind = rng.random()
+    roll = face.roll + math.radians(rng.normal(0.0, 20.0))
+    reach = 0.5
+    while True:
+        if kind < 0.5:
+            size = face.size * math.exp(rng.normal(0.0, 0.2))
+            angle = rng.uniform(0.0, 2 * math.pi)
+            offset = face.size * rng.uniform(reach, reach + 0.6) * np.array([math.cos(angle), math.sin(angle)])
+            reach += 0.05  # a larger or turned square needs more distance
+        elif kind < 0.75:
+            size = face.size * rng.uniform(0.2, 0.5)
+            offset = rotation_2d(face.roll) @ rng.uniform(-0.35, 0.35, 2) * face.size
+        else:
+            size = face.size * rng.uniform(1.9, 3.2)
+            offset = rng.uniform(-0.3, 0.3, 2) * size
+        roi = ROI(face.cx + float(offset[0]), face.cy + float(offset[1]), size, roll)
+        if roi.iou(face) < NEGATIVE_IOU:
+            return roi
+
+
+def background_roi(image: np.ndarray, rng: np.random.Generator) -> ROI:
+    """Any square inside an image without a face, a quarter of it to all of it, at any roll."""
+    height, width = image.shape[:2]
+    size = min(height, width) * rng.uniform(0.25, 1.0)
+    x, y = (float(rng.uniform(size / 2, max(extent - size / 2, size / 2))) for extent in (width, height))
+    return ROI(x, y, size, float(rng.uniform(-math.pi, math.pi)))

@@ -1,0 +1,125 @@
+"""A whole training set in memory: images stay encoded in one buffer, labels in plain arrays.
+
+Loader processes are forked after loading. Python objects would be copied page by page as their reference counts
+change; a handful of large arrays stays shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.data.sample import Sample
+from atpn.data.shards import StoredSample, read_shard
+from edge_runtime.geometry import Intrinsics
+from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+
+
+class SampleStore:
+    """Random access to decoded samples, by index in the order of reading."""
+
+    def __init__(self, samples: Iterable[StoredSample]) -> None:
+        """ValueError when samples disagree about the landmarks' scheme or a label has the wrong shape."""
+        buffer, ends = bytearray(), [0]
+        landmarks, visibility, rotation, intrinsics = [], [], [], []
+        self.keys: list[str] = []
+        self.identities: list[str] = []
+        schemes: set[str] = set()
+        for sample in samples:
+            labels = sample.labels
+            buffer += sample.encoded
+            ends.append(len(buffer))
+            landmarks.append(None if labels["landmarks"] is None else np.array(labels["landmarks"], np.float32))
+            visibility.append(None if labels["visibility"] is None else np.array(labels["visibility"], bool))
+            rotation.append(labels["rotation"] or np.full((3, 3), np.nan))
+            camera = labels["intrinsics"]
+            intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
+            self.keys.append(labels["key"])
+            self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
+            if labels["landmarks"] is not None:
+                schemes.add(labels["scheme"])
+        if len(schemes) > 1:
+            raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
+        self.scheme: LandmarkScheme = scheme_by_name(next(iter(schemes), "wflw98"))
+        self._encoded = np.frombuffer(buffer, np.uint8)
+        self._ends = np.array(ends, np.int64)
+        count = self.scheme.count
+        self.landmarks = self._stacked(landmarks, np.full((count, 2), np.nan, np.float32))
+        """(n, N, 2) float32 pixels; NaN where a sample has no face."""
+        self.visibility = self._stacked(visibility, np.ones(count, bool))
+        self.rotation = np.array(rotation, np.float64).reshape(-1, 3, 3)
+        """(n, 3, 3) head to camera; NaN where unknown."""
+        self._intrinsics = np.array(intrinsics, np.float64).reshape(-1, 4)
+        has_face = ~np.isnan(self.landmarks).any(axis=(1, 2))
+        self.faces = np.flatnonzero(has_face)
+        """Indices of the samples with a face."""
+        self.backgrounds = np.flatnonzero(~has_face)
+        """Indices of the samples without."""
+
+    @staticmethod
+    def read(folder: Path) -> SampleStore:
+        """All shards of a folder; FileNotFoundError or ValueError says what is missing or broken."""
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
+        shards = sorted(folder.glob("*.tar"))
+        if not shards:
+            raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+        store = SampleStore(sample for shard in shards for sample in read_shard(shard))
+        if len(store.faces) == 0:
+            raise ValueError(f"{folder} holds {len(store)} samples but no face with landmarks; nothing to learn from")
+        return store
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; ValueError names a sample whose image does not decode."""
+        encoded = self._encoded[self._ends[index] : self._ends[index + 1]]
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise ValueError(f"the image of sample {self.keys[index]!r} does not decode; render its shard again")
+        return image
+
+    def __getitem__(self, index: int) -> Sample:
+        has_face = not np.isnan(self.landmarks[index]).any()
+        has_rotation = not np.isnan(self.rotation[index]).any()
+        has_camera = not np.isnan(self._intrinsics[index]).any()
+        return Sample(
+            image=self.image(index),
+            landmarks=self.landmarks[index] if has_face else None,
+            scheme=self.scheme.name,
+            visibility=self.visibility[index] if has_face else None,
+            rotation=self.rotation[index] if has_rotation else None,
+            intrinsics=Intrinsics(*map(float, self._intrinsics[index])) if has_camera else None,
+            key=self.keys[index],
+            attributes={"identity": self.identities[index]},
+        )
+
+    def split(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of faces for training and for validation; one person is never in both.
+
+        The identity's hash decides, so the split neither moves when data are added nor depends on a seed.
+        """
+        scores = np.array([_unit_hash(self.identities[i]) for i in self.faces])
+        held_out = scores < validation_share
+        if held_out.all() or not held_out.any():
+            # Too few people for a share: the lowest hash is held out, and with a single person nobody is.
+            held_out = (scores == scores.min()) & (scores != scores.max())
+        return self.faces[~held_out], self.faces[held_out]
+
+    def _stacked(self, rows: list[np.ndarray | None], missing: np.ndarray) -> np.ndarray:
+        for key, row in zip(self.keys, rows, strict=True):
+            if row is not None and row.shape != missing.shape:
+                raise ValueError(
+                    f"sample {key!r}: a label of shape {row.shape}, but scheme {self.scheme.name} needs {missing.shape}"
+                )
+        return np.array([missing if row is None else row for row in rows]).reshape(-1, *missing.shape)
+
+
+def _unit_hash(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,117 @@
+"""ATPN: landmarks, head pose and tracking confidence from one crop (thesis, chapter 3)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from atpn.model.backbone import Backbone, Features
+from atpn.model.branches import PoseBranch, TrackingBranch
+from atpn.model.config import ATPNConfig
+from atpn.model.heatmap import landmark_heatmap
+from atpn.model.landmark_branch import LandmarkBranch
+from atpn.model.layers import CoordConv, GlobalDepthwise, coordinate_grid
+
+PARTS = ("backbone", "landmark_branch", "tracking_branch", "pose_branch")
+"""Names of the parts that train or rest separately."""
+IMAGE_MEAN = (127.5, 127.5, 127.5)
+IMAGE_STD = (64.0, 64.0, 64.0)
+"""RGB, in 8-bit steps: the middle of the range and about the spread of photographs."""
+
+
+class ATPNOutput(NamedTuple):
+    """What the network says about a batch of crops."""
+
+    landmarks: Tensor
+    """(B, N, 2) x then y in [0, 1] of the crop; crop pixel = value * crop size - 0.5."""
+    uncertainty: Tensor
+    """(B, N) standard deviation of each landmark along an axis, same unit; zeros without an uncertainty head."""
+    pose: Tensor
+    """(B, 3) pitch, yaw, roll in radians, in the crop's frame."""
+    confidence: Tensor
+    """(B,) probability that the crop holds a face."""
+
+
+class ATPN(nn.Module):
+    """The whole network. Stages train its parts one after another through the sub-steps; `forward` is inference."""
+
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, config: ATPNConfig, mean_shape: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN)[:, None, None])
+        self.register_buffer("image_std", torch.tensor(IMAGE_STD)[:, None, None])
+        self.backbone = Backbone(config)
+        self.landmark_branch = LandmarkBranch(config, mean_shape)
+        self.tracking_branch = TrackingBranch(config)
+        self.pose_branch = PoseBranch(config)
+        self.frozen: frozenset[str] = frozenset()
+
+    @property
+    def mean_shape(self) -> Tensor:
+        """(N, 2) mean shape in [0, 1] of the crop."""
+        return self.landmark_branch.mean_shape
+
+    def features(self, image: Tensor) -> Features:
+        """(B, 3, S, S) RGB, 0 to 255, to the features of three levels."""
+        size = self.config.input_size
+        if image.shape[1:] != (3, size, size):
+            raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
+        return self.backbone((image - self.image_mean) / self.image_std)
+
+    def weighted_low(self, features: Features, landmarks: Tensor) -> Tensor:
+        """Low features times the landmarks' heatmap (equation 3.2): the tracking and pose branches' input."""
+        return features.low * landmark_heatmap(landmarks, self.config.low_grid)
+
+    def forward(self, image: Tensor) -> ATPNOutput:
+        """(B, 3, S, S) RGB, 0 to 255, to all four results."""
+        features = self.features(image)
+        landmarks, log_sigma = self.landmark_branch(features)
+        weighted = self.weighted_low(features, landmarks)
+        uncertainty = log_sigma.exp() if self.config.uncertainty else torch.zeros_like(log_sigma)
+        confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
+        return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
+
+    def train(self, mode: bool = True) -> ATPN:
+        """As in torch, except that frozen parts stay in inference mode: their batch-norm statistics rest too."""
+        super().train(mode)
+        for part in self.frozen:
+            getattr(self, part).eval()
+        return self
+
+
+def freeze(model: ATPN, parts: Iterable[str]) -> None:
+    """Freeze exactly these parts (see PARTS): no gradients, no new batch-norm statistics; the others train."""
+    frozen = frozenset(parts)
+    if unknown := frozen - set(PARTS):
+        raise ValueError(f"unknown parts {sorted(unknown)}; the network's parts are {', '.join(PARTS)}")
+    model.frozen = frozen
+    for part in PARTS:
+        getattr(model, part).requires_grad_(part not in frozen)
+    model.train(model.training)
+
+
+def with_input_size(model: ATPN, size: int) -> ATPN:
+    """A copy of the network for another input size, so that training can begin small and finish at 112 px.
+
+    Convolutions carry over as they are; the global depthwise kernels are resampled to the new grid.
+    """
+    other = copy.deepcopy(model)
+    other.config = replace(model.config, input_size=size)
+    for parent in list(other.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, GlobalDepthwise):
+                resampled = child.resampled(other.config.high_grid)
+                resampled.requires_grad_(child.weight.requires_grad)
+                setattr(parent, name, resampled.to(child.weight.device).train(child.training))
+            elif isinstance(child, CoordConv):
+                grid = child.coordinates.shape[-1] * size // model.config.input_size
+                child.coordinates = coordinate_grid(grid).to(child.coordinates)
+    return other

@@ -1,0 +1,57 @@
+"""The backbone: MobileNetV3 blocks with features at a quarter, an eighth and a sixteenth of the input."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from atpn.model.blocks import InvertedResidual
+from atpn.model.config import ATPNConfig
+from atpn.model.layers import HardSwish, conv_norm
+
+STEM = 16
+LOW, MID, HIGH = 32, 48, 112
+"""Channels of the features at width 1.0. The thesis gives only the grids and the budgets; these fill the budgets."""
+
+
+class Features(NamedTuple):
+    """What the backbone sees, at three levels; grids at a 112 px input."""
+
+    low: Tensor
+    """(B, 32, 28, 28), after the 4th block: also feeds the tracking and pose branches."""
+    mid: Tensor
+    """(B, 48, 14, 14)."""
+    high: Tensor
+    """(B, 112, 7, 7)."""
+
+
+class Backbone(nn.Module):
+    """Normalised crop to features. ReLU on the fine grids, hard swish and squeeze-excite on the coarse ones."""
+
+    def __init__(self, config: ATPNConfig) -> None:
+        super().__init__()
+        c = config.channels
+        self.stem = conv_norm(3, c(STEM), kernel=3, stride=2)
+        self.low = nn.Sequential(
+            InvertedResidual(c(STEM), c(STEM), c(STEM), activation=nn.ReLU),
+            InvertedResidual(c(STEM), c(48), c(24), stride=2, activation=nn.ReLU),
+            InvertedResidual(c(24), c(64), c(24), activation=nn.ReLU),
+            InvertedResidual(c(24), c(64), c(LOW), activation=nn.ReLU),
+        )
+        self.mid = nn.Sequential(
+            InvertedResidual(c(LOW), c(112), c(MID), stride=2, activation=HardSwish),
+            InvertedResidual(c(MID), c(128), c(MID), squeeze=True),
+            InvertedResidual(c(MID), c(128), c(MID), squeeze=True),
+        )
+        self.high = nn.Sequential(
+            InvertedResidual(c(MID), c(256), c(HIGH), stride=2, squeeze=True),
+            InvertedResidual(c(HIGH), c(432), c(HIGH), squeeze=True),
+            InvertedResidual(c(HIGH), c(432), c(HIGH), squeeze=True),
+        )
+
+    def forward(self, x: Tensor) -> Features:
+        """(B, 3, S, S) normalised image to features."""
+        low = self.low(self.stem(x))
+        mid = self.mid(low)
+        return Features(low, mid, self.high(mid))

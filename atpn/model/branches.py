@@ -1,0 +1,61 @@
+"""The tracking and pose branches (thesis, section 3.2.2): MobileNetV3 blocks on heatmap-weighted low features."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from atpn.model.backbone import LOW
+from atpn.model.blocks import InvertedResidual
+from atpn.model.config import ATPNConfig
+from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish
+
+
+class _Branch(nn.Module):
+    """(B, 32, 28, 28) weighted low features to (B, outputs)."""
+
+    def __init__(self, config: ATPNConfig, outputs: int) -> None:
+        super().__init__()
+        c = config.channels
+        self.blocks = nn.Sequential(
+            InvertedResidual(c(LOW), c(96), c(40), stride=2),
+            InvertedResidual(c(40), c(120), c(40), squeeze=True),
+            InvertedResidual(c(40), c(144), c(64), stride=2, squeeze=True),
+            InvertedResidual(c(64), c(192), c(64), squeeze=True),
+        )
+        self.to_vector = CoordConv(c(64), c(192), config.high_grid)
+        self.gather = GlobalDepthwise(c(192), config.high_grid)
+        self.activation = HardSwish()
+        self.output = nn.Linear(c(192), outputs)
+
+    def forward(self, weighted: Tensor) -> Tensor:
+        """Weighted low features to (B, outputs), float32 also inside autocast."""
+        return self._read(self.activation(self.gather(self.to_vector(self.blocks(weighted)))))
+
+    def _read(self, vector: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(vector.device.type):
+            with torch.autocast(vector.device.type, enabled=False):
+                return self._read(vector.float())
+        return self.output(vector)
+
+
+class TrackingBranch(_Branch):
+    """Is there a face in the crop? (B, 32, 28, 28) to logits (B, 2): background, face."""
+
+    def __init__(self, config: ATPNConfig) -> None:
+        super().__init__(config, outputs=2)
+
+
+class PoseBranch(_Branch):
+    """Head orientation: (B, 32, 28, 28) to (B, 3) pitch, yaw, roll in radians in the crop's frame."""
+
+    def __init__(self, config: ATPNConfig) -> None:
+        super().__init__(config, outputs=3)
+        nn.init.normal_(self.output.weight, std=0.001)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, weighted: Tensor) -> Tensor:
+        """Weighted low features to angles in (-pi, pi)."""
+        return torch.tanh(super().forward(weighted)) * math.pi

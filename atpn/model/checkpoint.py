@@ -1,0 +1,110 @@
+"""Checkpoints: safetensors for the weights, JSON beside it for everything else. Never pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from atpn.model.atpn import ATPN
+from atpn.model.config import ATPNConfig
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, cut short, inconsistent or of another architecture."""
+
+
+def save_checkpoint(path: Path, model: ATPN, metadata: dict[str, Any]) -> None:
+    """Write `path` (.safetensors) and its JSON: config, SHA-256 of the weights, and `metadata` as given.
+
+    Each file appears complete or not at all; an interruption between the two leaves a pair that does not load.
+    """
+    _check_suffix(path)
+    weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    description = {
+        "format_version": FORMAT_VERSION,
+        "architecture": "ATPN",
+        "config": asdict(model.config),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "metadata": metadata,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, weights)
+    _write(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
+
+
+def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
+    """The network, in inference mode on the CPU, and the metadata; CheckpointError says what is wrong with a file."""
+    _check_suffix(path)
+    description = read_description(path)
+    weights = path.read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != description["weights_sha256"]:
+        raise CheckpointError(
+            f"{path} ({len(weights)} bytes) has SHA-256 {digest[:12]}…, but {path.with_suffix('.json').name} describes "
+            f"{description['weights_sha256'][:12]}…: one of the two is truncated or from another run; copy both again"
+        )
+    try:
+        state = load(weights)
+        config = ATPNConfig(**description["config"])
+        model = ATPN(config, torch.zeros(config.landmark_count, 2))
+        model.load_state_dict(state)
+    except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit this version's ATPN: {error}; it was made by another version of the code, "
+            "so train again or check that version out"
+        ) from error
+    return model.eval(), description["metadata"]
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a checkpoint's weights as its JSON states it, in hexadecimal."""
+    return str(read_description(path)["weights_sha256"])
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON beside the weights `path`; CheckpointError when it or the weights are missing or not ours."""
+    beside = path.with_suffix(".json")
+    for file in (path, beside):
+        if not file.is_file():
+            raise CheckpointError(f"no checkpoint file {file}; a checkpoint is {path.name} and {beside.name} together")
+    try:
+        description = json.loads(beside.read_bytes())
+        if description["architecture"] != "ATPN" or description["format_version"] != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{beside} describes {description['architecture']} version {description['format_version']}, "
+                f"expected ATPN version {FORMAT_VERSION}"
+            )
+        missing = {"config", "weights_sha256", "metadata"} - set(description)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{beside} is not a checkpoint's description ({error!r}); copy it again") from error
+    if missing:
+        raise CheckpointError(f"{beside} lacks {', '.join(sorted(missing))}; copy it again")
+    return dict(description)
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,58 @@
+"""What an ATPN is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.landmarks import scheme_by_name
+
+INPUT_SIZE_STEP = 16
+"""The high features are 16 times coarser than the input, and their grid must be whole."""
+
+
+@dataclass(frozen=True)
+class ATPNConfig:
+    """Architecture of one network; two networks with equal configs take each other's weights."""
+
+    scheme: str = "wflw98"
+    """Name of the landmark scheme; 98 points are what the thesis and WFLW use."""
+    width: float = 1.0
+    """Scales every channel count; 1.0 meets the thesis' budgets (1.1 M parameters, 60 MMAC) with little to spare."""
+    input_size: int = 112
+    """Side of the crop in pixels; 112 gives the thesis' 28, 14 and 7 grids. 64 and 96 are for early training."""
+    uncertainty: bool = True
+    """Predict a standard deviation per landmark; costs one linear layer."""
+
+    def __post_init__(self) -> None:
+        scheme_by_name(self.scheme)
+        if not 0.1 <= self.width <= 4.0:
+            raise ValueError(f"width must lie between 0.1 and 4, got {self.width}")
+        if self.input_size < 2 * INPUT_SIZE_STEP or self.input_size % INPUT_SIZE_STEP:
+            raise ValueError(
+                f"input_size must be a multiple of {INPUT_SIZE_STEP} and at least {2 * INPUT_SIZE_STEP}, "
+                f"got {self.input_size}; 112 is what runs on a device"
+            )
+
+    @property
+    def landmark_count(self) -> int:
+        """Number of landmarks of the scheme."""
+        return scheme_by_name(self.scheme).count
+
+    @property
+    def low_grid(self) -> int:
+        """Side of the low features' grid, a quarter of the input."""
+        return self.input_size // 4
+
+    @property
+    def mid_grid(self) -> int:
+        """Side of the mid features' grid, an eighth of the input."""
+        return self.input_size // 8
+
+    @property
+    def high_grid(self) -> int:
+        """Side of the high features' grid, a sixteenth of the input."""
+        return self.input_size // 16
+
+    def channels(self, base: int) -> int:
+        """A channel count of the width-1.0 network at this width, rounded to a multiple of 8 (vector registers)."""
+        return max(8, int(base * self.width / 8 + 0.5) * 8)

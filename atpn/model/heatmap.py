@@ -1,0 +1,30 @@
+"""The landmark heatmap (thesis, equation 3.1): attention from predicted landmarks, without parameters."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLOOR = 0.5
+"""The heatmap never falls below this, so that features far from landmarks are not lost."""
+DISTANCE_CELLS = 28
+"""Distances are counted in cells of the 28² grid, whatever grid the heatmap is sampled on."""
+REACH = 3.0
+"""Cells at which 1/sqrt(1 + distance) meets the floor: farther landmarks change nothing."""
+
+
+def landmark_heatmap(landmarks: Tensor, grid: int = DISTANCE_CELLS) -> Tensor:
+    """(B, N, 2) landmarks in [0, 1] of the crop to a (B, 1, grid, grid) map in [0.5, 1].
+
+    max(0.5, 1/sqrt(1 + distance to the nearest landmark)). Each axis' offset is cut at REACH, which the floor makes
+    exact, and the cut is written with relu6 because int8 TFLite has no operator for a two-sided clamp of its own; the
+    square root is taken once per cell. No gradient reaches the landmarks: the heatmap is attention, not a loss.
+    """
+    cells = landmarks.detach().float() * DISTANCE_CELLS
+    centres = (torch.arange(grid, dtype=torch.float32, device=landmarks.device) + 0.5) * (DISTANCE_CELLS / grid)
+    offsets = F.relu6(centres - cells[..., None] + REACH) - REACH  # (B, N, 2, grid)
+    squared = offsets * offsets
+    dx2, dy2 = squared[:, :, 0, None, :], squared[:, :, 1, :, None]
+    nearest = torch.sqrt((dx2 + dy2).amin(dim=1, keepdim=True))  # (B, 1, grid, grid)
+    return F.relu(torch.rsqrt(1.0 + nearest) - FLOOR) + FLOOR

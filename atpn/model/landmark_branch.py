@@ -1,0 +1,110 @@
+"""The landmark branch (thesis, section 3.2.1 and figure 3.2 b)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from atpn.model.backbone import HIGH, LOW, MID, Features
+from atpn.model.blocks import Multiview
+from atpn.model.config import ATPNConfig
+from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm
+
+VECTOR = 512
+"""Length of the vector that the landmarks are read from, at width 1.0."""
+INITIAL_SIGMA = 0.03
+"""Standard deviation that an untrained network claims, in crop widths: about an inter-ocular tenth."""
+
+
+class Upsample(nn.Module):
+    """Twofold upsampling by a dense 2×2 deconvolution; other forms explode or fail in the converters."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.deconv = nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, S, S) to (B, outputs, 2S, 2S)."""
+        return self.norm(self.deconv(x))
+
+    @torch.no_grad()
+    def fold_norm(self) -> Tensor:
+        """Move batch norm's scale into the deconvolution; what remains to be added, (outputs,). For export only."""
+        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+        shift = self.norm.bias - self.norm.running_mean * scale
+        self.deconv.weight.mul_(scale[:, None, None])
+        self.norm = nn.Identity()
+        return shift
+
+
+class LandmarkBranch(nn.Module):
+    """Features to landmarks: fuse downwards, look three ways at each level, gather upwards, add to the mean shape."""
+
+    mean_shape: Tensor
+
+    def __init__(self, config: ATPNConfig, mean_shape: Tensor) -> None:
+        super().__init__()
+        count = config.landmark_count
+        if mean_shape.shape != (count, 2):
+            raise ValueError(f"scheme {config.scheme} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}")
+        low, mid, high = config.channels(LOW), config.channels(MID), config.channels(HIGH)
+        vector = config.channels(VECTOR)
+        self.high_lateral = conv_norm(high, high, activation=HardSwish)
+        self.mid_lateral = conv_norm(mid, mid, activation=None)
+        self.low_lateral = conv_norm(low, low, activation=None)
+        self.high_to_mid = Upsample(high, mid)
+        self.mid_to_low = Upsample(mid, low)
+        self.fuse = HardSwish()
+        self.low_views, self.mid_views, self.high_views = Multiview(low), Multiview(mid), Multiview(high)
+        self.low_down = CoordConv(low, mid, config.low_grid, kernel=3, stride=2)
+        self.mid_down = CoordConv(mid, high, config.mid_grid, kernel=3, stride=2)
+        self.to_vector = CoordConv(high, vector, config.high_grid)
+        self.gather = GlobalDepthwise(vector, config.high_grid)
+        self.activation = HardSwish()
+        self.residual = nn.Linear(vector, 2 * count)
+        nn.init.normal_(self.residual.weight, std=0.001)
+        nn.init.zeros_(self.residual.bias)
+        self.log_sigma: nn.Linear | None = None
+        if config.uncertainty:
+            self.log_sigma = nn.Linear(vector, count)
+            nn.init.normal_(self.log_sigma.weight, std=0.001)
+            nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        self.register_buffer("mean_shape", mean_shape.detach().clone().float())
+
+    def forward(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Features to (B, N, 2) landmarks in [0, 1] of the crop and the (B, N) logarithm of their standard deviation.
+
+        Both are float32 also inside autocast: bfloat16 steps would be half a pixel. Without an uncertainty head the
+        second is all -inf, a standard deviation of zero.
+        """
+        vector = self.vector(features)
+        residual, log_sigma = self._read(vector)
+        landmarks = self.mean_shape + residual.reshape(-1, *self.mean_shape.shape)
+        if log_sigma is None:
+            log_sigma = torch.full_like(landmarks[..., 0], -torch.inf)
+        return landmarks, log_sigma
+
+    def vector(self, features: Features) -> Tensor:
+        """Features to the (B, 512) vector that landmarks and uncertainty are linear in."""
+        high = self.high_lateral(features.high)
+        mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
+        low = self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid))
+        mid = self.mid_views(mid) + self.low_down(self.low_views(low))
+        high = self.high_views(high) + self.mid_down(mid)
+        return self.activation(self.gather(self.to_vector(high)))
+
+    @torch.no_grad()
+    def fold_upsampling(self) -> None:
+        """Leave the deconvolutions without an offset, which TFLite's quantizer cannot store; for export only.
+
+        Each is added to a lateral convolution's output, whose batch norm takes the offset over.
+        """
+        for upsample, lateral in ((self.high_to_mid, self.mid_lateral), (self.mid_to_low, self.low_lateral)):
+            lateral[1].bias.add_(upsample.fold_norm())
+
+    def _read(self, vector: Tensor) -> tuple[Tensor, Tensor | None]:
+        if torch.is_autocast_enabled(vector.device.type):
+            with torch.autocast(vector.device.type, enabled=False):
+                return self._read(vector.float())
+        return self.residual(vector), None if self.log_sigma is None else self.log_sigma(vector)

@@ -1,0 +1,145 @@
+"""Layers that the blocks are made of; each exports to builtin operators of every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class HardSwish(nn.Module):
+    """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2).
+
+    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognise it as
+    HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the TFLite export sets it: elsewhere one fused
+    operator is faster.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spelled_out = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        if self.spelled_out:
+            return F.relu6(x + 3.0) * x * (1.0 / 6.0)
+        return F.hardswish(x)
+
+
+def spell_out_hard_swish(model: nn.Module) -> None:
+    """Switch every HardSwish below `model` to its spelled-out form, in place."""
+    for module in model.modules():
+        if isinstance(module, HardSwish):
+            module.spelled_out = True
+
+
+Activation = Callable[[], nn.Module]
+
+
+def conv_norm(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, activation: Activation | None = nn.ReLU
+) -> nn.Sequential:
+    """Convolution, batch norm and activation; odd kernels keep the grid, even ones tile it (kernel = stride)."""
+    padding = kernel // 2 if kernel % 2 else 0
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def depthwise_norm(channels: int, activation: Activation, kernel: int = 3) -> nn.Sequential:
+    """Depthwise convolution at stride 1, batch norm and activation."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+        activation(),
+    )
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gates from the channels' means (Hu et al. 2018), hard sigmoid as in MobileNetV3."""
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = max(8, channels // reduction)
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        # The same mean: pooling has the faster gradient, but int8 CPU delegates only know the reduction.
+        means = F.avg_pool2d(x, x.shape[2:]) if self.training else x.mean((2, 3), keepdim=True)
+        gates = self.expand(F.relu(self.reduce(means)))
+        return x * F.hardsigmoid(gates)
+
+
+class CoordConv(nn.Module):
+    """Convolution over the features and two more channels, x and y in [-1, 1] (Liu et al. 2018).
+
+    A convolution of concatenated channels is the sum of two convolutions, so the coordinates are convolved once per
+    call instead of once per image, and the features are never copied. `fold_coordinates` makes their part a constant.
+    """
+
+    coordinates: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, grid: int, kernel: int = 1, stride: int = 1, activation: Activation = HardSwish
+    ) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.position = nn.Conv2d(2, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.activation = activation()
+        self.register_buffer("coordinates", coordinate_grid(grid), persistent=False)
+        self.register_buffer("position_map", None, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, grid, grid) to (B, outputs, grid / stride, grid / stride)."""
+        position = self.position(self.coordinates) if self.position_map is None else self.position_map
+        return self.activation(self.norm(self.features(x) + position))
+
+    @torch.no_grad()
+    def fold_coordinates(self) -> None:
+        """Fix the coordinates' part at its present value and batch norm into the convolution; for export only."""
+        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+        self.features.weight.mul_(scale[:, None, None, None])
+        shift = self.norm.bias - self.norm.running_mean * scale
+        self.position_map = self.position(self.coordinates) * scale[:, None, None] + shift[:, None, None]
+        self.norm = nn.Identity()
+
+
+def coordinate_grid(size: int) -> Tensor:
+    """(1, 2, size, size): x then y of each cell's centre, -1 and 1 at the grid's outer edges."""
+    axis = (torch.arange(size, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
+    return torch.stack([axis.expand(size, size), axis[:, None].expand(size, size)])[None].contiguous()
+
+
+class GlobalDepthwise(nn.Module):
+    """A depthwise convolution as large as its input: one weight per channel and cell, (B, C, S, S) to (B, C)."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, 1, size, size) / size)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S, S) features to (B, C)."""
+        if self.training:
+            # The gradient of so large a depthwise convolution is slow on a CPU; channels last, as the features are.
+            cells = x.permute(0, 2, 3, 1) * self.weight[:, 0].permute(1, 2, 0).contiguous()
+            return cells.sum((1, 2)) + self.bias
+        return F.conv2d(x, self.weight, self.bias, groups=x.shape[1]).flatten(1)
+
+    def resampled(self, size: int) -> GlobalDepthwise:
+        """The same layer for another grid; the sum over a smooth map stays about the same."""
+        old = self.weight.shape[-1]
+        other = GlobalDepthwise(self.weight.shape[0], size)
+        kernel = F.interpolate(self.weight.detach(), (size, size), mode="bilinear", align_corners=False)
+        other.weight.data.copy_(kernel * (old / size) ** 2)
+        other.bias.data.copy_(self.bias.detach())
+        return other

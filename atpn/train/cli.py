@@ -1,0 +1,139 @@
+"""`python -m atpn train`: one stage, or all three in turn."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import platform
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from atpn.data.store import SampleStore
+from atpn.model import ATPN, load_checkpoint, with_input_size
+from atpn.model.checkpoint import weights_sha256
+from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
+from atpn.train.landmarks import LandmarkTask, new_model
+from atpn.train.loop import Budget, RunOptions, Trainer
+from atpn.train.pose import PoseTask
+from atpn.train.tracking import TrackingTask
+
+log = logging.getLogger(__name__)
+
+TASKS = {"landmarks": LandmarkTask, "tracking": TrackingTask, "pose": PoseTask}
+PRECEDING: dict[Stage, tuple[Stage, ...]] = {
+    "landmarks": (),
+    "tracking": ("landmarks",),
+    "pose": ("tracking", "landmarks"),
+}
+"""Stages whose weights a stage may begin with, the most complete first."""
+
+
+def run(config: TrainConfig) -> None:
+    """Train as the options say; errors tell what is missing or in the way."""
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    store = SampleStore.read(config.data)
+    _keep_freed_memory()
+    log.info("%s: %d faces, %d backgrounds", config.data, len(store.faces), len(store.backgrounds))
+    stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
+    for stage in stages:
+        first = stage == stages[0]
+        # The given length and weights belong to the first stage; the others take their recipes'.
+        train_stage(stage, store, config if first else replace(config, minutes=None, samples=None, weights=None))
+
+
+def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
+    """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
+    recipe = _recipe(stage, config)
+    if stage == "tracking" and len(store.backgrounds) == 0:
+        log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data)
+    training_faces, _ = store.split()
+    model, start = _initial(stage, store, training_faces, recipe, config)
+    task = TASKS[stage](store, model.mean_shape.numpy(), recipe, config.seed, config.validation)
+    data = {"path": config.data.name, "faces": len(store.faces), "backgrounds": len(store.backgrounds)}
+    epoch_samples = len(task.faces) * (1 + recipe.negatives if stage == "tracking" else 1)
+    options = RunOptions(
+        out=config.out,
+        budget=_budget(recipe, config, epoch_samples),
+        setup=_plain({"recipe": asdict(recipe), "seed": config.seed, "start": start, "data": data}),
+        provenance={
+            "data": data,
+            "recipe": config.recipe,
+            "seed": config.seed,
+            "start": start,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        },
+        device=_device(config.device),
+        bfloat16=config.bfloat16,
+        workers=config.workers,
+        checkpoint_seconds=60 * config.checkpoint_minutes,
+        epoch_samples=epoch_samples,
+    )
+    return Trainer(task, model, recipe, options).run()
+
+
+def _recipe(stage: Stage, config: TrainConfig) -> Recipe:
+    recipe = RECIPES[config.recipe, stage]
+    changes = {name: getattr(config, name) for name in ("batch_size", "lr") if getattr(config, name) is not None}
+    return replace(recipe, **changes)
+
+
+def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
+    if config.minutes is not None:
+        return Budget(minutes=config.minutes)
+    if config.samples is not None:
+        return Budget(samples=config.samples)
+    return Budget(samples=recipe.samples if recipe.samples is not None else (recipe.epochs or 1) * epoch_samples)
+
+
+def _initial(
+    stage: Stage, store: SampleStore, faces: np.ndarray, recipe: Recipe, config: TrainConfig
+) -> tuple[ATPN, str]:
+    """The network that a new stage begins with, and where it comes from."""
+    path = config.weights
+    if path is None:
+        candidates = [config.out / f"{name}.safetensors" for name in PRECEDING[stage]]
+        path = next((c for c in candidates if c.exists()), None)
+        if path is None and candidates:
+            raise FileNotFoundError(
+                f"stage {stage} needs landmark weights, but {candidates[-1]} does not exist; "
+                f"run `python -m atpn train landmarks --data {config.data} --out {config.out}` first or give --weights"
+            )
+    if path is None:
+        return new_model(store, faces, config.width, recipe.input_size, config.seed), "new"
+    model, metadata = load_checkpoint(path)
+    if model.config.scheme != store.scheme.name:
+        raise ValueError(f"{path} predicts {model.config.scheme}, but the data are labelled {store.scheme.name}")
+    if config.weights is None and not metadata.get("finished", True):
+        log.warning("%s: %s comes from an unfinished stage", stage, path)
+    if model.config.input_size != recipe.input_size:
+        model = with_input_size(model, recipe.input_size)
+    return model, f"{path.name} {weights_sha256(path)[:16]}"
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed blocks: each step frees and takes the same gigabyte, and page faults cost a tenth."""
+    if sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc":
+        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names from malloc.h
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 2**28)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back (tuples become lists), so that a stored setup compares equal."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

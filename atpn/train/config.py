@@ -1,0 +1,131 @@
+"""Training recipes and the `train` command's options. Light to import: no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import tyro
+
+from atpn.data.augment import AugmentConfig
+from atpn.data.crops import JitterConfig
+from atpn.data.scenes import SceneConfig
+
+Stage = Literal["landmarks", "tracking", "pose"]
+RecipeName = Literal["atpn", "thesis"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one stage is trained."""
+
+    samples: int | None
+    """Length when the command gives none; None: `epochs` decides."""
+    epochs: int | None = None
+    batch_size: int = 128
+    """The thesis' (section 3.3.2)."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.03
+    """Decoupled with AdamW, where norms and biases are spared; with Adam the L2 term of equations 3.4, 3.6, 3.8."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup_steps: int = 100
+    decay_epochs: int = 4
+    """Step schedule: epochs between two decays."""
+    decay_factor: float = 0.03
+    gradient_clip: float | None = 2.0
+    """Norm: occluded crops now and then give gradients many times the usual."""
+    ema_decay: float = 0.998
+    """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps."""
+    coarse_share: float = 0.0
+    """Of the samples are seen at `coarse_size` before the rest at full size: three times as many per second."""
+    coarse_size: int = 64
+    input_size: int = 112
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    background_mix: float = 0.0
+    """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
+    landmark_loss: Literal["wing", "thesis"] = "wing"
+    gap_weight: float = 0.5
+    """Points alone leave expressions muted."""
+    uncertainty_weight: float = 0.1
+    """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them."""
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    negatives: int = 10
+    """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
+    pose_loss: Literal["angles", "rotation", "thesis"] = "angles"
+
+
+# A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
+_TRACKING_JITTER = JitterConfig(centre_sigma=0.07, scale_sigma=0.12)
+_THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
+_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
+
+RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
+    {
+        ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55),
+        ("atpn", "tracking"): Recipe(samples=150_000, jitter=_TRACKING_JITTER),
+        ("atpn", "pose"): Recipe(samples=150_000),
+        # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
+        ("thesis", "landmarks"): Recipe(
+            samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, uncertainty_weight=0.1, **_THESIS
+        ),
+        ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
+        ("thesis", "pose"): Recipe(
+            samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
+        ),
+    }
+)
+"""Recipes by name and stage. The thesis' uncertainty head trains too (detached, so the landmarks do not notice)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train ATPN on rendered faces. The same command again continues an interrupted run."""
+
+    stage: Annotated[Literal["landmarks", "tracking", "pose", "all"], tyro.conf.Positional]
+    """Stage to train; `tracking` and `pose` start from the run's landmark stage."""
+    data: Path
+    """Folder of .tar shards that `python -m atpn render` wrote."""
+    out: Path
+    """Folder of the run: checkpoints, state, TensorBoard scalars."""
+    recipe: RecipeName = "atpn"
+    """`thesis` trains as published, `atpn` as we found better."""
+    minutes: float | None = None
+    """Length of the stage in minutes of training (with `all`: of the landmark stage)."""
+    samples: int | None = None
+    """Length of the stage in crops (with `all`: of the landmark stage); repeatable, unlike minutes."""
+    weights: Path | None = None
+    """Checkpoint to start from, instead of a new network or the run's previous stage."""
+    batch_size: int | None = None
+    """Instead of the recipe's."""
+    lr: float | None = None
+    """Peak learning rate, instead of the recipe's."""
+    width: float = 1.0
+    """Channel multiplier of a new network."""
+    seed: int = 0
+    threads: int = 1
+    """Compute threads; on a busy machine one does better than two."""
+    workers: int = 1
+    """Loader processes; one feeds several hundred crops a second."""
+    device: str = "auto"
+    """`auto` takes a GPU when there is one."""
+    bfloat16: bool = True
+    """Compute in bfloat16 where it is safe; turn it off on CPUs without AVX-512 BF16 or AMX."""
+    checkpoint_minutes: float = 3.0
+    """Between two checkpoints: what a kill can cost."""
+    validation: int = 400
+    """Held-out faces to measure at each checkpoint; renders of people that training never sees."""
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and self.samples is not None:
+            raise ValueError(f"give --minutes or --samples, not both (got {self.minutes} and {self.samples})")
+        for name in ("minutes", "samples", "batch_size", "lr", "threads", "checkpoint_minutes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
+        if self.workers < 0:
+            raise ValueError(f"--workers must not be negative, got {self.workers}")

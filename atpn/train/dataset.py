@@ -1,0 +1,181 @@
+"""Batches of training crops, each determined by the seed and its step alone, so that a resumed run sees the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import TypedDict
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from atpn.data.augment import augment
+from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi, random_crop
+from atpn.data.scenes import background_roi, make_scene, negative_roi
+from atpn.data.store import SampleStore
+from atpn.train.config import Recipe
+from edge_runtime.geometry import ROI, extract_crop, upright_roll
+
+
+class Batch(TypedDict, total=False):
+    """Tensors of one step; stages use what they need."""
+
+    image: Tensor
+    """(B, S, S, 3) uint8 RGB."""
+    landmarks: Tensor
+    """(B, N, 2) in crop coordinates."""
+    pose: Tensor
+    """(B, 3) radians in the crop's frame; NaN where unknown."""
+    is_face: Tensor
+    """(B,) bool."""
+
+
+class _Steps(IterableDataset[Batch]):
+    """Endless batches from `first_step` on; loader process w of W makes every W-th step."""
+
+    def __init__(
+        self,
+        store: SampleStore,
+        faces: np.ndarray,
+        mean_shape: np.ndarray,
+        recipe: Recipe,
+        crop_size: int,
+        seed: int,
+        first_step: int = 0,
+    ) -> None:
+        self.store, self.faces, self.mean_shape, self.recipe = store, faces, mean_shape, recipe
+        self.crop_size, self.seed, self.first_step = crop_size, seed, first_step
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        step, stride = (self.first_step, 1) if worker is None else (self.first_step + worker.id, worker.num_workers)
+        while True:
+            yield self.batch(step, np.random.default_rng([self.seed, step]))
+            step += stride
+
+    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+        """The batch of one step."""
+        raise NotImplementedError
+
+    def face(self, position: int) -> int:
+        """The index of the position-th face of an endless row of epochs, each shuffled anew."""
+        epoch, place = divmod(position, len(self.faces))
+        if self._order is None or self._order[0] != epoch:
+            # The second number keeps epochs apart from steps' generators.
+            self._order = epoch, np.random.default_rng([self.seed, 2**32 + epoch]).permutation(self.faces)
+        return int(self._order[1][place])
+
+
+class FaceBatches(_Steps):
+    """Jittered, augmented face crops with landmarks and pose (stages 1 and 3)."""
+
+    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+        """`batch_size` faces, the next of the epoch's order."""
+        recipe, size = self.recipe, recipe_batch(self.recipe)
+        images, landmarks, poses = [], [], []
+        for position in range(step * size, (step + 1) * size):
+            crop = random_crop(self.store[self.face(position)], self.mean_shape, self.crop_size, recipe.jitter, rng)
+            image = crop.image
+            if len(self.store.backgrounds) and rng.random() < recipe.background_mix:
+                image = self._mixed(image, rng)
+            images.append(augment(image, recipe.augment, rng))
+            landmarks.append(crop.landmarks)
+            poses.append(crop.pose)
+        return Batch(
+            image=torch.from_numpy(np.stack(images)),
+            landmarks=torch.from_numpy(np.stack(landmarks)),
+            pose=torch.from_numpy(np.stack(poses)),
+        )
+
+    def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        background = self.store.image(int(rng.choice(self.store.backgrounds)))
+        other = extract_crop(background, background_roi(background, rng), self.crop_size)
+        share = rng.uniform(0.1, 0.4)
+        return cv2.addWeighted(image, 1 - share, other, share, 0)
+
+
+class TrackingBatches(_Steps):
+    """Groups of one framed face and `negatives` crops around it or from backgrounds (stage 2)."""
+
+    background_share = 0.2
+    """Of the negatives come from background-only samples."""
+
+    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+        """As many whole groups as fit into `batch_size`."""
+        groups = recipe_batch(self.recipe) // (1 + self.recipe.negatives)
+        images: list[np.ndarray] = []
+        for position in range(step * groups, (step + 1) * groups):
+            images += self.group(self.face(position), rng)
+        is_face = np.zeros(len(images), bool)
+        is_face[:: 1 + self.recipe.negatives] = True
+        return Batch(image=torch.from_numpy(np.stack(images)), is_face=torch.from_numpy(is_face))
+
+    def group(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """(S, S, 3) crops: a face, then its negatives."""
+        recipe, store = self.recipe, self.store
+        background = store.image(int(rng.choice(store.backgrounds))) if len(store.backgrounds) else None
+        scene, landmarks = make_scene(store.image(index), store.landmarks[index], background, recipe.scenes, rng)
+        roi = jittered_roi(landmarks, self.mean_shape, recipe.jitter, rng)
+        face = ROI.from_landmarks(landmarks, upright_roll(landmarks, self.mean_shape))
+        crops = [extract_crop(scene, roi, self.crop_size)]
+        for _ in range(recipe.negatives):
+            if background is not None and rng.random() < self.background_share:
+                crops.append(extract_crop(background, background_roi(background, rng), self.crop_size))
+            else:
+                crops.append(extract_crop(scene, negative_roi(face, rng), self.crop_size))
+        flips = rng.random(len(crops)) < recipe.jitter.flip_share
+        crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
+        return [augment(np.ascontiguousarray(crop), recipe.augment, rng) for crop in crops]
+
+
+def recipe_batch(recipe: Recipe) -> int:
+    """The batch size, checked: a tracking batch holds at least one group. ValueError says what to change."""
+    if recipe.batch_size <= recipe.negatives:
+        raise ValueError(
+            f"a batch of {recipe.batch_size} cannot hold a face and its {recipe.negatives} negatives; "
+            f"use a batch size of at least {recipe.negatives + 1}"
+        )
+    return recipe.batch_size
+
+
+def validation_batch(store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, crop_size: int) -> Batch:
+    """The faces' crops by the rule itself: upright, no jitter, no augmentation."""
+    rng = np.random.default_rng(0)
+    crops = []
+    for index in faces:
+        sample = store[int(index)]
+        roi = jittered_roi(store.landmarks[index], mean_shape, NO_JITTER, rng)
+        crops.append(cut_crop(sample, roi, crop_size))
+    return Batch(
+        image=torch.from_numpy(np.stack([crop.image for crop in crops])),
+        landmarks=torch.from_numpy(np.stack([crop.landmarks for crop in crops])),
+        pose=torch.from_numpy(np.stack([crop.pose for crop in crops])),
+    )
+
+
+def loader(batches: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:
+    """Batches in the order of their steps, from processes forked from this one, which share the store."""
+    if workers == 0:
+        return DataLoader(batches, batch_size=None)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4,
+        multiprocessing_context="fork",
+        worker_init_fn=_start_worker,
+    )
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)
+    # Ctrl-C and `timeout` signal the whole process group, but only the trainer may answer: it saves, then ends its
+    # loaders. In a session of its own a loader hears from nobody else, and the trainer's handlers are not inherited.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,32 @@
+"""Running a network over many crops, for validation and evaluation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from atpn.model import ATPN
+
+
+class Predictions(NamedTuple):
+    """`ATPNOutput` as float32 arrays of n rows."""
+
+    landmarks: np.ndarray
+    uncertainty: np.ndarray
+    pose: np.ndarray
+    confidence: np.ndarray
+
+
+@torch.no_grad()
+def predict(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> Predictions:
+    """Results for (n, S, S, 3) uint8 RGB crops, in inference mode and full precision; the mode is restored after."""
+    training, device = model.training, model.image_mean.device
+    model.eval()
+    outputs = []
+    for start in range(0, len(crops), batch_size):
+        image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
+        outputs.append([tensor.float().cpu().numpy() for tensor in model(image)])
+    model.train(training)
+    return Predictions(*(np.concatenate(column) for column in zip(*outputs, strict=True)))

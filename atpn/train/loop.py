@@ -1,0 +1,337 @@
+"""The loop that all three stages share: budget, schedule, averaging, checkpoints, resuming, interruption."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import IterableDataset
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from atpn.model import ATPN, PARTS, freeze, save_checkpoint, with_input_size
+from atpn.train.config import Recipe
+from atpn.train.dataset import Batch, loader
+from atpn.train.state import Progress, load_state, moments_of, restore_moments, save_state
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 30.0
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived; the state is saved, and the same command goes on from there."""
+
+
+class StageTask(Protocol):
+    """What a stage adds to the loop."""
+
+    name: str
+    trained: tuple[str, ...]
+    """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
+
+    mean_shape: np.ndarray
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+
+    def batches(self, crop_size: int, first_step: int) -> IterableDataset[Batch]:
+        """Endless batches from a step on."""
+
+    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a batch whose image is (B, 3, S, S) float 0 to 255, and its parts for the log."""
+
+    def validate(self, model: ATPN) -> dict[str, float]:
+        """Figures on held-out renders."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage trains: a number of samples, or minutes."""
+
+    samples: int | None = None
+    minutes: float | None = None
+
+    def share(self, progress: Progress) -> float:
+        """Done so far, 0 to 1 and beyond."""
+        if self.samples is not None:
+            return progress.samples / self.samples
+        return progress.seconds / (60.0 * (self.minutes or math.inf))
+
+    def coarse_until(self, recipe: Recipe) -> float:
+        """The share of the budget at which training moves from the coarse to the full input size."""
+        share = recipe.coarse_share
+        if self.samples is not None or share in (0.0, 1.0):
+            return share
+        # Compute grows with the area, so the coarse samples' share of the minutes is smaller than of the samples.
+        coarse, full = share * recipe.coarse_size**2, (1 - share) * recipe.input_size**2
+        return coarse / (coarse + full)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how a stage runs, as against what it learns (the recipe)."""
+
+    out: Path
+    budget: Budget
+    setup: dict[str, Any]
+    """What must not change when the run goes on; stored with the state."""
+    provenance: dict[str, Any]
+    """Stored with the weights."""
+    device: str = "cpu"
+    bfloat16: bool = True
+    workers: int = 1
+    checkpoint_seconds: float = 180.0
+    epoch_samples: int = 1
+    """Faces per epoch, for the step schedule."""
+
+
+def make_optimizer(model: ATPN, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the parameters that train."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(trained, recipe.lr, betas=(0.9, 0.999), weight_decay=recipe.weight_decay, fused=True)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], recipe.lr, betas=(0.9, 0.999), fused=True)
+
+
+def learning_rate(recipe: Recipe, share: float, step: int, epoch: int) -> float:
+    """The rate at a share of the budget, a step (for the warm-up) and an epoch (for the step schedule)."""
+    if recipe.schedule == "step":
+        rate = recipe.lr * recipe.decay_factor ** (epoch // recipe.decay_epochs)
+    else:
+        rate = recipe.lr * (0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.005)
+    return rate * min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else rate
+
+
+@torch.no_grad()
+def update_average(average: ATPN, model: ATPN, decay: float, step: int) -> None:
+    """Move the averaged weights and statistics towards the model's.
+
+    The decay grows from a tenth, so that the average forgets the untrained network at once instead of dragging a
+    share of it along for a thousand steps.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    targets, sources = [], []
+    for part in set(PARTS) - model.frozen:
+        for kept, new in zip(
+            getattr(average, part).state_dict().values(), getattr(model, part).state_dict().values(), strict=True
+        ):
+            if kept.is_floating_point():
+                targets.append(kept)
+                sources.append(new)
+            else:
+                kept.copy_(new)
+    torch._foreach_lerp_(targets, sources, 1 - decay)
+
+
+class Trainer:
+    """One stage from its beginning or its saved state to the end of its budget."""
+
+    def __init__(self, task: StageTask, model: ATPN, recipe: Recipe, options: RunOptions) -> None:
+        """`model` is where a new stage begins; a saved state of the same setup in `options.out` takes precedence."""
+        self.task, self.recipe, self.options = task, recipe, options
+        self.state_path = options.out / f"{task.name}.state.safetensors"
+        self.weights_path = options.out / f"{task.name}.safetensors"
+        moments = {}
+        if self.state_path.exists():
+            model, average, moments, self.progress = load_state(self.state_path)
+            task.mean_shape = model.mean_shape.numpy()
+            self._check_setup()
+            if not self.progress.finished:
+                log.info("%s: going on from step %d (%s)", task.name, self.progress.step, self.state_path)
+        else:
+            average = copy.deepcopy(model)
+            self.progress = Progress(setup=options.setup)
+        self._adopt(model, average, moments)
+
+    def _adopt(self, model: ATPN, average: ATPN, moments: dict[str, dict[str, Tensor]]) -> None:
+        device = torch.device(self.options.device)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.average = average.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        freeze(self.model, set(PARTS) - set(self.task.trained))
+        self.average.frozen = self.model.frozen
+        self.optimizer = make_optimizer(self.model, self.recipe)
+        restore_moments(self.model, self.optimizer, moments)
+        self.model.train()
+
+    def _check_setup(self) -> None:
+        old, new = self.progress.setup, self.options.setup
+        changed = {key: f"{key}: {old.get(key)} before, {new[key]} now" for key in new if old.get(key) != new[key]}
+        if "data" in changed:
+            # More renders than before are welcome, but the run is then no longer the one that its seed names.
+            log.warning("%s: the training data changed (%s)", self.task.name, changed.pop("data"))
+        if changed:
+            raise ValueError(
+                f"{self.state_path} belongs to another setup ({'; '.join(changed.values())}); "
+                "repeat the earlier options, give another --out, or delete the file to begin the stage anew"
+            )
+        self.progress.setup = new
+
+    @property
+    def share(self) -> float:
+        """Done so far, 0 to 1."""
+        return min(1.0, self.options.budget.share(self.progress))
+
+    def crop_size(self) -> int:
+        """The input size that the schedule wants now."""
+        coarse = self.share < self.options.budget.coarse_until(self.recipe)
+        return self.recipe.coarse_size if coarse else self.recipe.input_size
+
+    def run(self) -> ATPN:
+        """Train to the end of the budget; the averaged network. Raises Interrupted after saving on a signal."""
+        if self.progress.finished and self.share >= 1.0:
+            log.info("%s: already finished (%s)", self.task.name, self.weights_path)
+            return self.average
+        self.progress.finished = False
+        with _stop_signals() as stopped, SummaryWriter(self.options.out / "tensorboard" / self.task.name) as scalars:
+            try:
+                while self.share < 1.0:
+                    self._run_phase(scalars, stopped)
+            except Interrupted:
+                self._save(scalars, validate=False)
+                raise
+            if self.model.config.input_size != self.recipe.input_size:  # an all-coarse recipe
+                self._resize(self.recipe.input_size)
+            self.progress.finished = True
+            self._save(scalars)
+        return self.average
+
+    def _run_phase(self, scalars: SummaryWriter, stopped: Callable[[], bool]) -> None:
+        """Train at one input size until the schedule wants another or the budget ends."""
+        size = self.crop_size()
+        if self.model.config.input_size != size:
+            self._resize(size)
+        progress, batches = self.progress, loader(self.task.batches(size, self.progress.step), self.options.workers)
+        report = _Report(self.task.name, size, self.options.budget, progress)
+        clock = saved = time.monotonic()
+        for batch in batches:
+            losses = self._step(batch)
+            progress.step += 1
+            progress.samples += len(batch["image"])
+            now = time.monotonic()
+            progress.seconds += now - clock
+            clock = now
+            report.step(losses, scalars)
+            if stopped():
+                raise Interrupted(f"stopped at step {progress.step}; the same command goes on from there")
+            if self.share >= 1.0 or self.crop_size() != size:
+                break
+            if now - saved > self.options.checkpoint_seconds:
+                self._save(scalars)
+                clock = saved = time.monotonic()  # validation and saving are not training time
+        report.close(scalars)
+
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        recipe, progress, device = self.recipe, self.progress, self.options.device
+        rate = learning_rate(recipe, self.share, progress.step, progress.samples // self.options.epoch_samples)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # Channels-last bytes become channels-last floats: no copy of the layout.
+        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.options.bfloat16):
+            loss, parts = self.task.loss(self.model, image, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe.gradient_clip:
+            trained = [p for p in self.model.parameters() if p.grad is not None]
+            nn.utils.clip_grad_norm_(trained, recipe.gradient_clip)
+        self.optimizer.step()
+        update_average(self.average, self.model, recipe.ema_decay, progress.step)
+        return {"loss": loss.detach(), **parts, "lr": torch.tensor(rate)}
+
+    def _resize(self, size: int) -> None:
+        moments = moments_of(self.model, self.optimizer)
+        self._adopt(with_input_size(self.model, size), with_input_size(self.average, size), moments)
+
+    def _save(self, scalars: SummaryWriter, validate: bool = True) -> None:
+        """State, averaged weights and, unless time presses, figures on held-out renders."""
+        name, progress = self.task.name, self.progress
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise ValueError(
+                f"{name}: weights became infinite before step {progress.step}; "
+                "the last checkpoint is sound: start again in another --out with a lower --lr"
+            )
+        save_state(self.state_path, self.model, self.average, self.optimizer, progress)
+        figures = self.task.validate(self.average) if validate else {}
+        for key, value in figures.items():
+            scalars.add_scalar(f"validation/{key}", value, progress.samples)
+        log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
+        metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
+        metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
+        save_checkpoint(self.weights_path, self.average, metadata)
+
+
+class _Report:
+    """Progress for people: a bar on a terminal, else a line every half minute; scalars for TensorBoard."""
+
+    def __init__(self, name: str, size: int, budget: Budget, progress: Progress) -> None:
+        self.name, self.size, self.budget, self.progress = name, size, budget, progress
+        self.sums: dict[str, Tensor] = {}
+        self.count, self.samples, self.started = 0, progress.samples, time.monotonic()
+        terminal = sys.stderr.isatty()
+        self.period = 2.0 if terminal else LOG_SECONDS
+        self.bar = tqdm(
+            total=budget.samples, initial=progress.samples, unit="crop", desc=f"{name} {size} px", disable=not terminal
+        )
+
+    def step(self, losses: dict[str, Tensor], scalars: SummaryWriter) -> None:
+        """Account for one step; now and then tell."""
+        for key, value in losses.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+        self.count += 1
+        if time.monotonic() - self.started > self.period:
+            self._tell(scalars)
+
+    def _tell(self, scalars: SummaryWriter) -> None:
+        seconds, progress = time.monotonic() - self.started, self.progress
+        means = {key: float(value) / self.count for key, value in self.sums.items()}
+        rate = (progress.samples - self.samples) / seconds
+        for key, value in {**means, "samples_per_second": rate, "input_size": self.size}.items():
+            scalars.add_scalar(f"training/{key}", value, progress.samples)
+        self.bar.update(progress.samples - self.samples)
+        self.bar.set_postfix_str(_listed(means))
+        if self.bar.disable:
+            done = 100 * self.budget.share(progress)
+            log.info(
+                "%s %d px: %.1f %% step %d, %d crops, %.0f/s %s",
+                *(self.name, self.size, done, progress.step, progress.samples, rate, _listed(means)),
+            )
+        self.sums, self.count, self.samples, self.started = {}, 0, progress.samples, time.monotonic()
+
+    def close(self, scalars: SummaryWriter) -> None:
+        """Tell the rest and release the terminal's line."""
+        if self.count:
+            self._tell(scalars)
+        self.bar.close()
+
+
+def _listed(figures: dict[str, float]) -> str:
+    return " ".join(f"{key} {value:.4g}" for key, value in figures.items())
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Within, SIGINT and SIGTERM only set a flag, which the yielded function reads."""
+    received: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(kind, lambda number, _: received.append(number)) for kind in kinds]
+    try:
+        yield lambda: bool(received)
+    finally:
+        for kind, handler in zip(kinds, previous, strict=True):
+            signal.signal(kind, handler)

@@ -1,0 +1,147 @@
+"""Training losses. Landmarks are (B, N, 2) in crop coordinates; every loss is a mean over the batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edge_runtime.landmarks import LandmarkScheme
+
+GAP_PAIRS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
+    {
+        "wflw98": (
+            *((61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73)),  # upper to lower lid
+            *((89, 95), (90, 94), (91, 93)),  # inner upper to inner lower lip
+            *((79, 85), (78, 86), (80, 84), (76, 82)),  # outer lips, mouth corners
+            *((35, 62), (37, 64), (44, 70), (42, 68)),  # brow to lid
+        ),
+        "ibug68": (
+            *((37, 41), (38, 40), (43, 47), (44, 46)),
+            *((61, 67), (62, 66), (63, 65)),
+            *((51, 57), (50, 58), (52, 56), (48, 54)),
+            *((19, 37), (21, 39), (24, 44), (22, 42)),
+        ),
+    }
+)
+"""Landmark pairs whose distance is an expression: open eyes, open mouth, raised brows."""
+
+
+def rectangle_size(landmarks: Tensor) -> Tensor:
+    """(B, N, 2) to (B,): the longer side of each face's bounding rectangle.
+
+    The default normaliser. The inter-ocular distance shrinks to nothing in profile, where dividing by it would let a
+    few faces rule the batch; the rectangle changes little with pose.
+    """
+    return (landmarks.amax(dim=1) - landmarks.amin(dim=1)).amax(dim=1)
+
+
+def thesis_landmark_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
+    """Mean point-to-point distance over the inter-ocular distance (thesis, equation 3.3)."""
+    left, right = scheme.outer_eye_corners
+    inter_ocular = (target[:, left] - target[:, right]).norm(dim=-1)
+    return ((predicted - target).norm(dim=-1).mean(dim=1) / inter_ocular.clamp_min(1e-6)).mean()
+
+
+def wing(error: Tensor, width: float = 4.0, curvature: float = 1.0) -> Tensor:
+    """Wing function of absolute errors (Feng et al., 2018, equation 5): logarithmic below `width`, linear above.
+
+    The defaults are meant for errors in percent of the face's rectangle.
+    """
+    error = error.abs()
+    offset = width - width * math.log1p(width / curvature)
+    return torch.where(error < width, width * torch.log1p(error / curvature), error - offset)
+
+
+def wing_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Wing of the x and y errors in percent of the face's rectangle."""
+    scale = 100.0 / rectangle_size(target)[:, None, None]
+    return wing((predicted - target) * scale).mean()
+
+
+def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
+    """Wing of the error in the vectors between the scheme's gap pairs, in percent of the face's rectangle.
+
+    A point loss alone forgives half-open mouths: each lip is off by a little only. The pairs' difference is not.
+    ValueError for a scheme without pairs.
+    """
+    if scheme.name not in GAP_PAIRS:
+        raise ValueError(f"no gap pairs for scheme {scheme.name}; known: {', '.join(GAP_PAIRS)}; set gap_weight to 0")
+    first, second = (list(side) for side in zip(*GAP_PAIRS[scheme.name], strict=True))
+    error = (predicted[:, first] - predicted[:, second]) - (target[:, first] - target[:, second])
+    return wing(error * (100.0 / rectangle_size(target)[:, None, None])).mean()
+
+
+def uncertainty_loss(
+    predicted: Tensor, log_sigma: Tensor, target: Tensor, kind: Literal["laplace", "gaussian"] = "laplace"
+) -> Tensor:
+    """Negative log likelihood of the landmark errors under (B, N) log standard deviations, up to a constant.
+
+    Both densities are round in the plane with standard deviation sigma along each axis, at distance d:
+    Gaussian d² / (2 sigma²) + 2 log sigma, Laplace sqrt(3) d / sigma + 2 log sigma. Laplace is the default because
+    errors have long tails; it fits sigma to the mean distance instead of letting single outliers inflate it.
+
+    The predicted landmarks are detached: sigma learns to tell how wrong they are, but a likelihood would otherwise
+    stop pulling on exactly the points that are hard, and regression would suffer.
+    """
+    distance = (predicted.detach() - target).norm(dim=-1)
+    if kind == "gaussian":
+        return (distance.square() * torch.exp(-2 * log_sigma) / 2 + 2 * log_sigma).mean()
+    return (math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma).mean()
+
+
+def tracking_loss(logits: Tensor, is_face: Tensor) -> Tensor:
+    """Two-class cross-entropy of (B, 2) logits and (B,) labels, both classes weighing one half.
+
+    The thesis' equation 3.5 has (1 - log p) where the cross-entropy has log(1 - p); this is the cross-entropy. With
+    ten negatives for each positive, plain averaging would answer "background" whenever in doubt.
+    """
+    losses = F.cross_entropy(logits, is_face.long(), reduction="none")
+    positive = is_face.to(losses.dtype)
+    counts = torch.stack([1 - positive, positive]).sum(dim=1)
+    present = (counts > 0).to(losses.dtype).sum()
+    weights = torch.where(is_face.bool(), 1 / counts[1].clamp_min(1), 1 / counts[0].clamp_min(1)) / present
+    return (losses * weights).sum()
+
+
+def angle_difference(predicted: Tensor, target: Tensor) -> Tensor:
+    """Differences of angles in radians, wrapped to (-pi, pi]."""
+    difference = predicted - target
+    return torch.atan2(torch.sin(difference), torch.cos(difference))
+
+
+def rotation_matrix(angles: Tensor) -> Tensor:
+    """(B, 3) pitch, yaw, roll to (B, 3, 3): `edge_runtime.geometry.angles_to_matrix`, differentiable."""
+    (sin_p, sin_y, sin_r), (cos_p, cos_y, cos_r) = angles.sin().unbind(-1), angles.cos().unbind(-1)
+    rows = (
+        *(cos_y * cos_r + sin_y * sin_p * sin_r, sin_y * sin_p * cos_r - cos_y * sin_r, -sin_y * cos_p),
+        *(cos_p * sin_r, cos_p * cos_r, sin_p),
+        *(sin_y * cos_r - cos_y * sin_p * sin_r, -sin_y * sin_r - cos_y * sin_p * cos_r, cos_y * cos_p),
+    )
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+
+def pose_loss(
+    predicted: Tensor, target: Tensor, kind: Literal["angles", "rotation", "thesis"] = "angles", knee: float = 0.05
+) -> Tensor:
+    """Loss between (B, 3) poses in radians.
+
+    "angles": smooth L1 of the wrapped differences with its knee at 0.05 rad (3 degrees), which is what the mean angle
+    error measures. In our frame the angles are only singular at pitch ±90°, where no face is tracked; yaw ±90° is
+    harmless. "rotation": the same on the matrices' chord (sqrt(2) times the angle between small rotations), free of
+    singularities. "thesis": equation 3.7 reads sqrt(norm)/3; the square root belongs inside the norm, so it is taken
+    as the norm of the difference over 3.
+    """
+    if kind == "thesis":
+        return (predicted - target).norm(dim=-1).mean() / 3
+    if kind == "rotation":
+        difference = rotation_matrix(predicted) - rotation_matrix(target)
+        chord = (difference.square().sum(dim=(-2, -1)) + 1e-12).sqrt()
+        return F.smooth_l1_loss(chord, torch.zeros_like(chord), beta=knee)
+    difference = angle_difference(predicted, target)
+    return F.smooth_l1_loss(difference, torch.zeros_like(difference), beta=knee)

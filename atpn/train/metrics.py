@@ -1,0 +1,161 @@
+"""Accuracy metrics on numpy arrays. Landmarks are (n, N, 2) in any one unit; errors are shares, not percent."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from edge_runtime.landmarks import LandmarkScheme
+
+FAILURE = 0.10
+"""A face fails when its mean error exceeds this share of the inter-ocular distance (FR10, AUC10)."""
+
+OPENINGS: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxyType(
+    {
+        "wflw98": {"mouth": ((90, 94),), "eyes": ((62, 66), (70, 74))},
+        "ibug68": {"mouth": ((62, 66),), "eyes": ((37, 41), (38, 40), (43, 47), (44, 46))},
+    }
+)
+"""Landmark pairs whose mean distance tells how far the mouth and the eyes are open."""
+
+
+def point_errors(predicted: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(n, N) distances over (n,) sizes."""
+    return np.linalg.norm(predicted - target, axis=-1) / size[:, None]
+
+
+def rectangle_size(landmarks: np.ndarray) -> np.ndarray:
+    """(n,) longer sides of the faces' bounding rectangles: the normaliser that survives profiles."""
+    return (landmarks.max(axis=1) - landmarks.min(axis=1)).max(axis=1)
+
+
+def failure_rate(errors: np.ndarray, threshold: float = FAILURE) -> float:
+    """Share of (n,) per-face errors above the threshold."""
+    return float((errors > threshold).mean())
+
+
+def area_under_ced(errors: np.ndarray, threshold: float = FAILURE, steps: int = 1000) -> float:
+    """Area under the cumulative error distribution of (n,) per-face errors from 0 to the threshold, over the threshold.
+
+    Trapezoids over `steps` even intervals.
+    """
+    edges = np.linspace(0.0, threshold, steps + 1)
+    cumulative = np.searchsorted(np.sort(errors), edges, side="right") / len(errors)
+    return float(np.trapezoid(cumulative, edges) / threshold)
+
+
+def per_part(errors: np.ndarray, scheme: LandmarkScheme) -> dict[str, float]:
+    """Mean of (n, N) point errors per part; left and right of a part together."""
+    parts: dict[str, list[int]] = {}
+    for name, indices in scheme.groups.items():
+        parts.setdefault(name.removeprefix("left_").removeprefix("right_"), []).extend(indices)
+    return {name: float(errors[:, indices].mean()) for name, indices in parts.items()}
+
+
+def per_yaw_bin(
+    errors: np.ndarray, yaw: np.ndarray, edges: tuple[float, ...] = (0, 15, 30, 45, 60, 75, 90)
+) -> dict[str, dict[str, float]]:
+    """Mean and number of (n,) errors per bin of |yaw| (radians in, degrees in the bins' names); empty bins left out."""
+    degrees = np.degrees(np.abs(yaw))
+    bins = {}
+    for low, high in itertools.pairwise(edges):
+        inside = (degrees >= low) & (degrees < high)
+        if inside.any():
+            bins[f"{low:g}-{high:g}"] = {"mean": float(errors[inside].mean()), "count": int(inside.sum())}
+    return bins
+
+
+def openings(landmarks: np.ndarray, scheme: LandmarkScheme, part: str) -> np.ndarray:
+    """(n,) mean distances of a part's opening pairs; part is "mouth" or "eyes"."""
+    pairs = OPENINGS[scheme.name][part]
+    gaps = [np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1) for a, b in pairs]
+    return np.mean(gaps, axis=0)
+
+
+def gap_agreement(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Slope of (n,) predicted on true openings (1 is right, below it expressions are muted) and their correlation.
+
+    NaN where the truth or the prediction does not vary.
+    """
+    p, t = predicted - predicted.mean(), target - target.mean()
+    spread, product = float(t @ t), float(p @ t)
+    norm = float(np.sqrt(spread * float(p @ p)))
+    return {
+        "slope": product / spread if spread > 0 else float("nan"),
+        "correlation": product / norm if norm > 0 else float("nan"),
+    }
+
+
+def face_frame_errors(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """(n, N, 2) errors over the inter-ocular distance, along the eye line (x) and down the face (y)."""
+    left, right = scheme.outer_eye_corners
+    axis = target[:, right] - target[:, left]
+    size = np.linalg.norm(axis, axis=-1, keepdims=True)
+    axis = axis / size
+    frame = np.stack([axis, np.column_stack([-axis[:, 1], axis[:, 0]])], axis=1)
+    return np.einsum("nij,nkj->nki", frame, predicted - target) / size[:, None]
+
+
+def convention_offsets(
+    predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme
+) -> dict[str, dict[str, float]]:
+    """Constant error per part in the face's own frame: a difference of labelling rules rather than of skill.
+
+    `x` and `y` are the part's mean offset; `per_point` the mean length of its landmarks' median offsets.
+    """
+    errors = face_frame_errors(predicted, target, scheme)
+    medians = np.median(errors, axis=0)
+    report = {}
+    for name, indices in scheme.groups.items():
+        part = medians[list(indices)]
+        x, y = part.mean(axis=0)
+        report[name] = {"x": float(x), "y": float(y), "per_point": float(np.linalg.norm(part, axis=1).mean())}
+    return report
+
+
+def error_without_offsets(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> float:
+    """Mean error left after each landmark's median offset in the face's frame is taken out.
+
+    The offsets come from the same faces, so this is a bound for diagnosis, never a result.
+    """
+    errors = face_frame_errors(predicted, target, scheme)
+    return float(np.linalg.norm(errors - np.median(errors, axis=0), axis=-1).mean())
+
+
+def pose_errors(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(n, 3) absolute differences of pitch, yaw, roll in degrees, wrapped to [0, 180]."""
+    difference = predicted - target
+    return np.degrees(np.abs(np.arctan2(np.sin(difference), np.cos(difference))))
+
+
+def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
+    """Sum of precision times the gain in recall over falling scores; equal scores count as one step.
+
+    ValueError without a positive.
+    """
+    positive = np.asarray(is_positive, bool)
+    if not positive.any():
+        raise ValueError("average precision needs at least one positive example, got none")
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], positive[order].cumsum()
+    last_of_tie = np.append(scores[1:] != scores[:-1], True)
+    hits, seen = hits[last_of_tie], np.arange(1, len(scores) + 1)[last_of_tie]
+    gains = np.diff(hits, prepend=0) / positive.sum()
+    return float((gains * hits / seen).sum())
+
+
+def calibration(distance: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
+    """How honest predicted standard deviations are, from (...) errors' distances and (...) sigmas of one unit.
+
+    `scale` is the root mean square of distance / (sqrt(2) sigma) (1 is right, above it sigma is too small);
+    `rank_correlation` says whether larger sigmas go with larger errors.
+    """
+    ratio = distance / (np.sqrt(2.0) * sigma)
+    ranks = [np.argsort(np.argsort(v.ravel())).astype(np.float64) for v in (distance, sigma)]
+    return {
+        "scale": float(np.sqrt(np.mean(ratio**2))),
+        "rank_correlation": float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
+    }

@@ -1,0 +1,53 @@
+"""Stage 3: the pose branch learns the head's rotation in the crop's frame; all else is frozen."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from atpn.data.store import SampleStore
+from atpn.model import ATPN
+from atpn.train.config import Recipe
+from atpn.train.dataset import Batch, FaceBatches, validation_batch
+from atpn.train.inference import predict
+from atpn.train.losses import pose_loss
+from atpn.train.metrics import pose_errors
+from atpn.train.tracking import frozen_input
+
+
+class PoseTask:
+    """See `loop.StageTask`."""
+
+    name = "pose"
+    trained = ("pose_branch",)
+
+    def __init__(
+        self, store: SampleStore, mean_shape: np.ndarray, recipe: Recipe, seed: int, validation: int = 400
+    ) -> None:
+        """ValueError when no face comes with a rotation."""
+        self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
+        known = ~np.isnan(store.rotation).any(axis=(1, 2))
+        self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
+        self.held_out = self.held_out[:validation]
+        if len(self.faces) == 0:
+            raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
+        self._validation: Batch | None = None
+
+    def batches(self, crop_size: int, first_step: int) -> FaceBatches:
+        """Jittered, augmented face crops."""
+        return FaceBatches(self.store, self.faces, self.mean_shape, self.recipe, crop_size, self.seed, first_step)
+
+    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the angles."""
+        predicted = model.pose_branch(frozen_input(model, image)).float()
+        return pose_loss(predicted, batch["pose"], self.recipe.pose_loss), {}
+
+    def validate(self, model: ATPN) -> dict[str, float]:
+        """Mean absolute error per angle and over all three, in degrees, on held-out renders."""
+        if len(self.held_out) == 0:
+            return {}
+        if self._validation is None:
+            self._validation = validation_batch(self.store, self.held_out, self.mean_shape, model.config.input_size)
+        errors = pose_errors(predict(model, self._validation["image"].numpy()).pose, self._validation["pose"].numpy())
+        names = ("pitch", "yaw", "roll")
+        return {"mae": float(errors.mean()), **dict(zip(names, map(float, errors.mean(axis=0)), strict=True))}

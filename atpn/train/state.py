@@ -1,0 +1,92 @@
+"""A run's state on disk: weights, averaged weights and optimiser in one safetensors file, no pickles.
+
+One file, because a kill between two would leave a pair that does not match; the JSON part sits in its header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from atpn.model import ATPN, ATPNConfig
+
+
+@dataclass
+class Progress:
+    """How far a stage has come."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    """Spent training, over all the starts of the run."""
+    finished: bool = False
+    setup: dict[str, Any] = field(default_factory=dict)
+    """Recipe, seed and data: what must not change when the run goes on."""
+
+
+def save_state(path: Path, model: ATPN, average: ATPN, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write everything that the next step depends on; the file appears complete or not at all."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, tensor in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{name}/{key}"] = tensor
+    header = {"progress": json.dumps(asdict(progress)), "config": json.dumps(asdict(model.config))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    # Clones: a network and its average may share frozen tensors, which the format refuses.
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary, header)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> tuple[ATPN, ATPN, dict[str, dict[str, Tensor]], Progress]:
+    """Network, averaged network, optimiser state by parameter name, and progress; ValueError names a broken file."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
+        config = ATPNConfig(**json.loads(header["config"]))
+        progress = Progress(**json.loads(header["progress"]))
+        networks = []
+        for prefix in ("model/", "average/"):
+            network = ATPN(config, torch.zeros(config.landmark_count, 2))
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            networks.append(network)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no usable training state ({error}); delete it to begin the stage anew") from error
+    moments: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, parameter, key = name.split("/")
+            moments.setdefault(parameter, {})[key] = tensor
+    return networks[0], networks[1], moments, progress
+
+
+def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """Optimiser state by parameter name."""
+    return {name: optimizer.state[p] for name, p in model.named_parameters() if p in optimizer.state}
+
+
+def restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Tensor]]) -> None:
+    """Give a new optimiser the state of parameters by name; a parameter of another shape starts without one."""
+    for name, parameter in model.named_parameters():
+        state = moments.get(name)
+        if parameter.requires_grad and state and state["exp_avg"].shape == parameter.shape:
+            optimizer.state[parameter] = {key: _laid_out_as(parameter, value) for key, value in state.items()}
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy on the parameter's device and in its memory layout: fused optimisers pair elements by place in memory."""
+    if value.shape != parameter.shape:  # the step counter
+        return value.to(parameter.device).clone()
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -1,0 +1,79 @@
+"""Stage 2: the tracking branch learns whether a crop holds a properly framed face; all else is frozen."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atpn.data.store import SampleStore
+from atpn.model import ATPN
+from atpn.train.config import Recipe
+from atpn.train.dataset import Batch, TrackingBatches
+from atpn.train.inference import predict
+from atpn.train.losses import tracking_loss
+from atpn.train.metrics import average_precision
+
+THRESHOLD = 0.7
+"""The thesis' tracking threshold, for the error rates in the log."""
+
+
+class TrackingTask:
+    """See `loop.StageTask`."""
+
+    name = "tracking"
+    trained = ("tracking_branch",)
+
+    def __init__(
+        self, store: SampleStore, mean_shape: np.ndarray, recipe: Recipe, seed: int, validation: int = 400
+    ) -> None:
+        self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
+        self.faces, self.held_out = store.split()
+        # Each held-out face brings its negatives along.
+        self.held_out = self.held_out[: max(1, validation // 4)]
+
+    def batches(self, crop_size: int, first_step: int) -> TrackingBatches:
+        """Faces, each with its negatives."""
+        return TrackingBatches(self.store, self.faces, self.mean_shape, self.recipe, crop_size, self.seed, first_step)
+
+    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Balanced cross-entropy."""
+        logits = model.tracking_branch(frozen_input(model, image)).float()
+        return tracking_loss(logits, batch["is_face"]), {}
+
+    def validate(self, model: ATPN) -> dict[str, float]:
+        """Average precision and both error rates at the tracking threshold, on held-out renders."""
+        if len(self.held_out) == 0:
+            return {}
+        size = model.config.input_size
+        images, is_face = tracking_crops(self.store, self.held_out, self.mean_shape, self.recipe, size)
+        return tracking_figures(predict(model, images).confidence, is_face)
+
+
+def tracking_crops(
+    store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, recipe: Recipe, crop_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, S, S, 3) crops of faces and their negatives, drawn the same each time, and (n,) labels."""
+    batches = TrackingBatches(store, faces, mean_shape, recipe, crop_size, seed=0)
+    rng = np.random.default_rng(0)
+    groups = [batches.group(int(index), rng) for index in faces]
+    is_face = np.zeros((len(groups), 1 + recipe.negatives), bool)
+    is_face[:, 0] = True
+    return np.stack([crop for group in groups for crop in group]), is_face.ravel()
+
+
+def tracking_figures(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:
+    """Average precision, and what the threshold loses and lets through."""
+    return {
+        "average_precision": average_precision(confidence, is_face),
+        "missed": float((confidence[is_face] < THRESHOLD).mean()),
+        "false_alarms": float((confidence[~is_face] >= THRESHOLD).mean()),
+    }
+
+
+@torch.no_grad()
+def frozen_input(model: ATPN, image: Tensor) -> Tensor:
+    """The heatmap-weighted low features of a batch, from the frozen parts only."""
+    features = model.features(image)
+    landmarks, _ = model.landmark_branch(features)
+    return model.weighted_low(features, landmarks)

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from atpn.data.sample import Sample
+from atpn.data.shards import read_shards, write_shard
+from atpn.data.store import SampleStore
+
+
+def test_the_store_returns_what_the_shards_hold(face_shards):
+    store, stored = SampleStore.read(face_shards), read_shards(face_shards)
+    assert len(store) == 28
+    assert len(store.faces) == 24
+    assert len(store.backgrounds) == 4
+    for index in (0, 27):
+        ours, theirs = store[index], stored[index].decode()
+        np.testing.assert_array_equal(ours.image, theirs.image)
+        assert ours.key == theirs.key
+        assert ours.intrinsics == theirs.intrinsics
+        if theirs.landmarks is None:
+            assert ours.landmarks is None
+            assert ours.rotation is None
+        else:
+            np.testing.assert_array_equal(ours.landmarks, theirs.landmarks)
+            np.testing.assert_array_equal(ours.rotation, theirs.rotation)
+
+
+def test_an_identity_is_never_on_both_sides(tmp_path, draw_sample):
+    rng = np.random.default_rng(0)
+    samples = [draw_sample(rng, f"face-{i}", 48, identity=f"person-{i % 30}") for i in range(90)]
+    write_shard(tmp_path / "faces-000000.tar", samples)
+    store = SampleStore.read(tmp_path)
+    train, held_out = store.split(0.2)
+    people = [{store.identities[i] for i in side} for side in (train, held_out)]
+    assert len(train) + len(held_out) == 90
+    assert not people[0] & people[1]
+    assert 1 <= len(people[1]) <= 15
+
+
+def test_few_people_still_leave_both_sides_filled(face_shards):
+    train, held_out = SampleStore.read(face_shards).split(1e-9)
+    assert len(train) == 23
+    assert len(held_out) == 1
+
+
+def test_a_single_person_is_all_for_training(tmp_path, draw_sample):
+    rng = np.random.default_rng(0)
+    write_shard(tmp_path / "a.tar", [draw_sample(rng, str(i), 48, identity="one") for i in range(3)])
+    train, held_out = SampleStore.read(tmp_path).split()
+    assert (len(train), len(held_out)) == (3, 0)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        SampleStore.read(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"no \.tar shards"):
+        SampleStore.read(tmp_path)
+
+
+def test_data_without_faces_are_refused(tmp_path):
+    write_shard(tmp_path / "a.tar", [Sample(np.zeros((16, 16, 3), np.uint8), key="x")])
+    with pytest.raises(ValueError, match="no face with landmarks"):
+        SampleStore.read(tmp_path)
+
+
+def test_a_truncated_shard_is_named(tmp_path, face_shards):
+    content = (face_shards / "faces-000000.tar").read_bytes()
+    (tmp_path / "faces-000007.tar").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"faces-000007\.tar"):
+        SampleStore.read(tmp_path)
+
+
+def test_a_wrong_number_of_landmarks_is_named(tmp_path, draw_sample):
+    sample = draw_sample(np.random.default_rng(0), "short", 48)
+    write_shard(tmp_path / "a.tar", [Sample(sample.image, sample.landmarks[:68], key="short")])
+    with pytest.raises(ValueError, match=r"'short'.*\(68, 2\)"):
+        SampleStore.read(tmp_path)

@@ -1,0 +1,248 @@
+"""The three stages on drawn faces, with a small network."""
+
+import json
+import logging
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from atpn.data.store import SampleStore
+from atpn.model import CheckpointError, load_checkpoint
+from atpn.train import cli, loop, state
+from atpn.train.config import RECIPES, Recipe, TrainConfig
+from atpn.train.dataset import FaceBatches, TrackingBatches, loader
+from atpn.train.landmarks import new_model
+from atpn.train.loop import Budget, Interrupted, learning_rate
+from atpn.train.state import Progress, load_state
+
+
+@pytest.fixture(autouse=True)
+def short_recipes(monkeypatch):
+    """Batches of 22 at 32 and 48 px, in full precision of one thread."""
+    recipes = {
+        key: replace(recipe, batch_size=22, coarse_size=32, input_size=48, warmup_steps=2)
+        for key, recipe in RECIPES.items()
+    }
+    monkeypatch.setattr(cli, "RECIPES", recipes)
+
+
+def config(face_shards, out, stage="landmarks", **changes):
+    options = {"samples": 88, "width": 0.25, "workers": 0, "bfloat16": False, "device": "cpu", "validation": 4}
+    return TrainConfig(stage, face_shards, out, **(options | changes))
+
+
+def weights(path):
+    return load_checkpoint(path)[0].state_dict()
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def stop_at(monkeypatch, step, kind=signal.SIGTERM):
+    """Send this process a signal in the midst of the given step."""
+    original = loop.update_average
+
+    def update(average, model, decay, now):
+        original(average, model, decay, now)
+        if now == step:
+            os.kill(os.getpid(), kind)
+
+    monkeypatch.setattr(loop, "update_average", update)
+
+
+@pytest.mark.parametrize("stopped", [0, 2])
+def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch, stopped):
+    # Four steps, of which the first three are coarse: both sides of the change of size are crossed.
+    cli.run(config(face_shards, tmp_path / "unbroken"))
+    with monkeypatch.context() as patch:
+        stop_at(patch, stopped)
+        with pytest.raises(Interrupted, match=f"stopped at step {stopped + 1}"):
+            cli.run(config(face_shards, tmp_path / "broken"))
+    interrupted, metadata = load_checkpoint(tmp_path / "broken" / "landmarks.safetensors")
+    assert interrupted.config.width == 0.25
+    assert metadata["finished"] is False
+    cli.run(config(face_shards, tmp_path / "broken"))
+    ends = [tmp_path / name / "landmarks.state.safetensors" for name in ("unbroken", "broken")]
+    (model, average, _, progress), (other, other_average, _, other_progress) = map(load_state, ends)
+    assert_equal(model.state_dict(), other.state_dict())
+    assert_equal(average.state_dict(), other_average.state_dict())
+    assert progress.step == other_progress.step == 4
+    assert progress.finished
+    assert other_progress.finished
+    assert model.config.input_size == 48
+
+
+def test_ctrl_c_saves_too(face_shards, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    stop_at(monkeypatch, 1, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        cli.run(config(face_shards, tmp_path))
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].step == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_all_stages_change_only_their_own_parts(face_shards, tmp_path, monkeypatch, caplog):
+    for key in (("atpn", "tracking"), ("atpn", "pose")):
+        monkeypatch.setitem(cli.RECIPES, key, replace(cli.RECIPES[key], samples=44))
+    with caplog.at_level(logging.INFO):
+        cli.run(config(face_shards, tmp_path, "all", samples=44))
+    stages = [weights(tmp_path / f"{name}.safetensors") for name in ("landmarks", "tracking", "pose")]
+    for earlier, later, part in zip(stages, stages[1:], ("tracking_branch", "pose_branch"), strict=False):
+        changed = {name.split(".")[0] for name in earlier if not torch.equal(earlier[name], later[name])}
+        assert changed == {part}
+    assert "going on" not in caplog.text
+    # A second time everything is found finished, and nothing moves.
+    with caplog.at_level(logging.INFO):
+        cli.run(config(face_shards, tmp_path, "all", samples=44))
+    assert caplog.text.count("already finished") == 3
+    assert_equal(stages[2], weights(tmp_path / "pose.safetensors"))
+
+
+@pytest.mark.parametrize("recipe", ["atpn", "thesis"])
+def test_each_recipe_can_learn_a_batch_by_heart(face_shards, recipe):
+    store = SampleStore.read(face_shards)
+    recipe = replace(cli.RECIPES[recipe, "landmarks"], input_size=32)
+    model = new_model(store, store.faces, 0.25, 32, seed=0)
+    task = cli.LandmarkTask(store, model.mean_shape.numpy(), recipe, 0)
+    loop.freeze(model, ["tracking_branch", "pose_branch"])
+    optimizer = loop.make_optimizer(model.train(), recipe)
+    batch = next(iter(task.batches(32, 0)))
+    image, points = batch["image"].permute(0, 3, 1, 2).float(), []
+    for _ in range(40):
+        loss, parts = task.loss(model, image, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        points.append(parts["points"].item())
+    assert points[-1] < 0.6 * points[0]
+
+
+def test_the_thesis_recipe_runs(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, recipe="thesis", samples=22, workers=1))
+    assert json.loads((tmp_path / "landmarks.json").read_text())["metadata"]["recipe"] == "thesis"
+
+
+def test_a_longer_budget_continues_a_finished_run(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    cli.run(config(face_shards, tmp_path, samples=44))
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 44
+
+
+def test_another_setup_is_refused(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    with pytest.raises(ValueError, match="seed: 0 before, 1 now"):
+        cli.run(config(face_shards, tmp_path, samples=22, seed=1))
+
+
+def test_later_stages_need_landmarks(face_shards, tmp_path):
+    with pytest.raises(FileNotFoundError, match="train landmarks"):
+        cli.run(config(face_shards, tmp_path, "pose"))
+    with pytest.raises(CheckpointError, match=r"no checkpoint file .*other\.safetensors"):
+        cli.run(config(face_shards, tmp_path, "pose", weights=tmp_path / "other.safetensors"))
+
+
+def test_a_truncated_state_is_named(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    path = tmp_path / "landmarks.state.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="no usable training state"):
+        cli.run(config(face_shards, tmp_path, samples=44))
+
+
+def test_a_kill_in_the_midst_of_saving_leaves_the_last_checkpoint(face_shards, tmp_path, monkeypatch):
+    cli.run(config(face_shards, tmp_path, samples=22))
+
+    def killed(tensors, path, header):
+        path.write_bytes(b"half")
+        raise SystemExit
+
+    monkeypatch.setattr(state, "save_file", killed)
+    with pytest.raises(SystemExit):
+        cli.run(config(face_shards, tmp_path, samples=44))
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 22
+    load_checkpoint(tmp_path / "landmarks.safetensors")
+
+
+def test_moments_take_the_layout_of_their_parameters():
+    model = torch.nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters())
+    moments = torch.rand(6, 4, 3, 3)
+    state.restore_moments(model, optimizer, {"weight": {"step": torch.tensor(3.0), "exp_avg": moments}})
+    restored = optimizer.state[model.weight]["exp_avg"]
+    assert torch.equal(restored, moments)
+    assert restored.stride() == model.weight.stride()
+
+
+def test_the_checkpoint_names_its_data(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    metadata = json.loads((tmp_path / "landmarks.json").read_text())["metadata"]
+    assert metadata["data"]["faces"] == 24
+    assert metadata["seed"] == 0
+    assert metadata["samples"] == 22
+
+
+@pytest.mark.parametrize("kind", [FaceBatches, TrackingBatches])
+def test_batches_depend_on_the_step_alone(face_shards, kind):
+    store = SampleStore.read(face_shards)
+    mean_shape = np.random.default_rng(0).uniform(0.2, 0.8, (98, 2))
+    recipe = replace(RECIPES["atpn", "tracking"], batch_size=22)
+
+    def steps(first, workers, count):
+        made = iter(loader(kind(store, store.faces, mean_shape, recipe, 32, 5, first), workers))
+        return [next(made)["image"] for _ in range(count)]
+
+    alone, two, late = steps(0, 0, 4), steps(0, 2, 4), steps(3, 1, 1)
+    for a, b in zip(alone, two, strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(alone[3], late[0])
+    assert not torch.equal(alone[0], alone[1])
+
+
+def test_each_epoch_shows_each_face_once(face_shards):
+    store = SampleStore.read(face_shards)
+    batches = FaceBatches(store, store.faces, np.zeros((98, 2)), RECIPES["atpn", "landmarks"], 32, 0)
+    epochs = [[batches.face(24 * e + i) for i in range(24)] for e in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(store.faces)
+    assert epochs[0] != epochs[1]
+
+
+def test_a_tracking_batch_has_ten_negatives_per_face(face_shards):
+    store = SampleStore.read(face_shards)
+    recipe = RECIPES["atpn", "tracking"]
+    batches = TrackingBatches(store, store.faces, np.random.default_rng(0).uniform(0, 1, (98, 2)), recipe, 32, 0)
+    batch = next(iter(batches))
+    assert len(batch["image"]) == 121
+    assert batch["is_face"].sum() == 11
+    small = TrackingBatches(store, store.faces, np.zeros((98, 2)), replace(recipe, batch_size=10), 32, 0)
+    with pytest.raises(ValueError, match="at least 11"):
+        next(iter(small))
+
+
+def test_schedules():
+    cosine, step = RECIPES["atpn", "landmarks"], RECIPES["thesis", "landmarks"]
+    assert learning_rate(cosine, 0.0, 0, 0) == pytest.approx(2e-3 * 1.005 / 100)
+    assert learning_rate(cosine, 0.5, 1000, 0) == pytest.approx(2e-3 * 0.505)
+    assert learning_rate(cosine, 1.0, 1000, 0) == pytest.approx(2e-3 * 0.005)
+    # Thesis, section 3.3.2: 0.001, by 0.03 after every 4 epochs.
+    assert [learning_rate(step, 0.5, 9, e) for e in (0, 3, 4, 8)] == pytest.approx([1e-3, 1e-3, 3e-5, 9e-7])
+
+
+def test_minutes_spend_less_on_coarse_crops_than_samples_do():
+    recipe = Recipe(samples=1, coarse_share=0.5, coarse_size=56, input_size=112)
+    assert Budget(samples=10).coarse_until(recipe) == 0.5
+    assert Budget(minutes=10).coarse_until(recipe) == pytest.approx(0.2)
+    assert Budget(minutes=10).share(Progress(seconds=60)) == pytest.approx(0.1)
+
+
+def test_contradicting_options_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="not both"):
+        TrainConfig("all", tmp_path, tmp_path, minutes=1, samples=1)
+    with pytest.raises(ValueError, match="--threads must be positive"):
+        TrainConfig("all", tmp_path, tmp_path, threads=0)
