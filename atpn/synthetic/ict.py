@@ -132,8 +132,8 @@ def _between(y_up: np.ndarray, triangles: np.ndarray, start: int, stop: int) -> 
 def _contour_candidates(y_up: np.ndarray, skin: np.ndarray) -> SurfacePoints:
     """(33, C) surface points on each contour point's radial curve.
 
-    A point may slide forwards over the cheek, and backwards under the chin, where the visible edge of a face lies; at
-    the sides it may hardly slide backwards, as annotators stop at the ear.
+    A point may slide forwards over the cheek and backwards under the chin, where the visible edge of a face lies. On
+    the near side of a turned face it slides back to the ear, where annotators begin the jaw, and no further.
     """
     samples = sample_surface(y_up, skin, 500_000, np.random.default_rng(0))
     points = samples.at(y_up)
@@ -143,7 +143,7 @@ def _contour_candidates(y_up: np.ndarray, skin: np.ndarray) -> SurfacePoints:
     for i, anchor in enumerate(_contour_anchors(y_up)):
         offset = anchor[:2] - CONTOUR_CENTRE
         turn = np.abs((angle - np.arctan2(offset[1], offset[0]) + np.pi) % (2 * np.pi) - np.pi)
-        backwards = 1.0 + 2.0 * max(0.0, 1 - abs(i / 2 - 8) / 5)
+        backwards = 2.0 + 1.0 * max(0.0, 1 - abs(i / 2 - 8) / 5)
         near = (turn * radius < 0.08) & (points[:, 2] > anchor[2] - backwards) & (radius > 1.0)
         curve = np.flatnonzero(near & (radius < np.hypot(*offset) + 1.6))
         elevation = np.arctan2(points[curve, 2] - 3, radius[curve])
