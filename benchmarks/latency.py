@@ -1,0 +1,140 @@
+"""Latency of one tracked face, stage by stage."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_runtime.backends import load_backend
+from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
+from edge_runtime.smoothing import OneEuroPoints
+
+FRAME_SIZE = (640, 480)
+FACE_SIZE = 240.0
+"""Side of the face's ROI in that frame, pixels: a person before a webcam."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per call."""
+
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class LatencyResult:
+    """What one file costs on this machine."""
+
+    file: str
+    kilobytes: float
+    precision: str
+    engine: str
+    threads: int
+    start: float
+    """Milliseconds from a file to a loaded model, once."""
+    stages: dict[str, Timing]
+
+
+def measure(path: Path, runs: int, threads: int) -> LatencyResult:
+    """Time a model's stages; the errors are those of `load_backend`."""
+    began = time.perf_counter()
+    backend = load_backend(path, threads=threads)
+    start = (time.perf_counter() - began) * 1e3
+    spec = backend.spec
+    cv2.setNumThreads(threads)
+    rng = np.random.default_rng(0)
+    frame = cv2.GaussianBlur(rng.integers(0, 256, (*FRAME_SIZE[::-1], 3), np.uint8), (0, 0), 3)
+    roi = ROI(FRAME_SIZE[0] / 2, FRAME_SIZE[1] / 2, FACE_SIZE, 0.1)
+    intrinsics = Intrinsics.from_fov(*FRAME_SIZE)
+    crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
+    outputs = backend.run(crop)
+    smoother = OneEuroPoints(0.5)
+    clock = iter(np.arange(10_000_000) / 30)
+
+    def decode() -> None:
+        landmarks = roi.to_frame(outputs["landmarks"])
+        ROI.from_landmarks(landmarks, upright_roll(landmarks, spec.mean_shape), spec.crop_margin)
+
+    def pose() -> None:
+        crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"])
+
+    stages: dict[str, Callable[[], object]] = {
+        "crop": lambda: cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB),
+        "network": lambda: backend.run(crop),
+        "decode": decode,
+        "pose": pose,
+        "smooth": lambda: smoother(roi.to_frame(outputs["landmarks"]), float(next(clock)), roi.size),
+    }
+    return LatencyResult(
+        file=path.name,
+        kilobytes=path.stat().st_size / 1024,
+        precision=spec.precision,
+        engine=type(backend).__name__,
+        threads=threads,
+        start=start,
+        stages={name: _time(call, runs) for name, call in stages.items()},
+    )
+
+
+def _time(call: Callable[[], object], runs: int) -> Timing:
+    for _ in range(max(1, runs // 10)):
+        call()
+    samples = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        call()
+        samples.append((time.perf_counter() - began) * 1e3)
+    return Timing(float(np.median(samples)), float(np.percentile(samples, 95)))
+
+
+def write_report(path: Path, results: Sequence[LatencyResult]) -> None:
+    """JSON with the machine and the versions that the numbers belong to."""
+    packages = ("numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime")
+    report = {
+        "machine": {"processor": _processor(), "system": platform.platform(), "python": platform.python_version()},
+        "versions": {name: _version(name) for name in packages},
+        "frame": FRAME_SIZE,
+        "roi": FACE_SIZE,
+        "results": [asdict(result) for result in results],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(json.dumps(report, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def table(results: Sequence[LatencyResult]) -> str:
+    """Median milliseconds per stage, one line per file."""
+    stages = list(results[0].stages)
+    lines = [f"{'file':28} {'KiB':>7} {'start':>7} " + " ".join(f"{stage:>8}" for stage in stages)]
+    for result in results:
+        cells = " ".join(f"{result.stages[stage].median:8.3f}" for stage in stages)
+        lines.append(f"{result.file:28} {result.kilobytes:7.0f} {result.start:7.1f} {cells}")
+    threads = results[0].threads
+    lines.append(f"median milliseconds on this machine, {threads} thread(s), batch 1; ROI {FACE_SIZE:.0f} px")
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.processor()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
