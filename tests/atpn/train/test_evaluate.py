@@ -50,7 +50,9 @@ def test_the_report_holds_every_figure(weights, face_shards, afw, tmp_path, caps
     printed = capsys.readouterr().out
     assert "rendered: 24 faces" in printed
     assert "afw: 3 faces" in printed
-    assert len(list((tmp_path / "pictures" / "rendered").glob("*.jpg"))) == 24
+    assert len(list((tmp_path / "pictures" / "rendered").glob("0*.jpg"))) == 24
+    sheet = cv2.imread(str(tmp_path / "pictures" / "rendered" / "sheet.jpg"))
+    assert sheet.shape == (3 * 224, 6 * 224, 3)
     worst = cv2.imread(str(sorted((tmp_path / "pictures" / "afw").glob("0000_*.jpg"))[0]))
     assert worst.shape == (448, 448, 3)
 
