@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def run(config: RenderConfig) -> None:
             _write(renderer, config, index, progress=True)
     else:
         jobs = [(config, index) for index in missing]
-        with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
-            for _ in tqdm(pool.imap_unordered(_write_in_worker, jobs), total=len(jobs), unit="shard"):
+        with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
+            for _ in tqdm(pool.map(_write_in_worker, jobs), total=len(jobs), unit="shard"):
                 pass
     if config.preview:
         samples = [stored.decode() for stored, _ in zip(read_shard(_shard_path(config, 0)), range(48), strict=False)]

@@ -134,6 +134,10 @@ class Shading:
     """Opacity under which a hair texel is left out."""
 
 
+class GraphicsError(OSError):
+    """This machine offers no OpenGL context; the message says what to install."""
+
+
 class HeadCanvas:
     """Draws one head model off screen. Holds the graphics context; one per process."""
 
@@ -142,7 +146,7 @@ class HeadCanvas:
         try:
             self._context = moderngl.create_standalone_context(backend="egl")
         except Exception as error:  # moderngl raises bare Exception for a missing library or device
-            raise RuntimeError(
+            raise GraphicsError(
                 f"no OpenGL context could be made through EGL ({error}); install Mesa's libraries "
                 "(Debian: apt-get install libegl1 libgl1-mesa-dri) or run where a GPU driver offers EGL"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,11 @@ def load_ict(folder: Path) -> HeadModel:
     path = folder / "face_model.npz"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
-    with np.load(path) as archive:
-        absent = [key for key in _ARRAYS if key not in archive]
-        if absent:
-            raise ValueError(f"{path} lacks {', '.join(absent)}: it is not the converted ICT face model")
-        data = {key: archive[key] for key in _ARRAYS}
+    try:
+        with np.load(path) as archive:
+            data = {key: archive[key] for key in _ARRAYS}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not the gathered ICT face model, or is cut short ({error}); see docs") from error
 
     keep = np.isin(data["triangle_material"], _MATERIALS)
     triangles, material = data["triangles"][keep], data["triangle_material"][keep]

@@ -85,7 +85,7 @@ class FaceRenderer:
 
         Raises:
             FileNotFoundError, ValueError: the assets folder is incomplete; the message says what is missing.
-            RuntimeError: no OpenGL.
+            GraphicsError: no OpenGL.
         """
         self.options, self.seed = options, seed
         self.head: HeadModel

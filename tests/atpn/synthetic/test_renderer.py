@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from atpn.synthetic.cli import render_samples
+from atpn.synthetic.gl import GraphicsError
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions
 from edge_runtime.geometry import ROI, matrix_to_angles
 from edge_runtime.landmarks import WFLW_98
@@ -71,6 +72,16 @@ def test_turning_left_hides_the_left_of_the_subject(renderer):
     assert checked > 3
 
 
+def test_looking_up_lifts_the_nose_between_eyes_and_chin(renderer):
+    pitches, heights = [], []
+    for sample in _plain(renderer, frontal_share=1.0):
+        eyes, chin, nose = sample.landmarks[[60, 72]].mean(axis=0), sample.landmarks[16], sample.landmarks[54]
+        down = chin - eyes
+        heights.append((nose - eyes) @ down / (down @ down))
+        pitches.append(matrix_to_angles(sample.rotation)[0])
+    assert np.corrcoef(pitches, heights)[0, 1] < -0.5
+
+
 def test_far_side_landmarks_are_hidden_on_profiles(renderer):
     hidden = {True: [], False: []}
     for sample in _plain(renderer, frontal_share=0.0):
@@ -112,3 +123,19 @@ def test_a_missing_assets_folder_is_named(tmp_path):
 def test_an_incomplete_assets_folder_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"face_model\.npz"):
         FaceRenderer(tmp_path, tmp_path, RenderOptions(), 0)
+
+
+def test_a_damaged_model_file_is_named(tmp_path):
+    (tmp_path / "ict_facekit").mkdir()
+    (tmp_path / "ict_facekit" / "face_model.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(ValueError, match=r"face_model\.npz is not"):
+        FaceRenderer(tmp_path, tmp_path, RenderOptions(), 0)
+
+
+def test_no_graphics_is_an_error_that_says_what_to_install(tmp_path, monkeypatch):
+    def fail(**_):
+        raise Exception("requested device index 0, but found 0 devices")
+
+    monkeypatch.setattr("moderngl.create_standalone_context", fail)
+    with pytest.raises(GraphicsError, match="libegl1"):
+        FaceRenderer(None, tmp_path, RenderOptions(), 0)
