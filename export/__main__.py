@@ -1,0 +1,74 @@
+"""`python -m export COMMAND`: write TFLite and ONNX files, or the crops that they are checked with."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from export.config import CropSetConfig, OnnxConfig, TFLiteConfig
+
+
+def _tflite(config: TFLiteConfig) -> None:
+    from export.pipeline import export_tflite
+
+    export_tflite(config)
+
+
+def _onnx(config: OnnxConfig) -> None:
+    from export.pipeline import export_onnx
+
+    export_onnx(config)
+
+
+def _crop_sets(config: CropSetConfig) -> None:
+    from export.crop_set import make_crop_sets
+
+    make_crop_sets(config)
+
+
+COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
+    "tflite": (_tflite, TFLiteConfig, "write .tflite files for LiteRT, on phones, Pis and desktops"),
+    "onnx": (_onnx, OnnxConfig, "write .onnx files for onnxruntime"),
+    "calibration-set": (_crop_sets, CropSetConfig, "cut the crops that calibrate and check the files, from renders"),
+}
+"""Name: what runs, the dataclass of its options, a line of help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] not in COMMANDS:
+        asked = bool(arguments) and arguments[0] in {"-h", "--help"}
+        lines = [f"  {name:16} {text}" for name, (_, _, text) in COMMANDS.items()]
+        print("\n".join(["usage: python -m export COMMAND [--help]", *lines]), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    name, *rest = arguments
+    command, options, text = COMMANDS[name]
+    _show_progress()
+    config = tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text)
+    try:
+        command(config)
+    except (ValueError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; files are written whole or not at all, so nothing is half done", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show_progress() -> None:
+    """This room's messages on standard error; the converters' own logs stay off."""
+    log = logging.getLogger("export")
+    log.setLevel(logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

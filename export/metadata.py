@@ -1,0 +1,54 @@
+"""The spec that travels inside each file: made from the checkpoint, put into the file's bytes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+from atpn.model import ATPN
+from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
+
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Zip's earliest time stamp: the same model gives the same bytes."""
+LONGEST_NOTE = 600
+"""Characters of one checkpoint entry that the spec repeats; whole training logs stay in the checkpoint."""
+
+
+def make_spec(
+    model: ATPN,
+    metadata: Mapping[str, Any],
+    weights_sha256: str,
+    name: str,
+    precision: str,
+    libraries: tuple[str, ...],
+    notes: Mapping[str, str] | None = None,
+) -> ModelSpec:
+    """The spec of a file about to be made; `libraries` are the distributions whose versions shape it."""
+    return ModelSpec(
+        name=name,
+        scheme=model.config.scheme,
+        mean_shape=model.mean_shape.numpy(),
+        outputs=standard_outputs(model.config.landmark_count),
+        input_size=model.config.input_size,
+        precision=precision,
+        weights_sha256=weights_sha256,
+        provenance={**_provenance(metadata), **(notes or {})},
+        versions={library: importlib.metadata.version(library) for library in libraries},
+    )
+
+
+def _provenance(metadata: Mapping[str, Any]) -> dict[str, str]:
+    notes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    return {key: note for key, note in notes.items() if len(note) <= LONGEST_NOTE}
+
+
+def append_spec(tflite: bytes, spec: ModelSpec) -> bytes:
+    """The TFLite file with a zip archive of the spec at its end, where both TFLite and zip readers accept it."""
+    content = io.BytesIO(tflite)
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(SPEC_FILE, _ZIP_EPOCH), spec.to_json())
+    return content.getvalue()

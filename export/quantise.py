@@ -1,0 +1,96 @@
+"""Smaller TFLite files with ai-edge-quantizer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from export.errors import ExportError
+
+FLOAT_SCOPES = "|".join(
+    (
+        # uint8 becomes float before it is quantised with its own scale.
+        "Normalise_normalise",
+        # The fine grids: half of the whole quantisation error comes from here, and no time would be saved.
+        "Sequential_(stem|low)/",
+        # An int8 distance to the nearest landmark would move the heatmap by half a cell.
+        "Heatmap_heatmap",
+        # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
+        "Decode_decode",
+        "^serving_default_output",
+        "PoseBranch_pose_branch;",
+        # Weights per cell and channel cost few multiplications, but the delegate's int8 kernel for a depthwise
+        # convolution of this size is slower than all else together.
+        "GlobalDepthwise_gather",
+        r"_branch/atpn\.model\.layers\.HardSwish_activation",
+    )
+)
+"""Names of operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
+
+
+def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
+    """Integer arithmetic with int8 weights per channel, except in FLOAT_SCOPES; ranges from (n, S, S, 3) uint8 crops.
+
+    Ranges are the minimum and maximum over all crops: the quantizer's default, a moving average over them, costs a
+    regressor like this one most of its accuracy. ExportError when the quantizer is not installed.
+    """
+    with _quiet():
+        library = _Library()
+        quantizer = library.quantizer.Quantizer(tflite)
+        operation, untouched = library.qtyping.TFLOperationName, library.algorithm.NO_QUANTIZE
+        quantizer.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+        for boundary in (operation.INPUT, operation.OUTPUT):
+            quantizer.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
+        quantizer.update_quantization_recipe(FLOAT_SCOPES, operation.ALL_SUPPORTED, algorithm_key=untouched)
+        # The last linear layers keep float results but store int8 weights.
+        quantizer.add_dynamic_config("Linear_", operation.FULLY_CONNECTED, num_bits=8)
+        recipe = library.recipe_manager.RecipeManager()
+        recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
+        calibrator = library.calibrator.Calibrator(
+            tflite, num_threads=1, qsv_update_func=library.qsv_utils.min_max_update
+        )
+        calibrator.calibrate({"serving_default": [{"args_0": crop[None]} for crop in crops]}, recipe)
+        return bytes(quantizer.quantize(calibrator.get_model_qsvs(), enable_progress_report=False).quantized_model)
+
+
+def to_float16(tflite: bytes) -> bytes:
+    """Weights stored as float16, arithmetic in float32. ExportError when the quantizer is not installed."""
+    with _quiet():
+        library = _Library()
+        types = library.qtyping
+        weights = types.OpQuantizationConfig(
+            weight_tensor_config=types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT),
+            compute_precision=types.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        )
+        quantizer = library.quantizer.Quantizer(tflite)
+        for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED"):
+            quantizer.update_quantization_recipe(
+                ".*", types.TFLOperationName[name], weights, algorithm_key=library.algorithm.FLOAT_CASTING
+            )
+        return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
+
+
+class _Library:
+    """ai-edge-quantizer's modules, imported on first use: it takes seconds and belongs to the export extra."""
+
+    def __init__(self) -> None:
+        try:
+            from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
+            from ai_edge_quantizer.utils import qsv_utils
+        except ImportError as error:
+            raise ExportError(f"the quantizer is not installed ({error}): pip install '.[export]'") from error
+        self.algorithm: Any = algorithm_manager.AlgorithmName
+        self.calibrator, self.qtyping, self.quantizer = calibrator, qtyping, quantizer
+        self.recipe_manager, self.qsv_utils = recipe_manager, qsv_utils
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantizer's progress bars."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

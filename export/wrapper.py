@@ -1,0 +1,91 @@
+"""The network as files carry it: a uint8 channels-last crop in, four named results out."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from atpn.model import ATPN, landmark_heatmap
+from atpn.model.layers import CoordConv, spell_out_hard_swish
+
+OUTPUT_NAMES = ("landmarks", "uncertainty", "pose", "confidence")
+
+
+class ExportModel(nn.Module):
+    """An ATPN with its input and output conventions inside, constants folded; a copy, the original stays as it was.
+
+    Its submodules' names end up in the converted file's tensor names: quantisation tells by them what to leave in
+    float (see `FLOAT_SCOPES` in `export.quantise`).
+    """
+
+    def __init__(self, model: ATPN, spelled_out_hard_swish: bool = False) -> None:
+        super().__init__()
+        model = copy.deepcopy(model).eval().requires_grad_(False)
+        for module in model.modules():
+            if isinstance(module, CoordConv):
+                module.fold_coordinates()
+        model.landmark_branch.fold_upsampling()
+        if spelled_out_hard_swish:
+            spell_out_hard_swish(model)
+        self.normalise = Normalise(model)
+        self.backbone = model.backbone
+        self.landmark_branch = model.landmark_branch
+        self.heatmap = Heatmap(model.config.low_grid)
+        self.tracking_branch = model.tracking_branch
+        self.pose_branch = model.pose_branch
+        self.decode = Decode(with_uncertainty=model.config.uncertainty)
+        self.eval()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, S, S, 3) uint8 RGB to landmarks (B, N, 2), uncertainty (B, N), pose (B, 3), confidence (B, 1)."""
+        features = self.backbone(self.normalise(image))
+        landmarks, log_sigma = self.landmark_branch(features)
+        weighted = features.low * self.heatmap(landmarks)
+        uncertainty, confidence = self.decode(log_sigma, self.tracking_branch(weighted))
+        return landmarks, uncertainty, self.pose_branch(weighted), confidence
+
+
+class Normalise(nn.Module):
+    """uint8 channels last to normalised float channels first.
+
+    The arithmetic comes before the change of layout: the converter then cancels that change against its own.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, model: ATPN) -> None:
+        super().__init__()
+        self.register_buffer("mean", model.image_mean.flatten().clone())
+        self.register_buffer("scale", 1.0 / model.image_std.flatten())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 to (B, 3, S, S) float32."""
+        return ((image.float() - self.mean) * self.scale).permute(0, 3, 1, 2)
+
+
+class Heatmap(nn.Module):
+    """`landmark_heatmap` as a module, so that its operators carry a name."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, landmarks: Tensor) -> Tensor:
+        """(B, N, 2) to (B, 1, grid, grid)."""
+        return landmark_heatmap(landmarks, self.grid)
+
+
+class Decode(nn.Module):
+    """Raw branch outputs to what the files promise."""
+
+    def __init__(self, with_uncertainty: bool) -> None:
+        super().__init__()
+        self.with_uncertainty = with_uncertainty
+
+    def forward(self, log_sigma: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) log standard deviations and (B, 2) logits to (B, N) standard deviations and (B, 1) confidence."""
+        uncertainty = torch.exp(log_sigma) if self.with_uncertainty else torch.zeros_like(log_sigma)
+        return uncertainty, torch.softmax(logits, dim=1)[:, 1:]

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atpn.train.inference import Predictions
+from edge_runtime.landmarks import COFW_29
+from export.crop_set import CropSet
+from export.parity import BOUNDS, Bounds, compare
+
+
+@pytest.fixture
+def truth():
+    rng = np.random.default_rng(0)
+    landmarks = rng.uniform(0.2, 0.8, (4, 29, 2)).astype(np.float32)
+    landmarks[:, 8], landmarks[:, 9] = (0.3, 0.4), (0.7, 0.4)
+    pose = rng.normal(0, 0.3, (4, 3)).astype(np.float32)
+    landmarks[3], pose[3] = np.nan, np.nan
+    return CropSet(np.zeros((4, 8, 8, 3), np.uint8), landmarks, pose, COFW_29, {}, "")
+
+
+def _predictions(truth, shift, turn, confidence):
+    landmarks = np.nan_to_num(truth.landmarks, nan=0.5) + np.array([shift, 0.0])
+    pose = np.nan_to_num(truth.pose) + turn
+    return Predictions(landmarks, np.full((4, 29), 0.01), pose, np.array(confidence))
+
+
+def test_errors_and_differences(truth):
+    network = _predictions(truth, 0.004, np.radians(2.0), [0.9, 0.9, 0.9, 0.1])
+    file = _predictions(truth, 0.005, np.radians(2.5), [0.9, 0.65, 0.9, 0.1])
+    parity = compare(file, network, truth, threshold=0.7)
+    # A shift by s is an error of s over the inter-ocular distance of 0.4.
+    assert parity.network_nme == pytest.approx(0.01, rel=1e-4)
+    assert parity.nme_growth == pytest.approx(0.25, rel=1e-3)
+    assert parity.pose_growth == pytest.approx(0.5, rel=1e-3)
+    assert parity.landmarks == pytest.approx(0.001, rel=1e-3)
+    assert parity.confidence == pytest.approx(0.25)
+    assert parity.flips == 0.25
+    assert parity.violations(Bounds()) == []
+    found = parity.violations(BOUNDS["int8"])
+    assert [text.partition(" ")[0] for text in found] == ["nme_growth", "pose_growth", "flips"]
+    assert found[0] == "nme_growth 0.25, allowed 0.04"
+
+
+def test_a_perfect_file_passes_every_bound(truth):
+    network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    for bounds in BOUNDS.values():
+        assert compare(network, network, truth, 0.7).violations(bounds) == []
+
+
+def test_not_a_number_is_out_of_bounds(truth):
+    network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    broken = network._replace(landmarks=np.full_like(network.landmarks, np.nan))
+    assert compare(broken, network, truth, 0.7).violations(BOUNDS["float32"]) == ["landmarks nan, allowed 0.0001"]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
+from export.metadata import append_spec
+from export.tflite import ALIGNMENT, compact
+
+
+def _spec():
+    return ModelSpec(name="dots", scheme="dots", mean_shape=np.full((4, 2), 0.5), outputs=standard_outputs(4))
+
+
+def test_appended_spec_is_a_zip_behind_unchanged_bytes():
+    content = append_spec(b"flatbuffer", _spec())
+    assert content.startswith(b"flatbuffer")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        assert ModelSpec.from_json(archive.read(SPEC_FILE).decode()).name == "dots"
+    assert content == append_spec(b"flatbuffer", _spec())
+
+
+def _outputs(content, crop):
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], crop[None])
+    interpreter.invoke()
+    return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+
+
+def test_compacting_again_changes_nothing(exported, noise_crops):
+    content = (exported / "atpn_int8.tflite").read_bytes()
+    again = compact(content)
+    assert content.startswith(again)
+    crop = noise_crops(1, seed=41)[0]
+    for before, after in zip(_outputs(content, crop), _outputs(again, crop), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_constants_are_inside_the_flatbuffer_and_aligned(exported):
+    content = (exported / "atpn_int8.tflite").read_bytes()
+    file = schema.Model.GetRootAs(content, 0)
+    checked = 0
+    for index in range(file.BuffersLength()):
+        buffer = file.Buffers(index)
+        assert buffer.Offset() == 0
+        if buffer.DataLength():
+            assert buffer._tab.Vector(buffer._tab.Offset(4)) % ALIGNMENT == 0
+            checked += 1
+    assert checked > 50
+
+
+def test_tensor_names_are_short(exported):
+    graph = schema.Model.GetRootAs((exported / "atpn_int8.tflite").read_bytes(), 0).Subgraphs(0)
+    assert max(len(graph.Tensors(i).Name()) for i in range(graph.TensorsLength())) < 60

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import torch
+
+from export.wrapper import OUTPUT_NAMES, ExportModel
+
+
+def _images(noise_crops, count=3):
+    return torch.from_numpy(noise_crops(count, seed=21))
+
+
+def test_wrapper_says_what_the_network_says(model, noise_crops):
+    images = _images(noise_crops)
+    expected = model(images.permute(0, 3, 1, 2).float())
+    for spelled_out in (False, True):
+        results = ExportModel(model, spelled_out)(images)
+        for name, result in zip(OUTPUT_NAMES, results, strict=True):
+            torch.testing.assert_close(
+                result.reshape(getattr(expected, name).shape), getattr(expected, name), rtol=1e-3, atol=1e-5
+            )
+
+
+def test_wrapper_shapes(model, noise_crops):
+    shapes = [tuple(result.shape) for result in ExportModel(model)(_images(noise_crops))]
+    assert shapes == [(3, 98, 2), (3, 98), (3, 3), (3, 1)]
+
+
+def test_wrapping_leaves_the_network_untouched(model, noise_crops):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    ExportModel(model, spelled_out_hard_swish=True)
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(p.requires_grad for p in model.parameters())
