@@ -24,15 +24,18 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples into one tar file and return their number; the file appears only once it is complete."""
     temporary = path.with_suffix(".tar.part")
     count = 0
-    with tarfile.open(temporary, "w") as tar:
-        for sample in samples:
-            ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            if not ok:
-                raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
-            _add(tar, f"{sample.key}.jpg", jpeg.tobytes())
-            _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
-            count += 1
-    temporary.replace(path)
+    try:
+        with tarfile.open(temporary, "w") as tar:
+            for sample in samples:
+                ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+                if not ok:
+                    raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
+                _add(tar, f"{sample.key}.jpg", jpeg.tobytes())
+                _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
+                count += 1
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return count
 
 

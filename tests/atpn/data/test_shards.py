@@ -1,0 +1,58 @@
+"""Shards: what goes in comes out, and nothing half-written stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atpn.data.sample import Sample
+from atpn.data.shards import read_shard, read_shards, write_shard
+from edge_runtime.geometry import Intrinsics
+
+
+@pytest.fixture
+def face() -> Sample:
+    rng = np.random.default_rng(0)
+    return Sample(
+        image=np.full((32, 40, 3), (200, 100, 50), np.uint8),
+        landmarks=rng.uniform(0, 32, (98, 2)).astype(np.float32),
+        visibility=rng.random(98) < 0.5,
+        rotation=np.eye(3),
+        intrinsics=Intrinsics(100.0, 100.0, 20.0, -300.0),
+        key="1_000002_00",
+        attributes={"identity": "1_2"},
+    )
+
+
+def test_a_sample_comes_back(tmp_path, face):
+    nobody = Sample(image=face.image, key="1_000002_01")
+    assert write_shard(tmp_path / "faces-000000.tar", [face, nobody]) == 2
+    first, second = (stored.decode() for stored in read_shards(tmp_path))
+    np.testing.assert_allclose(first.image.astype(int), face.image, atol=3)  # JPEG; channels in order
+    np.testing.assert_allclose(first.landmarks, face.landmarks, atol=1e-3)
+    np.testing.assert_array_equal(first.visibility, face.visibility)
+    assert (first.intrinsics, first.key, first.attributes) == (face.intrinsics, face.key, face.attributes)
+    assert second.landmarks is second.rotation is second.intrinsics is None
+
+
+def test_a_failure_on_the_way_leaves_nothing(tmp_path, face):
+    def samples():
+        yield face
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_shard(tmp_path / "faces-000000.tar", samples())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_cut_short_is_named(tmp_path, face):
+    path = tmp_path / "faces-000000.tar"
+    write_shard(path, [face])
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ValueError, match="faces-000000.tar is not a complete shard"):
+        list(read_shard(path))
+
+
+def test_an_empty_folder_names_the_command_that_fills_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="python -m atpn render"):
+        read_shards(tmp_path)
