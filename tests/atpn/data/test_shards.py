@@ -49,7 +49,7 @@ def test_a_shard_cut_short_is_named(tmp_path, face):
     path = tmp_path / "faces-000000.tar"
     write_shard(path, [face])
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match="faces-000000.tar is not a complete shard"):
+    with pytest.raises(ValueError, match=r"faces-000000\.tar is not a complete shard"):
         list(read_shard(path))
 
 
