@@ -11,6 +11,7 @@ RENDERS ?= renders
 RUN ?= runs/atpn
 COUNT ?= 12000
 SOURCE ?= 0
+SAMPLES ?= 800000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup export-tflite export-onnx demo render train train-smoke evaluate test lint bench clean-venv
@@ -38,20 +39,23 @@ export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
 export-onnx: $(VENV)/.export ## Write dist/*.onnx, checked against PyTorch
 	$(BIN)/python -m export onnx --weights $(WEIGHTS)
 
-demo: $(VENV)/.runtime export-tflite ## Track the face before the camera (SOURCE=video.mp4 for a file)
-	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE)
+demo: $(VENV)/.runtime export-tflite ## Track the face in SOURCE (a video, an image, a camera's number): dist/demo.mp4
+	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl
 
 render: $(VENV)/.train ## Render labelled faces (ASSETS=folder, COUNT=number) into renders/
 	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 $(if $(ASSETS),--assets $(ASSETS))
 	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 $(if $(ASSETS),--assets $(ASSETS))
 
 train: $(VENV)/.train ## Train the three stages on renders/train
-	$(BIN)/python -m atpn train all --data $(RENDERS)/train --out $(RUN)
+	$(BIN)/python -m atpn train all --data $(RENDERS)/train --out $(RUN) --samples $(SAMPLES)
 
 train-smoke: $(VENV)/.train ## The whole way on the procedural head, in minutes: render, train, evaluate
-	$(BIN)/python -m atpn render --out $(RENDERS)/smoke --count 300 --seed 1
-	$(BIN)/python -m atpn train all --data $(RENDERS)/smoke --out runs/smoke --minutes 1
-	$(BIN)/python -m atpn evaluate --weights runs/smoke/atpn.safetensors --data $(RENDERS)/smoke
+	$(BIN)/python -m atpn render --out $(RENDERS)/smoke/train --count 600 --seed 1
+	$(BIN)/python -m atpn render --out $(RENDERS)/smoke/heldout --count 120 --seed 1001
+	for stage in landmarks tracking pose; do \
+		$(BIN)/python -m atpn train $$stage --data $(RENDERS)/smoke/train --out runs/smoke --samples 4000 || exit 1; \
+	done
+	$(BIN)/python -m atpn evaluate --weights runs/smoke/pose.safetensors --data $(RENDERS)/smoke/heldout
 
 evaluate: $(VENV)/.train ## Score WEIGHTS on renders/heldout
 	$(BIN)/python -m atpn evaluate --weights $(WEIGHTS) --data $(RENDERS)/heldout

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import shutil
+import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -16,7 +18,12 @@ from tqdm import tqdm
 
 from atpn.data.sample import Sample
 from atpn.data.shards import read_shard, write_shard
+from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+from edge_runtime.files import write_atomically
+
+BYTES_PER_PICTURE = 16_000
+"""A 192 px JPEG of quality 95 with its labels, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,13 @@ def run(config: RenderConfig) -> None:
     if config.count < 1 or config.shard_size < 1:
         raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
     config.out.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(config.out).free
-    needed = config.count * 25_000  # bytes; a 192 px JPEG of quality 95 with its labels
-    if free < needed:
-        raise OSError(f"{config.out} has {free >> 20} MiB free, but {config.count} pictures need about {needed >> 20}")
+    _check_manifest(config)
     shards = range(math.ceil(config.count / config.shard_size))
-    missing = [i for i in shards if not _shard_path(config, i).is_file()]
+    missing = [i for i in shards if not _is_complete(_shard_path(config, i), len(_numbers(config, i)))]
+    free = shutil.disk_usage(config.out).free
+    needed = sum(len(_numbers(config, i)) for i in missing) * BYTES_PER_PICTURE
+    if free < needed:
+        raise OSError(f"{config.out} has {free >> 20} MiB free, but what is to be rendered needs {needed >> 20} MiB")
     if config.workers <= 1:
         renderer = _renderer(config) if missing else None
         for index in missing:
@@ -97,9 +105,48 @@ def _renderer(config: RenderConfig) -> FaceRenderer:
     return FaceRenderer(config.assets, config.cache, RenderOptions(), config.seed)
 
 
-def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: bool) -> None:
+def _numbers(config: RenderConfig, index: int) -> range:
+    """The running numbers of a shard's pictures."""
     start = index * config.shard_size
-    numbers = range(start, min(start + config.shard_size, config.count))
+    return range(start, min(start + config.shard_size, config.count))
+
+
+def _is_complete(path: Path, count: int) -> bool:
+    """Whether a shard holds all its pictures; an earlier, shorter render leaves a short last one."""
+    if not path.is_file():
+        return False
+    try:
+        with tarfile.open(path) as tar:
+            return len(tar.getnames()) == 2 * count
+    except tarfile.TarError:
+        return False
+
+
+def _check_manifest(config: RenderConfig) -> None:
+    """Write down what a folder's pictures are of; ValueError when it holds pictures of something else."""
+    setup = {
+        "seed": config.seed,
+        "shard_size": config.shard_size,
+        "assets": None if config.assets is None else assets_fingerprint(config.assets),
+        "options": asdict(RenderOptions()),
+    }
+    text = json.dumps(setup, indent=1) + "\n"
+    path = config.out / "render.json"
+    if path.is_file():
+        before = json.loads(path.read_text())
+        now = json.loads(text)
+        changed = [f"{key}: {before.get(key)} before, {now[key]} now" for key in now if before.get(key) != now[key]]
+        if changed:
+            raise ValueError(
+                f"{config.out} holds pictures of another setup ({'; '.join(changed)}); give another --out or delete it"
+            )
+    elif any(config.out.glob("faces-*.tar")):
+        raise ValueError(f"{config.out} holds shards but no render.json that says of what; give another --out")
+    write_atomically(path, text.encode())
+
+
+def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: bool) -> None:
+    numbers = _numbers(config, index)
     samples = tqdm(
         render_samples(renderer, numbers), f"shard {index}", len(numbers), disable=not progress, unit="image"
     )

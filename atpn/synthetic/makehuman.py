@@ -6,8 +6,8 @@ by nearest surface points; skins then follow through texture space, hair and bro
 
 from __future__ import annotations
 
+import glob
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +84,12 @@ class Wardrobe:
 
 def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
     """Carry MakeHuman's assets onto the ICT head, or read the result of an earlier run from the cache folder."""
-    if not (folder / "base.obj").is_file():
-        raise FileNotFoundError(f"{folder}/base.obj is missing: --assets must name a folder with makehuman/base.obj")
-    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in folder.rglob("*.*"))
-    digest = hashlib.sha256(json.dumps([_CACHE_VERSION, TILE, listing]).encode()).hexdigest()[:16]
-    path = cache / f"wardrobe-{digest}.npz"
+    for pattern in ("base.obj", "skins/*.jpg", "eyebrows/*/*.obj", "hair/*/*.obj"):
+        if not any(folder.glob(pattern)):
+            raise FileNotFoundError(
+                f"{folder} has no {pattern}: --assets must name a complete folder, see docs/assets.md"
+            )
+    path = cache / f"wardrobe-{_CACHE_VERSION}-{TILE}-{assets_fingerprint(folder)}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         wardrobe = _carry(folder, head)
@@ -96,6 +97,13 @@ def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
         _save(part, wardrobe)
         part.replace(path)
     return _load(path)
+
+
+def assets_fingerprint(folder: Path) -> str:
+    """Changes when a file of an assets folder is added, lost or resized."""
+    paths = (Path(name) for name in glob.iglob(f"{folder}/**", recursive=True))  # follows links, as Path.rglob does not
+    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in paths if p.is_file())
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
 
 
 def _carry(folder: Path, head: HeadModel) -> Wardrobe:
@@ -277,14 +285,16 @@ def _bleed(atlas: np.ndarray, filled: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | None:
-    """A proxy mesh placed on the base, and its RGBA texture; None when either is missing."""
+    """A proxy mesh placed on the base, and its RGBA texture; None when the texture has no opacity to cut it out by."""
     mesh = load_obj(path)
     bindings, textures = sorted(path.parent.glob("*.mhclo")), sorted(path.parent.glob("*.png"))
     if not bindings or not textures:
-        return None
+        raise FileNotFoundError(f"{path.parent} lacks a .mhclo or a .png beside {path.name}; fetch the asset again")
     placed = bind_mhclo(bindings[0], base)
     texture = cv2.imread(str(textures[0]), cv2.IMREAD_UNCHANGED)
-    if texture is None or texture.ndim != 3 or texture.shape[2] != 4:
+    if texture is None:
+        raise ValueError(f"{textures[0]} cannot be read as an image; fetch it again")
+    if texture.ndim != 3 or texture.shape[2] != 4:
         return None
     # One brow's binding has no rows; its mesh file already stands in place.
     vertices = placed if placed is not None and len(placed) == len(mesh.vertices) else mesh.vertices

@@ -37,3 +37,22 @@ def test_the_same_command_makes_only_what_is_missing(tmp_path):
 def test_no_pictures_are_refused(tmp_path):
     with pytest.raises(ValueError, match="--count"):
         run(RenderConfig(out=tmp_path, count=0))
+
+
+def test_a_longer_render_completes_a_short_last_shard(tmp_path):
+    run(RenderConfig(out=tmp_path, count=4, shard_size=3))
+    run(RenderConfig(out=tmp_path, count=6, shard_size=3))
+    assert len(read_shards(tmp_path)) == 6
+
+
+def test_another_setup_is_refused_and_nothing_is_lost(tmp_path):
+    run(RenderConfig(out=tmp_path, count=3, shard_size=3))
+    with pytest.raises(ValueError, match="seed: 0 before, 1 now"):
+        run(RenderConfig(out=tmp_path, count=3, shard_size=3, seed=1))
+    assert len(read_shards(tmp_path)) == 3
+
+
+def test_shards_of_unknown_origin_are_not_added_to(tmp_path):
+    (tmp_path / "faces-000000.tar").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"render\.json"):
+        run(RenderConfig(out=tmp_path, count=3))

@@ -139,3 +139,13 @@ def test_no_graphics_is_an_error_that_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setattr("moderngl.create_standalone_context", fail)
     with pytest.raises(GraphicsError, match="libegl1"):
         FaceRenderer(None, tmp_path, RenderOptions(), 0)
+
+
+def test_an_assets_folder_without_hair_is_refused_at_once(assets, tmp_path):
+    for name in ("ict_facekit", "hdri"):
+        (tmp_path / name).symlink_to(assets / name)
+    (tmp_path / "makehuman").mkdir()
+    for name in ("base.obj", "skins", "eyebrows"):
+        (tmp_path / "makehuman" / name).symlink_to(assets / "makehuman" / name)
+    with pytest.raises(FileNotFoundError, match=r"hair/\*/\*\.obj"):
+        FaceRenderer(tmp_path, tmp_path / "cache", RenderOptions(), 0)
