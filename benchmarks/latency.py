@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import load_backend
+from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
+from edge_runtime.machine import processor_name
 from edge_runtime.smoothing import OneEuroPoints
 
 FRAME_SIZE = (640, 480)
@@ -100,16 +102,13 @@ def write_report(path: Path, results: Sequence[LatencyResult]) -> None:
     """JSON with the machine and the versions that the numbers belong to."""
     packages = ("numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime")
     report = {
-        "machine": {"processor": _processor(), "system": platform.platform(), "python": platform.python_version()},
+        "machine": {"processor": processor_name(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {name: _version(name) for name in packages},
         "frame": FRAME_SIZE,
         "roi": FACE_SIZE,
         "results": [asdict(result) for result in results],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
-    temporary.replace(path)
+    write_atomically(path, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def table(results: Sequence[LatencyResult]) -> str:
@@ -122,15 +121,6 @@ def table(results: Sequence[LatencyResult]) -> str:
     threads = results[0].threads
     lines.append(f"median milliseconds on this machine, {threads} thread(s), batch 1; ROI {FACE_SIZE:.0f} px")
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.processor()
 
 
 def _version(package: str) -> str | None:

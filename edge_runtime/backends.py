@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.errors import BackendError, ModelFileError, first_line
 from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
@@ -92,12 +92,12 @@ class TFLiteBackend:
         try:
             interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
         except Exception as error:  # a wheel built for another numpy or libc fails in its own ways
-            raise BackendError(f"{engine} does not start here ({_first_line(error)}): {_INSTALL[engine]}") from error
+            raise BackendError(f"{engine} does not start here ({first_line(error)}): {_INSTALL[engine]}") from error
         try:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
         except Exception as error:
-            raise ModelFileError(f"{engine} cannot load {path}: {_first_line(error)}") from error
+            raise ModelFileError(f"{engine} cannot load {path}: {first_line(error)}") from error
         self._interpreter = interpreter
         inputs = interpreter.get_input_details()
         if len(inputs) != 1:
@@ -132,7 +132,7 @@ class OnnxBackend:
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base class below Exception
-            raise ModelFileError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
+            raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
         self.spec = ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
         self._session = session
         inputs = session.get_inputs()
@@ -204,7 +204,3 @@ def _signature_outputs(interpreter: Any) -> list[dict[str, Any]]:
 
 def _is_installed(backend: str) -> bool:
     return importlib.util.find_spec(_MODULES[backend]) is not None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

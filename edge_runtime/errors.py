@@ -36,3 +36,8 @@ class SinkError(EdgeRuntimeError, OSError):
 
 class DisplayError(EdgeRuntimeError, RuntimeError):
     """No window can be opened here."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, without its stack of details."""
+    return str(error).strip().partition("\n")[0]

@@ -17,6 +17,7 @@ import numpy as np
 
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face
+from edge_runtime.files import write_atomically
 from edge_runtime.sources import IMAGE_SUFFIXES, Frame
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -209,12 +210,9 @@ def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write a picture in the format of the path's suffix, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
-        partial.replace(path)
+        write_atomically(path, cv2.imencode(path.suffix, image)[1].tobytes())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise SinkError(f"cannot write {path}: {error.strerror}") from error
 
 

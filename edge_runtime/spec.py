@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.errors import BackendError, ModelFileError, first_line
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import SCHEMES
 
@@ -197,10 +197,6 @@ def _spec_in_onnx(path: Path) -> str | None:
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base class below Exception
-        raise ModelFileError(f"{path} is not an ONNX model or is damaged: {_first_line(error)}") from error
+        raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
     text: str | None = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     return text
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

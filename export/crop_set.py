@@ -17,9 +17,9 @@ import numpy as np
 from atpn.data.crops import Crop, JitterConfig, cut_crop, jittered_roi, mean_shape_of
 from atpn.data.scenes import background_roi, negative_roi
 from atpn.data.store import SampleStore
+from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
-from export.atomic import write_atomically
 from export.config import CropSetConfig
 from export.errors import ExportError
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.files import write_atomically
+from edge_runtime.machine import processor_name
 from edge_runtime.spec import ModelSpec
-from export.atomic import write_atomically
 from export.crop_set import CropSet
 from export.parity import Parity
 
@@ -71,7 +71,7 @@ def print_table(rows: list[Row]) -> None:
         print("  ".join([first, *rest]).rstrip())
     print(
         "max |diff|: landmarks against PyTorch, crop widths. NME (inter-ocular) and pose error: on the held-out "
-        f"renders. ms: median, one thread, this machine ({_processor()})."
+        f"renders. ms: median, one thread, this machine ({processor_name()})."
     )
 
 
@@ -93,7 +93,7 @@ def update_report(folder: Path, rows: list[Row], held_out: CropSet) -> None:
             "weights_sha256": row.spec.weights_sha256,
             "versions": dict(row.spec.versions),
             "provenance": dict(row.spec.provenance),
-            "milliseconds": {"median": round(row.milliseconds, 3), "threads": 1, "machine": _processor()},
+            "milliseconds": {"median": round(row.milliseconds, 3), "threads": 1, "machine": processor_name()},
             "parity": asdict(row.parity),
             "transposes": row.transposes,
             "operators": row.operators,
@@ -103,12 +103,3 @@ def update_report(folder: Path, rows: list[Row], held_out: CropSet) -> None:
         "files": dict(sorted(files.items())),
     }
     write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
-
-
-def _processor() -> str:
-    """The processor's name as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

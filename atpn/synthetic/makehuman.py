@@ -6,7 +6,6 @@ by nearest surface points; skins then follow through texture space, hair and bro
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +100,7 @@ def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
 
 def assets_fingerprint(folder: Path) -> str:
     """Changes when a file of an assets folder is added, lost or resized."""
-    paths = (Path(name) for name in glob.iglob(f"{folder}/**", recursive=True))  # follows links, as Path.rglob does not
-    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in paths if p.is_file())
+    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
 
 
