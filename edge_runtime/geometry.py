@@ -42,11 +42,6 @@ class ROI:
         cx, cy = rotation_2d(roll) @ ((low + high) / 2)
         return ROI(float(cx), float(cy), float((high - low).max() * (1 + 2 * margin)), roll)
 
-    @staticmethod
-    def from_box(x0: float, y0: float, x1: float, y1: float, margin: float = ROI_MARGIN) -> ROI:
-        """The same rule for an axis-aligned box in pixels."""
-        return ROI.from_landmarks(np.array([[x0, y0], [x1, y1]], np.float64), margin=margin)
-
     def crop_matrix(self, crop_size: int) -> np.ndarray:
         """(2, 3) affine map from frame pixels to crop pixels."""
         scale = crop_size / self.size

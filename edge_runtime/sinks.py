@@ -1,7 +1,9 @@
 """Where results go: an overlay video, overlay images, JSON lines.
 
-A sink is a context manager. What it writes lies under a temporary name beside the target and gets its name when the
-sink closes, so nothing half-written stays, and an earlier result survives a run that fails.
+A sink is a context manager. A video or a JSON-lines file lies under a temporary name beside the target and gets its
+name when the sink closes. A run that ends early, by Ctrl-C or an error elsewhere, keeps what it has written so far,
+which replaces an earlier result; where writing itself fails, as on a full disk, nothing half-written stays and the
+earlier result survives. Images are written whole or not at all and replace their namesakes one by one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face
 from edge_runtime.files import write_atomically
-from edge_runtime.sources import IMAGE_SUFFIXES, Frame
+from edge_runtime.sources import IMAGE_SUFFIXES, Frame, open_capture
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 """The containers and codecs that OpenCV's wheels write without anything installed."""
@@ -62,6 +64,7 @@ class VideoSink:
         self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._written = 0
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
         """See `Sink.write`."""
@@ -73,6 +76,7 @@ class VideoSink:
                 self._partial.unlink(missing_ok=True)
                 raise SinkError(f"cannot write a {self._size[0]} x {self._size[1]} video to {self._path}")
         self._writer.write(fit_into(overlay, self._size))
+        self._written += 1
 
     def __enter__(self) -> Self:
         return self
@@ -81,16 +85,17 @@ class VideoSink:
         if self._writer is None:
             return
         self._writer.release()
-        # OpenCV's writer says nothing when the disk is full: the proof of a video is that it reads.
-        check = cv2.VideoCapture(str(self._partial))
-        readable = check.read()[0]
-        check.release()
-        if not readable:
-            self._partial.unlink(missing_ok=True)
-            if error is None:
-                raise SinkError(f"{self._path} could not be written: is the disk full?")
+        # OpenCV's writer says nothing when the disk is full: the proof of a video is that every frame reads.
+        readable = _count_frames(self._partial)
+        if readable >= self._written:
+            self._partial.replace(self._path)
             return
-        self._partial.replace(self._path)
+        self._partial.unlink(missing_ok=True)
+        # Ctrl-C is how many a recording ends: losing it is worth saying. Another error has its own message.
+        if not isinstance(error, Exception):
+            raise SinkError(
+                f"{self._path} could not be written ({readable} of {self._written} frames read back): is the disk full?"
+            )
 
 
 class ImageSink:
@@ -214,6 +219,15 @@ def write_image(path: Path, image: np.ndarray) -> None:
         write_atomically(path, cv2.imencode(path.suffix, image)[1].tobytes())
     except OSError as error:
         raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _count_frames(path: Path) -> int:
+    capture = open_capture(str(path))
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
 
 
 def _check_parent(path: Path) -> None:

@@ -91,7 +91,7 @@ class VideoSource:
     @classmethod
     def camera(cls, index: int) -> VideoSource:
         """A camera by its number, 0 for the first. SourceError when there is none."""
-        capture = _open_capture(index)
+        capture = open_capture(index)
         if not capture.isOpened():
             raise SourceError(f"no camera {index}: none is plugged in under this number, or access to it is denied")
         return cls(capture, f"camera {index}", live=True)
@@ -99,7 +99,7 @@ class VideoSource:
     @classmethod
     def file(cls, path: Path) -> VideoSource:
         """A video file. SourceError when it cannot be read."""
-        capture = _open_capture(str(path))
+        capture = open_capture(str(path))
         if not capture.isOpened():
             raise SourceError(f"{path} is not a video or image that OpenCV reads, or is damaged")
         return cls(capture, str(path), live=False)
@@ -152,15 +152,17 @@ class ImageSource:
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         for path in self._paths:
-            image = read_image(path)
-            if image is None:
-                _log.warning("skipped %s: not an image, or damaged", path)
+            try:
+                image = read_image(path)
+            except SourceError as error:
+                if len(self._paths) == 1:
+                    raise
+                _log.warning("skipped: %s", error)
                 continue
             yield Frame(image, index / self.fps, index)
             index += 1
         if index == 0:
-            names = str(self._paths[0]) if len(self._paths) == 1 else f"each of the {len(self._paths)} files"
-            raise SourceError(f"{names} is not an image that OpenCV reads, or is damaged")
+            raise SourceError(f"none of the {len(self._paths)} images in {self._paths[0].parent} can be read")
 
     def __enter__(self) -> Self:
         return self
@@ -169,13 +171,23 @@ class ImageSource:
         pass
 
 
-def read_image(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, turned upright by its EXIF data; None when the file is no image."""
-    data = np.fromfile(path, np.uint8)  # not cv2.imread: that cannot open every path on Windows
-    return None if data.size == 0 else cv2.imdecode(data, cv2.IMREAD_COLOR)
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 BGR, turned upright by its EXIF data; SourceError when it cannot be read or is no image."""
+    image: np.ndarray | None = None
+    try:
+        data = np.fromfile(path, np.uint8)  # not cv2.imread: that cannot open every path on Windows
+        if data.size:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    except cv2.error:
+        pass  # the header promises more pixels than OpenCV takes
+    if image is None:
+        raise SourceError(f"{path} is not an image that OpenCV reads, or is damaged")
+    return image
 
 
-def _open_capture(source: int | str) -> cv2.VideoCapture:
+def open_capture(source: int | str) -> cv2.VideoCapture:
     """Open a capture without OpenCV's and FFmpeg's own chatter: our error says it in one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()

@@ -94,11 +94,6 @@ class ModelSpec:
         for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
             object.__setattr__(self, name, MappingProxyType(dict(mapping)))
 
-    @property
-    def points(self) -> int:
-        """Number of landmarks."""
-        return len(self.mean_shape)
-
     def to_json(self) -> str:
         """The spec as one JSON object, one key per field."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -198,7 +198,7 @@ class FaceTracker:
             self.stats.detections += 1
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:
-        """Run the network on a region; None when its landmarks cannot be a face's."""
+        """Run the network on a region; None when its results are not numbers or its landmarks cannot be a face's."""
         spec = self.spec
         if roi.size < MIN_ROI_SIZE:
             return None
@@ -209,7 +209,7 @@ class FaceTracker:
         self.stats.network_runs += 1
         points = outputs["landmarks"].astype(np.float64)
         confidence = float(outputs["confidence"][0])
-        if not (np.isfinite(points).all() and np.isfinite(outputs["pose"]).all() and math.isfinite(confidence)):
+        if not all(np.isfinite(values).all() for values in outputs.values()):
             return None
         landmarks = roi.to_frame(points)
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0

@@ -36,10 +36,15 @@ class Window:
     def __init__(self, title: str) -> None:
         check_display()
         self._title = title
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        self._sized = False
+        # Resizable, and without the toolbar that OpenCV's Qt build adds.
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, image: np.ndarray, wait_ms: int = 1) -> bool:
         """Show an (H, W, 3) uint8 BGR picture for at least `wait_ms` (0: until a key); False when the user quits."""
+        if not self._sized:
+            cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
+            self._sized = True
         cv2.imshow(self._title, image)
         key = cv2.waitKey(wait_ms) & 0xFF
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1

@@ -34,7 +34,8 @@ class TFLiteConfig(_Common):
     """Options of `python -m export tflite`."""
 
     precision: tuple[TFLitePrecision, ...] = ("float32", "int8")
-    """float32 is the reference; int8 a third of its size and faster; float16 half its size at the same speed."""
+    """float32 is the reference; int8 (mixed: the finest layers and the results stay float) a third of its size and
+    faster; float16 half its size at the same speed."""
     calibration: Path = WEIGHTS_FOLDER / "calibration.npz"
     """Crops that int8's value ranges are taken from; `calibration-set` makes them."""
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import io
 import json
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import atpn.model
 from atpn.model import ATPN
 from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """Zip's earliest time stamp: the same model gives the same bytes."""
+SHAPING_SOURCES = ("wrapper.py", "tflite.py", "onnx.py", "quantise.py", "metadata.py")
+"""This room's files whose changes change the exported ones; the network's own are all of `atpn.model`."""
 LONGEST_NOTE = 600
 """Characters of one checkpoint entry that the spec repeats; whole training logs stay in the checkpoint."""
 
@@ -37,8 +43,27 @@ def make_spec(
         precision=precision,
         weights_sha256=weights_sha256,
         provenance={**_provenance(metadata), **(notes or {})},
-        versions={library: importlib.metadata.version(library) for library in libraries},
+        versions={
+            "exporter": exporter_version(),
+            **{library: importlib.metadata.version(library) for library in libraries},
+        },
     )
+
+
+@functools.cache
+def exporter_version() -> str:
+    """This package's version and a hash of the sources that shape a file: between releases they change without it."""
+    here = Path(__file__).parent
+    sources = [here / name for name in SHAPING_SOURCES]
+    sources += sorted(Path(atpn.model.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    try:
+        version = importlib.metadata.version("atpn")
+    except importlib.metadata.PackageNotFoundError:
+        version = "source"  # run from a checkout without installing it
+    return f"{version}+{digest.hexdigest()[:12]}"
 
 
 def _provenance(metadata: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -30,6 +31,8 @@ class Bounds:
     """Largest difference of any angle, radians."""
     confidence: float | None = None
     """Largest difference."""
+    uncertainty_change: float | None = None
+    """Mean difference on faces, as a share of the network's own mean."""
     nme_growth: float | None = None
     """Growth of the mean landmark error, as a share of the network's own."""
     pose_growth: float | None = None
@@ -42,9 +45,9 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
     {
         # Rounding only: 1e-4 of a crop is a hundredth of a pixel.
         "float32": Bounds(landmarks=1e-4, uncertainty=1e-4, pose=1e-3, confidence=1e-3),
-        "float16": Bounds(nme_growth=0.01, pose_growth=0.1, flips=0.01),
+        "float16": Bounds(uncertainty_change=0.02, nme_growth=0.01, pose_growth=0.1, flips=0.01),
         # A loss that the eye does not see in an overlay and One-Euro smooths away.
-        "int8": Bounds(nme_growth=0.04, pose_growth=0.3, flips=0.01),
+        "int8": Bounds(uncertainty_change=0.1, nme_growth=0.04, pose_growth=0.3, flips=0.01),
     }
 )
 """By precision."""
@@ -62,6 +65,8 @@ class Parity:
     """Largest difference, radians."""
     confidence: float
     """Largest difference."""
+    uncertainty_change: float
+    """Mean difference on faces, as a share of the network's own mean: single points may move more."""
     nme: float
     """The file's mean landmark error over the inter-ocular distance."""
     network_nme: float
@@ -84,11 +89,13 @@ class Parity:
         return self.pose_error - self.network_pose_error
 
     def violations(self, bounds: Bounds) -> list[str]:
-        """What is out of bounds and by how much; empty when all is well. A result that is not a number always is."""
-        found = []
+        """What is out of bounds and by how much; empty when all is well. What is not a finite number always is."""
+        found = [
+            f"{name} {value}, allowed finite numbers" for name, value in asdict(self).items() if not isfinite(value)
+        ]
         for name, bound in asdict(bounds).items():
             value = getattr(self, name)
-            if bound is not None and not value <= bound:
+            if bound is not None and value > bound:
                 found.append(f"{name} {value:.3g}, allowed {bound:g}")
         return found
 
@@ -116,11 +123,15 @@ def compare(file: Predictions, network: Predictions, truth: CropSet, threshold: 
     def largest(name: str) -> float:
         return float(np.abs(getattr(file, name) - getattr(network, name)).max())
 
+    # A network without uncertainty says 0 everywhere.
+    sigma_change = np.abs(file.uncertainty - network.uncertainty)[faces].mean()
+    sigma_mean = max(float(network.uncertainty[faces].mean()), float(np.finfo(np.float32).tiny))
     return Parity(
         landmarks=largest("landmarks"),
         uncertainty=largest("uncertainty"),
         pose=largest("pose"),
         confidence=largest("confidence"),
+        uncertainty_change=float(sigma_change) / sigma_mean,
         nme=nme(file.landmarks),
         network_nme=nme(network.landmarks),
         pose_error=pose_error(file.pose),

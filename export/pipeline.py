@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ class _Source:
         """Make, check and write each; the table and report cover all that passed. GateError after the last."""
         rows, refused = [], []
         for artifact in artifacts:
+            _remove_leftovers(artifact.path)
             try:
                 rows.append(self._make(artifact))
             except GateError as error:
@@ -122,13 +125,15 @@ class _Source:
     def _make(self, artifact: _Artifact) -> Row:
         path = artifact.path
         if not self.config.force and _is_current(path, artifact.spec):
-            log.info("%s is up to date (same weights, precision and converter versions); --force makes it again", path)
+            log.info(
+                "%s is up to date (same weights, precision, exporter and converters); --force makes it again", path
+            )
             return self._checked(artifact, path, kept=True)
         log.info("converting %s", path.name)
         content = artifact.convert()
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the output folder, so that the rename stays within one file system.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
             candidate = Path(folder) / path.name
             candidate.write_bytes(content)
             row = self._checked(artifact, candidate, kept=False)
@@ -166,6 +171,17 @@ def _gate(artifact: _Artifact, parity: Parity, operators: dict[str, int], kept: 
     if problems:
         fate = "is there but fails the check (delete it or use --force)" if kept else "was not written"
         raise GateError(f"{artifact.path} {fate}: out of bounds: {'; '.join(problems)}")
+
+
+def _candidate_prefix(path: Path) -> str:
+    # The whole name: TFLite and ONNX exports may run side by side.
+    return f".{path.name}-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the candidates of exports of this file that were killed."""
+    for folder in path.parent.glob(f"{glob.escape(_candidate_prefix(path))}????????"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_current(path: Path, spec: ModelSpec) -> bool:

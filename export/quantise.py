@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from export.errors import ExportError
+from export.tflite import operator_scopes
 
-FLOAT_SCOPES = "|".join(
-    (
-        # uint8 becomes float before it is quantised with its own scale.
-        "Normalise_normalise",
-        # The fine grids: half of the whole quantisation error comes from here, and no time would be saved.
-        "Sequential_(stem|low)/",
-        # An int8 distance to the nearest landmark would move the heatmap by half a cell.
-        "Heatmap_heatmap",
-        # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
-        "Decode_decode",
-        "^serving_default_output",
-        "PoseBranch_pose_branch;",
-        # Weights per cell and channel cost few multiplications, but the delegate's int8 kernel for a depthwise
-        # convolution of this size is slower than all else together.
-        "GlobalDepthwise_gather",
-        r"_branch/atpn\.model\.layers\.HardSwish_activation",
-    )
+FLOAT_SCOPES = (
+    # uint8 becomes float before it is quantised with its own scale.
+    "Normalise_normalise",
+    # The first convolution and the first four blocks, which see the finest grids (56 and 28 cells): half of the whole
+    # quantisation error comes from here, and no time would be saved.
+    "Sequential_stem/",
+    "Sequential_low/",
+    # An int8 distance to the nearest landmark would move the heatmap by half a cell.
+    "Heatmap_heatmap",
+    # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
+    "Decode_decode",
+    "^serving_default_output",
+    "PoseBranch_pose_branch;",
+    # Weights per cell and channel cost few multiplications, but the delegate's int8 kernel for a depthwise
+    # convolution of this size is slower than all else together.
+    "GlobalDepthwise_gather",
+    r"_branch/atpn\.model\.layers\.HardSwish_activation",
 )
-"""Names of operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
+"""Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
+INT8_WEIGHT_SCOPE = "Linear_"
+"""Pattern of the last linear layers, which keep float results but store int8 weights."""
 
 
 def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
-    """Integer arithmetic with int8 weights per channel, except in FLOAT_SCOPES; ranges from (n, S, S, 3) uint8 crops.
+    """A file of mixed precision: int8 arithmetic and weights per channel, float where FLOAT_SCOPES says so.
 
-    Ranges are the minimum and maximum over all crops: the quantizer's default, a moving average over them, costs a
-    regressor like this one most of its accuracy. ExportError when the quantizer is not installed.
+    Float are the normalisation, the layers on the finest grids, the heatmap, the branches' last steps and the results,
+    so the file does not suit accelerators that take integers only. Activations' ranges are the minimum and maximum over
+    (n, S, S, 3) uint8 crops: the quantizer's default, a moving average over them, costs a regressor like this one most
+    of its accuracy. ExportError when the quantizer is not installed or a pattern matches no operator.
     """
+    check_scopes(tflite)
     with _quiet():
         library = _Library()
         quantizer = library.quantizer.Quantizer(tflite)
@@ -45,9 +52,8 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
         quantizer.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for boundary in (operation.INPUT, operation.OUTPUT):
             quantizer.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
-        quantizer.update_quantization_recipe(FLOAT_SCOPES, operation.ALL_SUPPORTED, algorithm_key=untouched)
-        # The last linear layers keep float results but store int8 weights.
-        quantizer.add_dynamic_config("Linear_", operation.FULLY_CONNECTED, num_bits=8)
+        quantizer.update_quantization_recipe("|".join(FLOAT_SCOPES), operation.ALL_SUPPORTED, algorithm_key=untouched)
+        quantizer.add_dynamic_config(INT8_WEIGHT_SCOPE, operation.FULLY_CONNECTED, num_bits=8)
         recipe = library.recipe_manager.RecipeManager()
         recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
         calibrator = library.calibrator.Calibrator(
@@ -55,6 +61,17 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
         )
         calibrator.calibrate({"serving_default": [{"args_0": crop[None]} for crop in crops]}, recipe)
         return bytes(quantizer.quantize(calibrator.get_model_qsvs(), enable_progress_report=False).quantized_model)
+
+
+def check_scopes(tflite: bytes) -> None:
+    """ExportError names each pattern without an operator: a renamed module would be quantised without a word."""
+    scopes = operator_scopes(tflite)
+    unmatched = [p for p in (*FLOAT_SCOPES, INT8_WEIGHT_SCOPE) if not any(re.search(p, scope) for scope in scopes)]
+    if unmatched:
+        raise ExportError(
+            f"no operator of the converted network matches {', '.join(map(repr, unmatched))}: a module was renamed or "
+            "the converter names operators differently; adapt the patterns in export/quantise.py"
+        )
 
 
 def to_float16(tflite: bytes) -> bytes:

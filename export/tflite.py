@@ -51,6 +51,18 @@ def count_operators(tflite: bytes) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def operator_scopes(tflite: bytes) -> list[str]:
+    """Per operator the names of its results, each followed by a semicolon: what the quantizer's patterns search."""
+    file = _schema().Model.GetRootAs(tflite, 0)
+    scopes = []
+    for index in range(file.SubgraphsLength()):
+        graph = file.Subgraphs(index)
+        for position in range(graph.OperatorsLength()):
+            results = graph.Operators(position).OutputsAsNumpy()
+            scopes.append("".join(f"{graph.Tensors(int(result)).Name().decode()};" for result in results))
+    return scopes
+
+
 def compact(tflite: bytes) -> bytes:
     """The same file with short tensor names and its constants inside the flatbuffer.
 

@@ -42,6 +42,12 @@ class AugmentConfig:
     cover_size: tuple[float, float] = (0.08, 0.4)
 
 
+NO_AUGMENT = AugmentConfig(
+    tone=0.0, grey=0.0, low_resolution=0.0, blur=0.0, motion_blur=0.0, noise=0.0, jpeg=0.0, cover=0.0
+)
+"""The picture as it is: what measurements see."""
+
+
 def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
     """A changed copy of an (S, S, 3) uint8 RGB crop."""
     draw = rng.random(8)

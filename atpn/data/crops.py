@@ -40,6 +40,8 @@ class JitterConfig:
     """Of the crops keep the image's own axes: the thesis' rule, and a detector's first frame."""
     flip_share: float = 0.5
     """Of the crops are mirrored."""
+    rotation: float = 0.0
+    """Degrees; limit of an evenly spread rotation of the crops that keep the image's axes, as if the image turned."""
 
 
 NO_JITTER = JitterConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -85,6 +87,8 @@ def jittered_roi(landmarks: np.ndarray, mean_shape: np.ndarray, jitter: JitterCo
         else:
             error = rng.normal(0.0, jitter.roll_sigma)
         roll = upright_roll(landmarks, mean_shape) + math.radians(error)
+    elif jitter.rotation:
+        roll = math.radians(rng.uniform(-jitter.rotation, jitter.rotation))
     roi = ROI.from_landmarks(landmarks, roll)
     scale = math.exp(float(np.clip(rng.normal(0.0, jitter.scale_sigma), -jitter.scale_limit, jitter.scale_limit)))
     shift = rotation_2d(roll) @ rng.normal(0.0, jitter.centre_sigma, 2) * roi.size

@@ -20,6 +20,10 @@ JPEG_QUALITY = 95
 """High enough that the renderer's own degradations, not the storage, decide what a face looks like."""
 
 
+LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
+"""What a sample's JSON holds; null where unknown."""
+
+
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples into one tar file and return their number; the file appears only once it is complete."""
     temporary = path.with_suffix(".tar.part")
@@ -63,14 +67,6 @@ class StoredSample:
         )
 
 
-def read_shards(folder: Path) -> list[StoredSample]:
-    """All samples of a folder's shards, in order; FileNotFoundError when there is no shard."""
-    shards = sorted(folder.glob("*.tar"))
-    if not shards:
-        raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
-    return [sample for shard in shards for sample in read_shard(shard)]
-
-
 def read_shard(path: Path) -> Iterator[StoredSample]:
     """The samples of one shard; ValueError names a shard that is cut short or not ours."""
     images: dict[str, bytes] = {}
@@ -85,8 +81,11 @@ def read_shard(path: Path) -> Iterator[StoredSample]:
                 if extension in {"jpg", "png"}:
                     images[key] = content
                 elif extension == "json":
-                    yield StoredSample(images.pop(key), json.loads(content))
-    except (tarfile.TarError, KeyError, json.JSONDecodeError) as error:
+                    labels = json.loads(content)
+                    if not isinstance(labels, dict) or not labels.keys() >= LABELS:
+                        raise ValueError(f"{member.name} lacks some of the labels {', '.join(sorted(LABELS))}")
+                    yield StoredSample(images.pop(key), labels)
+    except (tarfile.TarError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a complete shard ({error!r}); delete it and render it again") from error
 
 

@@ -104,12 +104,21 @@ class SampleStore:
 
         The identity's hash decides, so the split neither moves when data are added nor depends on a seed.
         """
-        scores = np.array([_unit_hash(self.identities[i]) for i in self.faces])
+        return self._split(self.faces, validation_share)
+
+    def split_backgrounds(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of samples without a face for training and for validation, by the same rule as `split`."""
+        return self._split(self.backgrounds, validation_share)
+
+    def _split(self, indices: np.ndarray, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
+        if len(indices) == 0:
+            return indices, indices
+        scores = np.array([_unit_hash(self.identities[i]) for i in indices])
         held_out = scores < validation_share
         if held_out.all() or not held_out.any():
             # Too few people for a share: the lowest hash is held out, and with a single person nobody is.
             held_out = (scores == scores.min()) & (scores != scores.max())
-        return self.faces[~held_out], self.faces[held_out]
+        return indices[~held_out], indices[held_out]
 
     def _stacked(self, rows: list[np.ndarray | None], missing: np.ndarray) -> np.ndarray:
         for key, row in zip(self.keys, rows, strict=True):

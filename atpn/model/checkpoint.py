@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import load, save
 
 from atpn.model.atpn import ATPN
 from atpn.model.config import ATPNConfig
+from edge_runtime.files import write_atomically
 
 FORMAT_VERSION = 1
 
@@ -37,9 +37,8 @@ def save_checkpoint(path: Path, model: ATPN, metadata: dict[str, Any]) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "metadata": metadata,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, weights)
-    _write(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
+    write_atomically(path, weights)
+    write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
 def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
@@ -95,16 +94,3 @@ def read_description(path: Path) -> dict[str, Any]:
 def _check_suffix(path: Path) -> None:
     if path.suffix != ".safetensors":
         raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -7,7 +7,6 @@ import logging
 import platform
 import sys
 from dataclasses import asdict, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.pose import PoseTask
+from atpn.train.state import plain
 from atpn.train.tracking import TrackingTask
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ def run(config: TrainConfig) -> None:
     log.info("%s: %d faces, %d backgrounds", config.data, len(store.faces), len(store.backgrounds))
     stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
     for stage in stages:
+        stage_recipe(stage, config)  # what a later stage refuses is refused before the first one trains
+    for stage in stages:
         first = stage == stages[0]
         # The given length and weights belong to the first stage; the others take their recipes'.
         train_stage(stage, store, config if first else replace(config, minutes=None, samples=None, weights=None))
@@ -49,7 +51,7 @@ def run(config: TrainConfig) -> None:
 
 def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
     """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
-    recipe = _recipe(stage, config)
+    recipe = stage_recipe(stage, config)
     if stage == "tracking" and len(store.backgrounds) == 0:
         log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data)
     training_faces, _ = store.split()
@@ -60,7 +62,13 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
     options = RunOptions(
         out=config.out,
         budget=_budget(recipe, config, epoch_samples),
-        setup=_plain({"recipe": asdict(recipe), "seed": config.seed, "start": start, "data": data}),
+        setup={
+            "recipe": plain(asdict(recipe)),
+            "width": model.config.width,
+            "seed": config.seed,
+            "start": start,
+            "data": data,
+        },
         provenance={
             "data": data,
             "recipe": config.recipe,
@@ -77,10 +85,16 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
     return Trainer(task, model, recipe, options).run()
 
 
-def _recipe(stage: Stage, config: TrainConfig) -> Recipe:
-    recipe = RECIPES[config.recipe, stage]
+def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
+    """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
     changes = {name: getattr(config, name) for name in ("batch_size", "lr") if getattr(config, name) is not None}
-    return replace(recipe, **changes)
+    recipe = replace(RECIPES[config.recipe, stage], **changes)
+    if stage == "tracking" and recipe.batch_size <= recipe.negatives:
+        raise ValueError(
+            f"a tracking batch of {recipe.batch_size} cannot hold a face and its {recipe.negatives} negatives; "
+            f"use --batch-size {recipe.negatives + 1} or more"
+        )
+    return recipe
 
 
 def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
@@ -130,10 +144,3 @@ def _keep_freed_memory() -> None:
         libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, 2**31 - 1)
         libc.mallopt(top_pad, 2**28)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON would give it back (tuples become lists), so that a stored setup compares equal."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

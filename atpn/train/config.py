@@ -52,17 +52,22 @@ class Recipe:
     gap_weight: float = 1.0
     """A network can score well on points alone and not see an open mouth."""
     uncertainty_weight: float = 0.1
-    """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them."""
+    """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them. 0: not trained."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
-    pose_loss: Literal["angles", "rotation", "thesis"] = "angles"
+    balance_classes: bool = True
+    """Faces weigh as much as their many negatives in the tracking loss; the thesis' equation 3.5 counts crops alike."""
+    pose_loss: Literal["angles", "thesis"] = "angles"
 
 
 # A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
 _TRACKING_JITTER = JitterConfig(centre_sigma=0.07, scale_sigma=0.12)
+# The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
+_THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
 _THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
-_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
+_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
+_THESIS |= {"uncertainty_weight": 0.0, "balance_classes": False}
 
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
@@ -70,16 +75,14 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
         # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
-        ("thesis", "landmarks"): Recipe(
-            samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, uncertainty_weight=0.1, **_THESIS
-        ),
+        ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
         ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
         ("thesis", "pose"): Recipe(
             samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
         ),
     }
 )
-"""Recipes by name and stage. The thesis' uncertainty head trains too (detached, so the landmarks do not notice)."""
+"""Recipes by name and stage. The thesis has no uncertainty, so its recipe leaves that head untrained."""
 
 
 @dataclass(frozen=True)

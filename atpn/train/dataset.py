@@ -41,13 +41,16 @@ class _Steps(IterableDataset[Batch]):
         self,
         store: SampleStore,
         faces: np.ndarray,
+        backgrounds: np.ndarray,
         mean_shape: np.ndarray,
         recipe: Recipe,
         crop_size: int,
         seed: int,
         first_step: int = 0,
     ) -> None:
-        self.store, self.faces, self.mean_shape, self.recipe = store, faces, mean_shape, recipe
+        """`faces` and `backgrounds` are indices into the store; there may be no backgrounds."""
+        self.store, self.faces, self.backgrounds = store, faces, backgrounds
+        self.mean_shape, self.recipe = mean_shape, recipe
         self.crop_size, self.seed, self.first_step = crop_size, seed, first_step
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -76,12 +79,12 @@ class FaceBatches(_Steps):
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` faces, the next of the epoch's order."""
-        recipe, size = self.recipe, recipe_batch(self.recipe)
+        recipe, size = self.recipe, self.recipe.batch_size
         images, landmarks, poses = [], [], []
         for position in range(step * size, (step + 1) * size):
             crop = random_crop(self.store[self.face(position)], self.mean_shape, self.crop_size, recipe.jitter, rng)
             image = crop.image
-            if len(self.store.backgrounds) and rng.random() < recipe.background_mix:
+            if len(self.backgrounds) and rng.random() < recipe.background_mix:
                 image = self._mixed(image, rng)
             images.append(augment(image, recipe.augment, rng))
             landmarks.append(crop.landmarks)
@@ -93,7 +96,7 @@ class FaceBatches(_Steps):
         )
 
     def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        background = self.store.image(int(rng.choice(self.store.backgrounds)))
+        background = self.store.image(int(rng.choice(self.backgrounds)))
         other = extract_crop(background, background_roi(background, rng), self.crop_size)
         share = rng.uniform(0.1, 0.4)
         return cv2.addWeighted(image, 1 - share, other, share, 0)
@@ -107,7 +110,7 @@ class TrackingBatches(_Steps):
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """As many whole groups as fit into `batch_size`."""
-        groups = recipe_batch(self.recipe) // (1 + self.recipe.negatives)
+        groups = self.recipe.batch_size // (1 + self.recipe.negatives)
         images: list[np.ndarray] = []
         for position in range(step * groups, (step + 1) * groups):
             images += self.group(self.face(position), rng)
@@ -118,7 +121,7 @@ class TrackingBatches(_Steps):
     def group(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
         """(S, S, 3) crops: a face, then its negatives."""
         recipe, store = self.recipe, self.store
-        background = store.image(int(rng.choice(store.backgrounds))) if len(store.backgrounds) else None
+        background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
         scene, landmarks = make_scene(store.image(index), store.landmarks[index], background, recipe.scenes, rng)
         roi = jittered_roi(landmarks, self.mean_shape, recipe.jitter, rng)
         face = ROI.from_landmarks(landmarks, upright_roll(landmarks, self.mean_shape))
@@ -131,16 +134,6 @@ class TrackingBatches(_Steps):
         flips = rng.random(len(crops)) < recipe.jitter.flip_share
         crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
         return [augment(np.ascontiguousarray(crop), recipe.augment, rng) for crop in crops]
-
-
-def recipe_batch(recipe: Recipe) -> int:
-    """The batch size, checked: a tracking batch holds at least one group. ValueError says what to change."""
-    if recipe.batch_size <= recipe.negatives:
-        raise ValueError(
-            f"a batch of {recipe.batch_size} cannot hold a face and its {recipe.negatives} negatives; "
-            f"use a batch size of at least {recipe.negatives + 1}"
-        )
-    return recipe.batch_size
 
 
 def validation_batch(store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, crop_size: int) -> Batch:
@@ -158,11 +151,15 @@ def validation_batch(store: SampleStore, faces: np.ndarray, mean_shape: np.ndarr
     )
 
 
-def loader(batches: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:
-    """Batches in the order of their steps, from processes forked from this one, which share the store."""
+def load(batches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
+    """Batches in the order of their steps, from processes forked from this one, which share the store.
+
+    ValueError tells in one line what broke a loader process.
+    """
     if workers == 0:
-        return DataLoader(batches, batch_size=None)
-    return DataLoader(
+        yield from batches
+        return
+    source = DataLoader(
         batches,
         batch_size=None,
         num_workers=workers,
@@ -170,6 +167,12 @@ def loader(batches: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:
         multiprocessing_context="fork",
         worker_init_fn=_start_worker,
     )
+    try:
+        yield from source
+    except (OSError, RuntimeError, ValueError) as error:
+        # The loader puts the worker's whole traceback into the message; the worker's own message ends it.
+        last = str(error).strip().splitlines()[-1]
+        raise ValueError(last.removeprefix(f"{type(error).__name__}: ")) from error
 
 
 def _start_worker(_: int) -> None:

@@ -9,7 +9,6 @@ import json
 import logging
 import platform
 from dataclasses import dataclass
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +23,11 @@ from atpn.data.store import SampleStore
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.train import metrics
-from atpn.train.config import RECIPES
 from atpn.train.inference import Predictions, predict
 from atpn.train.overlay import write_overlay
 from atpn.train.tracking import tracking_crops, tracking_figures
 from edge_runtime.detector import CascadeDetector
+from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, convert, scheme_by_name
 
@@ -36,6 +35,8 @@ log = logging.getLogger(__name__)
 
 DETECTION_IOU = 0.3
 """A detector's region overlapping a face's true region this much has found it; below it the crop is background."""
+NEGATIVES = 10
+"""Per face of a photograph, as in training (thesis, section 3.3.2)."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,19 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "weights": config.weights.name,
         "weights_sha256": weights_sha256(config.weights),
         "training": description,
-        "versions": {"python": platform.python_version()}
-        | {name: packages.version(name) for name in ("torch", "numpy", "opencv-python-headless")},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
     }
     if config.data is not None:
         report["rendered"] = evaluate_rendered(model, SampleStore.read(config.data), config.limit, config.overlay)
     if config.afw is not None:
         report["afw"] = evaluate_afw(model, list(read_afw(config.afw)), config.boxes, config.overlay)
     if config.out is not None:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(json.dumps(report, indent=2) + "\n")
+        write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     for name in ("rendered", "afw"):
         if name in report:
             print(_table(name, report[name]))
@@ -91,7 +95,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def evaluate_rendered(model: ATPN, store: SampleStore, limit: int, overlay: Path | None = None) -> dict[str, Any]:
-    """Landmarks, pose and tracking on renders, crops by the rule, upright."""
+    """Figures on the first `limit` renders. Landmarks and pose: crops by the rule, upright.
+
+    Tracking: the first 200 faces, each off the rule by what a followed head moves between two frames, against ten
+    negatives each, with the store's backgrounds (see `tracking_crops`).
+    """
     scheme, size, mean_shape = store.scheme, model.config.input_size, model.mean_shape.numpy()
     _check_scheme(model, scheme)
     faces = store.faces[:limit]
@@ -117,9 +125,8 @@ def evaluate_rendered(model: ATPN, store: SampleStore, limit: int, overlay: Path
     if model.config.uncertainty:
         distance = np.linalg.norm(predicted.landmarks - target, axis=-1)
         report["uncertainty"] = metrics.calibration(distance, predicted.uncertainty)
-    recipe = RECIPES["atpn", "tracking"]
-    negatives, is_face = tracking_crops(store, faces[:200], mean_shape, recipe, size)
-    report["tracking"] = tracking_figures(predict(model, negatives).confidence, is_face)
+    candidates, is_face = tracking_crops(store, faces[:200], store.backgrounds, mean_shape, size)
+    report["tracking"] = tracking_figures(predict(model, candidates).confidence, is_face)
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)
     return report
@@ -202,13 +209,16 @@ def pose_report(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
 
 
 def _afw_tracking(model: ATPN, photos: list[Photo]) -> dict[str, float]:
-    """Confidence on true regions against three random regions per face that meet no face of the photograph."""
+    """Confidence on true regions (roll 0, no jitter) against up to ten random regions per face, the thesis' number.
+
+    Regions that meet another face of the photograph are left out, so there are somewhat fewer; the counts tell.
+    """
     rng = np.random.default_rng(0)
     images, rois, is_face = [], [], []
     for photo in photos:
         truths = [ROI.from_landmarks(face) for face in photo.faces]
         for truth in truths:
-            candidates = [truth, *(negative_roi(truth, rng) for _ in range(3))]
+            candidates = [truth, *(negative_roi(truth, rng) for _ in range(NEGATIVES))]
             for k, roi in enumerate(candidates):
                 if k == 0 or all(roi.iou(other) < NEGATIVE_IOU for other in truths):
                     images.append(photo.image)
@@ -261,7 +271,11 @@ def _table(name: str, report: dict[str, Any]) -> str:
         angles = "  ".join(f"{angle} {entry[angle]:.2f}" for angle in ("pitch", "yaw", "roll"))
         lines.append(f"  pose {key:12} MAE {entry['mae']:.2f}°  {angles}  ({entry['count']} faces)")
     lines += [
-        f"  {key:17} " + "  ".join(f"{figure} {value:.4g}" for figure, value in report[key].items())
+        f"  {key:17} "
+        + "  ".join(
+            f"{figure} {value}" if isinstance(value, int) else f"{figure} {value:.4g}"
+            for figure, value in report[key].items()
+        )
         for key in ("tracking", "uncertainty")
         if key in report
     ]

@@ -28,12 +28,15 @@ class LandmarkTask:
         self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
         self.faces, self.held_out = store.split()
         self.held_out = self.held_out[:validation]
+        self.backgrounds, _ = store.split_backgrounds()
         self._validation: Batch | None = None
         self._validation_size = 0
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""
-        return FaceBatches(self.store, self.faces, self.mean_shape, self.recipe, crop_size, self.seed, first_step)
+        return FaceBatches(
+            self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
+        )
 
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Point loss, gap loss and the uncertainty's likelihood."""

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,10 +21,10 @@ from torch.utils.data import IterableDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from atpn.model import ATPN, PARTS, freeze, save_checkpoint, with_input_size
+from atpn.model import ATPN, PARTS, CheckpointError, freeze, load_checkpoint, save_checkpoint, with_input_size
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, loader
-from atpn.train.state import Progress, load_state, moments_of, restore_moments, save_state
+from atpn.train.dataset import Batch, load
+from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Trainer:
         if self.state_path.exists():
             model, average, moments, self.progress = load_state(self.state_path)
             task.mean_shape = model.mean_shape.numpy()
-            self._check_setup()
+            self._check_setup(model)
             if not self.progress.finished:
                 log.info("%s: going on from step %d (%s)", task.name, self.progress.step, self.state_path)
         else:
@@ -168,8 +168,10 @@ class Trainer:
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
 
-    def _check_setup(self) -> None:
-        old, new = self.progress.setup, self.options.setup
+    def _check_setup(self, model: ATPN) -> None:
+        # A state of an earlier version lacks options that came later; it was made as their defaults say.
+        defaults = {"recipe": plain(asdict(Recipe(samples=None))), "width": model.config.width}
+        old, new = with_defaults(self.progress.setup, defaults), self.options.setup
         changed = {key: f"{key}: {old.get(key)} before, {new[key]} now" for key in new if old.get(key) != new[key]}
         if "data" in changed:
             # More renders than before are welcome, but the run is then no longer the one that its seed names.
@@ -193,7 +195,7 @@ class Trainer:
 
     def run(self) -> ATPN:
         """Train to the end of the budget; the averaged network. Raises Interrupted after saving on a signal."""
-        if self.progress.finished and self.share >= 1.0:
+        if self.progress.finished and self.share >= 1.0 and self._weights_written():
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
             return self.average
         self.progress.finished = False
@@ -210,12 +212,20 @@ class Trainer:
             self._save(scalars)
         return self.average
 
+    def _weights_written(self) -> bool:
+        """Whether the checkpoint is that of the finished state: a kill may have come between the two."""
+        try:
+            _, metadata = load_checkpoint(self.weights_path)
+        except CheckpointError:
+            return False
+        return bool(metadata.get("finished")) and metadata.get("steps") == self.progress.step
+
     def _run_phase(self, scalars: SummaryWriter, stopped: Callable[[], bool]) -> None:
         """Train at one input size until the schedule wants another or the budget ends."""
         size = self.crop_size()
         if self.model.config.input_size != size:
             self._resize(size)
-        progress, batches = self.progress, loader(self.task.batches(size, self.progress.step), self.options.workers)
+        progress, batches = self.progress, load(self.task.batches(size, self.progress.step), self.options.workers)
         report = _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:

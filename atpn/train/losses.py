@@ -77,30 +77,28 @@ def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tenso
     return wing(error * (100.0 / rectangle_size(target)[:, None, None])).mean()
 
 
-def uncertainty_loss(
-    predicted: Tensor, log_sigma: Tensor, target: Tensor, kind: Literal["laplace", "gaussian"] = "laplace"
-) -> Tensor:
+def uncertainty_loss(predicted: Tensor, log_sigma: Tensor, target: Tensor) -> Tensor:
     """Negative log likelihood of the landmark errors under (B, N) log standard deviations, up to a constant.
 
-    Both densities are round in the plane with standard deviation sigma along each axis, at distance d:
-    Gaussian d² / (2 sigma²) + 2 log sigma, Laplace sqrt(3) d / sigma + 2 log sigma. Laplace is the default because
-    errors have long tails; it fits sigma to the mean distance instead of letting single outliers inflate it.
+    The density is Laplace's, round in the plane with standard deviation sigma along each axis: at distance d,
+    sqrt(3) d / sigma + 2 log sigma. Not Gaussian, because errors have long tails: this fits sigma to the mean distance
+    instead of letting single outliers inflate it.
 
     The predicted landmarks are detached: sigma learns to tell how wrong they are, but a likelihood would otherwise
     stop pulling on exactly the points that are hard, and regression would suffer.
     """
     distance = (predicted.detach() - target).norm(dim=-1)
-    if kind == "gaussian":
-        return (distance.square() * torch.exp(-2 * log_sigma) / 2 + 2 * log_sigma).mean()
     return (math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma).mean()
 
 
-def tracking_loss(logits: Tensor, is_face: Tensor) -> Tensor:
-    """Two-class cross-entropy of (B, 2) logits and (B,) labels, both classes weighing one half.
+def tracking_loss(logits: Tensor, is_face: Tensor, balanced: bool = True) -> Tensor:
+    """Two-class cross-entropy of (B, 2) logits and (B,) labels; `balanced` lets both classes weigh one half.
 
-    The thesis' equation 3.5 has (1 - log p) where the cross-entropy has log(1 - p); this is the cross-entropy. With
-    ten negatives for each positive, plain averaging would answer "background" whenever in doubt.
+    The thesis' equation 3.5 has (1 - log p) where the cross-entropy has log(1 - p); unbalanced, this is the
+    cross-entropy that it means. With ten negatives for each positive, that answers "background" whenever in doubt.
     """
+    if not balanced:
+        return F.cross_entropy(logits, is_face.long())
     losses = F.cross_entropy(logits, is_face.long(), reduction="none")
     positive = is_face.to(losses.dtype)
     counts = torch.stack([1 - positive, positive]).sum(dim=1)
@@ -115,33 +113,17 @@ def angle_difference(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.atan2(torch.sin(difference), torch.cos(difference))
 
 
-def rotation_matrix(angles: Tensor) -> Tensor:
-    """(B, 3) pitch, yaw, roll to (B, 3, 3): `edge_runtime.geometry.angles_to_matrix`, differentiable."""
-    (sin_p, sin_y, sin_r), (cos_p, cos_y, cos_r) = angles.sin().unbind(-1), angles.cos().unbind(-1)
-    rows = (
-        *(cos_y * cos_r + sin_y * sin_p * sin_r, sin_y * sin_p * cos_r - cos_y * sin_r, -sin_y * cos_p),
-        *(cos_p * sin_r, cos_p * cos_r, sin_p),
-        *(sin_y * cos_r - cos_y * sin_p * sin_r, -sin_y * sin_r - cos_y * sin_p * cos_r, cos_y * cos_p),
-    )
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-
-
 def pose_loss(
-    predicted: Tensor, target: Tensor, kind: Literal["angles", "rotation", "thesis"] = "angles", knee: float = 0.05
+    predicted: Tensor, target: Tensor, kind: Literal["angles", "thesis"] = "angles", knee: float = 0.05
 ) -> Tensor:
     """Loss between (B, 3) poses in radians.
 
     "angles": smooth L1 of the wrapped differences with its knee at 0.05 rad (3 degrees), which is what the mean angle
     error measures. In our frame the angles are only singular at pitch ±90°, where no face is tracked; yaw ±90° is
-    harmless. "rotation": the same on the matrices' chord (sqrt(2) times the angle between small rotations), free of
-    singularities. "thesis": equation 3.7 reads sqrt(norm)/3; the square root belongs inside the norm, so it is taken
-    as the norm of the difference over 3.
+    harmless. "thesis": equation 3.7 reads sqrt(norm)/3; the square root belongs inside the norm, so it is taken as the
+    norm of the difference over 3.
     """
     if kind == "thesis":
         return (predicted - target).norm(dim=-1).mean() / 3
-    if kind == "rotation":
-        difference = rotation_matrix(predicted) - rotation_matrix(target)
-        chord = (difference.square().sum(dim=(-2, -1)) + 1e-12).sqrt()
-        return F.smooth_l1_loss(chord, torch.zeros_like(chord), beta=knee)
     difference = angle_difference(predicted, target)
     return F.smooth_l1_loss(difference, torch.zeros_like(difference), beta=knee)

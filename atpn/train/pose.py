@@ -29,13 +29,16 @@ class PoseTask:
         known = ~np.isnan(store.rotation).any(axis=(1, 2))
         self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
         self.held_out = self.held_out[:validation]
+        self.backgrounds, _ = store.split_backgrounds()
         if len(self.faces) == 0:
             raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
         self._validation: Batch | None = None
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""
-        return FaceBatches(self.store, self.faces, self.mean_shape, self.recipe, crop_size, self.seed, first_step)
+        return FaceBatches(
+            self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
+        )
 
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the angles."""

@@ -6,17 +6,17 @@ One file, because a kill between two would leave a pair that does not match; the
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from atpn.model import ATPN, ATPNConfig
+from edge_runtime.files import write_atomically
 
 
 @dataclass
@@ -33,20 +33,16 @@ class Progress:
 
 
 def save_state(path: Path, model: ATPN, average: ATPN, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write everything that the next step depends on; the file appears complete or not at all."""
+    """Write everything that the next step depends on; the file appears complete or not at all (OSError)."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{name}/{key}"] = tensor
     header = {"progress": json.dumps(asdict(progress)), "config": json.dumps(asdict(model.config))}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.part")
     # Clones: a network and its average may share frozen tensors, which the format refuses.
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary, header)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, header)
+    write_atomically(path, content)
 
 
 def load_state(path: Path) -> tuple[ATPN, ATPN, dict[str, dict[str, Tensor]], Progress]:
@@ -70,6 +66,21 @@ def load_state(path: Path) -> tuple[ATPN, ATPN, dict[str, dict[str, Tensor]], Pr
             _, parameter, key = name.split("/")
             moments.setdefault(parameter, {})[key] = tensor
     return networks[0], networks[1], moments, progress
+
+
+def plain(value: Any) -> Any:
+    """As JSON gives it back (tuples become lists), so that what is stored compares equal."""
+    return json.loads(json.dumps(value))
+
+
+def with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What was stored and, at any depth, the defaults of keys that did not exist yet."""
+    nested = {
+        key: with_defaults(value, defaults[key])
+        for key, value in stored.items()
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict)
+    }
+    return defaults | stored | nested
 
 
 def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

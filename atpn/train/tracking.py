@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atpn.data.augment import NO_AUGMENT
+from atpn.data.crops import JitterConfig
+from atpn.data.scenes import SceneConfig
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
 from atpn.train.config import Recipe
@@ -16,6 +19,12 @@ from atpn.train.metrics import average_precision
 
 THRESHOLD = 0.7
 """The thesis' tracking threshold, for the error rates in the log."""
+
+
+FOLLOWED = JitterConfig(
+    centre_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_share=0.0, unrolled_share=0.0, flip_share=0.0
+)
+"""What a head that is being followed does to its ROI from one frame to the next."""
 
 
 class TrackingTask:
@@ -31,30 +40,39 @@ class TrackingTask:
         self.faces, self.held_out = store.split()
         # Each held-out face brings its negatives along.
         self.held_out = self.held_out[: max(1, validation // 4)]
+        self.backgrounds, self.held_out_backgrounds = store.split_backgrounds()
 
     def batches(self, crop_size: int, first_step: int) -> TrackingBatches:
         """Faces, each with its negatives."""
-        return TrackingBatches(self.store, self.faces, self.mean_shape, self.recipe, crop_size, self.seed, first_step)
+        return TrackingBatches(
+            self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
+        )
 
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Balanced cross-entropy."""
+        """Cross-entropy."""
         logits = model.tracking_branch(frozen_input(model, image)).float()
-        return tracking_loss(logits, batch["is_face"]), {}
+        return tracking_loss(logits, batch["is_face"], self.recipe.balance_classes), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:
-        """Average precision and both error rates at the tracking threshold, on held-out renders."""
+        """Average precision and both error rates at the tracking threshold, on held-out faces and backgrounds."""
         if len(self.held_out) == 0:
             return {}
         size = model.config.input_size
-        images, is_face = tracking_crops(self.store, self.held_out, self.mean_shape, self.recipe, size)
+        images, is_face = tracking_crops(self.store, self.held_out, self.held_out_backgrounds, self.mean_shape, size)
         return tracking_figures(predict(model, images).confidence, is_face)
 
 
 def tracking_crops(
-    store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, recipe: Recipe, crop_size: int
+    store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, mean_shape: np.ndarray, crop_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops of faces and their negatives, drawn the same each time, and (n,) labels."""
-    batches = TrackingBatches(store, faces, mean_shape, recipe, crop_size, seed=0)
+    """(n, S, S, 3) crops to measure tracking on, drawn the same each time, and (n,) labels.
+
+    Each face is cropped upright, off by what a followed head moves between two frames (`FOLLOWED`), and brings ten
+    negatives: around it, from parts of it and from backgrounds. Pictures are not augmented and never cut; about half
+    are set into a background, so that their borders give nothing away.
+    """
+    recipe = Recipe(samples=None, jitter=FOLLOWED, augment=NO_AUGMENT, scenes=SceneConfig(trim_share=0.0))
+    batches = TrackingBatches(store, faces, backgrounds, mean_shape, recipe, crop_size, seed=0)
     rng = np.random.default_rng(0)
     groups = [batches.group(int(index), rng) for index in faces]
     is_face = np.zeros((len(groups), 1 + recipe.negatives), bool)
@@ -63,8 +81,10 @@ def tracking_crops(
 
 
 def tracking_figures(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:
-    """Average precision, and what the threshold loses and lets through."""
+    """Average precision, what the threshold loses and lets through, and how many crops that was measured on."""
     return {
+        "positives": int(is_face.sum()),
+        "negatives": int((~is_face).sum()),
         "average_precision": average_precision(confidence, is_face),
         "missed": float((confidence[is_face] < THRESHOLD).mean()),
         "false_alarms": float((confidence[~is_face] >= THRESHOLD).mean()),

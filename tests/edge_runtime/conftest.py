@@ -50,6 +50,7 @@ class ScriptedBackend:
         self.shift = np.zeros(2)
         self.landmarks: np.ndarray | None = None
         self.pose = np.zeros(3)
+        self.uncertainty = np.full(98, 0.02)
         self.runs = 0
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
@@ -59,7 +60,7 @@ class ScriptedBackend:
         landmarks = self.spec.mean_shape + self.shift if self.landmarks is None else self.landmarks
         return {
             "landmarks": landmarks.astype(np.float32),
-            "uncertainty": np.full(98, 0.02, np.float32),
+            "uncertainty": self.uncertainty.astype(np.float32),
             "pose": self.pose.astype(np.float32),
             "confidence": np.array([self.confidence], np.float32),
         }

@@ -67,6 +67,18 @@ def test_video_that_could_not_be_written_is_removed_and_said(tmp_path):
     assert (tmp_path / "out.mp4").read_text() == "an earlier result"
 
 
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
+def test_video_whose_end_is_missing_is_removed_and_said(tmp_path, error):
+    sink = VideoSink(tmp_path / "out.avi", 25)
+    write(sink, *(frame(i, 10 * i) for i in range(20)))
+    sink._writer.release()
+    partial = tmp_path / "out.partial.avi"
+    partial.write_bytes(partial.read_bytes()[: partial.stat().st_size // 2])
+    with pytest.raises(SinkError, match=r"of 20 frames read back"):
+        sink.__exit__(None, error, None)
+    assert files(tmp_path) == []
+
+
 def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
     with VideoSink(tmp_path / "out.avi", 25) as sink:
         write(sink, frame(0), frame(1, size=(300, 50)), frame(2, size=(10, 90)))

@@ -1,11 +1,13 @@
 import logging
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.sources import VideoSource, open_source
+from edge_runtime.sources import ImageSource, VideoSource, open_source
 
 
 @pytest.mark.parametrize("name", ["in.avi", "in.mp4"])
@@ -93,6 +95,37 @@ def test_damaged_image_in_a_folder_is_skipped_and_said(tmp_path, caplog):
         assert [f.index for f in open_source(str(tmp_path))] == [0]
     assert "a.png" in caplog.text
     assert "c.png" in caplog.text
+
+
+@pytest.fixture
+def huge_png(tmp_path):
+    """A PNG whose header promises 60000 x 60000 pixels."""
+    chunks = b""
+    for name, data in ((b"IHDR", struct.pack(">2I5B", 60000, 60000, 8, 2, 0, 0, 0)), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    return path
+
+
+def test_image_of_an_absurd_size_is_damaged(huge_png, caplog):
+    with pytest.raises(SourceError, match=r"huge\.png is not an image"):
+        list(open_source(str(huge_png)))
+    cv2.imwrite(str(huge_png.with_name("good.png")), np.zeros((6, 8, 3), np.uint8))
+    assert len(list(open_source(str(huge_png.parent)))) == 1
+    assert "huge.png" in caplog.text
+
+
+def test_file_that_cannot_be_opened_is_skipped_or_said(tmp_path, caplog):
+    closed, good = tmp_path / "closed.png", tmp_path / "good.png"
+    closed.mkdir()  # opening it fails for root too
+    cv2.imwrite(str(good), np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(SourceError, match=r"closed\.png cannot be read: "):
+        list(ImageSource([closed]))
+    assert len(list(ImageSource([closed, good]))) == 1
+    assert "closed.png" in caplog.text
+    with pytest.raises(SourceError, match="none of the 2 images"):
+        list(ImageSource([closed, closed]))
 
 
 def test_what_gives_no_frames_is_refused(tmp_path, write_video):

@@ -43,7 +43,7 @@ def test_bad_fields_are_named(spec, change, message):
 
 def test_templates_of_users_are_schemes_too():
     spec = ModelSpec("lips", "my_lips", np.random.default_rng(0).random((12, 2)), standard_outputs(12))
-    assert spec.points == 12
+    assert spec.outputs["landmarks"] == (12, 2)
 
 
 @pytest.mark.parametrize(

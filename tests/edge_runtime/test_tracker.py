@@ -155,6 +155,13 @@ def test_confident_nonsense_is_lost(tracker, backend, detector, frame, landmarks
     assert tracker.update(frame, 1.0) == []
 
 
+def test_uncertainty_that_is_no_number_loses_the_face(tracker, backend, detector, frame):
+    play(tracker, frame, 2)
+    detector.rois = []
+    backend.uncertainty = np.full(98, np.nan)
+    assert tracker.update(frame, 1.0) == []
+
+
 def test_face_that_leaves_the_frame_is_lost(tracker, backend, detector, frame):
     play(tracker, frame, 1)
     detector.rois = []

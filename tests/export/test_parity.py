@@ -51,4 +51,29 @@ def test_a_perfect_file_passes_every_bound(truth):
 def test_not_a_number_is_out_of_bounds(truth):
     network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
     broken = network._replace(landmarks=np.full_like(network.landmarks, np.nan))
-    assert compare(broken, network, truth, 0.7).violations(BOUNDS["float32"]) == ["landmarks nan, allowed 0.0001"]
+    for bounds in BOUNDS.values():
+        assert "landmarks nan, allowed finite numbers" in compare(broken, network, truth, 0.7).violations(bounds)
+
+
+def test_every_result_must_be_a_number_bounded_or_not(truth):
+    network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    for name in Predictions._fields:
+        values = getattr(network, name).copy()
+        values[3] = np.nan  # a crop without a face counts too
+        found = compare(network._replace(**{name: values}), network, truth, 0.7).violations(Bounds())
+        assert [text.partition(" ")[0] for text in found] == [name]
+
+
+def test_uncertainty_is_bounded_by_its_mean_change_on_faces(truth):
+    network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    changed = network.uncertainty * 1.2
+    changed[3] = 9.0  # not a face
+    parity = compare(network._replace(uncertainty=changed), network, truth, 0.7)
+    assert parity.uncertainty_change == pytest.approx(0.2)
+    assert parity.violations(BOUNDS["int8"]) == ["uncertainty_change 0.2, allowed 0.1"]
+
+
+def test_a_network_without_uncertainty_passes(truth):
+    network = _predictions(truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    network = network._replace(uncertainty=np.zeros_like(network.uncertainty))
+    assert compare(network, network, truth, 0.7).violations(BOUNDS["int8"]) == []

@@ -126,6 +126,25 @@ def test_unknown_commands_print_the_usage(capsys):
     assert main(["--help"]) == 0
 
 
+def test_candidates_of_killed_exports_are_removed(dist, sources, command_line):
+    leftover, other = dist / ".atpn_float32.tflite-abcd1234", dist / ".atpn_float32.onnx-abcd1234"
+    for folder in (leftover, other):
+        folder.mkdir()
+        (folder / "candidate").touch()
+    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
+    assert not leftover.exists()
+    assert other.exists()  # another export may be at it
+
+
+def test_a_changed_exporter_makes_a_file_outdated(dist, sources, command_line, monkeypatch, capsys):
+    float32 = dist / "atpn_float32.tflite"
+    _reuse(monkeypatch, float32)
+    monkeypatch.setattr("export.metadata.exporter_version", lambda: "0.1.0+changed")
+    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
+    assert "kept" not in capsys.readouterr().out
+    assert ModelSpec.read(float32).versions["exporter"] == "0.1.0+changed"
+
+
 def test_spec_of_a_changed_precision_makes_a_file_outdated(dist, sources, command_line, monkeypatch):
     float32, int8 = dist / "atpn_float32.tflite", dist / "atpn_int8.tflite"
     _reuse(monkeypatch, float32)

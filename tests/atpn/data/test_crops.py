@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -117,6 +119,16 @@ def test_no_jitter_is_the_crop_rule(draw_sample, rng):
     mean = mean_shape_of(face[None], WFLW_98)
     roll = upright_roll(face, mean)
     assert jittered_roi(face, mean, NO_JITTER, rng) == ROI.from_landmarks(face, roll)
+
+
+def test_a_turned_crop_is_the_rule_along_its_own_axes(draw_sample, rng):
+    face = draw_sample(rng).landmarks
+    jitter = replace(NO_JITTER, unrolled_share=1.0, rotation=30.0)
+    rois = [jittered_roi(face, np.zeros((98, 2)), jitter, rng) for _ in range(200)]
+    assert all(roi == ROI.from_landmarks(face, roi.roll) for roi in rois)
+    rolls = np.degrees([roi.roll for roi in rois])
+    assert -30 <= rolls.min() < -27
+    assert 27 < rolls.max() <= 30
 
 
 def test_jitter_has_the_stated_spread(draw_sample, rng):

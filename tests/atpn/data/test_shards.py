@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+
 import numpy as np
 import pytest
 
 from atpn.data.sample import Sample
-from atpn.data.shards import read_shard, read_shards, write_shard
+from atpn.data.shards import read_shard, write_shard
 from edge_runtime.geometry import Intrinsics
 
 
@@ -26,8 +30,9 @@ def face() -> Sample:
 
 def test_a_sample_comes_back(tmp_path, face):
     nobody = Sample(image=face.image, key="1_000002_01")
-    assert write_shard(tmp_path / "faces-000000.tar", [face, nobody]) == 2
-    first, second = (stored.decode() for stored in read_shards(tmp_path))
+    path = tmp_path / "faces-000000.tar"
+    assert write_shard(path, [face, nobody]) == 2
+    first, second = (stored.decode() for stored in read_shard(path))
     np.testing.assert_allclose(first.image.astype(int), face.image, atol=3)  # JPEG; channels in order
     np.testing.assert_allclose(first.landmarks, face.landmarks, atol=1e-3)
     np.testing.assert_array_equal(first.visibility, face.visibility)
@@ -53,6 +58,13 @@ def test_a_shard_cut_short_is_named(tmp_path, face):
         list(read_shard(path))
 
 
-def test_an_empty_folder_names_the_command_that_fills_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m atpn render"):
-        read_shards(tmp_path)
+@pytest.mark.parametrize("labels", [{"caption": "a cat"}, ["a cat"]])
+def test_anybody_elses_shard_is_named(tmp_path, labels):
+    path = tmp_path / "cats-000000.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in (("0.jpg", b"jpeg"), ("0.json", json.dumps(labels).encode())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    with pytest.raises(ValueError, match=r"cats-000000\.tar .*0\.json lacks .*landmarks"):
+        list(read_shard(path))

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from atpn.data.sample import Sample
-from atpn.data.shards import read_shards, write_shard
+from atpn.data.shards import read_shard, write_shard
 from atpn.data.store import SampleStore
 
 
 def test_the_store_returns_what_the_shards_hold(face_shards):
-    store, stored = SampleStore.read(face_shards), read_shards(face_shards)
+    store, stored = SampleStore.read(face_shards), list(read_shard(face_shards / "faces-000000.tar"))
     assert len(store) == 28
     assert len(store.faces) == 24
     assert len(store.backgrounds) == 4
@@ -40,6 +40,13 @@ def test_few_people_still_leave_both_sides_filled(face_shards):
     train, held_out = SampleStore.read(face_shards).split(1e-9)
     assert len(train) == 23
     assert len(held_out) == 1
+
+
+def test_backgrounds_are_split_too(face_shards):
+    store = SampleStore.read(face_shards)
+    train, held_out = store.split_backgrounds()
+    assert (len(train), len(held_out)) == (3, 1)
+    assert sorted([*train, *held_out]) == sorted(store.backgrounds)
 
 
 def test_a_single_person_is_all_for_training(tmp_path, draw_sample):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections import OrderedDict
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from atpn.model import ATPN, PARTS, ATPNConfig, freeze, with_input_size
-from atpn.model.complexity import complexity
+from atpn.model.complexity import Complexity, complexity
+from atpn.model.layers import GlobalDepthwise
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +34,30 @@ def test_tracking_and_pose_branches_meet_the_published_budget(full_cost):
     assert pose.macs - tracking.macs <= 200
 
 
-def test_complexity_counts_known_layers(full_cost, tiny_model):
-    cost = complexity(tiny_model)
-    stem = tiny_model.backbone.stem[0]
-    assert cost["backbone"].macs > stem.weight.numel() * 56 * 56
-    assert cost["backbone"].parameters == sum(p.numel() for p in tiny_model.backbone.parameters())
-    assert cost["backbone"].macs < full_cost["backbone"].macs
+class _KnownLayers(torch.nn.Sequential):
+    """One layer of each kind that is counted, for 8×8 pictures."""
+
+    config = SimpleNamespace(input_size=8)
+
+    def __init__(self):
+        layers = {
+            "strided": torch.nn.Conv2d(3, 4, 3, stride=2, padding=1),  # to 4 by 4
+            "depthwise": torch.nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+            "upward": torch.nn.ConvTranspose2d(4, 2, 2, stride=2),  # to 8 by 8
+            "whole": GlobalDepthwise(2, 8),
+            "linear": torch.nn.Linear(2, 5),
+        }
+        super().__init__(OrderedDict(layers))
+
+
+def test_complexity_counts_known_layers():
+    assert complexity(_KnownLayers()) == {
+        "strided": Complexity(parameters=3 * 4 * 9 + 4, macs=4 * 4 * 4 * 3 * 9),  # 112, 1728
+        "depthwise": Complexity(parameters=36, macs=4 * 4 * 4 * 9),  # 576
+        "upward": Complexity(parameters=4 * 2 * 4 + 2, macs=8 * 8 * 2 * 4),  # 34, 512: strides do not overlap
+        "whole": Complexity(parameters=2 * 64 + 2, macs=2 * 64),
+        "linear": Complexity(parameters=15, macs=10),
+    }
 
 
 def test_output_shapes_and_ranges(tiny_model, images):

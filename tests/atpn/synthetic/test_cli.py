@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import pytest
 
-from atpn.data.shards import read_shards
+from atpn.data.shards import read_shard
 from atpn.synthetic import cli
 from atpn.synthetic.cli import RenderConfig, run
 
@@ -13,6 +13,10 @@ from atpn.synthetic.cli import RenderConfig, run
 @pytest.fixture(autouse=True)
 def _shared_renderer(monkeypatch: pytest.MonkeyPatch, procedural_renderer) -> None:
     monkeypatch.setattr(cli, "_renderer", lambda config: procedural_renderer)
+
+
+def read_shards(folder):
+    return [stored for shard in sorted(folder.glob("*.tar")) for stored in read_shard(shard)]
 
 
 def test_shards_hold_every_picture_once(tmp_path):

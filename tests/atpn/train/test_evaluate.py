@@ -45,7 +45,11 @@ def test_the_report_holds_every_figure(weights, face_shards, afw, tmp_path, caps
     assert sum(entry["count"] for entry in report["rendered"]["nme_rectangle_by_yaw"].values()) == 24
     assert report["afw"]["faces"] == 3
     assert report["afw"]["first"]["nme"] > 0.1
-    assert set(report["rendered"]["tracking"]) == {"average_precision", "missed", "false_alarms"}
+    for name, faces in (("rendered", 24), ("afw", 3)):
+        tracking = report[name]["tracking"]
+        assert set(tracking) == {"positives", "negatives", "average_precision", "missed", "false_alarms"}
+        assert (tracking["positives"], tracking["negatives"]) == (faces, 10 * faces)
+    assert report["versions"]["opencv"] == cv2.__version__
     assert len(report["weights_sha256"]) == 64
     printed = capsys.readouterr().out
     assert "rendered: 24 faces" in printed

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
 from atpn.model import CheckpointError, load_checkpoint
 from atpn.train import cli, loop, state
 from atpn.train.config import RECIPES, Recipe, TrainConfig
-from atpn.train.dataset import FaceBatches, TrackingBatches, loader
+from atpn.train.dataset import FaceBatches, TrackingBatches, load, validation_batch
 from atpn.train.landmarks import new_model
 from atpn.train.loop import Budget, Interrupted, learning_rate
+from atpn.train.losses import thesis_landmark_loss
 from atpn.train.state import Progress, load_state
+from atpn.train.tracking import tracking_crops
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +127,18 @@ def test_each_recipe_can_learn_a_batch_by_heart(face_shards, recipe):
     assert points[-1] < 0.6 * points[0]
 
 
+def test_the_thesis_recipe_is_as_published(face_shards):
+    store = SampleStore.read(face_shards)
+    recipe = replace(cli.RECIPES["thesis", "landmarks"], input_size=32)
+    model = new_model(store, store.faces, 0.25, 32, seed=0)
+    task = cli.LandmarkTask(store, model.mean_shape.numpy(), recipe, 0)
+    batch = next(iter(task.batches(32, 0)))
+    loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
+    landmarks, _ = model.landmark_branch(model.features(batch["image"].permute(0, 3, 1, 2).float()))
+    assert torch.equal(loss, thesis_landmark_loss(landmarks, batch["landmarks"], store.scheme))
+    assert not cli.RECIPES["thesis", "tracking"].balance_classes
+
+
 def test_the_thesis_recipe_runs(face_shards, tmp_path):
     cli.run(config(face_shards, tmp_path, recipe="thesis", samples=22, workers=1))
     assert json.loads((tmp_path / "landmarks.json").read_text())["metadata"]["recipe"] == "thesis"
@@ -135,10 +150,51 @@ def test_a_longer_budget_continues_a_finished_run(face_shards, tmp_path):
     assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 44
 
 
-def test_another_setup_is_refused(face_shards, tmp_path):
+@pytest.mark.parametrize(("name", "before", "now"), [("seed", 0, 1), ("width", 0.25, 0.5)])
+def test_another_setup_is_refused(face_shards, tmp_path, name, before, now):
     cli.run(config(face_shards, tmp_path, samples=22))
-    with pytest.raises(ValueError, match="seed: 0 before, 1 now"):
-        cli.run(config(face_shards, tmp_path, samples=22, seed=1))
+    with pytest.raises(ValueError, match=f"{name}: {before} before, {now} now"):
+        cli.run(config(face_shards, tmp_path, samples=22, **{name: now}))
+
+
+def test_a_state_from_before_an_option_goes_on(face_shards, tmp_path, monkeypatch):
+    def without_new_options(path, model, average, optimizer, progress):
+        setup = json.loads(json.dumps(progress.setup))
+        del setup["width"], setup["recipe"]["balance_classes"], setup["recipe"]["jitter"]["rotation"]
+        state.save_state(path, model, average, optimizer, replace(progress, setup=setup))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_state", without_new_options)
+        cli.run(config(face_shards, tmp_path, samples=22))
+    assert "width" not in load_state(tmp_path / "landmarks.state.safetensors")[3].setup
+    with pytest.raises(ValueError, match=r"width: 0\.25 before, 0\.5 now"):  # the network itself tells
+        cli.run(config(face_shards, tmp_path, samples=44, width=0.5))
+    cli.run(config(face_shards, tmp_path, samples=44))
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 44
+
+
+@pytest.mark.parametrize("lost", ["landmarks.safetensors", "landmarks.json"])
+def test_a_finished_state_without_its_weights_writes_them(face_shards, tmp_path, lost):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    content = (tmp_path / lost).read_bytes()
+    (tmp_path / lost).unlink()
+    cli.run(config(face_shards, tmp_path, samples=22))
+    assert (tmp_path / lost).read_bytes() == content
+
+
+def test_a_kill_after_the_finished_state_keeps_the_final_weights(face_shards, tmp_path, monkeypatch):
+    def killed(*_):
+        raise SystemExit
+
+    cli.run(config(face_shards, tmp_path, samples=22))
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.LandmarkTask, "validate", killed)
+        with pytest.raises(SystemExit):
+            cli.run(config(face_shards, tmp_path, samples=44))
+    cli.run(config(face_shards, tmp_path, samples=44))
+    assert load_checkpoint(tmp_path / "landmarks.safetensors")[1]["samples"] == 44
+    average = load_state(tmp_path / "landmarks.state.safetensors")[1]
+    assert_equal(weights(tmp_path / "landmarks.safetensors"), average.state_dict())
 
 
 def test_later_stages_need_landmarks(face_shards, tmp_path):
@@ -156,16 +212,16 @@ def test_a_truncated_state_is_named(face_shards, tmp_path):
         cli.run(config(face_shards, tmp_path, samples=44))
 
 
-def test_a_kill_in_the_midst_of_saving_leaves_the_last_checkpoint(face_shards, tmp_path, monkeypatch):
+def test_a_full_disk_while_saving_leaves_the_last_checkpoint(face_shards, tmp_path, monkeypatch):
     cli.run(config(face_shards, tmp_path, samples=22))
 
-    def killed(tensors, path, header):
-        path.write_bytes(b"half")
-        raise SystemExit
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state, "save_file", killed)
-    with pytest.raises(SystemExit):
+    monkeypatch.setattr("edge_runtime.files.os.fsync", full_disk)
+    with pytest.raises(OSError, match=r"No space left.*landmarks\.state\.safetensors"):
         cli.run(config(face_shards, tmp_path, samples=44))
+    assert not list(tmp_path.glob("*.part"))
     assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 22
     load_checkpoint(tmp_path / "landmarks.safetensors")
 
@@ -195,7 +251,7 @@ def test_batches_depend_on_the_step_alone(face_shards, kind):
     recipe = replace(RECIPES["atpn", "tracking"], batch_size=22)
 
     def steps(first, workers, count):
-        made = iter(loader(kind(store, store.faces, mean_shape, recipe, 32, 5, first), workers))
+        made = load(kind(store, store.faces, store.backgrounds, mean_shape, recipe, 32, 5, first), workers)
         return [next(made)["image"] for _ in range(count)]
 
     alone, two, late = steps(0, 0, 4), steps(0, 2, 4), steps(3, 1, 1)
@@ -207,7 +263,8 @@ def test_batches_depend_on_the_step_alone(face_shards, kind):
 
 def test_each_epoch_shows_each_face_once(face_shards):
     store = SampleStore.read(face_shards)
-    batches = FaceBatches(store, store.faces, np.zeros((98, 2)), RECIPES["atpn", "landmarks"], 32, 0)
+    recipe = RECIPES["atpn", "landmarks"]
+    batches = FaceBatches(store, store.faces, store.backgrounds, np.zeros((98, 2)), recipe, 32, 0)
     epochs = [[batches.face(24 * e + i) for i in range(24)] for e in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(store.faces)
     assert epochs[0] != epochs[1]
@@ -215,14 +272,39 @@ def test_each_epoch_shows_each_face_once(face_shards):
 
 def test_a_tracking_batch_has_ten_negatives_per_face(face_shards):
     store = SampleStore.read(face_shards)
-    recipe = RECIPES["atpn", "tracking"]
-    batches = TrackingBatches(store, store.faces, np.random.default_rng(0).uniform(0, 1, (98, 2)), recipe, 32, 0)
+    recipe, mean_shape = RECIPES["atpn", "tracking"], np.random.default_rng(0).uniform(0, 1, (98, 2))
+    batches = TrackingBatches(store, store.faces, store.backgrounds, mean_shape, recipe, 32, 0)
     batch = next(iter(batches))
     assert len(batch["image"]) == 121
     assert batch["is_face"].sum() == 11
-    small = TrackingBatches(store, store.faces, np.zeros((98, 2)), replace(recipe, batch_size=10), 32, 0)
-    with pytest.raises(ValueError, match="at least 11"):
-        next(iter(small))
+
+
+def test_small_batches_are_refused_for_tracking_alone(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path / "run", batch_size=8, samples=8))
+    with pytest.raises(ValueError, match="use --batch-size 11 or more"):
+        cli.run(config(face_shards, tmp_path / "all", "all", batch_size=8, samples=8))
+    assert not (tmp_path / "all").exists()  # refused before the landmark stage, not after it
+
+
+def test_a_broken_picture_is_told_in_one_line(face_shards, tmp_path, monkeypatch):
+    def image(store, index):
+        raise ValueError(f"the image of sample {store.keys[index]!r} does not decode")
+
+    monkeypatch.setattr(FaceBatches, "batch", lambda self, step, rng: image(self.store, 3))
+    with pytest.raises(ValueError, match=r"^the image of sample 'face-00003' does not decode$"):
+        cli.run(config(face_shards, tmp_path, workers=1))
+
+
+def test_measured_tracking_crops_are_upright_and_unchanged(face_shards):
+    store = SampleStore.read(face_shards)
+    mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
+    images, is_face = tracking_crops(store, store.faces, np.array([], int), mean_shape, 32)
+    assert (is_face.sum(), (~is_face).sum()) == (24, 240)
+    # Without backgrounds the scenes are the pictures themselves: each face is near its crop by the rule.
+    rule = validation_batch(store, store.faces, mean_shape, 32)["image"].numpy()
+    difference = np.abs(images[is_face].astype(float) - rule).mean(axis=(1, 2, 3))
+    shuffled = np.abs(images[is_face].astype(float) - np.roll(rule, 1, axis=0)).mean(axis=(1, 2, 3))
+    assert (difference < shuffled).all()
 
 
 def test_schedules():

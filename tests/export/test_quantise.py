@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from export.errors import ExportError
+from export.quantise import FLOAT_SCOPES, check_scopes, to_int8
+from export.tflite import convert, operator_scopes
+
+
+@pytest.fixture(scope="module")
+def converted(model):
+    return convert(model, for_int8=True)
+
+
+def test_every_pattern_finds_its_operators(converted):
+    check_scopes(converted)
+    scopes = operator_scopes(converted)
+    in_float = [scope for scope in scopes if re.search("|".join(FLOAT_SCOPES), scope)]
+    assert 40 < len(in_float) < 0.5 * len(scopes)
+
+
+def test_a_pattern_that_finds_nothing_is_named(converted, noise_crops, monkeypatch):
+    monkeypatch.setattr("export.quantise.FLOAT_SCOPES", (*FLOAT_SCOPES, "Sequential_renamed/"))
+    with pytest.raises(ExportError, match="matches 'Sequential_renamed/': a module was renamed"):
+        to_int8(converted, noise_crops(1, seed=0))
