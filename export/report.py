@@ -70,8 +70,8 @@ def print_table(rows: list[Row]) -> None:
         )
         print("  ".join([first, *rest]).rstrip())
     print(
-        "max |diff|: landmarks against PyTorch, crop widths. NME (inter-ocular) and pose error: on the held-out "
-        f"renders. ms: median, one thread, this machine ({processor_name()})."
+        "max |diff|: landmarks against PyTorch, crop widths. NME (inter-ocular, yaw up to 60°) and pose error: on the "
+        f"held-out renders. ms: median, one thread, this machine ({processor_name()})."
     )
 
 
