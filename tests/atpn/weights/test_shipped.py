@@ -1,0 +1,54 @@
+"""The shipped weights are what their card says."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from atpn.data.afw import read_afw
+from atpn.model import ATPN, load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from atpn.train.evaluate import evaluate_afw
+from atpn.train.inference import predict
+from atpn.train.metrics import point_errors
+from export.config import WEIGHTS_FOLDER
+from export.crop_set import read_crop_set
+
+WEIGHTS = WEIGHTS_FOLDER / "atpn.safetensors"
+
+
+@pytest.fixture(scope="module")
+def model() -> ATPN:
+    return load_checkpoint(WEIGHTS)[0]
+
+
+def test_the_published_evaluation_is_of_these_weights():
+    report = json.loads((WEIGHTS_FOLDER / "evaluation.json").read_text())
+    assert report["weights_sha256"] == weights_sha256(WEIGHTS)
+
+
+def test_the_weights_say_where_they_come_from():
+    metadata = load_checkpoint(WEIGHTS)[1]
+    assert metadata["finished"]
+    assert {"data", "seed", "samples", "versions"} <= metadata.keys()
+
+
+def test_held_out_renders_are_fitted(model):
+    crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
+    predicted = predict(model, crops.crops)
+    faces = crops.has_face
+    frontal = np.abs(crops.pose[faces][:, 1]) < np.radians(60)
+    target = crops.landmarks[faces][frontal]
+    errors = point_errors(predicted.landmarks[faces][frontal], target, crops.scheme.inter_ocular(target))
+    assert errors.mean() < 0.08
+    assert (predicted.confidence[faces] >= 0.7).mean() > 0.9
+    assert (predicted.confidence[~faces] < 0.7).mean() > 0.9
+
+
+def test_real_faces_are_fitted_although_none_was_seen(model, real_faces):
+    report = evaluate_afw(model, list(read_afw(real_faces / "afw")), "ground-truth")
+    published = json.loads((WEIGHTS_FOLDER / "evaluation.json").read_text())["afw"]["first"]["nme"]
+    assert report["first"]["nme"] < 0.08
+    assert report["first"]["nme"] == pytest.approx(published, abs=2e-4)
