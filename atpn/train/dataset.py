@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TypedDict
 
@@ -34,7 +35,7 @@ class Batch(TypedDict, total=False):
     """(B,) bool."""
 
 
-class _Steps(IterableDataset[Batch]):
+class _Steps(IterableDataset[Batch], ABC):
     """Endless batches from `first_step` on; loader process w of W makes every W-th step."""
 
     def __init__(
@@ -61,9 +62,9 @@ class _Steps(IterableDataset[Batch]):
             yield self.batch(step, np.random.default_rng([self.seed, step]))
             step += stride
 
+    @abstractmethod
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """The batch of one step."""
-        raise NotImplementedError
 
     def face(self, position: int) -> int:
         """The index of the position-th face of an endless row of epochs, each shuffled anew."""
