@@ -68,6 +68,7 @@ def _show_progress() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.handlers[:] = [handler]
+    log.propagate = False  # a converter may set up the root logger for itself
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
 
 import torch
@@ -11,6 +9,7 @@ import torch
 from atpn.model import ATPN
 from edge_runtime.spec import SPEC_KEY, ModelSpec
 from export.errors import ExportError
+from export.quiet import quiet
 from export.wrapper import OUTPUT_NAMES, ExportModel
 
 LIBRARIES = ("torch", "onnx", "onnxscript")
@@ -33,7 +32,7 @@ def convert(model: ATPN, spec: ModelSpec) -> bytes:
     size = model.config.input_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with quiet():
         program = torch.onnx.export(
             ExportModel(model),
             (example,),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from export.errors import ExportError
+from export.quiet import quiet
 from export.tflite import operator_scopes
 
 FLOAT_SCOPES = (
@@ -45,7 +43,7 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
     of its accuracy. ExportError when the quantizer is not installed or a pattern matches no operator.
     """
     check_scopes(tflite)
-    with _quiet():
+    with quiet():
         library = _Library()
         quantizer = library.quantizer.Quantizer(tflite)
         operation, untouched = library.qtyping.TFLOperationName, library.algorithm.NO_QUANTIZE
@@ -76,7 +74,7 @@ def check_scopes(tflite: bytes) -> None:
 
 def to_float16(tflite: bytes) -> bytes:
     """Weights stored as float16, arithmetic in float32. ExportError when the quantizer is not installed."""
-    with _quiet():
+    with quiet():
         library = _Library()
         types = library.qtyping
         weights = types.OpQuantizationConfig(
@@ -104,10 +102,3 @@ class _Library:
         self.algorithm: Any = algorithm_manager.AlgorithmName
         self.calibrator, self.qtyping, self.quantizer = calibrator, qtyping, quantizer
         self.recipe_manager, self.qsv_utils = recipe_manager, qsv_utils
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the quantizer's progress bars."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from collections import Counter
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 
 from atpn.model import ATPN
 from export.errors import ExportError
+from export.quiet import quiet
 from export.wrapper import ExportModel
 
 LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer")
@@ -26,13 +25,14 @@ def convert(model: ATPN, for_int8: bool = False) -> bytes:
     ExportError when the converter is not installed. Tensor names are the modules' paths (see `compact`).
     """
     try:
-        import litert_torch
+        with quiet():
+            import litert_torch
     except ImportError as error:
         raise ExportError(f"the TFLite converter is not installed ({error}): pip install '.[export]'") from error
     size = model.config.input_size
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     # The converter narrates its passes; the tables we print say what matters.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with quiet():
         return bytes(litert_torch.convert(ExportModel(model, for_int8), (example,)).model_content())
 
 
