@@ -81,7 +81,6 @@ class Painter:
         self._landmark_texel = SurfacePoints(head.landmarks.vertices, head.landmarks.weights).at(self._vertex_texel)
         self._surface_tree, self._surface = self._surface_samples(rng)
         position = wardrobe.atlas_position if wardrobe else self._atlas_position()
-        self._position = position
         x, y, z = position[..., 0], -position[..., 1], -position[..., 2]  # y up, z towards the camera
         self._on_skin = np.isfinite(x)
         x, y, z = (np.nan_to_num(v, nan=-99.0) for v in (x, y, z))
