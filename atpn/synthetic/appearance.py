@@ -39,11 +39,13 @@ _IRIS_COLOURS = np.array(
     ]
 )
 _IRIS_SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
-# Fractions of a brow's length, from its outer to its inner end, at which WFLW's upper and lower points lie.
-_UPPER_FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LOWER_FRACTIONS = (1.0, 0.75, 0.5, 0.25)
-# Annotators put the upper points on the visible edge, just inside the first hairs; the end points at mid height.
-_UPPER_EDGE, _LOWER_EDGE, _MIDDLE = 0.3, 0.85, 0.5
+# Fractions of a brow's length along the skin, from its outer to its inner end, at which WFLW's upper and lower points
+# lie. Seen from the front, where the temple turns away, they are the markup's 0.2, 0.47 and 0.75.
+_UPPER_FRACTIONS = (0.0, 0.28, 0.56, 0.81, 1.0)
+_LOWER_FRACTIONS = (1.0, 0.81, 0.56, 0.28)
+# Share of the brow's hair above a point. The upper points mark the brow's visible upper edge, the end points too, as the
+# upper row is closed by them; the lower points its lower edge.
+_UPPER_EDGE, _LOWER_EDGE, _END = 0.1, 0.88, 0.35
 
 
 @dataclass(frozen=True)
@@ -306,7 +308,7 @@ def _brow_points(brow: np.ndarray, outer_first: bool) -> np.ndarray:
         row = np.searchsorted(rows, rows[-1] * height) if rows[-1] > 0 else brow.shape[0] / 2
         return column + 0.5, float(row) + 0.5
 
-    upper = [point(f, _MIDDLE if f in (0.0, 1.0) else _UPPER_EDGE) for f in _UPPER_FRACTIONS]
+    upper = [point(f, _END if f in (0.0, 1.0) else _UPPER_EDGE) for f in _UPPER_FRACTIONS]
     lower = [point(f, _LOWER_EDGE) for f in _LOWER_FRACTIONS]
     # The left brow runs 33 (outer) … 37 (inner), back along the lower edge; the right one 42 (inner) … 46 (outer).
     return np.array(upper + lower) if outer_first else np.array(upper[::-1] + lower[::-1])

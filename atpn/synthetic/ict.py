@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -38,6 +39,20 @@ _PART_RANGES = (
 _MATERIALS = (0, 1, 2, 3, 4, 6, 11)
 _Y_UP_TO_HEAD = np.array([1.0, -1.0, -1.0], np.float32)
 _EYEBALLS = ((23021, 24591), (21451, 23021))
+# Where the published vertices and the 300-W markup's mean shape disagree, the markup rules: annotators follow it. Its
+# mean shape is that of the 68-point distribution model published with OpenFace (Baltrusaitis et al., 2018), left and
+# right averaged. Lids and lips: share of the width between the corners, from the image's left (lids: from the outer
+# corner) at which points lie, in the order of the rim.
+_UPPER_LID, _LOWER_LID = (0.31, 0.495, 0.68), (0.29, 0.48, 0.655)
+_UPPER_LIP = (0.185, 0.37, 0.5, 0.63, 0.815)
+_LOWER_LIP = (0.18, 0.36, 0.5, 0.64, 0.82)
+_INNER_LIP = (0.34, 0.5, 0.66)
+# Landmarks moved off their published vertices, centimetres to the right and up: the contour begins 8 % of the eye
+# distance below the outer eye corners; the nose's base rises to the wings, 4 % above the septum.
+_MOVED = (
+    *((0, 0.0, -0.65), (32, 0.0, -0.65)),
+    *((55, -0.15, 0.30), (56, 0.0, 0.11), (58, 0.0, 0.11), (59, 0.15, 0.30)),
+)
 CONTOUR_CANDIDATES = 40
 # Contour points slide along curves that are radial around the mouth, in the model's own y-up frame.
 CONTOUR_CENTRE = np.array([0.0, -1.0])
@@ -69,7 +84,7 @@ def load_ict(folder: Path) -> HeadModel:
         part[start:stop] = kind
     y_up = data["neutral"].astype(np.float32)
     skin = triangles[material <= 1]
-    face = triangles[material == 0]
+    landmarks = _landmarks(y_up, triangles[material == 0])
     return HeadModel(
         name="ict",
         neutral=y_up * _Y_UP_TO_HEAD,
@@ -81,24 +96,18 @@ def load_ict(folder: Path) -> HeadModel:
         identity=data["identity"].astype(np.float32) * _Y_UP_TO_HEAD,
         expression=data["expression"].astype(np.float32) * _Y_UP_TO_HEAD,
         expression_names=tuple(str(name) for name in data["expression_names"]),
-        landmarks=_landmarks(y_up, face),
-        contour=_contour_candidates(y_up, skin),
+        landmarks=landmarks,
+        contour=_contour_candidates(y_up, skin, landmarks.at(y_up)[:33]),
         eye_vertices=tuple(np.arange(start, stop) for start, stop in _EYEBALLS),
         eye_radius=1.25,
     )
 
 
-def _contour_anchors(y_up: np.ndarray) -> np.ndarray:
-    """(33, 3): WFLW's contour is iBUG's with one point put between each two."""
-    jaw = y_up[IBUG_VERTICES[:17]]
-    anchors = np.empty((33, 3))
-    anchors[::2] = jaw
-    anchors[1::2] = (jaw[:-1] + jaw[1:]) / 2
-    return anchors
-
-
 def _landmarks(y_up: np.ndarray, face: np.ndarray) -> SurfacePoints:
-    """98 points; brows and pupils get stand-ins here, as their places depend on the drawn brow and the gaze."""
+    """98 points; brows and pupils get stand-ins here, as their places depend on the drawn brow and the gaze.
+
+    WFLW's contour is iBUG's with one point put between each two.
+    """
     v = IBUG_VERTICES
     vertices = np.zeros((98, 3), np.int64)
     weights = np.tile(np.array([1.0, 0.0, 0.0], np.float32), (98, 1))
@@ -109,28 +118,56 @@ def _landmarks(y_up: np.ndarray, face: np.ndarray) -> SurfacePoints:
     vertices[33:38], vertices[38:42] = v[17:22, None], v[[21, 20, 19, 18], None]
     vertices[42:47], vertices[47:51] = v[22:27, None], v[[25, 24, 23, 22], None]
     vertices[51:60] = v[27:36, None]
-    for start, eye in ((60, v[36:42]), (68, v[42:48])):
-        rim = [eye[0], eye[1], _between(y_up, face, eye[1], eye[2]), eye[2], eye[3], eye[4]]
-        rim += [_between(y_up, face, eye[4], eye[5]), eye[5]]
-        vertices[start : start + 8] = np.array(rim)[:, None]
-    vertices[76:96] = v[48:68, None]
     vertices[96], vertices[97] = v[36], v[45]
+    for index, out, up in _MOVED:
+        near = np.linalg.norm(y_up - (y_up[vertices[index, 0]] + (out, up, 0)), axis=1)
+        near[np.setdiff1d(np.arange(len(y_up)), face)] = np.inf
+        vertices[index] = near.argmin()
+    rims = _Rims(y_up, face)
+    for first, stops, fractions in (
+        (60, v[[36, 37, 38, 39]], _UPPER_LID),
+        (64, v[[39, 40, 41, 36]], [1 - f for f in _LOWER_LID[::-1]]),
+        (68, v[[42, 43, 44, 45]], [1 - f for f in _UPPER_LID[::-1]]),
+        (72, v[[45, 46, 47, 42]], _LOWER_LID),
+        (76, v[[48, 49, 50, 51, 52, 53, 54]], _UPPER_LIP),
+        (82, v[[54, 55, 56, 57, 58, 59, 48]], _LOWER_LIP),
+        (88, v[[60, 61, 62, 63, 64]], _INNER_LIP),
+        (92, v[[64, 65, 66, 67, 60]], _INNER_LIP),
+    ):
+        for index, fraction in enumerate((0.0, *fractions), start=first):
+            vertices[index], weights[index] = rims.point(stops, fraction)
     return SurfacePoints(vertices, weights)
 
 
-def _between(y_up: np.ndarray, triangles: np.ndarray, start: int, stop: int) -> int:
-    """The vertex half way along the shortest edge path: between two lid landmarks that path is the lid's rim."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    lengths = np.linalg.norm(y_up[edges[:, 0]] - y_up[edges[:, 1]], axis=1)
-    graph = sparse.coo_matrix((lengths, edges.T), shape=(len(y_up), len(y_up))).tocsr()
-    distance, previous = csgraph.dijkstra(graph, directed=False, indices=start, return_predecessors=True)
-    path = [stop]
-    while path[-1] != start:
-        path.append(int(previous[path[-1]]))
-    return path[int(np.argmin(np.abs(distance[path] - distance[stop] / 2)))]
+class _Rims:
+    """Points on the rims of lids and lips: shortest edge paths between published vertices."""
+
+    def __init__(self, y_up: np.ndarray, triangles: np.ndarray) -> None:
+        self._y_up = y_up
+        edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+        lengths = np.linalg.norm(y_up[edges[:, 0]] - y_up[edges[:, 1]], axis=1)
+        self._graph = sparse.coo_matrix((lengths, edges.T), shape=(len(y_up), len(y_up))).tocsr()
+
+    def point(self, stops: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """(3,) vertices and (3,) weights of the point at a fraction of the rim's width (along x, seen from the front).
+
+        `stops` are the vertices that the rim passes, from one corner to the other.
+        """
+        path = [int(stops[0])]
+        for start, stop in itertools.pairwise(stops):
+            _, previous = csgraph.dijkstra(self._graph, directed=False, indices=start, return_predecessors=True)
+            leg = [int(stop)]
+            while leg[-1] != start:
+                leg.append(int(previous[leg[-1]]))
+            path += leg[-2::-1]
+        x = self._y_up[path, 0]
+        share = (x - x[0]) / (x[-1] - x[0])
+        after = max(1, int(np.argmax(share >= fraction)))
+        weight = (fraction - share[after - 1]) / (share[after] - share[after - 1])
+        return np.array([path[after - 1], path[after], path[after]]), np.array([1 - weight, weight, 0.0])
 
 
-def _contour_candidates(y_up: np.ndarray, skin: np.ndarray) -> SurfacePoints:
+def _contour_candidates(y_up: np.ndarray, skin: np.ndarray, anchors: np.ndarray) -> SurfacePoints:
     """(33, C) surface points on each contour point's radial curve.
 
     A point may slide forwards over the cheek and backwards under the chin, where the visible edge of a face lies. On
@@ -141,10 +178,10 @@ def _contour_candidates(y_up: np.ndarray, skin: np.ndarray) -> SurfacePoints:
     radial = points[:, :2] - CONTOUR_CENTRE
     radius, angle = np.hypot(*radial.T), np.arctan2(radial[:, 1], radial[:, 0])
     chosen = np.empty((33, CONTOUR_CANDIDATES), np.int64)
-    for i, anchor in enumerate(_contour_anchors(y_up)):
+    for i, anchor in enumerate(anchors):
         offset = anchor[:2] - CONTOUR_CENTRE
         turn = np.abs((angle - np.arctan2(offset[1], offset[0]) + np.pi) % (2 * np.pi) - np.pi)
-        backwards = 2.0 + 1.0 * max(0.0, 1 - abs(i / 2 - 8) / 5)
+        backwards = 2.0 - 0.2 * max(0.0, 1 - abs(i / 2 - 8) / 5)
         near = (turn * radius < 0.08) & (points[:, 2] > anchor[2] - backwards) & (radius > 1.0)
         curve = np.flatnonzero(near & (radius < np.hypot(*offset) + 1.6))
         elevation = np.arctan2(points[curve, 2] - 3, radius[curve])

@@ -185,14 +185,16 @@ class FaceRenderer:
         """(33, 2) contour points on the normalised image plane, slid to where the face's outline is.
 
         Annotators mark the visible edge of the face, not fixed places on the jaw: each point takes that candidate
-        which lies outermost in its own radial direction, the direction turned with the head's roll.
+        which lies outermost in its own radial direction, the direction turned with the head's roll. On the outline
+        they are spread evenly from each end to the chin, as the markup has them.
         """
         camera = self.head.contour.at(surface) @ rotation.T + translation
         plane = camera[..., :2] / camera[..., 2:]
         anchors = self.head.landmarks.at(self.head.neutral)[:33, :2] - CONTOUR_CENTRE * (1, -1)
         outward = anchors @ rotation_2d(matrix_to_angles(rotation)[2]).T
         best = np.einsum("icd,id->ic", plane, outward).argmax(axis=1)
-        return plane[np.arange(33), best]
+        outline = plane[np.arange(33), best]
+        return np.concatenate([_even(outline[:17]), _even(outline[16:])[1:]])
 
     def _draw(
         self,
@@ -265,3 +267,10 @@ class FaceRenderer:
                 image, mask = draw_object(image, placed.landmarks, rng, texture)
             covered |= mask
         return image, covered
+
+
+def _even(line: np.ndarray) -> np.ndarray:
+    """(N, 2) points at even distances along a polyline of N points, its ends kept."""
+    along = np.concatenate([[0.0], np.linalg.norm(np.diff(line, axis=0), axis=1).cumsum()])
+    even = np.linspace(0.0, along[-1], len(line))
+    return np.stack([np.interp(even, along, line[:, axis]) for axis in (0, 1)], axis=1)

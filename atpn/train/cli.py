@@ -87,7 +87,8 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    changes = {name: getattr(config, name) for name in ("batch_size", "lr") if getattr(config, name) is not None}
+    given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share")}
+    changes = {name: value for name, value in given.items() if value is not None}
     recipe = replace(RECIPES[config.recipe, stage], **changes)
     if stage == "tracking" and recipe.batch_size <= recipe.negatives:
         raise ValueError(

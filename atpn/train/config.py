@@ -107,6 +107,8 @@ class TrainConfig:
     """Instead of the recipe's."""
     lr: float | None = None
     """Peak learning rate, instead of the recipe's."""
+    coarse_share: float | None = None
+    """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
     width: float = 1.0
     """Channel multiplier of a new network."""
     seed: int = 0
@@ -130,5 +132,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
+        if self.coarse_share is not None and not 0 <= self.coarse_share <= 1:
+            raise ValueError(f"--coarse-share must lie between 0 and 1, got {self.coarse_share}")
         if self.workers < 0:
             raise ValueError(f"--workers must not be negative, got {self.workers}")

@@ -115,6 +115,13 @@ def test_negatives_have_no_landmarks(renderer):
     assert sample.image.std() > 0
 
 
+def test_contour_points_are_evenly_spaced_from_each_end_to_the_chin(renderer):
+    for sample in _plain(renderer, frontal_share=1.0):
+        steps = np.linalg.norm(np.diff(sample.landmarks[:33], axis=0), axis=1)
+        for half in (steps[:16], steps[16:]):
+            assert half.max() < 1.5 * half.mean()
+
+
 def test_a_missing_assets_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         FaceRenderer(tmp_path / "nowhere", tmp_path, RenderOptions(), 0)
