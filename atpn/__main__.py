@@ -12,7 +12,10 @@ import tyro
 COMMANDS = {
     "render": ("atpn.synthetic.cli", "RenderConfig", "render labelled synthetic faces into shards"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
+    "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
     "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
+    "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
+    "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""
 

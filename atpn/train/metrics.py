@@ -43,16 +43,25 @@ def area_under_ced(errors: np.ndarray, threshold: float = FAILURE, steps: int = 
     Trapezoids over `steps` even intervals.
     """
     edges = np.linspace(0.0, threshold, steps + 1)
-    cumulative = np.searchsorted(np.sort(errors), edges, side="right") / len(errors)
-    return float(np.trapezoid(cumulative, edges) / threshold)
+    return float(np.trapezoid(cumulative_share(errors, edges), edges) / threshold)
 
 
-def per_part(errors: np.ndarray, scheme: LandmarkScheme) -> dict[str, float]:
-    """Mean of (n, N) point errors per part; left and right of a part together."""
+def cumulative_share(errors: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Shares of (n,) per-face errors that do not exceed each of (k,) values: the cumulative error distribution."""
+    return np.searchsorted(np.sort(errors), at, side="right") / len(errors)
+
+
+def parts_of(scheme: LandmarkScheme) -> dict[str, list[int]]:
+    """Landmark indices per part of the face; left and right of a part together."""
     parts: dict[str, list[int]] = {}
     for name, indices in scheme.groups.items():
         parts.setdefault(name.removeprefix("left_").removeprefix("right_"), []).extend(indices)
-    return {name: float(errors[:, indices].mean()) for name, indices in parts.items()}
+    return parts
+
+
+def per_part(errors: np.ndarray, scheme: LandmarkScheme) -> dict[str, float]:
+    """Mean of (n, N) point errors per part."""
+    return {name: float(errors[:, indices].mean()) for name, indices in parts_of(scheme).items()}
 
 
 def per_yaw_bin(
@@ -145,17 +154,3 @@ def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
     hits, seen = hits[last_of_tie], np.arange(1, len(scores) + 1)[last_of_tie]
     gains = np.diff(hits, prepend=0) / positive.sum()
     return float((gains * hits / seen).sum())
-
-
-def calibration(distance: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
-    """How honest predicted standard deviations are, from (...) errors' distances and (...) sigmas of one unit.
-
-    `scale` is the root mean square of distance / (sqrt(2) sigma) (1 is right, above it sigma is too small);
-    `rank_correlation` says whether larger sigmas go with larger errors.
-    """
-    ratio = distance / (np.sqrt(2.0) * sigma)
-    ranks = [np.argsort(np.argsort(v.ravel())).astype(np.float64) for v in (distance, sigma)]
-    return {
-        "scale": float(np.sqrt(np.mean(ratio**2))),
-        "rank_correlation": float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
-    }

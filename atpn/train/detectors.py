@@ -1,0 +1,66 @@
+"""Detectors to evaluate with: the runtime's own, or a YuNet file that the user brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_runtime.detector import CascadeDetector, Detector
+from edge_runtime.geometry import ROI, ROI_MARGIN
+
+SEARCH_SIZE = 640
+"""Long side in pixels of the searched picture: YuNet was trained at 640 (Wu et al., 2023)."""
+SCORE = 0.5
+"""Low, because the network refuses what is no face."""
+SAME_FACE_IOU = 0.3
+
+# YuNet learned WIDER FACE's boxes, which "tightly contain the forehead, chin and cheek" (Yang et al., 2016): hairline
+# to chin, cheek to cheek. Of hairline to chin, 185 mm on average, the landmarks' rectangle has the 139 mm from the
+# brow's upper edge to the chin (the proportions of `edge_runtime.detector`); it is as wide as the box and ends with it.
+LANDMARKS_HEIGHT = 139 / 185
+
+
+class YuNetDetector:
+    """OpenCV's FaceDetectorYN with a YuNet .onnx file."""
+
+    def __init__(self, path: Path) -> None:
+        """FileNotFoundError or ValueError says what is wrong with the file."""
+        if not path.is_file():
+            raise FileNotFoundError(f"no detector file at {path}; give `cascade`, `none` or a YuNet .onnx file")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), SCORE, SAME_FACE_IOU)
+            self._net.detect(np.zeros((320, 320, 3), np.uint8))
+        except cv2.error as error:
+            raise ValueError(f"{path} is not a YuNet model that OpenCV {cv2.__version__} reads: {error.err}") from error
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        """See `edge_runtime.detector.Detector.detect`."""
+        height, width = frame.shape[:2]
+        scale = min(1.0, SEARCH_SIZE / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        self._net.setInputSize(size)
+        _, found = self._net.detect(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+        rows = [] if found is None else sorted(found, key=lambda row: -row[14])
+        return [roi_from_yunet_box(row[:4] / scale) for row in rows]
+
+
+def roi_from_yunet_box(box: np.ndarray) -> ROI:
+    """A YuNet (x, y, width, height) in pixels as a region by the crop rule."""
+    x, y, width, height = map(float, box)
+    tall = LANDMARKS_HEIGHT * height
+    # A box from x covers the pixels from x on, and pixel centres lie at integers.
+    cx, cy = x + width / 2 - 0.5, y + height - tall / 2 - 0.5
+    return ROI(cx, cy, max(width, tall) * (1 + 2 * ROI_MARGIN))
+
+
+def make_detector(name: str) -> Detector | None:
+    """`cascade`, `none`, or the path of a YuNet .onnx file; ValueError for anything else."""
+    if name == "none":
+        return None
+    if name == "cascade":
+        return CascadeDetector()
+    if not name.endswith(".onnx"):
+        raise ValueError(f"unknown detector {name!r}; give `cascade`, `none` or the path of a YuNet .onnx file")
+    return YuNetDetector(Path(name))

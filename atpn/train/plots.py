@@ -1,0 +1,143 @@
+"""Small line charts drawn with OpenCV, so that a report's pictures need no plotting library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edge_runtime.files import write_atomically
+
+COLOURS = ((180, 90, 20), (40, 110, 230), (70, 150, 50), (160, 60, 150), (90, 90, 90), (170, 160, 20))
+"""BGR; of the lines, in order."""
+WIDTH, HEIGHT = 640, 480
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 20, 40, 56
+_INK, _GRID, _PAPER = (60, 60, 60), (228, 228, 228), (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of a chart."""
+
+    name: str
+    """In the legend; empty leaves it out there."""
+    x: Sequence[float]
+    y: Sequence[float]
+    dots: bool = False
+    """Marks the points."""
+    guide: bool = False
+    """A thin grey line to compare with, rather than a result."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over one pair of axes from 0, or from `y_min` up."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line] = field(default_factory=tuple)
+    x_max: float | None = None
+    """None: the largest value."""
+    y_max: float | None = None
+    y_min: float = 0.0
+    legend: Literal["top left", "bottom right"] = "bottom right"
+
+
+def draw_chart(chart: Chart) -> np.ndarray:
+    """(480, 640, 3) uint8 BGR."""
+    picture = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
+    x_max = _largest([line.x for line in chart.lines]) if chart.x_max is None else chart.x_max
+    y_max = _largest([line.y for line in chart.lines]) if chart.y_max is None else chart.y_max
+    right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
+    for value in _ticks(x_max):
+        x = round(_LEFT + value / x_max * (right - _LEFT))
+        cv2.line(picture, (x, _TOP), (x, bottom), _GRID, 1)
+        _text(picture, f"{value:g}", (x, bottom + 18), centred=True)
+    for value in _ticks(y_max, chart.y_min):
+        y = round(bottom - (value - chart.y_min) / (y_max - chart.y_min) * (bottom - _TOP))
+        cv2.line(picture, (_LEFT, y), (right, y), _GRID, 1)
+        label = f"{value:g}"
+        _text(picture, label, (_LEFT - 8 - _text_width(label), y + 4))
+    cv2.rectangle(picture, (_LEFT, _TOP), (right, bottom), _INK, 1)
+    drawn = [line for line in chart.lines if not line.guide]
+    for line in sorted(chart.lines, key=lambda line: not line.guide):
+        colour = (150, 150, 150) if line.guide else COLOURS[drawn.index(line) % len(COLOURS)]
+        _draw_line(picture[_TOP : bottom + 1, _LEFT : right + 1], line, colour, x_max, (chart.y_min, y_max))
+    _text(picture, chart.title, (WIDTH // 2, 24), centred=True, size=0.55)
+    _text(picture, chart.x_label, ((_LEFT + right) // 2, HEIGHT - 12), centred=True)
+    _draw_upright_label(picture, chart.y_label, (_TOP + bottom) // 2)
+    _draw_legend(picture, [line.name for line in drawn], chart.legend)
+    return picture
+
+
+def write_charts(path: Path, charts: Sequence[Chart], columns: int = 3) -> None:
+    """A PNG of the charts, `columns` in a row; the file appears complete or not at all (OSError)."""
+    columns = min(columns, len(charts))
+    tiles = [draw_chart(chart) for chart in charts]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    _, encoded = cv2.imencode(".png", np.vstack(rows))
+    write_atomically(path, encoded.tobytes())
+
+
+def _largest(values: Sequence[Sequence[float]]) -> float:
+    return max((max(v, default=0.0) for v in values), default=0.0) or 1.0
+
+
+def _ticks(largest: float, smallest: float = 0.0) -> list[float]:
+    """Round numbers from the smallest to the largest value, about five of them."""
+    extent = largest - smallest
+    power = 10.0 ** math.floor(math.log10(extent / 5))
+    step = next(power * k for k in (1, 2, 2.5, 5, 10) if extent / (power * k) <= 6)
+    first, last = math.ceil(smallest / step - 1e-9), math.floor(largest / step + 1e-9)
+    return [round(k * step, 10) for k in range(first, last + 1)]
+
+
+def _draw_line(
+    canvas: np.ndarray, line: Line, colour: tuple[int, int, int], x_max: float, y_range: tuple[float, float]
+) -> None:
+    """Drawn into a view of the picture, which cuts off what lies outside the axes."""
+    height, width = canvas.shape[0] - 1, canvas.shape[1] - 1
+    up = (np.asarray(line.y) - y_range[0]) / (y_range[1] - y_range[0])
+    points = np.column_stack([np.asarray(line.x) / x_max * width, (1 - up) * height])
+    fixed = np.round(points * 16).astype(np.int32)
+    cv2.polylines(canvas, [fixed[:, None]], False, colour, 1 if line.guide else 2, cv2.LINE_AA, 4)
+    if line.dots:
+        for x, y in fixed:
+            cv2.circle(canvas, (int(x), int(y)), 4 * 16, colour, -1, cv2.LINE_AA, 4)
+
+
+def _draw_legend(picture: np.ndarray, names: Sequence[str], place: str) -> None:
+    names = [name for name in names if name]
+    width = max(map(_text_width, names), default=0)
+    x = _LEFT + 14 if place == "top left" else WIDTH - _RIGHT - 48 - width
+    top = _TOP + 20 if place == "top left" else HEIGHT - _BOTTOM - 14 - 18 * (len(names) - 1)
+    picture[top - 14 : top + 18 * len(names) - 10, x - 6 : x + 38 + width] = _PAPER
+    for i, name in enumerate(names):
+        y = top + 18 * i
+        cv2.line(picture, (x, y - 4), (x + 24, y - 4), COLOURS[i % len(COLOURS)], 2, cv2.LINE_AA)
+        _text(picture, name, (x + 32, y))
+
+
+def _draw_upright_label(picture: np.ndarray, text: str, middle: int) -> None:
+    strip = np.full((24, _text_width(text) + 4, 3), _PAPER, np.uint8)
+    _text(strip, text, (2, 17))
+    strip = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    top = middle - strip.shape[0] // 2
+    picture[top : top + strip.shape[0], 2:26] = strip
+
+
+def _text(picture: np.ndarray, text: str, at: tuple[int, int], centred: bool = False, size: float = 0.45) -> None:
+    x = at[0] - _text_width(text, size) // 2 if centred else at[0]
+    cv2.putText(picture, text, (x, at[1]), _FONT, size, _INK, 1, cv2.LINE_AA)
+
+
+def _text_width(text: str, size: float = 0.45) -> int:
+    return int(cv2.getTextSize(text, _FONT, size, 1)[0][0])
