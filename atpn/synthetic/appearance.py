@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from atpn.synthetic.head import HeadModel, Part, SurfacePoints
 from atpn.synthetic.makehuman import TILE, Hair, Wardrobe
 from atpn.synthetic.surface import sample_triangles
+from atpn.synthetic.wrinkles import Wrinkles
 
 LIGHTEST_SKIN, DARKEST_SKIN = np.array([0.95, 0.80, 0.71]), np.array([0.31, 0.19, 0.13])
 _HAIR_COLOURS = np.array(
@@ -43,9 +44,9 @@ _IRIS_SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
 # lie. Seen from the front, where the temple turns away, they are the markup's 0.2, 0.47 and 0.75.
 _UPPER_FRACTIONS = (0.0, 0.28, 0.56, 0.81, 1.0)
 _LOWER_FRACTIONS = (1.0, 0.81, 0.56, 0.28)
-# Share of the brow's hair above a point. The upper points mark the brow's visible upper edge, the end points too, as the
-# upper row is closed by them; the lower points its lower edge.
-_UPPER_EDGE, _LOWER_EDGE, _END = 0.1, 0.88, 0.35
+# Share of the brow's hair above a point. The upper points mark the brow's visible upper edge, the end points close
+# their row; the lower points mark its lower edge.
+_UPPER_EDGE, _LOWER_EDGE, _END = 0.06, 0.9, 0.3
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Look:
 
     atlas: np.ndarray
     """(TILE, 2 * TILE, 3) uint8."""
+    relief: np.ndarray
+    """(TILE, 2 * TILE) uint8 height of the skin: wrinkles and pores, 128 on smooth skin."""
+    age: float
+    """0 to 1, young to old."""
     brows: SurfacePoints
     """(18,): WFLW points 33 to 50, on the drawn brows."""
     hair_colour: np.ndarray
@@ -100,6 +105,7 @@ class Painter:
         rest = head.neutral * (1, -1, -1)
         self._vertex_hairline = np.where(head.part == Part.SKIN, _above_hairline(*rest.T), -9.0)
         self._strokes = [_stroke_noise(count, rng) for count in (800, 1600, 2600, 800, 1600, 2600)]
+        self._wrinkles = Wrinkles(self._landmark_texel, (TILE, 2 * TILE))
         self._brow_layers = self._load_brows()
         if wardrobe:
             shares = np.array([0.25 if _covers_eyes(hair, head) else 1.0 for hair in wardrobe.hair])
@@ -108,14 +114,21 @@ class Painter:
     def paint(self, rng: np.random.Generator) -> Look:
         """A random look."""
         skin, atlas = self._skin(rng)
-        hair_colour = np.clip(_HAIR_COLOURS[rng.choice(7, p=_HAIR_SHARES)] * rng.uniform(0.7, 1.3), 0.02, 0.95)
+        age = float(np.clip(rng.beta(1.1, 1.9) + (0.3 if skin.startswith("old") else 0), 0, 1))
+        hair_colour = _HAIR_COLOURS[rng.choice(7, p=_HAIR_SHARES)]
+        if rng.random() < 1.6 * (age - 0.4):  # from middle age on, hair turns grey
+            hair_colour = _HAIR_COLOURS[rng.choice([5, 6])]
+        hair_colour = np.clip(hair_colour * rng.uniform(0.7, 1.3), 0.02, 0.95)
         self._complexion(atlas, rng)
+        relief = self._wrinkles.paint(atlas, age, rng)
         if rng.random() < 0.45:
             self._beard(atlas, hair_colour, rng)
         brows = self._brows(atlas, hair_colour, rng)
         offset, hair = self._hair(atlas, hair_colour, rng)
         return Look(
             atlas=(np.clip(atlas, 0, 1) * 255).astype(np.uint8),
+            relief=relief,
+            age=age,
             brows=brows,
             hair_colour=hair_colour,
             hair=hair,
@@ -156,6 +169,21 @@ class Painter:
             _blend(atlas, shadow, self._lids, rng.uniform(0.1, 0.6))
         if rng.random() < 0.3:
             _blend(atlas, np.array([0.8, 0.35, 0.35]), self._cheeks, rng.uniform(0.05, 0.35))
+        if rng.random() < 0.25:
+            self._spots(atlas, skin, rng)
+
+    def _spots(self, atlas: np.ndarray, skin: np.ndarray, rng: np.random.Generator) -> None:
+        """Freckles over nose and cheeks, or a few moles and pimples."""
+        freckles = rng.random() < 0.5
+        centre = self._landmark_texel[54] if freckles else self._landmark_texel.mean(axis=0)
+        count = int(rng.integers(40, 250) if freckles else rng.integers(1, 12))
+        places = rng.normal(centre, (0.14 * TILE, 0.07 * TILE) if freckles else (0.16 * TILE, 0.2 * TILE), (count, 2))
+        mask = np.zeros((TILE, 2 * TILE), np.uint8)
+        for place in (places * 16).astype(int):
+            radius = int(rng.uniform(6, 12) if freckles else rng.uniform(10, 28))
+            cv2.circle(mask, place.tolist(), radius, int(rng.integers(80, 256)), -1, cv2.LINE_AA, 4)
+        colour = skin * (rng.uniform(0.55, 0.8) if freckles else rng.uniform((0.4, 0.2, 0.2), (1.1, 0.6, 0.6)))
+        _blend(atlas, colour, mask.astype(np.float32) / 255, rng.uniform(0.3, 0.9))
 
     def _beard(self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> None:
         wanted = rng.random(3) < (0.6, 0.6, 0.7)

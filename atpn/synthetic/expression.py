@@ -25,9 +25,13 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
     def one(name: str, value: float) -> None:
         face.weights[name] = float(np.clip(value, 0, 1))
 
+    # One face in seven does most things on one side only: smirks, sneers, a raised brow.
+    weak_side, weakness = rng.choice(["L", "R"]), rng.uniform(0, 0.6) if rng.random() < 0.15 else 1.0
+
     def both(name: str, value: float, asymmetry: float = 0.15) -> None:
         for side in "LR":
-            one(f"{name}_{side}", value * rng.normal(1, asymmetry))
+            strength = weakness if side == weak_side and not name.startswith("eye") else 1.0
+            one(f"{name}_{side}", value * strength * rng.normal(1, asymmetry))
 
     def sometimes(share: float, low: float, high: float) -> float:
         return float(rng.uniform(low, high)) if rng.random() < share else 0.0
@@ -41,6 +45,14 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
         both("mouthUpperUp", smile * sometimes(0.7, 0, 0.6))
         both("mouthLowerDown", smile * sometimes(0.6, 0, 0.6))
         one("jawOpen", sometimes(0.5, 0, 0.45))
+    elif mood < 0.36:  # shouts, yawns, big laughs
+        one("jawOpen", rng.uniform(0.6, 1.0))
+        both("mouthUpperUp", sometimes(0.6, 0.2, 0.9))
+        both("mouthLowerDown", sometimes(0.6, 0.2, 0.9))
+        both("mouthSmile", sometimes(0.5, 0.2, 1.0))
+        both("eyeSquint", sometimes(0.5, 0.2, 1.0))
+        both("cheekSquint", sometimes(0.4, 0.2, 1.0))
+        both("noseSneer", sometimes(0.2, 0.2, 0.8))
     elif mood < 0.55:
         one("jawOpen", rng.uniform(0.05, 1.0))
         both("mouthStretch", sometimes(0.4, 0, 0.6))

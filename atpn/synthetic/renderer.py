@@ -40,7 +40,10 @@ class RenderOptions:
     """Share of pictures without a face."""
     frontal_share: float = 0.6
     """Share of heads with yaw ~ N(0, 18 degrees); the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
-    max_yaw: float = 80.0
+    max_yaw: float = 90.0
+    level_share: float = 0.85
+    """Share of heads with pitch and roll ~ N(0, 12 degrees); the rest is uniform up to `max_tilt`."""
+    max_tilt: float = 45.0
     roi_share: tuple[float, float] = (0.55, 0.8)
     """The face's ROI side over the picture's side."""
     glasses: float = 0.18
@@ -162,7 +165,9 @@ class FaceRenderer:
         options = self.options
         wide = rng.random() >= options.frontal_share
         yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, 18)
-        pitch, roll = np.clip(rng.normal(0, 13), -38, 38), np.clip(rng.normal(0, 13), -40, 40)
+        level = rng.random() < options.level_share
+        tilt = rng.normal(0, 12, 2) if level else rng.uniform(-options.max_tilt, options.max_tilt, 2)
+        pitch, roll = np.clip(tilt, -options.max_tilt, options.max_tilt)
         distance = np.exp(rng.uniform(np.log(30), np.log(250)))
         # Off-axis heads: the picture is a window of a larger frame, so that perspective stretches as in a real one.
         ray = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.35, 0.35), 1.0])
@@ -223,11 +228,15 @@ class FaceRenderer:
             eye_shade=rng.uniform(0.5, 0.95),
             teeth=np.array([0.95, 0.92, 0.85]) * rng.uniform(0.6, 1),
             mouth_light=rng.uniform(0.4, 1.1),
-            lash_opacity=rng.uniform(0.1, 0.6),
+            lash_opacity=rng.uniform(0.05, 0.55),
             cloth=rng.random(3),
             collar=(rng.uniform(12.5, 17), rng.uniform(-0.2, 0.2), rng.uniform(-0.1, 0.3), rng.choice([0, 3.0])),
             gamma=0.5 * rng.uniform(0.85, 1.15),
             hair_cut=rng.uniform(0.3, 0.6),
+            shadow=(rng.uniform(0.5, 1.0), np.exp(rng.uniform(np.log(0.7), np.log(5))))
+            if rng.random() < 0.75
+            else (0.0, 1.0),
+            bump=look.age * rng.uniform(0.5, 1.2) * 0.2 + 0.02,
         )
         light = self._lighting.sample(rng)
         return self._canvas.draw(surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading)
