@@ -43,8 +43,8 @@ demo: $(VENV)/.runtime export-tflite ## Track the face in SOURCE (a video, an im
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl
 
 render: $(VENV)/.train ## Render labelled faces (ASSETS=folder, COUNT=number) into renders/
-	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 $(if $(ASSETS),--assets $(ASSETS))
-	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 $(if $(ASSETS),--assets $(ASSETS))
+	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 --split train $(if $(ASSETS),--assets $(ASSETS))
+	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 --split held-out $(if $(ASSETS),--assets $(ASSETS))
 
 train: $(VENV)/.train ## Train the three stages on renders/train
 	$(BIN)/python -m atpn train all --data $(RENDERS)/train --out $(RUN) --samples $(SAMPLES)

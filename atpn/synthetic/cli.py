@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from atpn.data.sample import Sample
-from atpn.data.shards import read_shard, write_shard
+from atpn.data.shards import write_shard
 from atpn.synthetic.makehuman import assets_fingerprint
-from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
 BYTES_PER_PICTURE = 16_000
@@ -38,6 +39,8 @@ class RenderConfig:
     """Pictures to render."""
     seed: int = 0
     """Another seed gives other people: use one for training, another for held-out pictures."""
+    split: Split = "all"
+    """Skins and panoramas to use: `train` leaves some out, which only `held-out` uses."""
     shard_size: int = 600
     """Pictures per shard; a stop loses at most one unfinished shard per worker. A multiple of 3 keeps people whole."""
     workers: int = 1
@@ -45,16 +48,24 @@ class RenderConfig:
     cache: Path = Path("renders/cache")
     """Where what is carried from MakeHuman onto the head is kept (it takes ten seconds to make)."""
     preview: Path | None = None
-    """Also write a contact sheet of the first shard, with its labels drawn, to this PNG."""
+    """Only draw the first 48 pictures and their labels into this picture file, and write no shard."""
 
 
 def run(config: RenderConfig) -> None:
-    """Render every shard that is not there yet."""
+    """Render every shard that is not there yet.
+
+    Started by torchrun on one or more machines, each process renders its own shards: those whose index leaves its RANK
+    when divided by the WORLD_SIZE. Shards do not depend on who renders them.
+    """
     if config.count < 1 or config.shard_size < 1:
         raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
+    if config.preview:
+        write_contact_sheet(config.preview, list(render_samples(_renderer(config), range(48))))
+        return
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     config.out.mkdir(parents=True, exist_ok=True)
     _check_manifest(config)
-    shards = range(math.ceil(config.count / config.shard_size))
+    shards = range(rank, math.ceil(config.count / config.shard_size), world)
     missing = [i for i in shards if not _is_complete(_shard_path(config, i), len(_numbers(config, i)))]
     free = shutil.disk_usage(config.out).free
     needed = sum(len(_numbers(config, i)) for i in missing) * BYTES_PER_PICTURE
@@ -70,9 +81,6 @@ def run(config: RenderConfig) -> None:
         with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
             for _ in tqdm(pool.map(_write_in_worker, jobs), total=len(jobs), unit="shard"):
                 pass
-    if config.preview:
-        samples = [stored.decode() for stored, _ in zip(read_shard(_shard_path(config, 0)), range(48), strict=False)]
-        write_contact_sheet(config.preview, samples)
 
 
 def write_contact_sheet(path: Path, samples: list[Sample], columns: int = 8, tile: int = 192) -> None:
@@ -102,7 +110,7 @@ def _shard_path(config: RenderConfig, index: int) -> Path:
 
 
 def _renderer(config: RenderConfig) -> FaceRenderer:
-    return FaceRenderer(config.assets, config.cache, RenderOptions(), config.seed)
+    return FaceRenderer(config.assets, config.cache, RenderOptions(split=config.split), config.seed)
 
 
 def _numbers(config: RenderConfig, index: int) -> range:
@@ -128,7 +136,7 @@ def _check_manifest(config: RenderConfig) -> None:
         "seed": config.seed,
         "shard_size": config.shard_size,
         "assets": None if config.assets is None else assets_fingerprint(config.assets),
-        "options": asdict(RenderOptions()),
+        "options": asdict(RenderOptions(split=config.split)),
     }
     text = json.dumps(setup, indent=1) + "\n"
     path = config.out / "render.json"

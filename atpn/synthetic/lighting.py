@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,16 @@ class Light:
     """(3,)."""
 
 
-def load_panoramas(folder: Path) -> list[np.ndarray]:
-    """(H, W, 3) float32 linear RGB equirectangular panoramas; FileNotFoundError when there is none."""
-    paths = sorted(folder.glob("*.hdr"))
+def load_panoramas(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> list[np.ndarray]:
+    """(H, W, 3) float32 linear RGB equirectangular panoramas of the wanted names (file stems).
+
+    FileNotFoundError when there is none.
+    """
+    paths = [path for path in sorted(folder.glob("*.hdr")) if wanted(path.stem)]
     if not paths:
-        raise FileNotFoundError(f"no .hdr panorama in {folder}: --assets must name a folder with hdri/*.hdr")
+        raise FileNotFoundError(
+            f"no .hdr panorama for this split in {folder}: --assets must name a folder with hdri/*.hdr"
+        )
     panoramas = []
     for path in paths:
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

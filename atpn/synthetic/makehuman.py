@@ -7,7 +7,8 @@ by nearest surface points; skins then follow through texture space, hair and bro
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,13 @@ class Wardrobe:
     hair: tuple[Hair, ...]
     atlas_position: np.ndarray
     """(TILE, 2 * TILE, 3) float32: where each texel lies on the neutral head; NaN where none does."""
+
+    def with_skins(self, wanted: Callable[[str], bool]) -> Wardrobe:
+        """The same with the skins of the wanted names only; ValueError when none is left."""
+        kept = [i for i, name in enumerate(self.skin_names) if wanted(name)]
+        if not kept:
+            raise ValueError(f"no skin is left for this split; the assets have {', '.join(self.skin_names)}")
+        return replace(self, skins=self.skins[kept], skin_names=tuple(self.skin_names[i] for i in kept))
 
 
 def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:

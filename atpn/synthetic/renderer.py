@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from atpn.synthetic.degrade import DegradeConfig, degrade
 from atpn.synthetic.expression import sample_expression
 from atpn.synthetic.gl import HeadCanvas, Shading
 from atpn.synthetic.head import HeadModel
+from atpn.synthetic.headwear import sample_headwear
 from atpn.synthetic.ict import CONTOUR_CENTRE, load_ict
 from atpn.synthetic.lighting import Lighting, load_panoramas
 from atpn.synthetic.makehuman import Wardrobe, load_wardrobe
@@ -22,6 +24,19 @@ from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_hand, dr
 from atpn.synthetic.procedural import procedural_head
 from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
 
+Split = Literal["all", "train", "held-out"]
+HELD_OUT_ASSETS = frozenset(
+    {
+        "middleage_darkskinned_female_diffuse_512",
+        "old_lightskinned_female_diffuse_512",
+        "young_lightskinned_male_diffuse2",
+        "adams_place_bridge_1k",
+        "kiara_1_dawn_1k",
+        "lebombo_1k",
+    }
+)
+"""Skins (one dark, one old, one young and light) and panoramas (a street, a field, a room) that training never sees, so
+that figures on held-out renders are those of new people in new places."""
 _HIDDEN_BEHIND = 0.7
 """Centimetres that the drawn surface may lie in front of a landmark before the landmark counts as hidden."""
 
@@ -30,6 +45,8 @@ _HIDDEN_BEHIND = 0.7
 class RenderOptions:
     """What varies, and how much."""
 
+    split: Split = "all"
+    """Which skins and panoramas are used: those for training, those held out, or all."""
     size: int = 192
     """Side of the picture in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
     supersampling: float = 1.5
@@ -47,6 +64,8 @@ class RenderOptions:
     roi_share: tuple[float, float] = (0.55, 0.8)
     """The face's ROI side over the picture's side."""
     glasses: float = 0.18
+    headwear: float = 0.14
+    """Caps, hats, scarves: on photographs of people outdoors one in six to eight wears something."""
     face_mask: float = 0.03
     occluder: float = 0.17
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
@@ -100,8 +119,8 @@ class FaceRenderer:
             if not assets.is_dir():
                 raise FileNotFoundError(f"assets folder {assets} does not exist")
             self.head = load_ict(assets / "ict_facekit")
-            panoramas = load_panoramas(assets / "hdri")
-            self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache)
+            panoramas = load_panoramas(assets / "hdri", self._used)
+            self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache).with_skins(self._used)
             textures = list(self.wardrobe.skins)
         self._painter = Painter(self.head, self.wardrobe)
         self._lighting = Lighting(panoramas)
@@ -109,6 +128,10 @@ class FaceRenderer:
         self._canvas_size = round(options.size * options.supersampling)
         self._canvas = HeadCanvas(self.head, self.wardrobe.hair if self.wardrobe else (), self._canvas_size)
         self._textures = textures
+
+    def _used(self, asset: str) -> bool:
+        """Whether this renderer's split may use a skin or panorama of that name."""
+        return self.options.split == "all" or (asset in HELD_OUT_ASSETS) == (self.options.split == "held-out")
 
     def identity(self, number: int) -> Identity:
         """The person of that number."""
@@ -218,6 +241,12 @@ class FaceRenderer:
                 "hk,hkd->hd", look.hair.anchor_weights, moved[look.hair.anchors]
             )
             hair_surface = hair_surface * rng.uniform(0.98, 1.05, 3).astype(np.float32)
+        extras = []
+        if rng.random() < self.options.headwear:
+            worn = sample_headwear(self.head, surface, float(look.scalp_offset.max()), rng)
+            extras.append(worn.mesh)
+            if hair_surface is not None:
+                hair_surface = None if worn.covers_hair else worn.skull.press(hair_surface, worn.rim)
         k, scale = placed.intrinsics, self.options.supersampling
         large = Intrinsics(k.fx * scale, k.fy * scale, (k.cx + 0.5) * scale - 0.5, (k.cy + 0.5) * scale - 0.5)
         head_to_camera = np.eye(4)
@@ -239,7 +268,9 @@ class FaceRenderer:
             bump=look.age * rng.uniform(0.5, 1.2) * 0.2 + 0.02,
         )
         light = self._lighting.sample(rng)
-        return self._canvas.draw(surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading)
+        return self._canvas.draw(
+            surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading, extras
+        )
 
     def _visible(self, placed: _Placement, depth: np.ndarray) -> np.ndarray:
         """(98,) bool: no drawn surface stands before the landmark."""

@@ -20,11 +20,27 @@ def read_shards(folder):
 
 
 def test_shards_hold_every_picture_once(tmp_path):
-    run(RenderConfig(out=tmp_path, count=7, shard_size=3, preview=tmp_path / "sheet.png"))
+    run(RenderConfig(out=tmp_path, count=7, shard_size=3))
     samples = read_shards(tmp_path)
     assert len({stored.labels["key"] for stored in samples}) == len(samples) == 7
     assert samples[0].decode().image.shape == (192, 192, 3)
-    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+
+
+def test_a_preview_shows_48_pictures_and_writes_no_shard(tmp_path):
+    run(RenderConfig(out=tmp_path, preview=tmp_path / "sheet.png"))
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (6 * 192, 8 * 192, 3)
+    assert not list(tmp_path.glob("*.tar"))
+
+
+def test_processes_of_a_torchrun_share_the_shards_and_render_the_same(tmp_path, monkeypatch):
+    run(RenderConfig(out=tmp_path / "alone", count=9, shard_size=3))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, expected in (("1", ["faces-000001.tar"]), ("0", [f"faces-00000{i}.tar" for i in range(3)])):
+        monkeypatch.setenv("RANK", rank)
+        run(RenderConfig(out=tmp_path / "shared", count=9, shard_size=3))
+        assert [p.name for p in sorted((tmp_path / "shared").glob("*.tar"))] == expected
+    for shard in (tmp_path / "alone").glob("*.tar"):
+        assert shard.read_bytes() == (tmp_path / "shared" / shard.name).read_bytes()
 
 
 def test_the_same_command_makes_only_what_is_missing(tmp_path):

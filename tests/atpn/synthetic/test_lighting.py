@@ -39,3 +39,12 @@ def test_lights_are_seeded_and_finite_without_panoramas():
 def test_a_folder_without_panoramas_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="hdr"):
         load_panoramas(tmp_path)
+
+
+def test_only_wanted_panoramas_are_read(tmp_path):
+    for name in ("kept", "left"):
+        cv2.imwrite(str(tmp_path / f"{name}.hdr"), np.ones((4, 8, 3), np.float32))
+    assert len(load_panoramas(tmp_path)) == 2
+    assert len(load_panoramas(tmp_path, lambda name: name == "kept")) == 1
+    with pytest.raises(FileNotFoundError, match="split"):
+        load_panoramas(tmp_path, lambda _: False)
