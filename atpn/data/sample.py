@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,12 @@ class Sample:
     """(3, 3) head to camera (see `edge_runtime.face.Pose`); None when unknown."""
     intrinsics: Intrinsics | None = None
     """The camera that took the image; None when unknown."""
+    dense: np.ndarray | None = None
+    """(P, 2) float32 pixels of points all over the face, the same places on every face of a data set; None: unknown."""
+    dense_visibility: np.ndarray | None = None
+    """(P,) bool."""
+    boxes: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    """Left, top, right, bottom in pixels by kind: "tight" around the landmarks, "detector" as a detector draws it."""
     key: str = ""
     """Unique within its dataset."""
     attributes: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,8 @@
-"""Samples on disk: WebDataset tar shards, each sample a `KEY.jpg` (or `.png`) and a `KEY.json`."""
+"""Samples on disk: WebDataset tar shards, each sample a `KEY.jpg` (or `.png`) and a `KEY.json`.
+
+Where dense points are known, a `KEY.dense.npy` between them holds (P, 3) int16: x and y in sixteenths of a pixel, and
+whether the point is seen.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ JPEG_QUALITY = 95
 """High enough that the renderer's own degradations, not the storage, decide what a face looks like."""
 
 
+DENSE_STEPS = 16
+"""Fixed point of dense coordinates, per pixel: finer than any label, and ±2048 px fit into 16 bits."""
 LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
 """What a sample's JSON holds; null where unknown."""
 
@@ -35,6 +41,8 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
                 if not ok:
                     raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
                 _add(tar, f"{sample.key}.jpg", jpeg.tobytes())
+                if sample.dense is not None:
+                    _add(tar, f"{sample.key}.dense.npy", _packed(sample.dense, sample.dense_visibility))
                 _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
                 count += 1
         temporary.replace(path)
@@ -49,12 +57,15 @@ class StoredSample:
 
     encoded: bytes
     labels: dict[str, Any]
+    dense: bytes | None = None
+    """The dense points as stored, None without."""
 
     def decode(self) -> Sample:
         """The sample with its image decoded."""
         bgr = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
         labels = self.labels
         intrinsics = labels["intrinsics"]
+        packed = None if self.dense is None else np.load(io.BytesIO(self.dense))
         return Sample(
             image=bgr[:, :, ::-1],
             landmarks=_array(labels["landmarks"], np.float32),
@@ -62,6 +73,9 @@ class StoredSample:
             visibility=_array(labels["visibility"], np.bool_),
             rotation=_array(labels["rotation"], np.float64),
             intrinsics=Intrinsics(**intrinsics) if intrinsics else None,
+            dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
+            dense_visibility=None if packed is None else packed[:, 2].astype(bool),
+            boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
             key=labels["key"],
             attributes=labels["attributes"],
         )
@@ -70,21 +84,24 @@ class StoredSample:
 def read_shard(path: Path) -> Iterator[StoredSample]:
     """The samples of one shard; ValueError names a shard that is cut short or not ours."""
     images: dict[str, bytes] = {}
+    dense: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as tar:
             for member in tar:
                 stream = tar.extractfile(member)
                 if stream is None:
                     continue
-                key, _, extension = member.name.rpartition(".")
+                key, _, extension = member.name.partition(".")
                 content = stream.read()
                 if extension in {"jpg", "png"}:
                     images[key] = content
+                elif extension == "dense.npy":
+                    dense[key] = content
                 elif extension == "json":
                     labels = json.loads(content)
                     if not isinstance(labels, dict) or not labels.keys() >= LABELS:
                         raise ValueError(f"{member.name} lacks some of the labels {', '.join(sorted(LABELS))}")
-                    yield StoredSample(images.pop(key), labels)
+                    yield StoredSample(images.pop(key), labels, dense.pop(key, None))
     except (tarfile.TarError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a complete shard ({error!r}); delete it and render it again") from error
 
@@ -103,8 +120,17 @@ def _labels(sample: Sample) -> dict[str, Any]:
         "visibility": None if sample.visibility is None else sample.visibility.astype(int).tolist(),
         "rotation": _rounded(sample.rotation, 6),
         "intrinsics": asdict(sample.intrinsics) if sample.intrinsics else None,
+        "boxes": {kind: [round(side, 2) for side in box] for kind, box in sample.boxes.items()},
         "attributes": sample.attributes,
     }
+
+
+def _packed(dense: np.ndarray, visibility: np.ndarray | None) -> bytes:
+    seen = np.ones(len(dense), bool) if visibility is None else visibility
+    steps = np.clip(np.round(dense * DENSE_STEPS), -32768, 32767)
+    stream = io.BytesIO()
+    np.save(stream, np.column_stack([steps, seen]).astype(np.int16))
+    return stream.getvalue()
 
 
 def _rounded(array: np.ndarray | None, digits: int) -> list[Any] | None:

@@ -23,8 +23,10 @@ from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
-BYTES_PER_PICTURE = 16_000
+BYTES_PER_PICTURE = 20_000
 """A 192 px JPEG of quality 95 with its labels, rounded up."""
+DENSE_FILE = "dense.json"
+"""Beside the shards: the dense points' places on the mean-face plane, by head model."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _is_complete(path: Path, count: int) -> bool:
         return False
     try:
         with tarfile.open(path) as tar:
-            return len(tar.getnames()) == 2 * count
+            return sum(name.endswith(".json") for name in tar.getnames()) == count
     except tarfile.TarError:
         return False
 
@@ -155,6 +157,8 @@ def _check_manifest(config: RenderConfig) -> None:
 
 def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: bool) -> None:
     numbers = _numbers(config, index)
+    plane = {renderer.head.name: renderer.dense.plane.astype(float).round(5).tolist()}
+    write_atomically(config.out / DENSE_FILE, (json.dumps(plane) + "\n").encode())
     samples = tqdm(
         render_samples(renderer, numbers), f"shard {index}", len(numbers), disable=not progress, unit="image"
     )

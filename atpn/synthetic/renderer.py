@@ -12,7 +12,9 @@ import numpy as np
 from atpn.data.sample import Sample
 from atpn.synthetic.appearance import Look, Painter
 from atpn.synthetic.backgrounds import Backgrounds
+from atpn.synthetic.boxes import detector_box, tight_box
 from atpn.synthetic.degrade import DegradeConfig, degrade
+from atpn.synthetic.dense import DenseSet
 from atpn.synthetic.expression import sample_expression
 from atpn.synthetic.gl import HeadCanvas, Shading
 from atpn.synthetic.head import HeadModel
@@ -122,6 +124,7 @@ class FaceRenderer:
             panoramas = load_panoramas(assets / "hdri", self._used)
             self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache).with_skins(self._used)
             textures = list(self.wardrobe.skins)
+        self.dense = DenseSet.of(self.head)
         self._painter = Painter(self.head, self.wardrobe)
         self._lighting = Lighting(panoramas)
         self._backgrounds = Backgrounds(panoramas, textures)
@@ -159,18 +162,27 @@ class FaceRenderer:
         placed = self._place(surface, points, rng)
         rgba, depth = self._draw(identity, surface, normals, expression.gaze, placed, rng)
 
-        visible = self._visible(placed, depth)
         alpha = rgba[..., 3:].astype(np.float32) / 255
         background = self._backgrounds.sample(rng, self._canvas_size)
         image = rgba[..., :3] * alpha + background * (1 - alpha)
         image = cv2.resize(image, (self.options.size, self.options.size), interpolation=cv2.INTER_AREA)
         image, covered = self._occlude(image, placed, points, look, surface, rng)
-        pixel = np.clip(placed.landmarks.round().astype(int), 0, self.options.size - 1)
-        visible &= ~covered[pixel[:, 1], pixel[:, 0]]
+        # The contour lies on the silhouette, half on the background: it is seen by definition, unless hair covers it.
+        slack = np.where(np.arange(98) < 33, 4.0, _HIDDEN_BEHIND)
+        places = self.dense.points.at(surface)
+        dense, dense_depth = placed.project(places), (places @ placed.rotation.T + placed.translation)[:, 2]
+        # Boxes draw from a generator of their own, so that pictures do not depend on which labels are made.
+        box_rng = np.random.default_rng((self.seed, identity.number, 1 + picture, 1))
         return Sample(
             image=degrade(image, rng, self.options.degrade),
             landmarks=placed.landmarks.astype(np.float32),
-            visibility=visible,
+            visibility=self._seen(placed.landmarks, placed.depth, slack, depth, covered),
+            dense=dense.astype(np.float32),
+            dense_visibility=self._seen(dense, dense_depth, np.full(len(dense), _HIDDEN_BEHIND), depth, covered),
+            boxes={
+                "tight": tight_box(placed.landmarks),
+                "detector": detector_box(placed.landmarks, dense, box_rng),
+            },
             rotation=placed.rotation,
             intrinsics=placed.intrinsics,
             key=key,
@@ -272,12 +284,14 @@ class FaceRenderer:
             surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading, extras
         )
 
-    def _visible(self, placed: _Placement, depth: np.ndarray) -> np.ndarray:
-        """(98,) bool: no drawn surface stands before the landmark."""
+    def _seen(
+        self, pixels: np.ndarray, z: np.ndarray, slack: np.ndarray, depth: np.ndarray, covered: np.ndarray
+    ) -> np.ndarray:
+        """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points."""
         scale = self.options.supersampling
-        pixel = ((placed.landmarks + 0.5) * scale - 0.5).round().astype(int).clip(0, self._canvas_size - 1)
-        # The contour lies on the silhouette, half on the background: it is seen by definition, unless hair covers it.
-        return placed.depth < depth[pixel[:, 1], pixel[:, 0]] + np.where(np.arange(98) < 33, 4.0, _HIDDEN_BEHIND)
+        drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, self._canvas_size - 1)
+        pixel = np.clip(pixels.round().astype(int), 0, self.options.size - 1)
+        return (z < depth[drawn[:, 1], drawn[:, 0]] + slack) & ~covered[pixel[:, 1], pixel[:, 0]]
 
     def _occlude(
         self,

@@ -68,3 +68,17 @@ def test_anybody_elses_shard_is_named(tmp_path, labels):
             tar.addfile(entry, io.BytesIO(content))
     with pytest.raises(ValueError, match=r"cats-000000\.tar .*0\.json lacks .*landmarks"):
         list(read_shard(path))
+
+
+def test_dense_points_and_boxes_come_back(tmp_path):
+    dense = np.array([[3.5, 2.0], [-40.25, 250.0625]], np.float32)
+    box = (1.0, 2.0, 3.5, 4.25)
+    image = np.zeros((8, 8, 3), np.uint8)
+    with_dense = Sample(image, dense=dense, dense_visibility=np.array([True, False]), boxes={"tight": box}, key="a")
+    write_shard(tmp_path / "s.tar", [with_dense, Sample(image, key="b")])
+    first, second = (stored.decode() for stored in read_shard(tmp_path / "s.tar"))
+    np.testing.assert_array_equal(first.dense, dense)
+    np.testing.assert_array_equal(first.dense_visibility, [True, False])
+    assert first.boxes == {"tight": box}
+    assert second.dense is None
+    assert second.boxes == {}
