@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from atpn.data.motion import motion_kernel
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -32,6 +34,7 @@ class AugmentConfig:
     blur: float = 0.15
     blur_sigma: tuple[float, float] = (0.003, 0.012)
     motion_blur: float = 0.06
+    motion_length: tuple[float, float] = (0.02, 0.06)
     noise: float = 0.15
     noise_sigma: tuple[float, float] = (2.0, 10.0)
     """Grey levels."""
@@ -65,7 +68,8 @@ def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) 
     if draw[4] < config.blur:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*config.blur_sigma) * side)
     if draw[5] < config.motion_blur:
-        image = cv2.filter2D(image, -1, _motion_kernel(side, rng), borderType=cv2.BORDER_REPLICATE)
+        kernel = motion_kernel(side * rng.uniform(*config.motion_length), rng.uniform(0.0, np.pi))
+        image = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     if draw[6] < config.noise:
         grain = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(*config.noise_sigma))
         image = np.clip(image + grain, 0, 255).astype(np.uint8)
@@ -84,17 +88,6 @@ def _tone_curves(config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
     offset = rng.normal(0.0, config.brightness_sigma) + 127.5 * (1 - contrast)  # contrast turns about mid-grey
     curves = 255 * levels[:, None] * gains.astype(np.float32) + np.float32(offset)
     return np.clip(curves, 0, 255).astype(np.uint8)[None]
-
-
-def _motion_kernel(side: int, rng: np.random.Generator) -> np.ndarray:
-    """A normalised line of random direction, up to 6 % of the side long."""
-    reach = max(1, round(side * rng.uniform(0.01, 0.03)))
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    angle = rng.uniform(0.0, np.pi)
-    step = np.round(reach * np.array([np.cos(angle), np.sin(angle)])).astype(int)
-    centre = np.array([reach, reach])
-    cv2.line(kernel, tuple(map(int, centre - step)), tuple(map(int, centre + step)), 1.0)
-    return kernel / kernel.sum()
 
 
 def _cover(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:

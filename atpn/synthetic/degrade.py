@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from atpn.data.motion import motion_kernel
+
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 Range = tuple[float, float]
 
@@ -97,16 +99,6 @@ def _tone(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) ->
         grey = (image @ _LUMA)[..., None]
         image = grey + (image - grey) * np.float32(_uniform(rng, config.saturation_gain))
     return image
-
-
-def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """A normalised line (K, K) float32 of `length` pixels at `angle` radians through the kernel's centre."""
-    half = int(np.ceil(length / 2)) + 1
-    kernel = np.zeros((2 * half + 1,) * 2, np.uint8)
-    reach = 0.5 * length * np.array([np.cos(angle), np.sin(angle)])
-    start, end = (tuple(int(v) for v in np.round((half + sign * reach) * 16)) for sign in (-1, 1))
-    cv2.line(kernel, start, end, 255, 1, cv2.LINE_AA, 4)
-    return kernel.astype(np.float32) / max(float(kernel.sum()), 1.0)
 
 
 def _optics(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:

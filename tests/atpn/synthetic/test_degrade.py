@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.synthetic.degrade import DegradeConfig, degrade, motion_kernel
+from atpn.data.motion import motion_kernel
+from atpn.synthetic.degrade import DegradeConfig, degrade
 
 NAMES = ("shadow", "vignette", "colour_cast", "gamma", "contrast", "grey", "saturation", "blur", "motion_blur")
 NAMES += ("low_resolution", "noise", "jpeg")
