@@ -12,7 +12,7 @@ from edge_runtime.geometry import Intrinsics
 
 @dataclass(frozen=True)
 class Sample:
-    """An image with at most one labelled face."""
+    """An image and one of its faces, or none."""
 
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
@@ -32,6 +32,8 @@ class Sample:
     """(P,) bool."""
     boxes: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """Left, top, right, bottom in pixels by kind: "tight" around the landmarks, "detector" as a detector draws it."""
+    neighbours: np.ndarray | None = None
+    """(K, N, 2) float32 pixels: landmarks of the other faces in the image; None when there is none."""
     key: str = ""
     """Unique within its dataset."""
     attributes: dict[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ therefore also set into backgrounds, and images cut through the face, so that bo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -88,11 +89,13 @@ def make_scene(
     return image, landmarks
 
 
-def negative_roi(face: ROI, rng: np.random.Generator) -> ROI:
+def negative_roi(face: ROI, rng: np.random.Generator, others: Sequence[ROI] = ()) -> ROI:
     """A square with IoU < 0.3 to the face's: beside it, a part of it, or far wider than it.
 
-    What a tracker meets when it loses a face: the face has moved on, or the ROI has shrunk or grown away.
+    What a tracker meets when it loses a face: the face has moved on, or the ROI has shrunk or grown away. Neither does
+    it frame one of the other faces, as far as a few dozen tries find such a place.
     """
+    tries = 0
     kind = rng.random()
     roll = face.roll + math.radians(rng.normal(0.0, 20.0))
     reach = 0.5
@@ -109,7 +112,8 @@ def negative_roi(face: ROI, rng: np.random.Generator) -> ROI:
             size = face.size * rng.uniform(1.9, 3.2)
             offset = rng.uniform(-0.3, 0.3, 2) * size
         roi = ROI(face.cx + float(offset[0]), face.cy + float(offset[1]), size, roll)
-        if roi.iou(face) < NEGATIVE_IOU:
+        tries += 1
+        if roi.iou(face) < NEGATIVE_IOU and (tries > 50 or all(roi.iou(other) < NEGATIVE_IOU for other in others)):
             return roi
 
 

@@ -75,6 +75,7 @@ class StoredSample:
             intrinsics=Intrinsics(**intrinsics) if intrinsics else None,
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
+            neighbours=_array(labels.get("neighbours"), np.float32),
             boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
             key=labels["key"],
             attributes=labels["attributes"],
@@ -120,6 +121,7 @@ def _labels(sample: Sample) -> dict[str, Any]:
         "visibility": None if sample.visibility is None else sample.visibility.astype(int).tolist(),
         "rotation": _rounded(sample.rotation, 6),
         "intrinsics": asdict(sample.intrinsics) if sample.intrinsics else None,
+        "neighbours": _rounded(sample.neighbours, 2),
         "boxes": {kind: [round(side, 2) for side in box] for kind, box in sample.boxes.items()},
         "attributes": sample.attributes,
     }

@@ -27,6 +27,7 @@ class SampleStore:
         buffer, ends = bytearray(), [0]
         landmarks, visibility, rotation, intrinsics = [], [], [], []
         self.keys: list[str] = []
+        self._neighbours: dict[int, np.ndarray] = {}
         self.identities: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
@@ -38,6 +39,8 @@ class SampleStore:
             rotation.append(labels["rotation"] or np.full((3, 3), np.nan))
             camera = labels["intrinsics"]
             intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
+            if labels.get("neighbours"):
+                self._neighbours[len(self.keys)] = np.array(labels["neighbours"], np.float32)
             self.keys.append(labels["key"])
             self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
             if labels["landmarks"] is not None:
@@ -73,6 +76,10 @@ class SampleStore:
             raise ValueError(f"{folder} holds {len(store)} samples but no face with landmarks; nothing to learn from")
         return store
 
+    def neighbours(self, index: int) -> np.ndarray | None:
+        """(K, N, 2) landmarks of the other faces in a sample's image; None without."""
+        return self._neighbours.get(index)
+
     def __len__(self) -> int:
         return len(self.keys)
 
@@ -95,6 +102,7 @@ class SampleStore:
             visibility=self.visibility[index] if has_face else None,
             rotation=self.rotation[index] if has_rotation else None,
             intrinsics=Intrinsics(*map(float, self._intrinsics[index])) if has_camera else None,
+            neighbours=self.neighbours(index),
             key=self.keys[index],
             attributes={"identity": self.identities[index]},
         )

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
+from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
@@ -163,16 +163,6 @@ def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: b
         render_samples(renderer, numbers), f"shard {index}", len(numbers), disable=not progress, unit="image"
     )
     write_shard(_shard_path(config, index), samples)
-
-
-def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
-    """The pictures of these running numbers; consecutive ones share a person."""
-    identity = None
-    for number in numbers:
-        person, picture = divmod(number, renderer.options.images_per_identity)
-        if identity is None or identity.number != person:
-            identity = renderer.identity(person)
-        yield renderer.render(identity, picture)
 
 
 _worker_renderer: FaceRenderer | None = None

@@ -55,6 +55,8 @@ class RenderOptions:
     """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
     images_per_identity: int = 3
     """Painting an identity costs about as much as drawing it."""
+    scenes: float = 0.03
+    """Share of people whose pictures are one scene with strangers: crops then hold parts of other faces, too."""
     negatives: float = 0.08
     """Share of pictures without a face."""
     frontal_share: float = 0.6
@@ -80,6 +82,27 @@ class Identity:
     number: int
     surface: np.ndarray
     look: Look
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person before a background, undegraded, with labels in the portrait's pixels."""
+
+    image: np.ndarray
+    """(S, S, 3) float32 RGB 0 to 255."""
+    covers: np.ndarray
+    """(S, S) float32, 1 where the person or what they hold stands before the background."""
+    landmarks: np.ndarray
+    """(98, 2) float32."""
+    visibility: np.ndarray
+    """(98,) bool."""
+    dense: np.ndarray
+    """(P, 2) float32."""
+    dense_visibility: np.ndarray
+    """(P,) bool."""
+    rotation: np.ndarray
+    """(3, 3) head to camera."""
+    intrinsics: Intrinsics
 
 
 @dataclass(frozen=True)
@@ -128,8 +151,8 @@ class FaceRenderer:
         self._painter = Painter(self.head, self.wardrobe)
         self._lighting = Lighting(panoramas)
         self._backgrounds = Backgrounds(panoramas, textures)
-        self._canvas_size = round(options.size * options.supersampling)
-        self._canvas = HeadCanvas(self.head, self.wardrobe.hair if self.wardrobe else (), self._canvas_size)
+        self.canvas_size = round(options.size * options.supersampling)
+        self._canvas = HeadCanvas(self.head, self.wardrobe.hair if self.wardrobe else (), self.canvas_size)
         self._textures = textures
 
     def _used(self, asset: str) -> bool:
@@ -149,44 +172,82 @@ class FaceRenderer:
         """One picture of a person, with labels; sometimes a picture of anything but a face."""
         rng = np.random.default_rng((self.seed, identity.number, 1 + picture))
         key = f"{self.seed}_{identity.number:06d}_{picture:02d}"
-        attributes = {"identity": f"{self.seed}_{identity.number}", "skin": identity.look.skin, "head": self.head.name}
         if rng.random() < self.options.negatives:
             image = self._backgrounds.negative(rng, self.options.size)
-            return Sample(degrade(image.astype(np.float32), rng, self.options.degrade), key=key, attributes=attributes)
+            image = degrade(image.astype(np.float32), rng, self.options.degrade)
+            return Sample(image, key=key, attributes=self._attributes(identity))
+        figure = self.figure(identity, rng)
+        image = degrade(figure.image, rng, self.options.degrade)
+        # Boxes draw from a generator of their own, so that pictures do not depend on which labels are made.
+        box_rng = np.random.default_rng((self.seed, identity.number, 1 + picture, 1))
+        return self.sample(figure, image, identity, box_rng, key)
+
+    def background(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """(size, size, 3) float32 RGB 0 to 255: what stands behind people."""
+        return np.ascontiguousarray(self._backgrounds.sample(rng, size))
+
+    def sample(
+        self, figure: Figure, image: np.ndarray, identity: Identity, rng: np.random.Generator, key: str
+    ) -> Sample:
+        """A figure's labels with the finished uint8 image that shows it."""
+        return Sample(
+            image=image,
+            landmarks=figure.landmarks,
+            visibility=figure.visibility,
+            dense=figure.dense,
+            dense_visibility=figure.dense_visibility,
+            boxes={
+                "tight": tight_box(figure.landmarks),
+                "detector": detector_box(figure.landmarks, figure.dense, rng),
+            },
+            rotation=figure.rotation,
+            intrinsics=figure.intrinsics,
+            key=key,
+            attributes=self._attributes(identity),
+        )
+
+    def _attributes(self, identity: Identity) -> dict[str, str]:
+        return {"identity": f"{self.seed}_{identity.number}", "skin": identity.look.skin, "head": self.head.name}
+
+    def figure(
+        self,
+        identity: Identity,
+        rng: np.random.Generator,
+        background: np.ndarray | None = None,
+        options: RenderOptions | None = None,
+    ) -> Figure:
+        """A person before a background (float RGB, canvas_size pixels a side; None: a random one)."""
+        options = options or self.options
         head, look = self.head, identity.look
         expression = sample_expression(head.expression_names, rng)
         surface = head.express(identity.surface, expression.weights)
         normals = head.normals(surface)
         surface = surface + normals * look.scalp_offset[:, None]
         points = self._landmarks_3d(surface, look, expression.gaze)
-        placed = self._place(surface, points, rng)
+        placed = self._place(surface, points, options, rng)
         rgba, depth = self._draw(identity, surface, normals, expression.gaze, placed, rng)
 
         alpha = rgba[..., 3:].astype(np.float32) / 255
-        background = self._backgrounds.sample(rng, self._canvas_size)
+        if background is None:
+            background = self.background(rng, self.canvas_size)
         image = rgba[..., :3] * alpha + background * (1 - alpha)
-        image = cv2.resize(image, (self.options.size, self.options.size), interpolation=cv2.INTER_AREA)
+        size = self.options.size
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
         image, covered = self._occlude(image, placed, points, look, surface, rng)
         # The contour lies on the silhouette, half on the background: it is seen by definition, unless hair covers it.
         slack = np.where(np.arange(98) < 33, 4.0, _HIDDEN_BEHIND)
         places = self.dense.points.at(surface)
         dense, dense_depth = placed.project(places), (places @ placed.rotation.T + placed.translation)[:, 2]
-        # Boxes draw from a generator of their own, so that pictures do not depend on which labels are made.
-        box_rng = np.random.default_rng((self.seed, identity.number, 1 + picture, 1))
-        return Sample(
-            image=degrade(image, rng, self.options.degrade),
+        outline = cv2.resize(alpha[..., 0], (size, size), interpolation=cv2.INTER_AREA)
+        return Figure(
+            image=image,
+            covers=np.maximum(outline, covered.astype(np.float32)),
             landmarks=placed.landmarks.astype(np.float32),
             visibility=self._seen(placed.landmarks, placed.depth, slack, depth, covered),
             dense=dense.astype(np.float32),
             dense_visibility=self._seen(dense, dense_depth, np.full(len(dense), _HIDDEN_BEHIND), depth, covered),
-            boxes={
-                "tight": tight_box(placed.landmarks),
-                "detector": detector_box(placed.landmarks, dense, box_rng),
-            },
             rotation=placed.rotation,
             intrinsics=placed.intrinsics,
-            key=key,
-            attributes=attributes,
         )
 
     def _landmarks_3d(self, surface: np.ndarray, look: Look, gaze: np.ndarray) -> np.ndarray:
@@ -196,8 +257,9 @@ class FaceRenderer:
         points[96:98] = self.head.eye_centres(surface) + self.head.eye_radius * gaze
         return points
 
-    def _place(self, surface: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> _Placement:
-        options = self.options
+    def _place(
+        self, surface: np.ndarray, points: np.ndarray, options: RenderOptions, rng: np.random.Generator
+    ) -> _Placement:
         wide = rng.random() >= options.frontal_share
         yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, 18)
         level = rng.random() < options.level_share
@@ -289,7 +351,7 @@ class FaceRenderer:
     ) -> np.ndarray:
         """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points."""
         scale = self.options.supersampling
-        drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, self._canvas_size - 1)
+        drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, self.canvas_size - 1)
         pixel = np.clip(pixels.round().astype(int), 0, self.options.size - 1)
         return (z < depth[drawn[:, 1], drawn[:, 0]] + slack) & ~covered[pixel[:, 1], pixel[:, 0]]
 

@@ -123,7 +123,11 @@ class TrackingBatches(_Steps):
         """(S, S, 3) crops: a face, then its negatives."""
         recipe, store = self.recipe, self.store
         background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
-        scene, landmarks = make_scene(store.image(index), store.landmarks[index], background, recipe.scenes, rng)
+        scene, landmarks = store.image(index), store.landmarks[index]
+        neighbours = store.neighbours(index)
+        if neighbours is None:
+            scene, landmarks = make_scene(scene, landmarks, background, recipe.scenes, rng)
+        others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
         roi = jittered_roi(landmarks, self.mean_shape, recipe.jitter, rng)
         face = ROI.from_landmarks(landmarks, upright_roll(landmarks, self.mean_shape))
         crops = [extract_crop(scene, roi, self.crop_size)]
@@ -131,7 +135,7 @@ class TrackingBatches(_Steps):
             if background is not None and rng.random() < self.background_share:
                 crops.append(extract_crop(background, background_roi(background, rng), self.crop_size))
             else:
-                crops.append(extract_crop(scene, negative_roi(face, rng), self.crop_size))
+                crops.append(extract_crop(scene, negative_roi(face, rng, others), self.crop_size))
         flips = rng.random(len(crops)) < recipe.jitter.flip_share
         crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
         return [augment(np.ascontiguousarray(crop), recipe.augment, rng) for crop in crops]

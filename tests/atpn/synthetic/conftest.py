@@ -12,7 +12,7 @@ from atpn.synthetic.renderer import FaceRenderer, RenderOptions
 
 def _renderer(assets: Path | None, cache: Path) -> FaceRenderer:
     try:
-        return FaceRenderer(assets, cache, RenderOptions(negatives=0.0), seed=5)
+        return FaceRenderer(assets, cache, RenderOptions(negatives=0.0, scenes=0.0), seed=5)
     except GraphicsError as error:
         pytest.skip(str(error))
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from atpn.synthetic.cli import render_samples
+from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.gl import GraphicsError
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions
 from edge_runtime.geometry import ROI, matrix_to_angles

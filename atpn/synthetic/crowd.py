@@ -1,0 +1,105 @@
+"""Pictures of several people: each painted over the picture so far, the farthest first, all of them labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from atpn.data.sample import Sample
+from atpn.synthetic.degrade import degrade
+from atpn.synthetic.renderer import FaceRenderer, Figure, Identity
+from edge_runtime.geometry import ROI, Intrinsics
+
+_STRANGER = 10_000_019
+"""Added to a person's number for each neighbour: people who have no pictures of their own."""
+_TRIES = 40
+
+
+def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
+    """The pictures of these running numbers; consecutive ones share a person, or are the faces of one scene."""
+    per_person = renderer.options.images_per_identity
+    identity, crowd = None, None
+    for number in numbers:
+        person, picture = divmod(number, per_person)
+        if identity is None or identity.number != person:
+            identity = renderer.identity(person)
+            crowd = None
+            # A generator of its own: single portraits stay the same whatever the share of scenes.
+            rng = np.random.default_rng((renderer.seed, person, 0, 1))
+            if rng.random() < renderer.options.scenes:
+                people = [identity, *(renderer.identity(person + k * _STRANGER) for k in range(1, per_person))]
+                crowd = scene(renderer, people, rng)
+        yield renderer.render(identity, picture) if crowd is None else crowd[picture]
+
+
+def scene(renderer: FaceRenderer, people: Sequence[Identity], rng: np.random.Generator) -> list[Sample]:
+    """One picture, twice as wide and high as a portrait, of all these people: a sample for each, sharing the image.
+
+    Each sample's landmarks are that person's, `neighbours` are everybody else's.
+    """
+    size = 2 * renderer.options.size
+    picture = renderer.background(rng, size)
+    figures: list[Figure] = []
+    # Heads stand free in their windows, so that no hair is cut off at a window's edge.
+    options = replace(renderer.options, roi_share=(0.36, 0.5))
+    for side in np.sort(rng.uniform(0.35, 0.85, len(people)) * size).astype(int):
+        left, top = _free_place(int(side), size, figures, rng)
+        window = picture[top : top + side, left : left + side]
+        background = cv2.resize(window, (renderer.canvas_size, renderer.canvas_size), interpolation=cv2.INTER_LINEAR)
+        figure = renderer.figure(people[len(figures)], rng, background, options)
+        covers = cv2.resize(figure.covers, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
+        window += (cv2.resize(figure.image, (side, side), interpolation=cv2.INTER_AREA) - window) * covers
+        figures = [_behind(earlier, covers[..., 0], left, top) for earlier in figures]
+        figures.append(_moved(figure, side / renderer.options.size, left, top))
+    image = degrade(picture, rng, renderer.options.degrade)
+    samples = []
+    for i, (figure, person) in enumerate(zip(figures, people, strict=True)):
+        neighbours = np.stack([other.landmarks for j, other in enumerate(figures) if j != i])
+        key = f"{renderer.seed}_{people[0].number:06d}_{i:02d}"
+        samples.append(replace(renderer.sample(figure, image, person, rng, key), neighbours=neighbours))
+    return samples
+
+
+def _free_place(side: int, size: int, figures: list[Figure], rng: np.random.Generator) -> tuple[int, int]:
+    """Left and top of a window that covers the faces drawn so far as little as a few random tries allow."""
+    taken = [ROI.from_landmarks(figure.landmarks) for figure in figures]
+    best, least = (0, 0), np.inf
+    for _ in range(_TRIES):
+        left, top = (int(v) for v in rng.integers(0, size - side + 1, 2))
+        middle = ROI(left + side / 2, top + side / 2, side * 0.45)
+        overlap = max((middle.iou(other) for other in taken), default=0.0)
+        if overlap < least:
+            best, least = (left, top), overlap
+    return best
+
+
+def _moved(figure: Figure, scale: float, left: int, top: int) -> Figure:
+    """A figure's labels after its portrait was scaled and set at (left, top); pixel centres at integers."""
+    k = figure.intrinsics
+
+    def moved(points: np.ndarray) -> np.ndarray:
+        return ((points + 0.5) * scale - 0.5 + (left, top)).astype(np.float32)
+
+    cx, cy = moved(np.array([k.cx, k.cy]))
+    camera = Intrinsics(k.fx * scale, k.fy * scale, float(cx), float(cy))
+    return replace(figure, landmarks=moved(figure.landmarks), dense=moved(figure.dense), intrinsics=camera)
+
+
+def _behind(figure: Figure, covers: np.ndarray, left: int, top: int) -> Figure:
+    """A figure after somebody nearer was painted: what they cover, (side, side) at (left, top), is no longer seen."""
+
+    def seen(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        column, row = (points - (left, top)).round().astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < covers.shape[1]) & (row < covers.shape[0])
+        hidden = np.zeros(len(points), bool)
+        hidden[inside] = covers[row[inside], column[inside]] > 0.5
+        return visible & ~hidden
+
+    return replace(
+        figure,
+        visibility=seen(figure.landmarks, figure.visibility),
+        dense_visibility=seen(figure.dense, figure.dense_visibility),
+    )
