@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from atpn.synthetic.head import HeadModel, Part, SurfacePoints
 from atpn.synthetic.makehuman import TILE, Hair, Wardrobe
+from atpn.synthetic.morphs import ADULT
 from atpn.synthetic.surface import sample_triangles
 from atpn.synthetic.wrinkles import Wrinkles
 
@@ -111,17 +112,22 @@ class Painter:
             shares = np.array([0.25 if _covers_eyes(hair, head) else 1.0 for hair in wardrobe.hair])
             self._hair_shares = shares / shares.sum()
 
-    def paint(self, rng: np.random.Generator) -> Look:
-        """A random look."""
-        skin, atlas = self._skin(rng)
-        age = float(np.clip(rng.beta(1.1, 1.9) + (0.3 if skin.startswith("old") else 0), 0, 1))
+    def paint(self, rng: np.random.Generator, age: float | None = None) -> Look:
+        """A random look; `age` is that of the head's build (see `morphs.Build`), None for any adult's."""
+        child = age is not None and age < ADULT
+        skin, atlas = self._skin(rng, child)
+        if age is None:
+            age = rng.beta(1.1, 1.9) + (0.3 if skin.startswith("old") else 0)
+        else:
+            age = (age - ADULT) / (1 - ADULT) + rng.normal(0, 0.1)
+        age = 0.0 if child else float(np.clip(age, 0, 1))
         hair_colour = _HAIR_COLOURS[rng.choice(7, p=_HAIR_SHARES)]
         if rng.random() < 1.6 * (age - 0.4):  # from middle age on, hair turns grey
             hair_colour = _HAIR_COLOURS[rng.choice([5, 6])]
         hair_colour = np.clip(hair_colour * rng.uniform(0.7, 1.3), 0.02, 0.95)
-        self._complexion(atlas, rng)
+        self._complexion(atlas, rng, child)
         relief = self._wrinkles.paint(atlas, age, rng)
-        if rng.random() < 0.45:
+        if rng.random() < 0.45 and not child:
             self._beard(atlas, hair_colour, rng)
         brows = self._brows(atlas, hair_colour, rng)
         offset, hair = self._hair(atlas, hair_colour, rng)
@@ -139,8 +145,8 @@ class Painter:
             skin=skin,
         )
 
-    def _skin(self, rng: np.random.Generator) -> tuple[str, np.ndarray]:
-        """A photographic skin, sometimes two mixed, moved to a random human tone."""
+    def _skin(self, rng: np.random.Generator, child: bool) -> tuple[str, np.ndarray]:
+        """A photographic skin (a child's is smoothed), sometimes two mixed, moved to a random human tone."""
         share = rng.random()
         tone = LIGHTEST_SKIN * (1 - share) + DARKEST_SKIN * share
         if self.wardrobe is None:
@@ -151,20 +157,22 @@ class Painter:
         atlas = skins[first].astype(np.float32) / 255
         if rng.random() < 0.4:
             atlas += (skins[second].astype(np.float32) / 255 - atlas) * np.float32(rng.random())
+        if child:
+            atlas = cv2.bilateralFilter(atlas, 7, 0.12, 2.0)
         mean = atlas[TILE // 4 : 5 * TILE // 8, TILE // 4 : 3 * TILE // 4].reshape(-1, 3).mean(axis=0)
         target = tone * rng.normal(1, 0.06, 3) if rng.random() < 0.5 else mean * np.clip(rng.normal(1, 0.15), 0.6, 1.5)
         atlas = np.clip((atlas - mean) * np.float32(rng.uniform(0.8, 1.6)) + target.astype(np.float32), 0.02, 1)
         return self.wardrobe.skin_names[first], atlas
 
-    def _complexion(self, atlas: np.ndarray, rng: np.random.Generator) -> None:
-        """Blotches, lip colour, eye shadow or rings, rouge."""
+    def _complexion(self, atlas: np.ndarray, rng: np.random.Generator, child: bool) -> None:
+        """Blotches, lip colour, eye shadow or rings, rouge; children wear little of it."""
         if rng.random() < 0.6:
             noise = cv2.resize(rng.normal(0, 1, (8, 16, 3)).astype(np.float32), (2 * TILE, TILE), None, 0, 0, 2)
             atlas += noise * np.float32(rng.uniform(0, 0.03))
         skin = atlas[TILE // 2, TILE // 4 : 3 * TILE // 4].mean(axis=0)
         if rng.random() < 0.8:
             _blend(atlas, skin * rng.uniform([0.75, 0.4, 0.4], [1.1, 0.95, 0.95]), self._lips, rng.uniform(0.1, 0.9))
-        if rng.random() < 0.35:
+        if rng.random() < (0.05 if child else 0.35):
             shadow = rng.uniform(0, 0.6, 3) if rng.random() < 0.4 else skin * rng.uniform(0.4, 0.9)
             _blend(atlas, shadow, self._lids, rng.uniform(0.1, 0.6))
         if rng.random() < 0.3:

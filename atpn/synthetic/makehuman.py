@@ -1,7 +1,6 @@
 """MakeHuman's photographic skins, brows and hair (CC0), carried onto the ICT head.
 
-The MakeHuman head is warped onto the ICT head by radial basis functions through a few corresponding points, refined
-by nearest surface points; skins then follow through texture space, hair and brows through the warp.
+Skins follow through texture space, hair and brows through the warp from one head to the other.
 """
 
 from __future__ import annotations
@@ -13,38 +12,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from atpn.synthetic.head import HeadModel, Part
-from atpn.synthetic.ict import IBUG_VERTICES
 from atpn.synthetic.surface import sample_triangles
+from atpn.synthetic.warp import HEAD_TO_Y_UP, DenseSurface, HeadWarp, fit_warp
 from atpn.synthetic.wavefront import ObjMesh, bind_mhclo, load_obj
 
 TILE = 256
 """Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
 is about 130 px wide, so a texel is half a pixel."""
 _CACHE_VERSION = 3
-_HEAD_TO_Y_UP = np.array([1.0, -1.0, -1.0])
-
-# Corresponding points: MakeHuman (x, y) in decimetres on the front of its neutral base mesh, found once by eye, and the
-# iBUG landmarks of the ICT head whose mean they match. Each off-centre point is mirrored as well.
-_CORRESPONDENCES: tuple[tuple[float, float, tuple[int, ...]], ...] = (
-    (-0.4472, 7.2766, (36,)),
-    (-0.1636, 7.2740, (39,)),
-    (-0.3271, 7.3405, (37, 38)),
-    (-0.3271, 7.2434, (40, 41)),
-    (0.0, 6.8141, (33,)),
-    (-0.1073, 6.8396, (31,)),
-    (0.0, 7.3098, (27,)),
-    (-0.2632, 6.6096, (48,)),
-    (0.0, 6.6837, (51,)),
-    (-0.0639, 6.7169, (50,)),
-    (0.0, 6.4920, (57,)),
-    (0.0, 6.6121, (62, 66)),
-    (-0.1278, 6.5253, (58, 59)),
-)
-_WIDEST_NOSTRIL = (-0.1687, 6.9214)
 
 
 @dataclass(frozen=True)
@@ -115,8 +93,8 @@ def assets_fingerprint(folder: Path) -> str:
 def _carry(folder: Path, head: HeadModel) -> Wardrobe:
     rng = np.random.default_rng(0)
     base = load_obj(folder / "base.obj")
-    skin = _Surface.of_head(head, rng)
-    warp, made = _fit_warp(base, skin, head, rng)
+    skin = DenseSurface.of_head(head, rng)
+    warp, made = fit_warp(base, skin, head, rng)
 
     positions, normals, texel = _atlas_geometry(skin)
     tree = cKDTree(np.column_stack([made.points, 0.7 * made.normals]))
@@ -142,122 +120,11 @@ def _carry(folder: Path, head: HeadModel) -> Wardrobe:
         tuple(path.stem for path in paths),
         np.stack([brow for brow in brows if brow is not None]),
         tuple(h for h in hair if h is not None),
-        (positions * _HEAD_TO_Y_UP).astype(np.float32),
+        (positions * HEAD_TO_Y_UP).astype(np.float32),
     )
 
 
-@dataclass(frozen=True)
-class _Surface:
-    """Dense samples of a skin, y up."""
-
-    points: np.ndarray
-    normals: np.ndarray
-    uv: np.ndarray
-
-    @staticmethod
-    def of_head(head: HeadModel, rng: np.random.Generator) -> _Surface:
-        skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
-        index, weights = sample_triangles(head.neutral, head.triangles[skin], 600_000, rng)
-        corners, uv_corners = head.triangles[skin][index], head.uv_triangles[skin][index]
-        mix = weights[..., None]
-        points = (head.neutral[corners] * mix).sum(axis=1) * _HEAD_TO_Y_UP
-        normals = (head.normals(head.neutral)[corners] * mix).sum(axis=1) * _HEAD_TO_Y_UP
-        return _Surface(points, normals, (head.uv[uv_corners] * mix).sum(axis=1))
-
-
-def _fit_warp(base: ObjMesh, skin: _Surface, head: HeadModel, rng: np.random.Generator) -> tuple[_Warp, _Surface]:
-    """The warp from MakeHuman to ICT, and the warped MakeHuman skin."""
-    centre = base.vertices[base.triangles].mean(axis=1)
-    kept = (base.groups == "body") & (centre[:, 1] > 5.6) & (np.abs(centre[:, 0]) < 1.5)
-    triangles, uv_triangles = base.triangles[kept], base.uv_triangles[kept]
-    index, weights = sample_triangles(base.vertices, triangles, 400_000, rng)
-    mix = weights[..., None]
-    points = (base.vertices[triangles[index]] * mix).sum(axis=1)
-
-    source, target = _corresponding_points(points, skin.points, head.neutral * _HEAD_TO_Y_UP)
-    warp = _Warp([RBFInterpolator(source, target, kernel="linear", degree=1)])
-    used = np.unique(triangles)
-    tree = cKDTree(np.column_stack([skin.points, 1.5 * skin.normals]))
-    for count, reach, smoothing in ((500, 2.0, 0.6), (900, 1.2, 0.3), (900, 1.2, 0.15)):
-        moved = base.vertices.copy()
-        moved[used] = warp(base.vertices[used])
-        normals = _vertex_normals(moved, triangles)
-        control = rng.choice(used, count, replace=False)
-        control = control[moved[control, 1] > -11]
-        distance, nearest = tree.query(np.column_stack([moved[control], 1.5 * normals[control]]))
-        start, goal = moved[control], skin.points[nearest]
-        # Lids and lips fold over: nearest points mislead there, the picked correspondences must do.
-        eye = np.min([np.linalg.norm(start[:, :2] - (x, 3.4), axis=1) for x in (-3.1, 3.1)], axis=0) < 1.7
-        mouth = np.linalg.norm((start[:, :2] - (0, -3.4)) / (3, 1.5), axis=1) < 1
-        use = (distance < reach) & ~eye & ~mouth
-        start, goal = np.concatenate([start[use], warp(source)]), np.concatenate([goal[use], target])
-        warp.steps.append(RBFInterpolator(start, goal, kernel="linear", degree=1, smoothing=smoothing))
-    moved = base.vertices.copy()
-    moved[used] = warp(base.vertices[used])
-    corners = triangles[index]
-    made = _Surface(
-        (moved[corners] * mix).sum(axis=1),
-        (_vertex_normals(moved, triangles)[corners] * mix).sum(axis=1),
-        (base.uv[uv_triangles[index]] * mix).sum(axis=1),
-    )
-    return warp, made
-
-
-class _Warp:
-    def __init__(self, steps: list[RBFInterpolator]) -> None:
-        self.steps = steps
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        for step in self.steps:
-            points = step(points)
-        return points
-
-
-def _corresponding_points(made: np.ndarray, skin: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    landmarks = neutral[IBUG_VERTICES]
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    flip = np.array([-1.0, 1.0, 1.0])
-
-    def add(source: np.ndarray, target: np.ndarray) -> None:
-        pairs.append((source, target))
-        if abs(source[0]) > 0.01:
-            pairs.append((source * flip, target * flip))
-
-    for x, y, indices in _CORRESPONDENCES:
-        add(_front(made, x, y, 0.012), landmarks[list(indices)].mean(axis=0))
-    add(_front(made, *_WIDEST_NOSTRIL, 0.012), _front(skin, -1.78, -0.35, 0.1))
-    midline = np.abs(made[:, 0]) < 0.03
-    nose = made[midline & (made[:, 1] > 6.8) & (made[:, 1] < 7.0)]
-    add(nose[np.argmax(nose[:, 2])] * (0, 1, 1), landmarks[30])
-    chin = made[midline & (made[:, 1] > 6.1) & (made[:, 1] < 6.4)]
-    low = skin[(np.abs(skin[:, 0]) < 0.3) & (skin[:, 1] > -10) & (skin[:, 1] < -5)]
-    add(chin[np.argmax(chin[:, 2] - chin[:, 1])] * (0, 1, 1), low[np.argmax(low[:, 2] - low[:, 1])] * (0, 1, 1))
-    ears, ict_ears = made[made[:, 1] > 7.0], skin[skin[:, 1] > 0]
-    add(ears[np.argmin(ears[:, 0])], ict_ears[np.argmin(ict_ears[:, 0])])
-    add(made[np.argmax(made[:, 1])] * (0, 1, 1), skin[np.argmax(skin[:, 1])] * (0, 1, 1))
-    back, ict_back = made[made[:, 1] > 7], skin[skin[:, 1] > 3]
-    add(back[np.argmin(back[:, 2])] * (0, 1, 1), ict_back[np.argmin(ict_back[:, 2])] * (0, 1, 1))
-    source, target = zip(*pairs, strict=True)
-    return np.array(source), np.array(target)
-
-
-def _front(points: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
-    """The frontmost of the points near (x, y)."""
-    near = points[np.hypot(points[:, 0] - x, points[:, 1] - y) < radius]
-    return near[np.argmax(near[:, 2])]
-
-
-def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        for axis in range(3):
-            normals[:, axis] += np.bincount(triangles[:, k], face[:, axis], len(vertices))
-    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
-
-
-def _atlas_geometry(skin: _Surface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _atlas_geometry(skin: DenseSurface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Position and normal of each texel (y up), and which texels lie on the skin."""
     v, u = np.mgrid[:TILE, : 2 * TILE]
     texels = np.stack([(u + 0.5) / (2 * TILE), (v + 0.5) / TILE], axis=-1)
@@ -308,7 +175,7 @@ def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | No
     return ObjMesh(vertices, mesh.uv, mesh.triangles, mesh.uv_triangles, mesh.groups), rgba
 
 
-def _carry_brow(path: Path, base: np.ndarray, warp: _Warp, surface: tuple[cKDTree, np.ndarray]) -> np.ndarray | None:
+def _carry_brow(path: Path, base: np.ndarray, warp: HeadWarp, surface: tuple[cKDTree, np.ndarray]) -> np.ndarray | None:
     """(TILE, TILE) uint8 opacity of a brow, splatted from dense samples of its cards onto the face texture."""
     bound = _bound_mesh(path, base)
     if bound is None:
@@ -332,12 +199,12 @@ def _carry_brow(path: Path, base: np.ndarray, warp: _Warp, surface: tuple[cKDTre
     return (total / np.maximum(hits, 1)).reshape(TILE, TILE).round().astype(np.uint8)
 
 
-def _carry_hair(path: Path, base: np.ndarray, warp: _Warp, head: HeadModel) -> Hair | None:
+def _carry_hair(path: Path, base: np.ndarray, warp: HeadWarp, head: HeadModel) -> Hair | None:
     bound = _bound_mesh(path, base)
     if bound is None:
         return None
     mesh, texture = bound
-    vertices = (warp(mesh.vertices) * _HEAD_TO_Y_UP).astype(np.float32)
+    vertices = (warp(mesh.vertices) * HEAD_TO_Y_UP).astype(np.float32)
     skin = np.flatnonzero(head.part == Part.SKIN)
     distance, nearest = cKDTree(head.neutral[skin]).query(vertices, k=6, workers=-1)
     weights = 1 / (distance + 0.3)

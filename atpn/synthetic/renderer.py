@@ -22,6 +22,7 @@ from atpn.synthetic.headwear import sample_headwear
 from atpn.synthetic.ict import CONTOUR_CENTRE, load_ict
 from atpn.synthetic.lighting import Lighting, load_panoramas
 from atpn.synthetic.makehuman import Wardrobe, load_wardrobe
+from atpn.synthetic.morphs import MorphTargets, load_morphs
 from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_hand, draw_object
 from atpn.synthetic.procedural import procedural_head
 from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
@@ -55,6 +56,8 @@ class RenderOptions:
     """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
     images_per_identity: int = 3
     """Painting an identity costs about as much as drawing it."""
+    morphs: float = 0.5
+    """Share of people whose head MakeHuman's targets shape, children among them; the others have ICT's modes alone."""
     scenes: float = 0.03
     """Share of people whose pictures are one scene with strangers: crops then hold parts of other faces, too."""
     negatives: float = 0.08
@@ -137,6 +140,7 @@ class FaceRenderer:
         self.options, self.seed = options, seed
         self.head: HeadModel
         self.wardrobe: Wardrobe | None = None
+        self.morphs: MorphTargets | None = None
         if assets is None:
             self.head = procedural_head()
             panoramas, textures = [], []
@@ -146,6 +150,7 @@ class FaceRenderer:
             self.head = load_ict(assets / "ict_facekit")
             panoramas = load_panoramas(assets / "hdri", self._used)
             self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache).with_skins(self._used)
+            self.morphs = load_morphs(assets / "makehuman", self.head, cache)
             textures = list(self.wardrobe.skins)
         self.dense = DenseSet.of(self.head)
         self._painter = Painter(self.head, self.wardrobe)
@@ -162,11 +167,15 @@ class FaceRenderer:
     def identity(self, number: int) -> Identity:
         """The person of that number."""
         rng = np.random.default_rng((self.seed, number, 0))
-        spread = rng.choice([0.8, 1.0, 1.2, 1.4])
+        build = self.morphs.sample(rng) if self.morphs and rng.random() < self.options.morphs else None
+        # Beyond one standard deviation; less where targets shape the head as well.
+        spread = rng.choice([0.8, 1.0, 1.2, 1.4] if build is None else [0.0, 0.3, 0.6])
         weights = np.clip(rng.normal(0, spread, len(self.head.identity)), -2.7, 2.7)
         surface = self.head.identify(weights)
         surface = surface * np.array([rng.normal(1, 0.03), rng.normal(1, 0.03), 1.0], np.float32)
-        return Identity(number, surface.astype(np.float32), self._painter.paint(rng))
+        if build is None or self.morphs is None:
+            return Identity(number, surface.astype(np.float32), self._painter.paint(rng, None))
+        return Identity(number, self.morphs.apply(surface, build), self._painter.paint(rng, build.age))
 
     def render(self, identity: Identity, picture: int) -> Sample:
         """One picture of a person, with labels; sometimes a picture of anything but a face."""

@@ -41,7 +41,7 @@ def test_a_scene_is_one_picture_with_a_sample_for_each_face(crowds):
 def test_a_moved_face_fits_its_moved_camera():
     """Points in space, projected by the moved camera, fall where the points' old projections were moved to."""
     rng = np.random.default_rng(0)
-    space = rng.uniform(-10, 10, (50, 3)) + [0, 0, 60]
+    space = rng.uniform(-10, 10, (50, 3)) + np.array([0, 0, 60])
     camera = Intrinsics(400.0, 400.0, 95.5, 95.5)
     moved = _moved(_figure(_projected(space, camera), camera), 0.7, 31, 12)
     np.testing.assert_allclose(moved.landmarks, _projected(space, moved.intrinsics), atol=1e-3)
