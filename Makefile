@@ -7,6 +7,7 @@ PACKAGING := pyproject.toml constraints.txt
 
 WEIGHTS ?= atpn/weights/atpn.safetensors
 ASSETS ?=
+AFW ?=
 RENDERS ?= renders
 RUN ?= runs/atpn
 COUNT ?= 12000
@@ -14,7 +15,7 @@ SOURCE ?= 0
 SAMPLES ?= 800000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export-tflite export-onnx demo render train train-smoke evaluate test lint bench clean-venv
+.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench clean-venv
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +28,7 @@ $(VENV)/.runtime: $(BIN)/python $(PACKAGING)
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.train $(VENV)/.export $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(BIN)/python $(PACKAGING)
+$(VENV)/.train $(VENV)/.export $(VENV)/.coreml $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(BIN)/python $(PACKAGING)
 	$(PIP) --editable ".[$*]"
 	@touch $@
 
@@ -38,6 +39,12 @@ export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
 
 export-onnx: $(VENV)/.export ## Write dist/*.onnx, checked against PyTorch
 	$(BIN)/python -m export onnx --weights $(WEIGHTS)
+
+export-coreml: $(VENV)/.export $(VENV)/.coreml ## Write dist/*.mlpackage, checked against PyTorch
+	$(BIN)/python -m export coreml --weights $(WEIGHTS)
+
+export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision (AFW=folder measures on real faces, too)
+	$(BIN)/python -m export all --weights $(WEIGHTS) $(if $(AFW),--afw $(AFW))
 
 demo: $(VENV)/.runtime export-tflite ## Track the face in SOURCE (a video, an image, a camera's number): dist/demo.mp4
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl

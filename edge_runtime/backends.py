@@ -47,7 +47,9 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
         raise BackendError(f"unknown backend {backend!r}; known: auto, {', '.join(_MODULES)}")
     if threads < 1:
         raise ValueError(f"threads must be 1 or more, got {threads}")
-    engines = _ENGINES_OF[path.suffix]
+    engines = _ENGINES_OF.get(path.suffix)
+    if engines is None:
+        raise BackendError(f"{path}: no engine here runs CoreML packages; they are for apps on Apple's systems")
     if backend == "auto":
         installed = [name for name in engines if _is_installed(name)]
         if not installed:
@@ -61,7 +63,7 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
 
 
 def default_model_path(backend: str = "auto") -> Path:
-    """The exported shipped weights: `dist/atpn_float32.*` under the current directory or beside this package.
+    """The exported shipped weights: `dist/atpn_fp32.*` under the current directory or beside this package.
 
     The format follows the backend. FileNotFoundError says which command makes the file.
     """
@@ -74,12 +76,12 @@ def default_model_path(backend: str = "auto") -> Path:
     folders = (Path.cwd(), Path(__file__).resolve().parent.parent)
     for suffix in suffixes:
         for folder in folders:
-            path = folder / "dist" / f"atpn_float32{suffix}"
+            path = folder / "dist" / f"atpn_fp32{suffix}"
             if path.is_file():
                 return path
     target = "export-onnx" if suffixes[0] == ".onnx" else "export-tflite"
     raise FileNotFoundError(
-        f"no model was named and there is no dist/atpn_float32{suffixes[0]} in {folders[0]} or {folders[1]}: "
+        f"no model was named and there is no dist/atpn_fp32{suffixes[0]} in {folders[0]} or {folders[1]}: "
         f"run `make {target}` or name a model file"
     )
 

@@ -1,7 +1,8 @@
 """ModelSpec: what a model file takes and gives, carried inside the file itself.
 
-ONNX keeps it in `metadata_props` under the key `model_spec`; TFLite in a zip archive appended to the file (TFLite's
-"associated files"), as `model_spec.json`.
+ONNX keeps it in `metadata_props` under the key `model_spec`, CoreML in its user-defined metadata under the same;
+TFLite in a zip archive appended to the file (TFLite's "associated files"), as `model_spec.json`. Reading it takes no
+library but the standard one.
 """
 
 from __future__ import annotations
@@ -18,21 +19,29 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_runtime.errors import BackendError, ModelFileError, first_line
+from edge_runtime import protobuf
+from edge_runtime.errors import ModelFileError
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import SCHEMES
 
 FORMAT_VERSION = 1
 SPEC_KEY = "model_spec"
-"""Key of the spec's JSON in ONNX metadata."""
+"""Key of the spec's JSON in ONNX and CoreML metadata."""
 SPEC_FILE = "model_spec.json"
 """Name of the spec's JSON in the archive at the end of a TFLite file."""
+SUFFIXES = (".tflite", ".onnx", ".mlpackage")
+"""Of model files; the last is a folder."""
+_COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
 
 
-def standard_outputs(points: int) -> dict[str, tuple[int, ...]]:
-    """The four outputs of every model, in order, for this many landmarks; shapes without the batch axis."""
-    return {"landmarks": (points, 2), "uncertainty": (points,), "pose": (3,), "confidence": (1,)}
+def standard_outputs(points: int, with_heads: bool = True) -> dict[str, tuple[int, ...]]:
+    """A model's outputs in order, for this many landmarks; shapes without the batch axis.
+
+    Without the heads a model gives landmarks only, for crops that are known to hold a face.
+    """
+    outputs: dict[str, tuple[int, ...]] = {"landmarks": (points, 2), "uncertainty": (points,)}
+    return outputs | ({"pose": (3,), "confidence": (1,)} if with_heads else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +67,8 @@ class ModelSpec:
     """Confidence from which a crop counts as a face (thesis, section 3.2)."""
     lost_threshold: float = 0.4
     """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
-    precision: str = "float32"
-    """How weights and activations are stored: `float32`, `int8` …"""
+    precision: str = "fp32"
+    """How weights and activations are stored: `fp32`, `fp16`, `int8` …"""
     weights_sha256: str = ""
     """Hash of the checkpoint that this file was exported from."""
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -74,9 +83,9 @@ class ModelSpec:
         if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
             raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
-        expected = standard_outputs(len(mean_shape))
-        if list(outputs.items()) != list(expected.items()):
-            raise ValueError(f"outputs must be {expected} in this order, got {outputs}")
+        expected = [standard_outputs(len(mean_shape), heads) for heads in (True, False)]
+        if not any(list(outputs.items()) == list(known.items()) for known in expected):
+            raise ValueError(f"outputs must be {expected[0]} in this order, or the first two, got {outputs}")
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
@@ -127,14 +136,14 @@ class ModelSpec:
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read the spec out of a .tflite or .onnx file.
+        """Read the spec out of a .tflite or .onnx file or an .mlpackage.
 
         FileNotFoundError when there is no such file; ModelFileError when it is empty, damaged, of another format or
-        carries no spec; BackendError when an .onnx file is given and onnxruntime is not installed.
+        carries no spec.
         """
         path = check_model_file(path)
-        text = _spec_in_onnx(path) if path.suffix == ".onnx" else _spec_in_tflite(path)
-        return cls.parse(text, path)
+        read = {".tflite": _spec_in_tflite, ".onnx": _spec_in_onnx, ".mlpackage": _spec_in_mlpackage}[path.suffix]
+        return cls.parse(read(path), path)
 
     @classmethod
     def parse(cls, text: str | None, path: Path) -> Self:
@@ -158,17 +167,20 @@ def _check_version(version: object) -> None:
 
 
 def check_model_file(path: Path | str) -> Path:
-    """The path when it is a non-empty .tflite or .onnx file; FileNotFoundError or ModelFileError otherwise."""
+    """The path when it is a non-empty model file of a known kind; FileNotFoundError or ModelFileError otherwise."""
     path = Path(path)
-    if not path.is_file():
+    if path.exists() and path.suffix not in SUFFIXES:
+        raise ModelFileError(f"{path}: a model file ends in {', '.join(SUFFIXES)}, got {path.suffix!r}")
+    content = path / _COREML_MODEL if path.suffix == ".mlpackage" else path
+    if path.is_dir() and not content.is_file():
+        raise ModelFileError(f"{path} is no CoreML package or has lost its {_COREML_MODEL}; {_HOW_TO_MAKE}")
+    if not content.is_file():
         raise FileNotFoundError(f"no model file at {path}; {_HOW_TO_MAKE}")
-    if path.suffix not in (".tflite", ".onnx"):
-        raise ModelFileError(f"{path}: a model file ends in .tflite or .onnx, got {path.suffix!r}")
-    with path.open("rb") as file:
+    with content.open("rb") as file:
         head = file.read(8)
     if not head:
         raise ModelFileError(f"{path} is empty; {_HOW_TO_MAKE}")
-    # Bytes 4 to 8 of every TFLite file; ONNX has no such mark, its engine's parser judges it.
+    # Bytes 4 to 8 of every TFLite file; the others have no such mark, their engine's parser judges them.
     if path.suffix == ".tflite" and head[4:] != b"TFL3":
         raise ModelFileError(f"{path} is not a TFLite file or is damaged; {_HOW_TO_MAKE}")
     return path
@@ -185,13 +197,19 @@ def _spec_in_tflite(path: Path) -> str | None:
 
 
 def _spec_in_onnx(path: Path) -> str | None:
+    model = memoryview(path.read_bytes())
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendError(f"reading {path} needs onnxruntime: pip install 'atpn[onnx-runtime]'") from error
+        return protobuf.string_map(protobuf.messages(model, 14)).get(SPEC_KEY)  # ModelProto.metadata_props
+    except ValueError as error:
+        raise ModelFileError(f"{path} is not an ONNX model or is damaged ({error}); {_HOW_TO_MAKE}") from error
+
+
+def _spec_in_mlpackage(path: Path) -> str | None:
+    parts = [memoryview((path / _COREML_MODEL).read_bytes())]
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class below Exception
-        raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
-    return text
+        for field in (2, 100):  # Model.description, ModelDescription.metadata
+            parts = [inner for part in parts for inner in protobuf.messages(part, field)]
+        entries = [entry for part in parts for entry in protobuf.messages(part, 100)]  # Metadata.userDefined
+        return protobuf.string_map(iter(entries)).get(SPEC_KEY)
+    except ValueError as error:
+        raise ModelFileError(f"{path} is not a CoreML package or is damaged ({error}); {_HOW_TO_MAKE}") from error

@@ -119,6 +119,11 @@ class FaceTracker:
             self._backend = backend
         else:
             raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
+        if "confidence" not in self.spec.outputs:
+            raise ValueError(
+                f"the model {self.spec.name} gives landmarks only; tracking needs head pose and confidence too: "
+                "use a file exported with its heads"
+            )
         self._detector = detector or CascadeDetector()
         self._smoothing = smoothing
         self.intrinsics = intrinsics

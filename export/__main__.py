@@ -1,4 +1,4 @@
-"""`python -m export COMMAND`: write TFLite and ONNX files, or the crops that they are checked with."""
+"""`python -m export COMMAND`: write model files, check them, or cut the crops that they are checked with."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from typing import Any
 
 import tyro
 
-from export.config import CropSetConfig, OnnxConfig, TFLiteConfig
+from edge_runtime.errors import EdgeRuntimeError
+from export.config import AllConfig, CheckConfig, CoreMLConfig, CropSetConfig, ListConfig, OnnxConfig, TFLiteConfig
 
 
-def _tflite(config: TFLiteConfig) -> None:
-    from export.pipeline import export_tflite
+def _export(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig) -> None:
+    from export.pipeline import export
 
-    export_tflite(config)
+    export(config)
 
 
-def _onnx(config: OnnxConfig) -> None:
-    from export.pipeline import export_onnx
+def _check(config: CheckConfig) -> None:
+    from export.check import check
 
-    export_onnx(config)
+    check(config)
+
+
+def _list(config: ListConfig) -> None:
+    from export.check import list_files
+
+    list_files(config)
 
 
 def _crop_sets(config: CropSetConfig) -> None:
@@ -31,8 +38,12 @@ def _crop_sets(config: CropSetConfig) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
-    "tflite": (_tflite, TFLiteConfig, "write .tflite files for LiteRT, on phones, Pis and desktops"),
-    "onnx": (_onnx, OnnxConfig, "write .onnx files for onnxruntime"),
+    "tflite": (_export, TFLiteConfig, "write .tflite files for LiteRT, on phones, Pis and desktops"),
+    "onnx": (_export, OnnxConfig, "write .onnx files for onnxruntime"),
+    "coreml": (_export, CoreMLConfig, "write .mlpackage folders for CoreML, on Apple's systems"),
+    "all": (_export, AllConfig, "write every format in every precision"),
+    "check": (_check, CheckConfig, "measure exported files again, against their own specs and the weights"),
+    "list": (_list, ListConfig, "tell what the model files of a folder are"),
     "calibration-set": (_crop_sets, CropSetConfig, "cut the crops that calibrate and check the files, from renders"),
 }
 """Name: what runs, the dataclass of its options, a line of help."""
@@ -52,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text)
     try:
         command(config)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, EdgeRuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,48 +4,96 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 import atpn
 
 WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
 """What we trained and ship, with the rendered crops that calibrate and check it."""
 
-TFLitePrecision = Literal["float32", "float16", "int8"]
-OnnxPrecision = Literal["float32"]
+Heads = Literal["all", "none"]
 
 
 @dataclass(frozen=True)
-class _Common:
+class CheckOptions:
+    """What files are measured against."""
+
     weights: Path = WEIGHTS_FOLDER / "atpn.safetensors"
-    """Checkpoint to export; its .json lies beside it."""
+    """Checkpoint; its .json lies beside it."""
+    held_out: Path = WEIGHTS_FOLDER / "heldout.npz"
+    """Rendered crops that decide whether a file is good enough; `calibration-set` makes them."""
+    afw: Path | None = None
+    """Folder with AFW's labels.json and images: the same bounds hold on its real faces, too."""
+    videos: tuple[Path, ...] = ()
+    """Video files: how far each file's tracks stray from the first file's is reported."""
+
+
+@dataclass(frozen=True)
+class ExportOptions(CheckOptions):
+    """Options of every format."""
+
     out: Path = Path("dist")
-    """Folder for the files and report.json; the runtime looks for `dist` by default."""
+    """Folder for the files and the report; the runtime looks for `dist` by default."""
     name: str = "atpn"
     """Files are called NAME_PRECISION.EXTENSION."""
-    held_out: Path = WEIGHTS_FOLDER / "heldout.npz"
-    """Crops that decide whether a file is good enough to be written; `calibration-set` makes them."""
+    heads: Heads = "all"
+    """`none` leaves out head pose and confidence: landmarks for crops that are known to hold a face."""
+    calibration: Path = WEIGHTS_FOLDER / "calibration.npz"
+    """Crops that int8's value ranges are taken from; `calibration-set` makes them."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
 
 
 @dataclass(frozen=True)
-class TFLiteConfig(_Common):
+class TFLiteConfig(ExportOptions):
     """Options of `python -m export tflite`."""
 
-    precision: tuple[TFLitePrecision, ...] = ("float32", "int8")
-    """float32 is the reference; int8 (mixed: the finest layers and the results stay float) a third of its size and
-    faster; float16 half its size at the same speed."""
-    calibration: Path = WEIGHTS_FOLDER / "calibration.npz"
-    """Crops that int8's value ranges are taken from; `calibration-set` makes them."""
+    precision: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32", "fp16", "int8")
+    """fp32 is the reference; int8 (mixed: the finest layers and the results stay float) a third of its size and
+    faster; fp16 half its size at the same speed."""
 
 
 @dataclass(frozen=True)
-class OnnxConfig(_Common):
+class OnnxConfig(ExportOptions):
     """Options of `python -m export onnx`."""
 
-    precision: tuple[OnnxPrecision, ...] = ("float32",)
-    """Quantised ONNX is a third of the size but no faster on a CPU; TFLite is the format for int8."""
+    precision: tuple[Literal["fp32", "int8"], ...] = ("fp32", "int8")
+    """int8 is a third of fp32's size but no faster on a CPU; TFLite is the format for fast int8."""
+
+
+@dataclass(frozen=True)
+class CoreMLConfig(ExportOptions):
+    """Options of `python -m export coreml`."""
+
+    precision: tuple[Literal["fp16", "int8"], ...] = ("fp16", "int8")
+    """Arithmetic is float16 in both; int8 stores the weights in eight bits."""
+
+
+@dataclass(frozen=True)
+class AllConfig(ExportOptions):
+    """Options of `python -m export all`: every format in each of its precisions."""
+
+
+@dataclass(frozen=True)
+class CheckConfig(CheckOptions):
+    """Options of `python -m export check`."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Exported files, wherever they lie now."""
+    report: Path | None = None
+    """Folder for report.json, report.md and the plot; without it the table is only printed."""
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Options of `python -m export list`."""
+
+    out: Path = Path("dist")
+    """Folder to look into."""
+    weights: Path = WEIGHTS_FOLDER / "atpn.safetensors"
+    """Checkpoint that the files should come from."""
 
 
 @dataclass(frozen=True)

@@ -13,40 +13,48 @@ from pathlib import Path
 from typing import Any
 
 import atpn.model
-from atpn.model import ATPN
 from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
+from export.errors import ExportError
+from export.reference import Reference
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """Zip's earliest time stamp: the same model gives the same bytes."""
-SHAPING_SOURCES = ("wrapper.py", "tflite.py", "onnx.py", "quantise.py", "metadata.py")
+SHAPING_SOURCES = ("wrapper.py", "tflite.py", "flatbuffer.py", "quantise.py", "onnx.py", "coreml.py", "metadata.py")
 """This room's files whose changes change the exported ones; the network's own are all of `atpn.model`."""
 LONGEST_NOTE = 600
 """Characters of one checkpoint entry that the spec repeats; whole training logs stay in the checkpoint."""
 
 
 def make_spec(
-    model: ATPN,
-    metadata: Mapping[str, Any],
-    weights_sha256: str,
+    reference: Reference,
     name: str,
     precision: str,
+    with_heads: bool,
     libraries: tuple[str, ...],
     notes: Mapping[str, str] | None = None,
 ) -> ModelSpec:
-    """The spec of a file about to be made; `libraries` are the distributions whose versions shape it."""
+    """The spec of a file about to be made; `libraries` are the distributions whose versions shape it.
+
+    ExportError when one of them is not installed.
+    """
+    model = reference.model
+    versions = {"exporter": exporter_version()}
+    for library in libraries:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError as error:
+            extra = "coreml" if library == "coremltools" else "export"
+            raise ExportError(f"{library} is not installed: pip install '.[{extra}]'") from error
     return ModelSpec(
         name=name,
         scheme=model.config.scheme,
         mean_shape=model.mean_shape.numpy(),
-        outputs=standard_outputs(model.config.landmark_count),
+        outputs=standard_outputs(model.config.landmark_count, with_heads),
         input_size=model.config.input_size,
         precision=precision,
-        weights_sha256=weights_sha256,
-        provenance={**_provenance(metadata), **(notes or {})},
-        versions={
-            "exporter": exporter_version(),
-            **{library: importlib.metadata.version(library) for library in libraries},
-        },
+        weights_sha256=reference.weights_sha256,
+        provenance={**_provenance(reference.metadata), **(notes or {})},
+        versions=versions,
     )
 
 

@@ -1,57 +1,146 @@
-"""ATPN to ONNX with torch's exporter."""
+"""ATPN to ONNX with torch's exporter, int8 with onnxruntime's quantiser."""
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from atpn.model import ATPN
-from edge_runtime.spec import SPEC_KEY, ModelSpec
+from edge_runtime.backends import load_backend
+from edge_runtime.spec import SPEC_KEY
 from export.errors import ExportError
+from export.formats import Format, Job, Predictor
 from export.quiet import quiet
-from export.wrapper import OUTPUT_NAMES, ExportModel
+from export.wrapper import ExportModel
 
-LIBRARIES = ("torch", "onnx", "onnxscript")
-"""Distributions whose versions decide what an ONNX file looks like."""
 OPSET = 18
 """What torch's exporter writes natively; every runtime of the last years reads it."""
 LARGEST_BATCH = 64
+FLOAT_MODULES = (
+    "backbone.stem",
+    "backbone.low",
+    "landmark_branch.gather",
+    "tracking_branch.gather",
+    "pose_branch.gather",
+)
+"""Modules whose convolutions stay float in an int8 file, for the reasons in `quantise.FLOAT_SCOPES`."""
+_QUANTISED = ("Conv", "ConvTranspose", "Gemm")
+"""Operators that compute in int8; what lies between them is cheap and stays float."""
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def convert(model: ATPN, spec: ModelSpec) -> bytes:
-    """A float32 ONNX file with a dynamic batch, checked, the spec in its metadata.
+def write(job: Job, path: Path) -> None:
+    """Make job's .onnx file: a dynamic batch, shapes inferred, checked, the spec in its metadata.
 
-    ExportError when onnx or onnxscript is not installed.
+    ExportError when a library is not installed.
     """
     try:
         import onnx
         import onnxscript  # noqa: F401  (torch's exporter needs it and fails late without)
     except ImportError as error:
         raise ExportError(f"the ONNX exporter is not installed ({error}): pip install '.[export]'") from error
+    spec = job.spec
+    proto = onnx.load_from_string(_convert(job.model, spec.input_name, tuple(spec.outputs)))
+    if spec.precision == "int8":
+        assert job.calibration is not None
+        proto = _to_int8(proto, spec.input_name, job.calibration)
+    proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
+    for node in proto.graph.node:  # where in the exporter's sources a node comes from
+        del node.metadata_props[:]
+    onnx.helper.set_model_props(proto, {SPEC_KEY: spec.to_json()})
+    onnx.checker.check_model(proto, full_check=True)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+@functools.lru_cache(maxsize=1)  # fp32 and int8 begin with the same file
+def _convert(model: ATPN, input_name: str, output_names: tuple[str, ...]) -> bytes:
     size = model.config.input_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
     with quiet():
         program = torch.onnx.export(
-            ExportModel(model),
+            ExportModel(model, with_heads="pose" in output_names),
             (example,),
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=[spec.input_name],
-            output_names=list(OUTPUT_NAMES),
+            input_names=[input_name],
+            output_names=list(output_names),
             dynamic_shapes={"image": {0: batch}},
         )
     assert program is not None  # only without dynamo does the exporter return nothing
-    proto = onnx.shape_inference.infer_shapes(program.model_proto, strict_mode=True)
-    onnx.helper.set_model_props(proto, {SPEC_KEY: spec.to_json()})
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString())
+    return bytes(program.model_proto.SerializeToString())
 
 
-def count_operators(content: bytes) -> dict[str, int]:
+def _to_int8(proto: Any, input_name: str, crops: np.ndarray) -> Any:
+    """QDQ form: uint8 activations between the crops' minimum and maximum, int8 weights per channel."""
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Crops(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._crops: Iterator[np.ndarray] = iter(crops)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            crop = next(self._crops, None)
+            return None if crop is None else {input_name: crop[None]}
+
+    kept = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in FLOAT_MODULES)]
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            proto,
+            path,
+            Crops(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTISED),
+            nodes_to_exclude=kept,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,  # signed activations take x86's slow path
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            # An int8 landmark step would be half a pixel.
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+        )
+        return onnx.load(path)
+
+
+def _scopes(node: Any) -> str:
+    """Paths of the modules that a node belongs to, as torch's exporter notes them."""
+    return next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "")
+
+
+def count_operators(path: Path) -> dict[str, int]:
     """Operator names and how often the file uses them, most frequent first."""
     import onnx
 
-    return dict(Counter(node.op_type for node in onnx.load_from_string(content).graph.node).most_common())
+    return dict(Counter(node.op_type for node in onnx.load(path).graph.node).most_common())
+
+
+def load(path: Path) -> Predictor:
+    """The file in onnxruntime, one thread."""
+    return load_backend(path, threads=1).run
+
+
+FORMAT = Format(
+    name="onnx",
+    suffix=".onnx",
+    libraries=("torch", "onnx", "onnxscript", "onnxruntime"),
+    calibrated=frozenset({"int8"}),
+    write=write,
+    count_operators=count_operators,
+    load=load,
+)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from export.errors import ExportError
+from export.flatbuffer import operator_scopes
 from export.quiet import quiet
-from export.tflite import operator_scopes
 
 FLOAT_SCOPES = (
     # uint8 becomes float before it is quantised with its own scale.

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from atpn.model import ATPN, landmark_heatmap
 from atpn.model.layers import CoordConv, spell_out_hard_swish
 
-OUTPUT_NAMES = ("landmarks", "uncertainty", "pose", "confidence")
-
 
 class ExportModel(nn.Module):
     """An ATPN with its input and output conventions inside, constants folded; a copy, the original stays as it was.
@@ -20,7 +18,12 @@ class ExportModel(nn.Module):
     float (see `FLOAT_SCOPES` in `export.quantise`).
     """
 
-    def __init__(self, model: ATPN, spelled_out_hard_swish: bool = False) -> None:
+    def __init__(
+        self, model: ATPN, with_heads: bool = True, spelled_out_hard_swish: bool = False, planar: bool = False
+    ) -> None:
+        """`with_heads`: pose and confidence besides landmarks and uncertainty. `planar`: the image comes as float
+        (B, 3, S, S) from 0 to 255, as CoreML hands over pictures.
+        """
         super().__init__()
         model = copy.deepcopy(model).eval().requires_grad_(False)
         for module in model.modules():
@@ -29,19 +32,25 @@ class ExportModel(nn.Module):
         model.landmark_branch.fold_upsampling()
         if spelled_out_hard_swish:
             spell_out_hard_swish(model)
-        self.normalise = Normalise(model)
+        self.normalise = Normalise(model, planar)
         self.backbone = model.backbone
         self.landmark_branch = model.landmark_branch
-        self.heatmap = Heatmap(model.config.low_grid)
-        self.tracking_branch = model.tracking_branch
-        self.pose_branch = model.pose_branch
+        self.with_heads = with_heads
+        if with_heads:
+            self.heatmap = Heatmap(model.config.low_grid)
+            self.tracking_branch = model.tracking_branch
+            self.pose_branch = model.pose_branch
         self.decode = Decode(with_uncertainty=model.config.uncertainty)
         self.eval()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(B, S, S, 3) uint8 RGB to landmarks (B, N, 2), uncertainty (B, N), pose (B, 3), confidence (B, 1)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, S, S, 3) uint8 RGB to landmarks (B, N, 2), uncertainty (B, N) and with the heads pose (B, 3) and
+        confidence (B, 1).
+        """
         features = self.backbone(self.normalise(image))
         landmarks, log_sigma = self.landmark_branch(features)
+        if not self.with_heads:
+            return landmarks, self.decode.uncertainty(log_sigma)
         weighted = features.low * self.heatmap(landmarks)
         uncertainty, confidence = self.decode(log_sigma, self.tracking_branch(weighted))
         return landmarks, uncertainty, self.pose_branch(weighted), confidence
@@ -56,14 +65,17 @@ class Normalise(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, model: ATPN) -> None:
+    def __init__(self, model: ATPN, planar: bool) -> None:
         super().__init__()
-        self.register_buffer("mean", model.image_mean.flatten().clone())
-        self.register_buffer("scale", 1.0 / model.image_std.flatten())
+        self.planar = planar
+        shape = (3, 1, 1) if planar else (3,)
+        self.register_buffer("mean", model.image_mean.reshape(shape).clone())
+        self.register_buffer("scale", 1.0 / model.image_std.reshape(shape))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 to (B, 3, S, S) float32."""
-        return ((image.float() - self.mean) * self.scale).permute(0, 3, 1, 2)
+        """(B, S, S, 3) uint8, or (B, 3, S, S) float when planar, to (B, 3, S, S) float32."""
+        normal = (image.float() - self.mean) * self.scale
+        return normal if self.planar else normal.permute(0, 3, 1, 2)
 
 
 class Heatmap(nn.Module):
@@ -87,5 +99,8 @@ class Decode(nn.Module):
 
     def forward(self, log_sigma: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) log standard deviations and (B, 2) logits to (B, N) standard deviations and (B, 1) confidence."""
-        uncertainty = torch.exp(log_sigma) if self.with_uncertainty else torch.zeros_like(log_sigma)
-        return uncertainty, torch.softmax(logits, dim=1)[:, 1:]
+        return self.uncertainty(log_sigma), torch.softmax(logits, dim=1)[:, 1:]
+
+    def uncertainty(self, log_sigma: Tensor) -> Tensor:
+        """(B, N) log standard deviations to standard deviations."""
+        return torch.exp(log_sigma) if self.with_uncertainty else torch.zeros_like(log_sigma)

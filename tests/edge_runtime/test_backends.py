@@ -125,7 +125,7 @@ def test_default_model_is_found_in_dist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dist").mkdir()
     for suffix, backend in ((".onnx", "onnxruntime"), (".tflite", "auto")):
-        path = tmp_path / "dist" / f"atpn_float32{suffix}"
+        path = tmp_path / "dist" / f"atpn_fp32{suffix}"
         path.touch()
         assert default_model_path(backend) == path
 

@@ -97,7 +97,7 @@ def test_damaged_file_is_refused(tmp_path, name, content, message):
 def test_other_formats_are_refused(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"x")
-    with pytest.raises(ModelFileError, match=r"\.tflite or \.onnx, got '\.pt'"):
+    with pytest.raises(ModelFileError, match=r"ends in \.tflite, \.onnx, \.mlpackage, got '\.pt'"):
         ModelSpec.read(path)
 
 

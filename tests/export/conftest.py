@@ -76,8 +76,7 @@ def sources(tmp_path_factory, model):
 def arguments(command, sources, out, *more):
     """Command line of an export from the `sources` folder."""
     options = ["--weights", sources / "atpn.safetensors", "--held-out", sources / "heldout.npz", "--out", out]
-    if command == "tflite":
-        options += ["--calibration", sources / "calibration.npz"]
+    options += ["--calibration", sources / "calibration.npz"]
     return [command, *map(str, options), *map(str, more)]
 
 
@@ -88,10 +87,9 @@ def command_line():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory, sources):
-    """A folder with both TFLite files, the ONNX file and the report; read it, never write it."""
+    """A folder with every file and the report; read it, never write it."""
     out = tmp_path_factory.mktemp("dist")
-    assert main(arguments("tflite", sources, out)) == 0
-    assert main(arguments("onnx", sources, out)) == 0
+    assert main(arguments("all", sources, out)) == 0
     return out
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import pathlib
 import shutil
 import sys
@@ -9,18 +10,19 @@ import pytest
 from atpn.model import save_checkpoint
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
+from export.formats import sha256_of
 from export.parity import Bounds
 
 
 def _fingerprint(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
+    return {path.name: sha256_of(path) for path in folder.iterdir() if not path.name.startswith("report")}
 
 
 def test_up_to_date_files_are_kept(dist, sources, command_line, capsys):
     before = _fingerprint(dist)
     assert main(command_line("tflite", sources, dist)) == 0
     captured = capsys.readouterr()
-    assert captured.out.count("kept") == 2
+    assert captured.out.count("kept") == 3
     assert "atpn_int8.tflite is up to date" in captured.err
     assert _fingerprint(dist) == before
 
@@ -28,25 +30,25 @@ def test_up_to_date_files_are_kept(dist, sources, command_line, capsys):
 def _reuse(monkeypatch, path):
     """Let the converter return this file's network, whatever it is asked to convert."""
     content = path.read_bytes()
-    monkeypatch.setattr("export.tflite.convert", lambda model, for_int8=False: content)
+    monkeypatch.setattr("export.tflite.convert", lambda model, with_heads, for_int8=False: content)
 
 
 def test_force_makes_the_file_again(dist, sources, command_line, monkeypatch, capsys):
-    float32 = dist / "atpn_float32.tflite"
+    float32 = dist / "atpn_fp32.tflite"
     _reuse(monkeypatch, float32)
     before = float32.read_bytes()
     float32.touch()
-    assert main(command_line("tflite", sources, dist, "--precision", "float32", "--force")) == 0
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32", "--force")) == 0
     assert "kept" not in capsys.readouterr().out
     assert float32.read_bytes() == before
 
 
 def test_a_damaged_file_is_made_again(dist, sources, command_line, monkeypatch):
-    float32 = dist / "atpn_float32.tflite"
+    float32 = dist / "atpn_fp32.tflite"
     before = float32.read_bytes()
     _reuse(monkeypatch, float32)
     float32.write_bytes(before[:1000])
-    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert float32.read_bytes() == before
 
 
@@ -55,49 +57,67 @@ def test_a_file_of_other_weights_is_refused_and_not_written(
 ):
     folder = shutil.copytree(sources, tmp_path / "sources")
     save_checkpoint(folder / "atpn.safetensors", another_model, {})
-    _reuse(monkeypatch, exported / "atpn_float32.tflite")
+    _reuse(monkeypatch, exported / "atpn_fp32.tflite")
     out = tmp_path / "dist"
-    assert main(command_line("tflite", folder, out, "--precision", "float32")) == 1
+    assert main(command_line("tflite", folder, out, "--precision", "fp32")) == 1
     error = capsys.readouterr().err
-    assert "atpn_float32.tflite was not written: out of bounds: landmarks" in error
+    assert "atpn_fp32.tflite was not written: out of bounds: landmarks" in error
     assert "allowed 0.0001" in error
     assert list(out.iterdir()) == []
 
 
 def test_a_refused_file_leaves_the_older_one(dist, sources, command_line, monkeypatch, capsys):
     before = _fingerprint(dist)
-    monkeypatch.setattr("export.pipeline.BOUNDS", {"float32": Bounds(landmarks=1e-12)})
-    _reuse(monkeypatch, dist / "atpn_float32.tflite")
-    assert main(command_line("tflite", sources, dist, "--precision", "float32", "--force")) == 1
+    monkeypatch.setattr("export.measure.BOUNDS", {"fp32": Bounds(landmarks=1e-12)})
+    _reuse(monkeypatch, dist / "atpn_fp32.tflite")
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32", "--force")) == 1
     assert "landmarks" in capsys.readouterr().err
     assert _fingerprint(dist) == before
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, exported, sources, command_line, monkeypatch, capsys):
-    _reuse(monkeypatch, exported / "atpn_float32.tflite")
+    _reuse(monkeypatch, exported / "atpn_fp32.tflite")
 
     def full(self, content):
         raise OSError(28, "No space left on device", str(self))
 
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     out = tmp_path / "dist"
-    assert main(command_line("tflite", sources, out, "--precision", "float32")) == 1
+    assert main(command_line("tflite", sources, out, "--precision", "fp32")) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert list(out.iterdir()) == []
 
 
 def test_an_unusable_output_folder_is_reported(tmp_path, exported, sources, command_line, monkeypatch, capsys):
-    _reuse(monkeypatch, exported / "atpn_float32.tflite")
+    _reuse(monkeypatch, exported / "atpn_fp32.tflite")
     (tmp_path / "file").write_text("in the way")
-    assert main(command_line("tflite", sources, tmp_path / "file", "--precision", "float32")) == 1
+    assert main(command_line("tflite", sources, tmp_path / "file", "--precision", "fp32")) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("command", "module"), [("tflite", "litert_torch"), ("onnx", "onnx")])
-def test_a_missing_converter_names_the_extra(tmp_path, sources, command_line, monkeypatch, capsys, command, module):
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [("tflite", "litert_torch", "export"), ("onnx", "onnx", "export"), ("coreml", "coremltools", "coreml")],
+)
+def test_a_missing_converter_names_the_extra(
+    tmp_path, sources, command_line, monkeypatch, capsys, command, module, extra
+):
+    for name in [known for known in sys.modules if known.split(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, module, None)
-    assert main(command_line(command, sources, tmp_path / "dist", "--precision", "float32")) == 1
-    assert "pip install '.[export]'" in capsys.readouterr().err
+    precision = "fp16" if command == "coreml" else "fp32"
+    assert main(command_line(command, sources, tmp_path / "dist", "--precision", precision)) == 1
+    assert f"pip install '.[{extra}]'" in capsys.readouterr().err
+
+
+def test_an_uninstalled_library_names_the_extra(tmp_path, sources, command_line, monkeypatch, capsys):
+    def version(library):
+        raise importlib.metadata.PackageNotFoundError(library)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr("export.metadata.exporter_version", lambda: "")
+    assert main(command_line("coreml", sources, tmp_path / "dist")) == 1
+    assert "torch is not installed: pip install" in capsys.readouterr().err
 
 
 def test_missing_and_truncated_weights_are_reported(tmp_path, sources, command_line, capsys):
@@ -121,33 +141,48 @@ def test_missing_crops_are_reported(tmp_path, sources, command_line, capsys, nam
 
 
 def test_unknown_commands_print_the_usage(capsys):
-    assert main(["coreml"]) == 2
+    assert main(["tensorrt"]) == 2
     assert "calibration-set" in capsys.readouterr().err
     assert main(["--help"]) == 0
 
 
 def test_candidates_of_killed_exports_are_removed(dist, sources, command_line):
-    leftover, other = dist / ".atpn_float32.tflite-abcd1234", dist / ".atpn_float32.onnx-abcd1234"
+    leftover, other = dist / ".atpn_fp32.tflite-abcd1234", dist / ".atpn_fp32.onnx-abcd1234"
     for folder in (leftover, other):
         folder.mkdir()
         (folder / "candidate").touch()
-    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert not leftover.exists()
     assert other.exists()  # another export may be at it
 
 
 def test_a_changed_exporter_makes_a_file_outdated(dist, sources, command_line, monkeypatch, capsys):
-    float32 = dist / "atpn_float32.tflite"
+    float32 = dist / "atpn_fp32.tflite"
     _reuse(monkeypatch, float32)
     monkeypatch.setattr("export.metadata.exporter_version", lambda: "0.1.0+changed")
-    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert "kept" not in capsys.readouterr().out
     assert ModelSpec.read(float32).versions["exporter"] == "0.1.0+changed"
 
 
 def test_spec_of_a_changed_precision_makes_a_file_outdated(dist, sources, command_line, monkeypatch):
-    float32, int8 = dist / "atpn_float32.tflite", dist / "atpn_int8.tflite"
+    float32, int8 = dist / "atpn_fp32.tflite", dist / "atpn_int8.tflite"
     _reuse(monkeypatch, float32)
     shutil.copyfile(int8, float32)
-    assert main(command_line("tflite", sources, dist, "--precision", "float32")) == 0
-    assert ModelSpec.read(float32).precision == "float32"
+    assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
+    assert ModelSpec.read(float32).precision == "fp32"
+
+
+def test_a_package_is_replaced_whole(dist, sources, command_line, monkeypatch):
+    package = dist / "atpn_fp16.mlpackage"
+    (package / "stray").touch()
+    assert main(command_line("coreml", sources, dist, "--precision", "fp16", "--force")) == 0
+    assert not (package / "stray").exists()
+    assert ModelSpec.read(package).precision == "fp16"
+    assert not list(dist.glob(".*"))
+
+
+def test_an_unknown_precision_is_refused(tmp_path, sources, command_line, capsys):
+    with pytest.raises(SystemExit):
+        main(command_line("tflite", sources, tmp_path, "--precision", "int4"))
+    assert "int4" in capsys.readouterr().err

@@ -5,13 +5,14 @@ import re
 import pytest
 
 from export.errors import ExportError
+from export.flatbuffer import operator_scopes
 from export.quantise import FLOAT_SCOPES, check_scopes, to_int8
-from export.tflite import convert, operator_scopes
+from export.tflite import convert
 
 
 @pytest.fixture(scope="module")
 def converted(model):
-    return convert(model, for_int8=True)
+    return convert(model, with_heads=True, for_int8=True)
 
 
 def test_every_pattern_finds_its_operators(converted):

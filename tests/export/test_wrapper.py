@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from export.wrapper import OUTPUT_NAMES, ExportModel
+from edge_runtime.spec import standard_outputs
+from export.wrapper import ExportModel
 
 
 def _images(noise_crops, count=3):
@@ -13,8 +14,8 @@ def test_wrapper_says_what_the_network_says(model, noise_crops):
     images = _images(noise_crops)
     expected = model(images.permute(0, 3, 1, 2).float())
     for spelled_out in (False, True):
-        results = ExportModel(model, spelled_out)(images)
-        for name, result in zip(OUTPUT_NAMES, results, strict=True):
+        results = ExportModel(model, spelled_out_hard_swish=spelled_out)(images)
+        for name, result in zip(standard_outputs(98), results, strict=True):
             torch.testing.assert_close(
                 result.reshape(getattr(expected, name).shape), getattr(expected, name), rtol=1e-3, atol=1e-5
             )
@@ -32,3 +33,18 @@ def test_wrapping_leaves_the_network_untouched(model, noise_crops):
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_planar_picture_says_the_same(model, noise_crops):
+    images = _images(noise_crops)
+    planar = ExportModel(model, planar=True)(images.permute(0, 3, 1, 2).float())
+    for a, b in zip(ExportModel(model)(images), planar, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_without_heads_the_landmarks_stay(model, noise_crops):
+    images = _images(noise_crops)
+    bare = ExportModel(model, with_heads=False)
+    for a, b in zip(bare(images), ExportModel(model)(images)[:2], strict=True):
+        assert torch.equal(a, b)
+    assert not any("branch" in name and "landmark" not in name for name, _ in bare.named_modules())

@@ -1,0 +1,84 @@
+"""What files are measured against: a network's own results on held-out renders and, when given, on real faces."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atpn.data.afw import read_afw
+from atpn.model import ATPN, load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from atpn.train.inference import Predictions, predict
+from edge_runtime.geometry import ROI, extract_crop
+from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
+from edge_runtime.spec import ModelSpec
+from export.config import CheckOptions
+from export.crop_set import CropSet, read_crop_set
+from export.errors import ExportError
+from export.formats import Predictor
+from export.parity import Parity, compare, landmark_errors, run_file, without_heads
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A checkpoint and its results."""
+
+    model: ATPN
+    metadata: dict[str, Any]
+    weights_sha256: str
+    scheme: LandmarkScheme
+    held_out: CropSet
+    expected: Predictions
+    real: CropSet | None
+    real_expected: Predictions | None
+
+    @staticmethod
+    def open(options: CheckOptions) -> Reference:
+        """Run the network over all crops; ValueError or OSError say what is missing or damaged."""
+        model, metadata = load_checkpoint(options.weights)
+        scheme, size = scheme_by_name(model.config.scheme), model.config.input_size
+        held_out = read_crop_set(options.held_out).of_size(size)
+        if held_out.scheme is not scheme:
+            raise ExportError(
+                f"{options.held_out} has {held_out.scheme.name} landmarks, the network predicts {scheme.name}; "
+                "make a matching set with `python -m export calibration-set`"
+            )
+        real = None if options.afw is None else real_faces(options.afw, size)
+        return Reference(
+            model=model,
+            metadata=metadata,
+            weights_sha256=weights_sha256(options.weights),
+            scheme=scheme,
+            held_out=held_out,
+            expected=predict(model, held_out.crops),
+            real=real,
+            real_expected=None if real is None else predict(model, real.crops),
+        )
+
+    def measure(self, predictor: Predictor, spec: ModelSpec) -> Parity:
+        """A file against the network."""
+        expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)
+        parity = compare(run_file(predictor, self.held_out.crops), expected, self.held_out, spec.track_threshold)
+        if self.real is None or self.real_expected is None:
+            return parity
+        results = run_file(predictor, self.real.crops)
+        errors = landmark_errors(results.landmarks, self.real_expected.landmarks, self.scheme, self.real)
+        return dataclasses.replace(parity, real=errors)
+
+
+def real_faces(folder: Path, size: int) -> CropSet:
+    """AFW's faces in the crops that their labels ask for, roll 0; to measure on, never to calibrate with."""
+    crops, landmarks = [], []
+    for photo in read_afw(folder):
+        for face in photo.faces:
+            roi = ROI.from_landmarks(face)
+            crops.append(extract_crop(photo.image, roi, size))
+            landmarks.append(roi.to_crop(face).astype(np.float32))
+    if not crops:
+        raise ExportError(f"{folder} holds no labelled face")
+    unknown = np.full((len(crops), 3), np.nan, np.float32)
+    return CropSet(np.stack(crops), np.stack(landmarks), unknown, IBUG_68, {"data": "AFW", "faces": len(crops)}, "")
