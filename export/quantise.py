@@ -38,9 +38,10 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
     """A file of mixed precision: int8 arithmetic and weights per channel, float where FLOAT_SCOPES says so.
 
     Float are the normalisation, the layers on the finest grids, the heatmap, the branches' last steps and the results,
-    so the file does not suit accelerators that take integers only. Activations' ranges are the minimum and maximum over
-    (n, S, S, 3) uint8 crops: the quantizer's default, a moving average over them, costs a regressor like this one most
-    of its accuracy. ExportError when the quantizer is not installed or a pattern matches no operator.
+    so the file does not suit accelerators that take integers only; what computes in float has its weights stored as
+    float16. Activations' ranges are the minimum and maximum over (n, S, S, 3) uint8 crops: the quantizer's default, a
+    moving average over them, costs a regressor like this one most of its accuracy. ExportError when the quantizer is
+    not installed or a pattern matches no operator.
     """
     check_scopes(tflite)
     with quiet():
@@ -50,7 +51,9 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
         quantizer.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for boundary in (operation.INPUT, operation.OUTPUT):
             quantizer.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
-        quantizer.update_quantization_recipe("|".join(FLOAT_SCOPES), operation.ALL_SUPPORTED, algorithm_key=untouched)
+        in_float = "|".join(FLOAT_SCOPES)
+        quantizer.update_quantization_recipe(in_float, operation.ALL_SUPPORTED, algorithm_key=untouched)
+        library.store_as_float16(quantizer, in_float)
         quantizer.add_dynamic_config(INT8_WEIGHT_SCOPE, operation.FULLY_CONNECTED, num_bits=8)
         recipe = library.recipe_manager.RecipeManager()
         recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
@@ -76,17 +79,8 @@ def to_float16(tflite: bytes) -> bytes:
     """Weights stored as float16, arithmetic in float32. ExportError when the quantizer is not installed."""
     with quiet():
         library = _Library()
-        types = library.qtyping
-        weights = types.OpQuantizationConfig(
-            weight_tensor_config=types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT),
-            compute_precision=types.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
-        )
         quantizer = library.quantizer.Quantizer(tflite)
-        for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED"):
-            quantizer.update_quantization_recipe(
-                ".*", types.TFLOperationName[name], weights, algorithm_key=library.algorithm.FLOAT_CASTING
-            )
+        library.store_as_float16(quantizer, ".*")
         return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
@@ -102,3 +96,16 @@ class _Library:
         self.algorithm: Any = algorithm_manager.AlgorithmName
         self.calibrator, self.qtyping, self.quantizer = calibrator, qtyping, quantizer
         self.recipe_manager, self.qsv_utils = recipe_manager, qsv_utils
+
+    def store_as_float16(self, quantizer: Any, scopes: str) -> None:
+        """Let the quantizer store these operators' weights in 16 bits; engines unfold them once, when they load."""
+        types = self.qtyping
+        weights = types.OpQuantizationConfig(
+            weight_tensor_config=types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT),
+            compute_precision=types.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        )
+        for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED"):
+            quantizer.update_quantization_recipe(
+                scopes, types.TFLOperationName[name], weights, algorithm_key=self.algorithm.FLOAT_CASTING
+            )
