@@ -60,9 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = arguments
     command, options, text = COMMANDS[name]
     _show_progress()
-    config = tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text)
     try:
-        command(config)
+        command(tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text))
     except (ValueError, ImportError, OSError, EdgeRuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
 """What we trained and ship, with the rendered crops that calibrate and check it."""
 
 Heads = Literal["all", "none"]
+Ranges = Literal["min-max", "moving-average"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,16 @@ class ExportOptions(CheckOptions):
     """`none` leaves out head pose and confidence: landmarks for crops that are known to hold a face."""
     calibration: Path = WEIGHTS_FOLDER / "calibration.npz"
     """Crops that int8's value ranges are taken from; `calibration-set` makes them."""
+    calibration_crops: int | None = None
+    """Take so many of them only, to see what more are worth."""
+    ranges: Ranges = "min-max"
+    """Over the calibration crops; `moving-average` is the TFLite quantizer's own default, and worse here."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
+
+    def __post_init__(self) -> None:
+        if self.calibration_crops is not None and self.calibration_crops < 1:
+            raise ValueError(f"--calibration-crops must be at least 1, got {self.calibration_crops}")
 
 
 @dataclass(frozen=True)

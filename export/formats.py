@@ -11,6 +11,7 @@ import numpy as np
 
 from atpn.model import ATPN
 from edge_runtime.spec import ModelSpec
+from export.config import Ranges
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 """One (S, S, 3) uint8 RGB crop to a file's outputs by name, float32, without the batch axis."""
@@ -25,6 +26,8 @@ class Job:
     """Goes into the file; its precision and outputs say what to make."""
     calibration: np.ndarray | None
     """(n, S, S, 3) uint8 RGB crops for value ranges; None where the precision needs none."""
+    ranges: Ranges = "min-max"
+    """How the ranges come from the crops."""
 
 
 @dataclass(frozen=True)

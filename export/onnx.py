@@ -15,6 +15,7 @@ import torch
 from atpn.model import ATPN
 from edge_runtime.backends import load_backend
 from edge_runtime.spec import SPEC_KEY
+from export.config import Ranges
 from export.errors import ExportError
 from export.formats import Format, Job, Predictor
 from export.quiet import quiet
@@ -50,7 +51,7 @@ def write(job: Job, path: Path) -> None:
     proto = onnx.load_from_string(_convert(job.model, spec.input_name, tuple(spec.outputs)))
     if spec.precision == "int8":
         assert job.calibration is not None
-        proto = _to_int8(proto, spec.input_name, job.calibration)
+        proto = _to_int8(proto, spec.input_name, job.calibration, job.ranges)
     proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
     for node in proto.graph.node:  # where in the exporter's sources a node comes from
         del node.metadata_props[:]
@@ -79,7 +80,7 @@ def _convert(model: ATPN, input_name: str, output_names: tuple[str, ...]) -> byt
     return bytes(program.model_proto.SerializeToString())
 
 
-def _to_int8(proto: Any, input_name: str, crops: np.ndarray) -> Any:
+def _to_int8(proto: Any, input_name: str, crops: np.ndarray, ranges: Ranges) -> Any:
     """QDQ form: uint8 activations between the crops' minimum and maximum, int8 weights per channel."""
     import onnx
     from onnxruntime.quantization import (
@@ -113,7 +114,10 @@ def _to_int8(proto: Any, input_name: str, crops: np.ndarray) -> Any:
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             # An int8 landmark step would be half a pixel.
-            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": ["Gemm"],
+                "CalibMovingAverage": ranges == "moving-average",
+            },
         )
         return onnx.load(path)
 

@@ -88,11 +88,15 @@ def _artifact(config: ExportOptions, reference: Reference, kind: Format, precisi
     calibration, notes = None, {}
     if precision in kind.calibrated:
         crops = read_crop_set(config.calibration).of_size(reference.model.config.input_size)
-        calibration = crops.crops
-        notes["calibration"] = f"{len(calibration)} rendered crops, SHA-256 {crops.sha256[:16]}"
+        calibration = crops.crops[: config.calibration_crops]
+        if len(calibration) < (config.calibration_crops or 1):
+            raise ExportError(
+                f"{config.calibration} holds {len(calibration)} crops, {config.calibration_crops} asked for"
+            )
+        notes["calibration"] = f"{config.ranges} of {len(calibration)} rendered crops, SHA-256 {crops.sha256[:16]}"
     spec = make_spec(reference, config.name, precision, config.heads == "all", kind.libraries, notes)
     path = config.out / f"{config.name}_{precision}{kind.suffix}"
-    return _Artifact(path, kind, Job(reference.model, spec, calibration))
+    return _Artifact(path, kind, Job(reference.model, spec, calibration, config.ranges))
 
 
 def _make(artifact: _Artifact, reference: Reference, force: bool) -> Measured:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from export.config import Ranges
 from export.errors import ExportError
 from export.flatbuffer import operator_scopes
 from export.quiet import quiet
@@ -34,7 +35,7 @@ INT8_WEIGHT_SCOPE = "Linear_"
 """Pattern of the last linear layers, which keep float results but store int8 weights."""
 
 
-def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
+def to_int8(tflite: bytes, crops: np.ndarray, ranges: Ranges = "min-max") -> bytes:
     """A file of mixed precision: int8 arithmetic and weights per channel, float where FLOAT_SCOPES says so.
 
     Float are the normalisation, the layers on the finest grids, the heatmap, the branches' last steps and the results,
@@ -57,9 +58,9 @@ def to_int8(tflite: bytes, crops: np.ndarray) -> bytes:
         quantizer.add_dynamic_config(INT8_WEIGHT_SCOPE, operation.FULLY_CONNECTED, num_bits=8)
         recipe = library.recipe_manager.RecipeManager()
         recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
-        calibrator = library.calibrator.Calibrator(
-            tflite, num_threads=1, qsv_update_func=library.qsv_utils.min_max_update
-        )
+        utils = library.qsv_utils
+        update = utils.min_max_update if ranges == "min-max" else utils.moving_average_update
+        calibrator = library.calibrator.Calibrator(tflite, num_threads=1, qsv_update_func=update)
         calibrator.calibrate({"serving_default": [{"args_0": crop[None]} for crop in crops]}, recipe)
         return bytes(quantizer.quantize(calibrator.get_model_qsvs(), enable_progress_report=False).quantized_model)
 

@@ -23,7 +23,7 @@ def write(job: Job, path: Path) -> None:
     with_heads = "pose" in spec.outputs
     if spec.precision == "int8":
         assert job.calibration is not None
-        content = quantise.to_int8(convert(job.model, with_heads, for_int8=True), job.calibration)
+        content = quantise.to_int8(convert(job.model, with_heads, for_int8=True), job.calibration, job.ranges)
     else:
         content = convert(job.model, with_heads)
         if spec.precision == "fp16":
