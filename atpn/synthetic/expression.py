@@ -42,9 +42,10 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
         both("mouthSmile", smile)
         both("cheekSquint", smile * rng.uniform(0, 0.8))
         both("eyeSquint", smile * rng.uniform(0, 0.5))
-        both("mouthUpperUp", smile * sometimes(0.7, 0, 0.6))
-        both("mouthLowerDown", smile * sometimes(0.6, 0, 0.6))
-        one("jawOpen", sometimes(0.5, 0, 0.45))
+        grin = rng.random() < 0.5  # people before cameras show their teeth
+        both("mouthUpperUp", rng.uniform(0.2, 0.9) if grin else smile * sometimes(0.7, 0, 0.6))
+        both("mouthLowerDown", rng.uniform(0.2, 0.9) if grin else smile * sometimes(0.6, 0, 0.6))
+        one("jawOpen", rng.uniform(0, 0.4) if grin else sometimes(0.5, 0, 0.45))
     elif mood < 0.36:  # shouts, yawns, big laughs
         one("jawOpen", rng.uniform(0.6, 1.0))
         both("mouthUpperUp", sometimes(0.6, 0.2, 0.9))
