@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.detector import Detector
 from edge_runtime.sources import open_source
 from edge_runtime.tracker import FaceTracker
 from export.measure import Measured
@@ -31,9 +32,9 @@ def add_tracks(rows: Sequence[Measured], videos: Sequence[Path]) -> list[Measure
     return [dataclasses.replace(row, tracks=found.get(row.path, {})) for row in rows]
 
 
-def _track(model: Path, video: Path) -> list[tuple[int, np.ndarray] | None]:
+def _track(model: Path, video: Path, detector: Detector | None = None) -> list[tuple[int, np.ndarray] | None]:
     """Per frame the face's id and (N, 2) landmarks in pixels, None while there is none."""
-    tracker = FaceTracker(model, smoothing=0.0)
+    tracker = FaceTracker(model, detector, smoothing=0.0)
     with open_source(str(video)) as source:
         faces = (tracker.update(frame.image, frame.timestamp) for frame in source)
         return [(found[0].id, found[0].landmarks) if found else None for found in faces]

@@ -14,7 +14,6 @@ from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 from export.__main__ import main
 from export.reference import real_faces
-from export.tracks import _distance
 
 
 def _check(sources, *more):
@@ -107,16 +106,3 @@ def test_real_faces_are_cut_by_the_labels_own_regions(tmp_path, ring):
     assert real.scheme is IBUG_68
     extent = np.ptp(real.landmarks[0], axis=0)
     assert extent.max() == pytest.approx(1 / 1.5, abs=1e-3)  # a quarter more on every side
-
-
-def test_tracks_are_compared_where_both_hold_the_face():
-    a = [(0, np.zeros((4, 2))), (0, np.zeros((4, 2))), None]
-    b = [(0, np.full((4, 2), 3.0) * (1, 0)), None, None]
-    assert _distance(b, a) == {
-        "frames": 3,
-        "held_by_both": 1,
-        "same_id": 1,
-        "held_by_one": 1,
-        "mean_pixels": 3.0,
-        "p95_pixels": 3.0,
-    }
