@@ -90,7 +90,10 @@ class HeadCanvas:
         solid = gl.buffer(_indices(head.uv_triangles[~lashes]))
         self._solid = gl.vertex_array(self._skin_program, layout, solid)
         shadow_layout = [(self._surface, "3f 12x", "position"), (layout[1][0], "2f 4x", "uv")]
-        self._solid_shadow = gl.vertex_array(self._shadow_program, shadow_layout, solid)
+        # What lies inside the mouth and behind the lids shades nothing that is seen.
+        skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
+        casting = gl.buffer(_indices(head.uv_triangles[skin]))
+        self._solid_shadow = gl.vertex_array(self._shadow_program, shadow_layout, casting)
         self._lashes = (
             gl.vertex_array(self._skin_program, layout, gl.buffer(_indices(head.uv_triangles[lashes])))
             if lashes.any()
