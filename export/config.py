@@ -28,7 +28,7 @@ class CheckOptions:
     afw: Path | None = None
     """Folder with AFW's labels.json and images: the same bounds hold on its real faces, too."""
     videos: tuple[Path, ...] = ()
-    """Video files: how far each file's tracks stray from the first file's is reported."""
+    """Video files: how far each file's tracks stray from the first fp32 file's is reported."""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _explained(rows: Sequence[Measured]) -> str:
     if any(row.milliseconds is not None for row in rows):
         text += f" ms: median, one thread, this machine ({processor_name()}); compare within this table only."
     if any(row.tracks for row in rows):
-        text += " px: mean distance of the landmarks per frame from the first file's on that video."
+        text += " px: mean distance of the landmarks per frame from the first fp32 file's on that video, unsmoothed."
     if any(not row.format.native for row in rows):
         text += " CoreML packages were run by export/mil.py, not by CoreML: it says what that proves."
     return text

@@ -15,11 +15,12 @@ from export.measure import Measured
 
 
 def add_tracks(rows: Sequence[Measured], videos: Sequence[Path]) -> list[Measured]:
-    """Rows with the distance of their tracks from those of the first file that runs here, for each video.
+    """Rows with the distance of their tracks from those of the first fp32 file (or the first at all), for each video.
 
     Tracks are unsmoothed, so that differences are the files' own. SourceError names a video that cannot be read.
     """
     able = [row for row in rows if row.format.native and "pose" in row.spec.outputs]
+    able.sort(key=lambda row: row.spec.precision != "fp32")
     if not able or not videos:
         return list(rows)
     found: dict[Path, dict[str, dict[str, float]]] = {row.path: {} for row in able}
