@@ -109,7 +109,9 @@ def _crops(
             roi = background_roi(image, rng)
         else:
             image = store.image(int(index))
-            roi = negative_roi(ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape)), rng)
+            neighbours = store.neighbours(int(index))
+            others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
+            roi = negative_roi(ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape)), rng, others)
         nothing = np.full_like(mean_shape, np.nan), np.full(3, np.nan, np.float32)
         crops.append(Crop(extract_crop(image, roi, config.crop_size), *nothing, roi))
     return crops

@@ -62,6 +62,8 @@ ROWS: Mapping[str, tuple[str, Change]] = MappingProxyType(
         "thesis": ("the thesis' recipe", _thesis),
         "thesis-loss": ("point distance over eye distance instead of the wing loss", _with(landmark_loss="thesis")),
         "no-gap": ("no gap loss", _with(gap_weight=0.0)),
+        "half-gap": ("gap loss at half its weight", lambda r: replace(r, gap_weight=r.gap_weight / 2)),
+        "no-range": ("activations without a limit", _with(range_weight=0.0)),
         "no-uncertainty": ("no uncertainty head trained", _with(uncertainty_weight=0.0)),
         "full-uncertainty": ("uncertainty's likelihood at full weight", _with(uncertainty_weight=1.0)),
         "no-average": ("last weights instead of averaged ones", _with(ema_decay=0.0)),

@@ -49,8 +49,11 @@ class Recipe:
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
     landmark_loss: Literal["wing", "thesis"] = "wing"
-    gap_weight: float = 1.0
+    gap_weight: float = 2.0
     """A network can score well on points alone and not see an open mouth."""
+    range_weight: float = 5.0
+    """Of activations beyond `losses.ACTIVATION_LIMIT`; 0 leaves them free, and int8 files may then lose half their
+    accuracy."""
     uncertainty_weight: float = 0.1
     """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them. 0: not trained."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
@@ -67,7 +70,7 @@ _TRACKING_JITTER = JitterConfig(centre_sigma=0.07, scale_sigma=0.12)
 _THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
 _THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
-_THESIS |= {"uncertainty_weight": 0.0, "balance_classes": False}
+_THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": False}
 
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {

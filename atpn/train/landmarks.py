@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
@@ -13,7 +16,7 @@ from atpn.train import metrics
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatches, validation_batch
 from atpn.train.inference import predict
-from atpn.train.losses import gap_loss, thesis_landmark_loss, uncertainty_loss, wing_loss
+from atpn.train.losses import gap_loss, range_loss, thesis_landmark_loss, uncertainty_loss, wing_loss
 
 
 class LandmarkTask:
@@ -41,7 +44,8 @@ class LandmarkTask:
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Point loss, gap loss and the uncertainty's likelihood."""
         recipe, scheme = self.recipe, self.store.scheme
-        landmarks, log_sigma = model.landmark_branch(model.features(image))
+        with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
+            landmarks, log_sigma = model.landmark_branch(model.features(image))
         # Losses in full precision: half a pixel is the step of bfloat16 here.
         landmarks, target = landmarks.float(), batch["landmarks"]
         if recipe.landmark_loss == "thesis":
@@ -57,6 +61,10 @@ class LandmarkTask:
             likelihood = uncertainty_loss(landmarks, log_sigma.float(), target)
             parts["uncertainty"] = likelihood.detach()
             loss = loss + recipe.uncertainty_weight * likelihood
+        if recipe.range_weight:
+            excess = range_loss(activations)
+            parts["range"] = excess.detach()
+            loss = loss + recipe.range_weight * excess
         return loss, parts
 
     def validate(self, model: ATPN) -> dict[str, float]:
@@ -68,6 +76,19 @@ class LandmarkTask:
             self._validation = validation_batch(self.store, self.held_out, self.mean_shape, size)
             self._validation_size = size
         return landmark_figures(model, self._validation, self.store)
+
+
+@contextmanager
+def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
+    """What the batch norms inside these modules give while the context is open, in the order of their calls."""
+    outputs: list[Tensor] = []
+    norms = [m for module in modules for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_hook(lambda _, __, output: outputs.append(output)) for norm in norms]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def landmark_figures(model: ATPN, batch: Batch, store: SampleStore) -> dict[str, float]:

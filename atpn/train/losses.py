@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -89,6 +89,19 @@ def uncertainty_loss(predicted: Tensor, log_sigma: Tensor, target: Tensor) -> Te
     """
     distance = (predicted.detach() - target).norm(dim=-1)
     return (math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma).mean()
+
+
+ACTIVATION_LIMIT = 8.0
+"""Of a normalised activation, whose standard deviation is about one: beyond it int8's steps become coarse."""
+
+
+def range_loss(outputs: Sequence[Tensor]) -> Tensor:
+    """How far layers' outputs, of any shapes, lie beyond ±ACTIVATION_LIMIT: means, summed over the layers.
+
+    Nothing else keeps a network from answering a rare kind of face (say, one profile) with activations of a hundred
+    standard deviations. In float that does no harm, but int8 spreads its 256 steps over whatever occurs.
+    """
+    return torch.stack([F.relu(output.float().abs() - ACTIVATION_LIMIT).mean() for output in outputs]).sum()
 
 
 def tracking_loss(logits: Tensor, is_face: Tensor, balanced: bool = True) -> Tensor:

@@ -97,6 +97,16 @@ def test_uncertainty_finds_the_spread_and_leaves_the_landmarks_alone():
     assert predicted.grad is None
 
 
+def test_range_loss_is_what_lies_beyond_the_limit():
+    limit = losses.ACTIVATION_LIMIT
+    inside = torch.tensor([[-limit, 0.0, limit]])
+    beyond = torch.tensor([[limit + 3.0, -limit - 1.0], [0.5, 2.0]], requires_grad=True)
+    loss = losses.range_loss([inside, beyond])
+    assert loss.item() == pytest.approx((3.0 + 1.0) / 4)
+    loss.backward()
+    assert torch.equal(beyond.grad, torch.tensor([[0.25, -0.25], [0.0, 0.0]]))
+
+
 def test_tracking_loss_weighs_both_classes_alike():
     logits = torch.tensor([[0.0, 2.0], [1.0, 0.0], [3.0, 0.0], [0.0, 0.5]])
     is_face = torch.tensor([True, False, False, False])

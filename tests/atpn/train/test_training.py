@@ -16,7 +16,7 @@ from atpn.model import CheckpointError, load_checkpoint
 from atpn.train import cli, loop, state
 from atpn.train.config import RECIPES, Recipe, TrainConfig
 from atpn.train.dataset import FaceBatches, TrackingBatches, load, validation_batch
-from atpn.train.landmarks import new_model
+from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.loop import Budget, Interrupted, learning_rate
 from atpn.train.losses import thesis_landmark_loss
 from atpn.train.state import Progress, load_state
@@ -125,6 +125,29 @@ def test_each_recipe_can_learn_a_batch_by_heart(face_shards, recipe):
         optimizer.step()
         points.append(parts["points"].item())
     assert points[-1] < 0.6 * points[0]
+
+
+def test_training_brings_wild_activations_back_into_range(face_shards):
+    # As a long run may leave them: one layer answers with dozens of standard deviations, and the loss does not mind.
+    store = SampleStore.read(face_shards)
+    recipe = replace(RECIPES["atpn", "landmarks"], batch_size=12, input_size=48)
+    task = LandmarkTask(store, mean_shape_of(store.landmarks[store.faces], store.scheme), recipe, seed=0)
+    model = new_model(store, task.faces, 0.25, 48, seed=0).train()
+    norm = model.landmark_branch.high_views.far[1]
+    norm.weight.data.mul_(15)
+    batch = next(iter(task.batches(48, 0)))
+    image = batch["image"].permute(0, 3, 1, 2).float()
+    optimizer = torch.optim.Adam([norm.weight], 0.3)
+    excess = []
+    for _ in range(40):
+        loss, parts = task.loss(model, image, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        excess.append(parts["range"].item())
+    assert excess[0] > 1
+    assert excess[-1] < excess[0] / 4
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_the_thesis_recipe_is_as_published(face_shards):
