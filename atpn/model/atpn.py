@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
@@ -16,9 +15,8 @@ from atpn.model.config import ATPNConfig
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.landmark_branch import LandmarkBranch
 from atpn.model.layers import CoordConv, GlobalDepthwise, coordinate_grid
+from atpn.model.network import Network
 
-PARTS = ("backbone", "landmark_branch", "tracking_branch", "pose_branch")
-"""Names of the parts that train or rest separately."""
 IMAGE_MEAN = (127.5, 127.5, 127.5)
 IMAGE_STD = (64.0, 64.0, 64.0)
 """RGB, in 8-bit steps: the middle of the range and about the spread of photographs."""
@@ -37,9 +35,11 @@ class ATPNOutput(NamedTuple):
     """(B,) probability that the crop holds a face."""
 
 
-class ATPN(nn.Module):
+class ATPN(Network):
     """The whole network. Stages train its parts one after another through the sub-steps; `forward` is inference."""
 
+    PARTS = ("backbone", "landmark_branch", "tracking_branch", "pose_branch")
+    config: ATPNConfig
     image_mean: Tensor
     image_std: Tensor
 
@@ -52,7 +52,12 @@ class ATPN(nn.Module):
         self.landmark_branch = LandmarkBranch(config, mean_shape)
         self.tracking_branch = TrackingBranch(config)
         self.pose_branch = PoseBranch(config)
-        self.frozen: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ATPN:
+        """See `Network.from_config`; the mean shape is all zeros until weights are loaded."""
+        options = ATPNConfig(**config)
+        return cls(options, torch.zeros(options.landmark_count, 2))
 
     @property
     def mean_shape(self) -> Tensor:
@@ -79,39 +84,20 @@ class ATPN(nn.Module):
         confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
         return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
 
-    def train(self, mode: bool = True) -> ATPN:
-        """As in torch, except that frozen parts stay in inference mode: their batch-norm statistics rest too."""
-        super().train(mode)
-        for part in self.frozen:
-            getattr(self, part).eval()
-        return self
+    def resized(self, size: int) -> ATPN:
+        """A copy of the network for another input size, so that training can begin small and finish at 112 px.
 
-
-def freeze(model: ATPN, parts: Iterable[str]) -> None:
-    """Freeze exactly these parts (see PARTS): no gradients, no new batch-norm statistics; the others train."""
-    frozen = frozenset(parts)
-    if unknown := frozen - set(PARTS):
-        raise ValueError(f"unknown parts {sorted(unknown)}; the network's parts are {', '.join(PARTS)}")
-    model.frozen = frozen
-    for part in PARTS:
-        getattr(model, part).requires_grad_(part not in frozen)
-    model.train(model.training)
-
-
-def with_input_size(model: ATPN, size: int) -> ATPN:
-    """A copy of the network for another input size, so that training can begin small and finish at 112 px.
-
-    Convolutions carry over as they are; the global depthwise kernels are resampled to the new grid.
-    """
-    other = copy.deepcopy(model)
-    other.config = replace(model.config, input_size=size)
-    for parent in list(other.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, GlobalDepthwise):
-                resampled = child.resampled(other.config.high_grid)
-                resampled.requires_grad_(child.weight.requires_grad)
-                setattr(parent, name, resampled.to(child.weight.device).train(child.training))
-            elif isinstance(child, CoordConv):
-                grid = child.coordinates.shape[-1] * size // model.config.input_size
-                child.coordinates = coordinate_grid(grid).to(child.coordinates)
-    return other
+        Convolutions carry over as they are; the global depthwise kernels are resampled to the new grid.
+        """
+        other = copy.deepcopy(self)
+        other.config = replace(self.config, input_size=size)
+        for parent in list(other.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, GlobalDepthwise):
+                    resampled = child.resampled(other.config.high_grid)
+                    resampled.requires_grad_(child.weight.requires_grad)
+                    setattr(parent, name, resampled.to(child.weight.device).train(child.training))
+                elif isinstance(child, CoordConv):
+                    grid = child.coordinates.shape[-1] * size // self.config.input_size
+                    child.coordinates = coordinate_grid(grid).to(child.coordinates)
+        return other

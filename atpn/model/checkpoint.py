@@ -6,24 +6,25 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from atpn.model.atpn import ATPN
-from atpn.model.config import ATPNConfig
+from atpn.model.network import Network
 from edge_runtime.files import write_atomically
 
 FORMAT_VERSION = 1
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, cut short, inconsistent or of another architecture."""
 
 
-def save_checkpoint(path: Path, model: ATPN, metadata: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> None:
     """Write `path` (.safetensors) and its JSON: config, SHA-256 of the weights, and `metadata` as given.
 
     Each file appears complete or not at all; an interruption between the two leaves a pair that does not load.
@@ -32,7 +33,7 @@ def save_checkpoint(path: Path, model: ATPN, metadata: dict[str, Any]) -> None:
     weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     description = {
         "format_version": FORMAT_VERSION,
-        "architecture": "ATPN",
+        "architecture": type(model).__name__,
         "config": asdict(model.config),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "metadata": metadata,
@@ -41,10 +42,10 @@ def save_checkpoint(path: Path, model: ATPN, metadata: dict[str, Any]) -> None:
     write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
-def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
+def load_checkpoint(path: Path, kind: type[AnyNetwork] = ATPN) -> tuple[AnyNetwork, dict[str, Any]]:
     """The network, in inference mode on the CPU, and the metadata; CheckpointError says what is wrong with a file."""
     _check_suffix(path)
-    description = read_description(path)
+    description = read_description(path, kind)
     weights = path.read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
     if digest != description["weights_sha256"]:
@@ -54,34 +55,33 @@ def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
         )
     try:
         state = load(weights)
-        config = ATPNConfig(**description["config"])
-        model = ATPN(config, torch.zeros(config.landmark_count, 2))
+        model = kind.from_config(description["config"])
         model.load_state_dict(state)
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit this version's ATPN: {error}; it was made by another version of the code, "
+            f"{path} does not fit this version's {kind.__name__}: {error}; it was made by another version of the code, "
             "so train again or check that version out"
         ) from error
     return model.eval(), description["metadata"]
 
 
-def weights_sha256(path: Path) -> str:
+def weights_sha256(path: Path, kind: type[Network] = ATPN) -> str:
     """SHA-256 of a checkpoint's weights as its JSON states it, in hexadecimal."""
-    return str(read_description(path)["weights_sha256"])
+    return str(read_description(path, kind)["weights_sha256"])
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """The JSON beside the weights `path`; CheckpointError when it or the weights are missing or not ours."""
+def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
+    """The JSON beside the weights `path`; CheckpointError when it or the weights are missing or not of this kind."""
     beside = path.with_suffix(".json")
     for file in (path, beside):
         if not file.is_file():
             raise CheckpointError(f"no checkpoint file {file}; a checkpoint is {path.name} and {beside.name} together")
     try:
         description = json.loads(beside.read_bytes())
-        if description["architecture"] != "ATPN" or description["format_version"] != FORMAT_VERSION:
+        if description["architecture"] != kind.__name__ or description["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
                 f"{beside} describes {description['architecture']} version {description['format_version']}, "
-                f"expected ATPN version {FORMAT_VERSION}"
+                f"expected {kind.__name__} version {FORMAT_VERSION}"
             )
         missing = {"config", "weights_sha256", "metadata"} - set(description)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

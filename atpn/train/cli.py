@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from atpn.data.store import SampleStore
-from atpn.model import ATPN, load_checkpoint, with_input_size
+from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.landmarks import LandmarkTask, new_model
@@ -127,7 +127,7 @@ def _initial(
     if config.weights is None and not metadata.get("finished", True):
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
-        model = with_input_size(model, recipe.input_size)
+        model = model.resized(recipe.input_size)
     return model, f"{path.name} {weights_sha256(path)[:16]}"
 
 

@@ -35,6 +35,10 @@ class LandmarkTask:
         self._validation: Batch | None = None
         self._validation_size = 0
 
+    def begin(self, model: ATPN) -> None:
+        """Crops are upright against this network's mean shape."""
+        self.mean_shape = model.mean_shape.numpy()
+
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""
         return FaceBatches(

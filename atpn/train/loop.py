@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from atpn.model import ATPN, PARTS, CheckpointError, freeze, load_checkpoint, save_checkpoint, with_input_size
+from atpn.model import CheckpointError, Network, freeze, load_checkpoint, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, load
 from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
@@ -35,23 +34,26 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM arrived; the state is saved, and the same command goes on from there."""
 
 
-class StageTask(Protocol):
+Learner = TypeVar("Learner", bound=Network)
+
+
+class StageTask(Protocol[Learner]):
     """What a stage adds to the loop."""
 
     name: str
     trained: tuple[str, ...]
     """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
 
-    mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+    def begin(self, model: Learner) -> None:
+        """Training begins with this network, or goes on with it."""
 
     def batches(self, crop_size: int, first_step: int) -> IterableDataset[Batch]:
         """Endless batches from a step on."""
 
-    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: Learner, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch whose image is (B, 3, S, S) float 0 to 255, and its parts for the log."""
 
-    def validate(self, model: ATPN) -> dict[str, float]:
+    def validate(self, model: Learner) -> dict[str, float]:
         """Figures on held-out renders."""
 
 
@@ -96,7 +98,7 @@ class RunOptions:
     """Faces per epoch, for the step schedule."""
 
 
-def make_optimizer(model: ATPN, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over the parameters that train."""
     trained = [p for p in model.parameters() if p.requires_grad]
     if recipe.optimizer == "adam":
@@ -118,7 +120,7 @@ def learning_rate(recipe: Recipe, share: float, step: int, epoch: int) -> float:
 
 
 @torch.no_grad()
-def update_average(average: ATPN, model: ATPN, decay: float, step: int) -> None:
+def update_average(average: Network, model: Network, decay: float, step: int) -> None:
     """Move the averaged weights and statistics towards the model's.
 
     The decay grows from a tenth, so that the average forgets the untrained network at once instead of dragging a
@@ -126,7 +128,7 @@ def update_average(average: ATPN, model: ATPN, decay: float, step: int) -> None:
     """
     decay = min(decay, (1 + step) / (10 + step))
     targets, sources = [], []
-    for part in set(PARTS) - model.frozen:
+    for part in set(model.PARTS) - model.frozen:
         for kept, new in zip(
             getattr(average, part).state_dict().values(), getattr(model, part).state_dict().values(), strict=True
         ):
@@ -138,39 +140,39 @@ def update_average(average: ATPN, model: ATPN, decay: float, step: int) -> None:
     torch._foreach_lerp_(targets, sources, 1 - decay)
 
 
-class Trainer:
+class Trainer(Generic[Learner]):
     """One stage from its beginning or its saved state to the end of its budget."""
 
-    def __init__(self, task: StageTask, model: ATPN, recipe: Recipe, options: RunOptions) -> None:
+    def __init__(self, task: StageTask[Learner], model: Learner, recipe: Recipe, options: RunOptions) -> None:
         """`model` is where a new stage begins; a saved state of the same setup in `options.out` takes precedence."""
         self.task, self.recipe, self.options = task, recipe, options
         self.state_path = options.out / f"{task.name}.state.safetensors"
         self.weights_path = options.out / f"{task.name}.safetensors"
         moments = {}
         if self.state_path.exists():
-            model, average, moments, self.progress = load_state(self.state_path)
-            task.mean_shape = model.mean_shape.numpy()
+            model, average, moments, self.progress = load_state(self.state_path, type(model))
             self._check_setup(model)
             if not self.progress.finished:
                 log.info("%s: going on from step %d (%s)", task.name, self.progress.step, self.state_path)
         else:
             average = copy.deepcopy(model)
             self.progress = Progress(setup=options.setup)
+        task.begin(model)
         self._adopt(model, average, moments)
 
-    def _adopt(self, model: ATPN, average: ATPN, moments: dict[str, dict[str, Tensor]]) -> None:
+    def _adopt(self, model: Learner, average: Learner, moments: dict[str, dict[str, Tensor]]) -> None:
         device = torch.device(self.options.device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.average = average.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
-        freeze(self.model, set(PARTS) - set(self.task.trained))
+        freeze(self.model, set(self.model.PARTS) - set(self.task.trained))
         self.average.frozen = self.model.frozen
         self.optimizer = make_optimizer(self.model, self.recipe)
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
 
-    def _check_setup(self, model: ATPN) -> None:
+    def _check_setup(self, model: Network) -> None:
         # A state of an earlier version lacks options that came later; it was made as their defaults say.
-        defaults = {"recipe": plain(asdict(Recipe(samples=None))), "width": model.config.width}
+        defaults = {"recipe": plain(asdict(Recipe(samples=None))), "width": getattr(model.config, "width", 1.0)}
         old, new = with_defaults(self.progress.setup, defaults), self.options.setup
         changed = {key: f"{key}: {old.get(key)} before, {new[key]} now" for key in new if old.get(key) != new[key]}
         if "data" in changed:
@@ -193,7 +195,7 @@ class Trainer:
         coarse = self.share < self.options.budget.coarse_until(self.recipe)
         return self.recipe.coarse_size if coarse else self.recipe.input_size
 
-    def run(self) -> ATPN:
+    def run(self) -> Learner:
         """Train to the end of the budget; the averaged network. Raises Interrupted after saving on a signal."""
         if self.progress.finished and self.share >= 1.0 and self._weights_written():
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
@@ -215,7 +217,7 @@ class Trainer:
     def _weights_written(self) -> bool:
         """Whether the checkpoint is that of the finished state: a kill may have come between the two."""
         try:
-            _, metadata = load_checkpoint(self.weights_path)
+            _, metadata = load_checkpoint(self.weights_path, type(self.model))
         except CheckpointError:
             return False
         return bool(metadata.get("finished")) and metadata.get("steps") == self.progress.step
@@ -266,7 +268,7 @@ class Trainer:
 
     def _resize(self, size: int) -> None:
         moments = moments_of(self.model, self.optimizer)
-        self._adopt(with_input_size(self.model, size), with_input_size(self.average, size), moments)
+        self._adopt(self.model.resized(size), self.average.resized(size), moments)
 
     def _save(self, scalars: SummaryWriter, validate: bool = True) -> None:
         """State, averaged weights and, unless time presses, figures on held-out renders."""

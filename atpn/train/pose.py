@@ -34,6 +34,10 @@ class PoseTask:
             raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
         self._validation: Batch | None = None
 
+    def begin(self, model: ATPN) -> None:
+        """Crops are upright against this network's mean shape."""
+        self.mean_shape = model.mean_shape.numpy()
+
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""
         return FaceBatches(

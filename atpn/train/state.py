@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from atpn.model import ATPN, ATPNConfig
+from atpn.model import ATPN, Network
 from edge_runtime.files import write_atomically
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 @dataclass
@@ -32,7 +34,9 @@ class Progress:
     """Recipe, seed and data: what must not change when the run goes on."""
 
 
-def save_state(path: Path, model: ATPN, average: ATPN, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_state(
+    path: Path, model: Network, average: Network, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
     """Write everything that the next step depends on; the file appears complete or not at all (OSError)."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
@@ -45,17 +49,18 @@ def save_state(path: Path, model: ATPN, average: ATPN, optimizer: torch.optim.Op
     write_atomically(path, content)
 
 
-def load_state(path: Path) -> tuple[ATPN, ATPN, dict[str, dict[str, Tensor]], Progress]:
+def load_state(
+    path: Path, kind: type[AnyNetwork] = ATPN
+) -> tuple[AnyNetwork, AnyNetwork, dict[str, dict[str, Tensor]], Progress]:
     """Network, averaged network, optimiser state by parameter name, and progress; ValueError names a broken file."""
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
-        config = ATPNConfig(**json.loads(header["config"]))
         progress = Progress(**json.loads(header["progress"]))
         networks = []
         for prefix in ("model/", "average/"):
-            network = ATPN(config, torch.zeros(config.landmark_count, 2))
+            network = kind.from_config(json.loads(header["config"]))
             network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             networks.append(network)
     except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:

@@ -42,6 +42,10 @@ class TrackingTask:
         self.held_out = self.held_out[: max(1, validation // 4)]
         self.backgrounds, self.held_out_backgrounds = store.split_backgrounds()
 
+    def begin(self, model: ATPN) -> None:
+        """Crops are upright against this network's mean shape."""
+        self.mean_shape = model.mean_shape.numpy()
+
     def batches(self, crop_size: int, first_step: int) -> TrackingBatches:
         """Faces, each with its negatives."""
         return TrackingBatches(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from atpn.model import ATPN, PARTS, ATPNConfig, freeze, with_input_size
+from atpn.model import ATPN, ATPNConfig, freeze
 from atpn.model.complexity import Complexity, complexity
 from atpn.model.layers import GlobalDepthwise
 
@@ -135,7 +135,7 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_trains_its_parts_and_leaves_the_frozen_untouched(tiny_model, images, stage):
-    frozen = set(PARTS) - STAGES[stage]
+    frozen = set(ATPN.PARTS) - STAGES[stage]
     freeze(tiny_model, frozen)
     tiny_model.train()
     before = {name: tensor.clone() for name, tensor in tiny_model.state_dict().items()}
@@ -159,7 +159,7 @@ def test_a_stage_trains_its_parts_and_leaves_the_frozen_untouched(tiny_model, im
 
 
 def test_freeze_replaces_the_earlier_choice(tiny_model):
-    freeze(tiny_model, PARTS)
+    freeze(tiny_model, ATPN.PARTS)
     freeze(tiny_model, ["backbone"])
     tiny_model.train()
     assert not tiny_model.backbone.training
@@ -180,15 +180,15 @@ def test_landmarks_stay_float32_inside_autocast(tiny_model, images):
     assert (out.landmarks - exact.landmarks).abs().max() < 0.02
 
 
-def test_with_input_size_keeps_weights_and_takes_other_images(tiny_model, images):
+def test_resizing_keeps_weights_and_takes_other_images(tiny_model, images):
     freeze(tiny_model, ["backbone"])
-    small = with_input_size(tiny_model, 64)
+    small = tiny_model.resized(64)
     assert small(images[:, :, :64, :64]).landmarks.shape == (2, 98, 2)
     assert small.config.input_size == 64
     assert not small.backbone.stem[0].weight.requires_grad
     assert torch.equal(small.backbone.stem[0].weight, tiny_model.backbone.stem[0].weight)
     assert tiny_model.landmark_branch.gather.weight.shape[-1] == 7
-    again = with_input_size(small, 112)
+    again = small.resized(112)
     assert again(images).pose.shape == (2, 3)
     # A flat picture looks the same at any size, up to the borders' influence.
     flat = torch.full((1, 3, 112, 112), 128.0)
