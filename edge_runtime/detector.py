@@ -89,6 +89,24 @@ def roi_from_cascade_box(box: Sequence[int], to_landmarks: tuple[float, float]) 
     return ROI(cx, cy, width * side * (1 + 2 * ROI_MARGIN))
 
 
+def read_regions(scores: np.ndarray, regions: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+    """What a detector network says about its (G, G) cells as (score, region) pairs, best first.
+
+    `regions` is (G, G, 3): each cell's centre x, y and size, in the unit that the pairs come back in. A face is the
+    best cell among its neighbours, from the threshold on; of two that overlap by SAME_FACE_IOU the better one stays.
+    """
+    peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
+    rows, columns = np.nonzero(peaks)
+    order = np.argsort(-scores[rows, columns], kind="stable")
+    kept: list[tuple[float, ROI]] = []
+    for row, column in zip(rows[order], columns[order], strict=True):
+        cx, cy, size = (float(v) for v in regions[row, column])
+        roi = ROI(cx, cy, size)
+        if all(roi.iou(other) < SAME_FACE_IOU for _, other in kept):
+            kept.append((float(scores[row, column]), roi))
+    return kept
+
+
 def _distinct(rois: list[ROI]) -> list[ROI]:
     """The regions that no earlier one overlaps much."""
     kept: list[ROI] = []

@@ -2,7 +2,7 @@
 
 from atpn.model.atpn import ATPN, ATPNOutput
 from atpn.model.backbone import Features
-from atpn.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from atpn.model.checkpoint import CheckpointError, load_checkpoint, load_network, save_checkpoint
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.network import Network, freeze
@@ -17,5 +17,6 @@ __all__ = [
     "freeze",
     "landmark_heatmap",
     "load_checkpoint",
+    "load_network",
     "save_checkpoint",
 ]

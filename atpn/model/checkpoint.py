@@ -42,7 +42,12 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
     write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
-def load_checkpoint(path: Path, kind: type[AnyNetwork] = ATPN) -> tuple[AnyNetwork, dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
+    """`load_network` of an ATPN."""
+    return load_network(path, ATPN)
+
+
+def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[str, Any]]:
     """The network, in inference mode on the CPU, and the metadata; CheckpointError says what is wrong with a file."""
     _check_suffix(path)
     description = read_description(path, kind)

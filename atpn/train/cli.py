@@ -7,15 +7,18 @@ import logging
 import platform
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
 from atpn.data.store import SampleStore
-from atpn.model import ATPN, load_checkpoint
+from atpn.model import ATPN, Network, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
+from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
+from atpn.train.detection import DetectionTask
 from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.pose import PoseTask
@@ -24,11 +27,12 @@ from atpn.train.tracking import TrackingTask
 
 log = logging.getLogger(__name__)
 
-TASKS = {"landmarks": LandmarkTask, "tracking": TrackingTask, "pose": PoseTask}
+TASKS = {"landmarks": LandmarkTask, "tracking": TrackingTask, "pose": PoseTask, "detector": DetectionTask}
 PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "landmarks": (),
     "tracking": ("landmarks",),
     "pose": ("tracking", "landmarks"),
+    "detector": (),
 }
 """Stages whose weights a stage may begin with, the most complete first."""
 
@@ -49,14 +53,14 @@ def run(config: TrainConfig) -> None:
         train_stage(stage, store, config if first else replace(config, minutes=None, samples=None, weights=None))
 
 
-def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
+def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Network:
     """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
     recipe = stage_recipe(stage, config)
     if stage == "tracking" and len(store.backgrounds) == 0:
         log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data)
     training_faces, _ = store.split()
     model, start = _initial(stage, store, training_faces, recipe, config)
-    task = TASKS[stage](store, model.mean_shape.numpy(), recipe, config.seed, config.validation)
+    task = TASKS[stage](store, recipe, config.seed, config.validation)
     data = {"path": config.data.name, "faces": len(store.faces), "backgrounds": len(store.backgrounds)}
     epoch_samples = len(task.faces) * (1 + recipe.negatives if stage == "tracking" else 1)
     options = RunOptions(
@@ -64,7 +68,7 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> ATPN:
         budget=_budget(recipe, config, epoch_samples),
         setup={
             "recipe": plain(asdict(recipe)),
-            "width": model.config.width,
+            "width": config.width if stage == "detector" else model.config.width,
             "seed": config.seed,
             "start": start,
             "data": data,
@@ -89,6 +93,8 @@ def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
     given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share")}
     changes = {name: value for name, value in given.items() if value is not None}
+    if (config.recipe, stage) not in RECIPES:
+        raise ValueError(f"the {config.recipe} recipe has no stage {stage}; use --recipe atpn")
     recipe = replace(RECIPES[config.recipe, stage], **changes)
     if stage == "tracking" and recipe.batch_size <= recipe.negatives:
         raise ValueError(
@@ -108,9 +114,14 @@ def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
 
 def _initial(
     stage: Stage, store: SampleStore, faces: np.ndarray, recipe: Recipe, config: TrainConfig
-) -> tuple[ATPN, str]:
+) -> tuple[Network, str]:
     """The network that a new stage begins with, and where it comes from."""
     path = config.weights
+    if stage == "detector":
+        if path is not None:
+            return load_network(path, FaceDetector)[0].resized(recipe.input_size), _origin(path, FaceDetector)
+        torch.manual_seed(config.seed)
+        return FaceDetector(DetectorConfig(recipe.input_size)), "new"
     if path is None:
         candidates = [config.out / f"{name}.safetensors" for name in PRECEDING[stage]]
         path = next((c for c in candidates if c.exists()), None)
@@ -128,7 +139,11 @@ def _initial(
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
         model = model.resized(recipe.input_size)
-    return model, f"{path.name} {weights_sha256(path)[:16]}"
+    return model, _origin(path, ATPN)
+
+
+def _origin(path: Path, kind: type[Network]) -> str:
+    return f"{path.name} {weights_sha256(path, kind)[:16]}"
 
 
 def _device(name: str) -> str:

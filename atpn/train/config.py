@@ -12,9 +12,10 @@ import tyro
 
 from atpn.data.augment import AugmentConfig
 from atpn.data.crops import JitterConfig
+from atpn.data.gatherings import GatheringConfig
 from atpn.data.scenes import SceneConfig
 
-Stage = Literal["landmarks", "tracking", "pose"]
+Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis"]
 
 
@@ -62,6 +63,8 @@ class Recipe:
     balance_classes: bool = True
     """Faces weigh as much as their many negatives in the tracking loss; the thesis' equation 3.5 counts crops alike."""
     pose_loss: Literal["angles", "thesis"] = "angles"
+    gatherings: GatheringConfig = field(default_factory=GatheringConfig)
+    """Pictures that the detector learns from."""
 
 
 # A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
@@ -77,6 +80,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55),
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
+        ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192),
         # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
         ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
@@ -85,15 +89,19 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ),
     }
 )
-"""Recipes by name and stage. The thesis has no uncertainty, so its recipe leaves that head untrained."""
+"""Recipes by name and stage.
+
+The thesis knows neither uncertainty nor a detector, so its recipe leaves that head untrained.
+"""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Train ATPN on rendered faces. The same command again continues an interrupted run."""
 
-    stage: Annotated[Literal["landmarks", "tracking", "pose", "all"], tyro.conf.Positional]
-    """Stage to train; `tracking` and `pose` start from the run's landmark stage."""
+    stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
+    """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
+    network of its own."""
     data: Path
     """Folder of .tar shards that `python -m atpn render` wrote."""
     out: Path

@@ -33,10 +33,33 @@ class Batch(TypedDict, total=False):
     """(B, 3) radians in the crop's frame; NaN where unknown."""
     is_face: Tensor
     """(B,) bool."""
+    centres: Tensor
+    """(B, G, G), with the next three: see `detection.detection_targets`."""
+    counted: Tensor
+    regions: Tensor
+    region_weight: Tensor
 
 
-class _Steps(IterableDataset[Batch], ABC):
+class Steps(IterableDataset[Batch], ABC):
     """Endless batches from `first_step` on; loader process w of W makes every W-th step."""
+
+    def __init__(self, seed: int, first_step: int = 0) -> None:
+        self.seed, self.first_step = seed, first_step
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        step, stride = (self.first_step, 1) if worker is None else (self.first_step + worker.id, worker.num_workers)
+        while True:
+            yield self.batch(step, np.random.default_rng([self.seed, step]))
+            step += stride
+
+    @abstractmethod
+    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+        """The batch of one step."""
+
+
+class _CropSteps(Steps):
+    """Batches of crops of a store's faces."""
 
     def __init__(
         self,
@@ -50,21 +73,10 @@ class _Steps(IterableDataset[Batch], ABC):
         first_step: int = 0,
     ) -> None:
         """`faces` and `backgrounds` are indices into the store; there may be no backgrounds."""
+        super().__init__(seed, first_step)
         self.store, self.faces, self.backgrounds = store, faces, backgrounds
-        self.mean_shape, self.recipe = mean_shape, recipe
-        self.crop_size, self.seed, self.first_step = crop_size, seed, first_step
+        self.mean_shape, self.recipe, self.crop_size = mean_shape, recipe, crop_size
         self._order: tuple[int, np.ndarray] | None = None
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        step, stride = (self.first_step, 1) if worker is None else (self.first_step + worker.id, worker.num_workers)
-        while True:
-            yield self.batch(step, np.random.default_rng([self.seed, step]))
-            step += stride
-
-    @abstractmethod
-    def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """The batch of one step."""
 
     def face(self, position: int) -> int:
         """The index of the position-th face of an endless row of epochs, each shuffled anew."""
@@ -75,7 +87,7 @@ class _Steps(IterableDataset[Batch], ABC):
         return int(self._order[1][place])
 
 
-class FaceBatches(_Steps):
+class FaceBatches(_CropSteps):
     """Jittered, augmented face crops with landmarks and pose (stages 1 and 3)."""
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
@@ -103,7 +115,7 @@ class FaceBatches(_Steps):
         return cv2.addWeighted(image, 1 - share, other, share, 0)
 
 
-class TrackingBatches(_Steps):
+class TrackingBatches(_CropSteps):
     """Groups of one framed face and `negatives` crops around it or from backgrounds (stage 2)."""
 
     background_share = 0.2

@@ -25,10 +25,11 @@ class LandmarkTask:
     name = "landmarks"
     trained = ("backbone", "landmark_branch")
 
-    def __init__(
-        self, store: SampleStore, mean_shape: np.ndarray, recipe: Recipe, seed: int, validation: int = 400
-    ) -> None:
-        self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
+    mean_shape: np.ndarray
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+
+    def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
+        self.store, self.recipe, self.seed = store, recipe, seed
         self.faces, self.held_out = store.split()
         self.held_out = self.held_out[:validation]
         self.backgrounds, _ = store.split_backgrounds()
@@ -36,7 +37,7 @@ class LandmarkTask:
         self._validation_size = 0
 
     def begin(self, model: ATPN) -> None:
-        """Crops are upright against this network's mean shape."""
+        """Take this network's mean shape."""
         self.mean_shape = model.mean_shape.numpy()
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:

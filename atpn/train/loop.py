@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from atpn.model import CheckpointError, Network, freeze, load_checkpoint, save_checkpoint
+from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, load
 from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
@@ -217,7 +217,7 @@ class Trainer(Generic[Learner]):
     def _weights_written(self) -> bool:
         """Whether the checkpoint is that of the finished state: a kill may have come between the two."""
         try:
-            _, metadata = load_checkpoint(self.weights_path, type(self.model))
+            _, metadata = load_network(self.weights_path, type(self.model))
         except CheckpointError:
             return False
         return bool(metadata.get("finished")) and metadata.get("steps") == self.progress.step

@@ -21,11 +21,12 @@ class PoseTask:
     name = "pose"
     trained = ("pose_branch",)
 
-    def __init__(
-        self, store: SampleStore, mean_shape: np.ndarray, recipe: Recipe, seed: int, validation: int = 400
-    ) -> None:
+    mean_shape: np.ndarray
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+
+    def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         """ValueError when no face comes with a rotation."""
-        self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
+        self.store, self.recipe, self.seed = store, recipe, seed
         known = ~np.isnan(store.rotation).any(axis=(1, 2))
         self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
         self.held_out = self.held_out[:validation]
@@ -35,7 +36,7 @@ class PoseTask:
         self._validation: Batch | None = None
 
     def begin(self, model: ATPN) -> None:
-        """Crops are upright against this network's mean shape."""
+        """Take this network's mean shape."""
         self.mean_shape = model.mean_shape.numpy()
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:

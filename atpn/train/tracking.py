@@ -33,17 +33,18 @@ class TrackingTask:
     name = "tracking"
     trained = ("tracking_branch",)
 
-    def __init__(
-        self, store: SampleStore, mean_shape: np.ndarray, recipe: Recipe, seed: int, validation: int = 400
-    ) -> None:
-        self.store, self.mean_shape, self.recipe, self.seed = store, mean_shape, recipe, seed
+    mean_shape: np.ndarray
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+
+    def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
+        self.store, self.recipe, self.seed = store, recipe, seed
         self.faces, self.held_out = store.split()
         # Each held-out face brings its negatives along.
         self.held_out = self.held_out[: max(1, validation // 4)]
         self.backgrounds, self.held_out_backgrounds = store.split_backgrounds()
 
     def begin(self, model: ATPN) -> None:
-        """Crops are upright against this network's mean shape."""
+        """Take this network's mean shape."""
         self.mean_shape = model.mean_shape.numpy()
 
     def batches(self, crop_size: int, first_step: int) -> TrackingBatches:

@@ -131,8 +131,9 @@ def test_training_brings_wild_activations_back_into_range(face_shards):
     # As a long run may leave them: one layer answers with dozens of standard deviations, and the loss does not mind.
     store = SampleStore.read(face_shards)
     recipe = replace(RECIPES["atpn", "landmarks"], batch_size=12, input_size=48)
-    task = LandmarkTask(store, mean_shape_of(store.landmarks[store.faces], store.scheme), recipe, seed=0)
+    task = LandmarkTask(store, recipe, seed=0)
     model = new_model(store, task.faces, 0.25, 48, seed=0).train()
+    task.begin(model)
     norm = model.landmark_branch.high_views.far[1]
     norm.weight.data.mul_(15)
     batch = next(iter(task.batches(48, 0)))

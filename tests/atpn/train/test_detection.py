@@ -1,0 +1,112 @@
+"""The detector's stage on drawn faces."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from atpn.data.augment import NO_AUGMENT
+from atpn.data.gatherings import Gathering, GatheringConfig, Gatherings
+from atpn.data.store import SampleStore
+from atpn.model import load_network
+from atpn.model.detector import DetectorConfig, FaceDetector
+from atpn.train import cli
+from atpn.train.config import RECIPES, TrainConfig
+from atpn.train.detection import detection_figures, detection_targets, match_detections
+from atpn.train.losses import focal_loss, region_loss
+from edge_runtime.geometry import ROI
+
+
+def picture(regions, wanted=None, size=96):
+    regions = np.array(regions, np.float32).reshape(-1, 3)
+    wanted = np.ones(len(regions), bool) if wanted is None else np.array(wanted)
+    return Gathering(np.zeros((size, size, 3), np.uint8), regions, wanted)
+
+
+def test_targets_peak_in_the_cell_of_each_centre():
+    targets = detection_targets(picture([[0.26, 0.51, 0.2], [0.8, 0.3, 0.5]]), 24)
+    assert targets["centres"][12, 6] == 1
+    assert targets["centres"][7, 19] == 1
+    assert (targets["centres"] == 1).sum() == 2
+    assert targets["regions"][12, 6] == pytest.approx([0.26, 0.51, 0.2])
+    assert targets["regions"][7, 18] == pytest.approx([0.8, 0.3, 0.5])
+    # A Gaussian of 6 % of the region, 0.06 * 0.5 * 24 = 0.72 cells for the larger face.
+    assert targets["centres"][7, 18] == pytest.approx(np.exp(-1 / (2 * 0.72**2)), rel=1e-5)
+    assert (targets["region_weight"] > 0).sum() < 10
+    assert targets["counted"].all()
+
+
+def test_where_a_face_need_not_be_found_nothing_counts():
+    targets = detection_targets(picture([[0.3, 0.3, 0.3], [0.7, 0.7, 0.2]], [False, True]), 24)
+    assert targets["counted"][7, 7] == 0
+    assert targets["counted"][17, 17] == 1
+    assert (targets["centres"] == 1).sum() == 1
+
+
+def test_focal_loss_follows_its_formula():
+    logits = torch.tensor([[[2.0, -1.0], [0.5, 3.0]]], dtype=torch.float64)
+    target = torch.tensor([[[1.0, 0.4], [0.0, 0.0]]], dtype=torch.float64)
+    counted = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
+    p = 1 / (1 + np.exp(-logits.numpy()[0]))
+    expected = (1 - p[0, 0]) ** 2 * np.log(p[0, 0])
+    expected += 0.6**4 * p[0, 1] ** 2 * np.log(1 - p[0, 1]) + p[1, 0] ** 2 * np.log(1 - p[1, 0])
+    assert focal_loss(logits, target, counted).item() == pytest.approx(-expected)
+
+
+def test_region_loss_counts_in_sizes_of_the_face():
+    target = torch.tensor([0.5, 0.5, 0.2]).expand(1, 1, 2, 3)
+    predicted = torch.tensor([[[[0.52, 0.49, 0.4], [9.0, 9.0, 9.0]]]])
+    weight = torch.tensor([[[1.0, 0.0]]])
+    expected = (0.02 + 0.01) / 0.2 + np.log(2)
+    assert region_loss(predicted, target, weight).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_face_is_found_once():
+    faces = picture([[0.3, 0.3, 0.2], [0.7, 0.7, 0.2], [0.1, 0.9, 0.03]], [True, True, False])
+    detections = [
+        (0.9, ROI(0.3, 0.3, 0.2)),
+        (0.8, ROI(0.3, 0.31, 0.2)),  # the same face again
+        (0.7, ROI(0.1, 0.9, 0.03)),  # need not be found
+        (0.6, ROI(0.5, 0.1, 0.2)),  # nothing there
+    ]
+    matches, missed = match_detections(detections, faces)
+    assert matches == [pytest.approx(1.0), 0.0, None, 0.0]
+    assert missed == 1
+
+
+def test_figures_of_a_detector_that_knows(face_shards):
+    store = SampleStore.read(face_shards)
+    made = Gatherings(store, store.faces, store.backgrounds, GatheringConfig(augment=NO_AUGMENT))
+    pictures = [made.make(96, np.random.default_rng(i)) for i in range(6)]
+
+    class Knows(FaceDetector):
+        def forward(self, image):
+            targets = [detection_targets(p, 24) for p in pictures]
+            scores = torch.tensor(np.stack([t["centres"] for t in targets]))
+            regions = torch.tensor(np.stack([t["regions"] for t in targets]))
+            return type(super().forward(image))(torch.logit(scores.clamp(1e-4, 1 - 1e-4)), regions)
+
+    figures = detection_figures(Knows(DetectorConfig(input_size=96)).eval(), pictures)
+    assert figures["average_precision"] > 0.9
+    assert figures["overlap"] > 0.99
+    nobody = detection_figures(FaceDetector(DetectorConfig(input_size=96)).eval(), pictures)
+    assert nobody == {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
+
+
+def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
+    recipe = replace(RECIPES["atpn", "detector"], batch_size=8, input_size=64, warmup_steps=2, lr=5e-3, ema_decay=0.9)
+    monkeypatch.setattr(cli, "RECIPES", RECIPES | {("atpn", "detector"): recipe})
+    options = {"workers": 0, "bfloat16": False, "device": "cpu", "validation": 8}
+    cli.run(TrainConfig("detector", face_shards, tmp_path, samples=80, **options))
+    first = load_network(tmp_path / "detector.safetensors", FaceDetector)[1]
+    cli.run(TrainConfig("detector", face_shards, tmp_path, samples=480, **options))
+    model, metadata = load_network(tmp_path / "detector.safetensors", FaceDetector)
+    assert metadata["samples"] == 480
+    assert model.config.input_size == 64
+    assert metadata["validation"]["recall"] > first["validation"]["recall"]
+
+
+def test_the_thesis_has_no_detector(face_shards, tmp_path):
+    with pytest.raises(ValueError, match="the thesis recipe has no stage detector"):
+        cli.run(TrainConfig("detector", face_shards, tmp_path, recipe="thesis"))
