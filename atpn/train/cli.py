@@ -91,7 +91,7 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Networ
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share")}
+    given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share", "fixed_norm_share")}
     changes = {name: value for name, value in given.items() if value is not None}
     if (config.recipe, stage) not in RECIPES:
         raise ValueError(f"the {config.recipe} recipe has no stage {stage}; use --recipe atpn")

@@ -41,6 +41,9 @@ class Recipe:
     """Norm: occluded crops now and then give gradients many times the usual."""
     ema_decay: float = 0.998
     """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps."""
+    fixed_norm_share: float = 0.0
+    """Of the samples, the last ones, are seen with batch norm's statistics fixed, as on the device. Till then a batch
+    bounds its own rare faces, and what they do to the fixed statistics' network nobody sees."""
     coarse_share: float = 0.0
     """Of the samples are seen at `coarse_size` before the rest at full size: three times as many per second."""
     coarse_size: int = 64
@@ -77,7 +80,7 @@ _THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": F
 
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
-        ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55),
+        ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55, fixed_norm_share=0.15),
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192),
@@ -120,6 +123,9 @@ class TrainConfig:
     """Peak learning rate, instead of the recipe's."""
     coarse_share: float | None = None
     """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
+    fixed_norm_share: float | None = None
+    """Share of the crops, the last ones, seen with batch norm's statistics fixed, instead of the recipe's; 1 for a
+    fine-tuning at a low rate."""
     width: float = 1.0
     """Channel multiplier of a new network."""
     seed: int = 0
@@ -143,7 +149,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
-        if self.coarse_share is not None and not 0 <= self.coarse_share <= 1:
-            raise ValueError(f"--coarse-share must lie between 0 and 1, got {self.coarse_share}")
+        for name in ("coarse_share", "fixed_norm_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
         if self.workers < 0:
             raise ValueError(f"--workers must not be negative, got {self.workers}")

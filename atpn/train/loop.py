@@ -140,6 +140,13 @@ def update_average(average: Network, model: Network, decay: float, step: int) ->
     torch._foreach_lerp_(targets, sources, 1 - decay)
 
 
+def rest_norms(model: Network) -> None:
+    """Batch norms use their running statistics from now on, and keep them."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 class Trainer(Generic[Learner]):
     """One stage from its beginning or its saved state to the end of its budget."""
 
@@ -157,6 +164,7 @@ class Trainer(Generic[Learner]):
         else:
             average = copy.deepcopy(model)
             self.progress = Progress(setup=options.setup)
+        self.progress.norms_fixed &= self._norms_due()  # not any more, when the budget has grown
         task.begin(model)
         self._adopt(model, average, moments)
 
@@ -169,6 +177,8 @@ class Trainer(Generic[Learner]):
         self.optimizer = make_optimizer(self.model, self.recipe)
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
+        if self.progress.norms_fixed:
+            rest_norms(self.model)
 
     def _check_setup(self, model: Network) -> None:
         # A state of an earlier version lacks options that came later; it was made as their defaults say.
@@ -189,6 +199,9 @@ class Trainer(Generic[Learner]):
     def share(self) -> float:
         """Done so far, 0 to 1."""
         return min(1.0, self.options.budget.share(self.progress))
+
+    def _norms_due(self) -> bool:
+        return self.recipe.fixed_norm_share > 0 and self.share >= 1.0 - self.recipe.fixed_norm_share
 
     def crop_size(self) -> int:
         """The input size that the schedule wants now."""
@@ -249,6 +262,11 @@ class Trainer(Generic[Learner]):
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         recipe, progress, device = self.recipe, self.progress, self.options.device
+        if self._norms_due() and not progress.norms_fixed:
+            # From the average on, whose statistics are steadier than the last batches'.
+            self.model.load_state_dict(self.average.state_dict())
+            rest_norms(self.model)
+            progress.norms_fixed = True
         rate = learning_rate(recipe, self.share, progress.step, progress.samples // self.options.epoch_samples)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -30,6 +30,8 @@ class Progress:
     seconds: float = 0.0
     """Spent training, over all the starts of the run."""
     finished: bool = False
+    norms_fixed: bool = False
+    """Batch norm's statistics rest from here on."""
     setup: dict[str, Any] = field(default_factory=dict)
     """Recipe, seed and data: what must not change when the run goes on."""
 

@@ -60,18 +60,19 @@ def stop_at(monkeypatch, step, kind=signal.SIGTERM):
     monkeypatch.setattr(loop, "update_average", update)
 
 
-@pytest.mark.parametrize("stopped", [0, 2])
-def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch, stopped):
+@pytest.mark.parametrize(("stopped", "fixed"), [(0, None), (2, None), (2, 0.6)])
+def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch, stopped, fixed):
     # Four steps, of which the first three are coarse: both sides of the change of size are crossed.
-    cli.run(config(face_shards, tmp_path / "unbroken"))
+    options = {"fixed_norm_share": fixed}
+    cli.run(config(face_shards, tmp_path / "unbroken", **options))
     with monkeypatch.context() as patch:
         stop_at(patch, stopped)
         with pytest.raises(Interrupted, match=f"stopped at step {stopped + 1}"):
-            cli.run(config(face_shards, tmp_path / "broken"))
+            cli.run(config(face_shards, tmp_path / "broken", **options))
     interrupted, metadata = load_checkpoint(tmp_path / "broken" / "landmarks.safetensors")
     assert interrupted.config.width == 0.25
     assert metadata["finished"] is False
-    cli.run(config(face_shards, tmp_path / "broken"))
+    cli.run(config(face_shards, tmp_path / "broken", **options))
     ends = [tmp_path / name / "landmarks.state.safetensors" for name in ("unbroken", "broken")]
     (model, average, _, progress), (other, other_average, _, other_progress) = map(load_state, ends)
     assert_equal(model.state_dict(), other.state_dict())
@@ -80,6 +81,32 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monke
     assert progress.finished
     assert other_progress.finished
     assert model.config.input_size == 48
+
+
+def test_training_ends_with_fixed_statistics_of_the_average(face_shards, tmp_path, monkeypatch):
+    options = {"fixed_norm_share": 0.5, "coarse_share": 0.0}
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)  # the last step whose batches still move the statistics
+        with pytest.raises(Interrupted):
+            cli.run(config(face_shards, tmp_path, **options))
+    _, before, _, progress = load_state(tmp_path / "landmarks.state.safetensors")
+    assert not progress.norms_fixed
+    cli.run(config(face_shards, tmp_path, **options))
+    model, after, _, progress = load_state(tmp_path / "landmarks.state.safetensors")
+    assert progress.norms_fixed
+    for network in (model, after):
+        state = network.state_dict()
+        for name, value in before.state_dict().items():
+            if name.endswith(("running_mean", "running_var")):
+                assert torch.equal(state[name], value), name
+    assert not torch.equal(after.backbone.stem[0].weight, before.backbone.stem[0].weight)
+    # A longer budget is training as usual again.
+    cli.run(config(face_shards, tmp_path, **options, samples=440))
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].norms_fixed
+    assert not torch.equal(
+        weights(tmp_path / "landmarks.safetensors")["backbone.stem.1.running_mean"],
+        state["backbone.stem.1.running_mean"],
+    )
 
 
 def test_ctrl_c_saves_too(face_shards, tmp_path, monkeypatch):
@@ -113,7 +140,8 @@ def test_each_recipe_can_learn_a_batch_by_heart(face_shards, recipe):
     store = SampleStore.read(face_shards)
     recipe = replace(cli.RECIPES[recipe, "landmarks"], input_size=32)
     model = new_model(store, store.faces, 0.25, 32, seed=0)
-    task = cli.LandmarkTask(store, model.mean_shape.numpy(), recipe, 0)
+    task = cli.LandmarkTask(store, recipe, 0)
+    task.begin(model)
     loop.freeze(model, ["tracking_branch", "pose_branch"])
     optimizer = loop.make_optimizer(model.train(), recipe)
     batch = next(iter(task.batches(32, 0)))
@@ -155,7 +183,8 @@ def test_the_thesis_recipe_is_as_published(face_shards):
     store = SampleStore.read(face_shards)
     recipe = replace(cli.RECIPES["thesis", "landmarks"], input_size=32)
     model = new_model(store, store.faces, 0.25, 32, seed=0)
-    task = cli.LandmarkTask(store, model.mean_shape.numpy(), recipe, 0)
+    task = cli.LandmarkTask(store, recipe, 0)
+    task.begin(model)
     batch = next(iter(task.batches(32, 0)))
     loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
     landmarks, _ = model.landmark_branch(model.features(batch["image"].permute(0, 3, 1, 2).float()))
