@@ -1,6 +1,6 @@
-"""Finding a face's first region of interest, with nothing but what OpenCV ships.
+"""Finding a face's first region of interest: a small network of our own, or what OpenCV ships.
 
-The network judges every candidate, so a detector here may be rough and generous.
+The tracking network judges every candidate, so a detector here may be rough and generous.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edge_runtime.errors import DetectorError
+from edge_runtime.backends import Backend, load_backend
+from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
 SEARCH_SIZE = 480
@@ -27,6 +28,8 @@ SURE_NEIGHBOURS = 9
 """Hits of the frontal cascade from which the two profile searches, two thirds of the cost, are skipped."""
 SAME_FACE_IOU = 0.3
 """Candidates that overlap more than this are one face."""
+BAR = 127
+"""Grey level beside a frame that is not square: the middle of the range, to a network nothing at all."""
 
 # From a cascade's box to the landmarks' rectangle, as (side / box side, centre's shift down / box side).
 # Frontal: the box puts the pupils 0.40 of its width apart and 0.39 of its height down (the cascade's 20 x 20 training
@@ -87,6 +90,47 @@ def roi_from_cascade_box(box: Sequence[int], to_landmarks: tuple[float, float]) 
     # Pixel centres lie at integers, so a box of w pixels from x is centred at x + (w - 1) / 2.
     cx, cy = x + (width - 1) / 2, y + (height - 1) / 2 + shift * height
     return ROI(cx, cy, width * side * (1 + 2 * ROI_MARGIN))
+
+
+class NetworkDetector:
+    """A detector network of this project."""
+
+    def __init__(self, model: Path | str | Backend, backend: str = "auto", threads: int = 1) -> None:
+        """Load a .tflite or .onnx file, or take a loaded one. ModelFileError for a model that is no detector."""
+        self._backend = load_backend(model, backend, threads) if isinstance(model, Path | str) else model
+        if not self._backend.spec.is_detector:
+            raise ModelFileError(
+                f"the model {self._backend.spec.name} gives {', '.join(self._backend.spec.outputs)}, "
+                "a detector gives scores and regions; `make export-tflite` makes one"
+            )
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        """See `Detector.detect`."""
+        return [roi for _, roi in self.scored(frame, self._backend.spec.track_threshold)]
+
+    def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+        """(score, region) pairs from a threshold on, best first."""
+        spec = self._backend.spec
+        picture, place = fit_frame(frame, spec.input_size)
+        outputs = self._backend.run(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        # Regions count in picture sides, from the edge of the first pixel on.
+        regions = outputs["regions"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
+        return read_regions(outputs["scores"], regions, threshold)
+
+
+def fit_frame(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
+    """An (H, W, 3) uint8 frame in the middle of a square picture, bars beside it; and the square that it then shows."""
+    height, width = frame.shape[:2]
+    scale = size / max(height, width)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = np.full((size, size, 3), BAR, np.uint8)
+    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    picture[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
+    # Pixel centres at integers: the frame's own edges lie half a pixel outside its outermost centres.
+    x0, y0 = -left / scale - 0.5, -top / scale - 0.5
+    side = size / scale
+    return picture, ROI(x0 + side / 2, y0 + side / 2, side)
 
 
 def read_regions(scores: np.ndarray, regions: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:

@@ -44,27 +44,37 @@ def standard_outputs(points: int, with_heads: bool = True) -> dict[str, tuple[in
     return outputs | ({"pose": (3,), "confidence": (1,)} if with_heads else {})
 
 
+def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
+    """A face detector's outputs in order, for this many cells along a side; see `detector.read_regions`."""
+    return {"scores": (grid, grid), "regions": (grid, grid, 3)}
+
+
 @dataclass(frozen=True, eq=False)
 class ModelSpec:
-    """The contract of one exported model. A ValueError names the field that breaks it."""
+    """The contract of one exported model. A ValueError names the field that breaks it.
+
+    Models are of two kinds: networks for crops of one face, and detectors that find faces in whole pictures
+    (`is_detector`), which have no landmark scheme and no mean shape.
+    """
 
     name: str
     """What people call the model, for instance `atpn`."""
     scheme: str
-    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are user-drawn templates."""
+    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are user-drawn templates. A detector: empty."""
     mean_shape: np.ndarray
     """(N, 2) mean face in [0, 1] of the crop, upright: what a crop's roll is measured against."""
     outputs: Mapping[str, tuple[int, ...]]
-    """Name to shape without the batch axis, in the file's order; see `standard_outputs`."""
+    """Name to shape without the batch axis, in the file's order; see `standard_outputs` and `detector_outputs`."""
     input_name: str = "image"
     input_size: int = 112
-    """Side of the square RGB uint8 crop, pixels."""
+    """Side of the square RGB uint8 crop or picture, pixels."""
     crop_margin: float = ROI_MARGIN
-    """Margin of the crop rule that the model was trained with; see `ROI.from_landmarks`."""
+    """Margin of the crop rule that the model was trained with, or whose regions a detector gives; see
+    `ROI.from_landmarks`."""
     upright: bool = True
     """The model was trained on crops turned upright by `geometry.upright_roll`."""
     track_threshold: float = 0.7
-    """Confidence from which a crop counts as a face (thesis, section 3.2)."""
+    """Confidence from which a crop counts as a face (thesis, section 3.2); a detector's score from which it is told."""
     lost_threshold: float = 0.4
     """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
     precision: str = "fp32"
@@ -80,12 +90,11 @@ class ModelSpec:
     def __post_init__(self) -> None:
         _check_version(self.format_version)
         mean_shape = np.array(self.mean_shape, np.float32)
+        mean_shape = mean_shape.reshape(0, 2) if mean_shape.size == 0 else mean_shape
         if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
             raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
-        expected = [standard_outputs(len(mean_shape), heads) for heads in (True, False)]
-        if not any(list(outputs.items()) == list(known.items()) for known in expected):
-            raise ValueError(f"outputs must be {expected[0]} in this order, or the first two, got {outputs}")
+        self._check_outputs(outputs, len(mean_shape))
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
@@ -102,6 +111,23 @@ class ModelSpec:
         object.__setattr__(self, "mean_shape", mean_shape)
         for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
             object.__setattr__(self, name, MappingProxyType(dict(mapping)))
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether the model finds faces in whole pictures."""
+        return "scores" in self.outputs
+
+    def _check_outputs(self, outputs: Mapping[str, tuple[int, ...]], points: int) -> None:
+        if "scores" in outputs:
+            expected = [detector_outputs(outputs["scores"][0] if outputs["scores"] else 0)]
+            if points or self.scheme:
+                raise ValueError(f"a detector has no scheme and no mean shape, got {self.scheme!r} and {points} points")
+        elif points == 0:
+            raise ValueError("mean_shape must hold finite (N, 2) points, got none")
+        else:
+            expected = [standard_outputs(points, heads) for heads in (True, False)]
+        if not any(list(outputs.items()) == list(known.items()) for known in expected):
+            raise ValueError(f"outputs must be {' or '.join(map(str, expected))} in this order, got {outputs}")
 
     def to_json(self) -> str:
         """The spec as one JSON object, one key per field."""

@@ -119,6 +119,8 @@ class FaceTracker:
             self._backend = backend
         else:
             raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
+        if self.spec.is_detector:
+            raise ValueError(f"the model {self.spec.name} is a face detector; it goes in `detector`, not in `model`")
         if "confidence" not in self.spec.outputs:
             raise ValueError(
                 f"the model {self.spec.name} gives landmarks only; tracking needs head pose and confidence too: "

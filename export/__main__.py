@@ -10,13 +10,29 @@ from typing import Any
 import tyro
 
 from edge_runtime.errors import EdgeRuntimeError
-from export.config import AllConfig, CheckConfig, CoreMLConfig, CropSetConfig, ListConfig, OnnxConfig, TFLiteConfig
+from export.config import (
+    AllConfig,
+    CheckConfig,
+    CoreMLConfig,
+    CropSetConfig,
+    DetectorConfig,
+    ListConfig,
+    OnnxConfig,
+    PictureSetConfig,
+    TFLiteConfig,
+)
 
 
 def _export(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig) -> None:
     from export.pipeline import export
 
     export(config)
+
+
+def _detector(config: DetectorConfig) -> None:
+    from export.detector import export_detector
+
+    export_detector(config)
 
 
 def _check(config: CheckConfig) -> None:
@@ -37,14 +53,22 @@ def _crop_sets(config: CropSetConfig) -> None:
     make_crop_sets(config)
 
 
+def _picture_sets(config: PictureSetConfig) -> None:
+    from export.picture_set import make_picture_sets
+
+    make_picture_sets(config)
+
+
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "tflite": (_export, TFLiteConfig, "write .tflite files for LiteRT, on phones, Pis and desktops"),
     "onnx": (_export, OnnxConfig, "write .onnx files for onnxruntime"),
     "coreml": (_export, CoreMLConfig, "write .mlpackage folders for CoreML, on Apple's systems"),
     "all": (_export, AllConfig, "write every format in every precision"),
+    "detector": (_detector, DetectorConfig, "write the face detector's files"),
     "check": (_check, CheckConfig, "measure exported files again, against their own specs and the weights"),
     "list": (_list, ListConfig, "tell what the model files of a folder are"),
     "calibration-set": (_crop_sets, CropSetConfig, "cut the crops that calibrate and check the files, from renders"),
+    "picture-set": (_picture_sets, PictureSetConfig, "put together the pictures that do so for the detector's files"),
 }
 """Name: what runs, the dataclass of its options, a line of help."""
 

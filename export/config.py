@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -86,11 +86,38 @@ class AllConfig(ExportOptions):
 
 
 @dataclass(frozen=True)
+class DetectorOptions:
+    """What the detector's files are measured against."""
+
+    weights: Path = WEIGHTS_FOLDER / "detector.safetensors"
+    """Checkpoint of a detector; its .json lies beside it."""
+    held_out: Path = WEIGHTS_FOLDER / "detector_heldout.npz"
+    """Rendered pictures that decide whether a file is good enough; `picture-set` makes them."""
+
+
+@dataclass(frozen=True)
+class DetectorConfig(DetectorOptions):
+    """Options of `python -m export detector`."""
+
+    files: tuple[Literal["tflite-fp32", "tflite-int8", "onnx-fp32"], ...] = ("tflite-fp32", "tflite-int8", "onnx-fp32")
+    """Format and precision of each file. On Apple's systems apps have a detector already."""
+    out: Path = Path("dist")
+    """Folder for the files and the report; the runtime looks for `dist` by default."""
+    name: str = "detector"
+    """Files are called NAME_PRECISION.EXTENSION."""
+    calibration: Path = WEIGHTS_FOLDER / "detector_calibration.npz"
+    """Pictures that int8's value ranges are taken from; `picture-set` makes them."""
+    force: bool = False
+    """Convert again even if an up-to-date file is there."""
+
+
+@dataclass(frozen=True)
 class CheckConfig(CheckOptions):
     """Options of `python -m export check`."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Exported files, wherever they lie now."""
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
     report: Path | None = None
     """Folder for report.json, report.md and the plot; without it the table is only printed."""
 
@@ -103,6 +130,25 @@ class ListConfig:
     """Folder to look into."""
     weights: Path = WEIGHTS_FOLDER / "atpn.safetensors"
     """Checkpoint that the files should come from."""
+    detector: Path = WEIGHTS_FOLDER / "detector.safetensors"
+    """The same for detectors."""
+
+
+@dataclass(frozen=True)
+class PictureSetConfig:
+    """Options of `python -m export picture-set`."""
+
+    data: Path
+    """Folder of rendered shards that training has not seen, for instance renders/heldout."""
+    out: Path = WEIGHTS_FOLDER
+    """Folder for detector_calibration.npz and detector_heldout.npz."""
+    calibration_pictures: int = 24
+    held_out_pictures: int = 60
+    """About two hundred faces: enough to see a hundredth of precision go."""
+    picture_size: int = 192
+    """Side of the pictures; the detector's input size."""
+    seed: int = 20
+    """Decides people, places and backgrounds; stored in the files."""
 
 
 @dataclass(frozen=True)

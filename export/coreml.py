@@ -1,4 +1,4 @@
-"""ATPN to CoreML ML Programs with coremltools: a picture in, named results out."""
+"""Networks to CoreML ML Programs with coremltools: a picture in, named results out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from export.errors import ExportError
 from export.formats import Format, Job, Predictor
 from export.mil import MILProgram
 from export.quiet import quiet
-from export.wrapper import ExportModel
+from export.wrapper import wrap
 
 SMALLEST_QUANTISED = 512
 """Weights of fewer numbers stay float16: their scales would cost what they save."""
@@ -35,7 +35,7 @@ def write(job: Job, path: Path) -> None:
     shape = (1, 3, spec.input_size, spec.input_size)
     with quiet():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            ExportModel(job.model, "pose" in spec.outputs, planar=True), torch.zeros(shape)
+            wrap(job.model, spec.outputs, planar=True), torch.zeros(shape)
         )
         rgb = coremltools.colorlayout.RGB
         package = coremltools.convert(

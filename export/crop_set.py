@@ -145,7 +145,7 @@ def read_crop_set(path: Path) -> CropSet:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             parts = np.split(arrays["jpeg"], arrays["ends"][:-1])
-            crops = np.stack([_decoded(part) for part in parts])
+            crops = np.stack([decoded(part) for part in parts])
             about = json.loads(str(arrays["about"]))
             return CropSet(
                 crops=crops,
@@ -162,8 +162,9 @@ def read_crop_set(path: Path) -> CropSet:
         ) from error
 
 
-def _decoded(jpeg: np.ndarray) -> np.ndarray:
+def decoded(jpeg: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB; ValueError for what is no picture."""
     image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise ValueError("a crop does not decode")
+        raise ValueError("a picture does not decode")
     return image

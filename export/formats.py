@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.model import ATPN
+from atpn.model import Network
 from edge_runtime.spec import ModelSpec
 from export.config import Ranges
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""One (S, S, 3) uint8 RGB crop to a file's outputs by name, float32, without the batch axis."""
+"""One (S, S, 3) uint8 RGB crop or picture to a file's outputs by name, float32, without the batch axis."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One file to be made."""
 
-    model: ATPN
+    model: Network
     spec: ModelSpec
     """Goes into the file; its precision and outputs say what to make."""
     calibration: np.ndarray | None
-    """(n, S, S, 3) uint8 RGB crops for value ranges; None where the precision needs none."""
+    """(n, S, S, 3) uint8 RGB crops or pictures for value ranges; None where the precision needs none."""
     ranges: Ranges = "min-max"
     """How the ranges come from the crops."""
 

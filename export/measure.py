@@ -4,19 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
 
 from edge_runtime.spec import ModelSpec
-from export.errors import ExportError
-from export.formats import Format, sha256_of, size_of
-from export.parity import BOUNDS, MOST_TRANSPOSES, Parity, median_milliseconds
-from export.reference import Reference
+from export.formats import Format, Predictor, sha256_of, size_of
+from export.parity import MOST_TRANSPOSES, median_milliseconds
 
 TRANSPOSES = ("TRANSPOSE", "Transpose", "transpose")
 """Names of the operator that a careless conversion is full of, in TFLite, ONNX and MIL."""
 
 
+class Compared(Protocol):
+    """A file against its network."""
+
+    def problems(self, precision: str) -> list[str]:
+        """What is out of the precision's bounds, and by how much."""
+
+    def figures(self) -> dict[str, float]:
+        """All that bounds speak of."""
+
+
+Comparison = TypeVar("Comparison", bound=Compared)
+Found = TypeVar("Found", bound=Compared, covariant=True)
+
+
+class Measuring(Protocol[Found]):
+    """A network and its results, which files are measured against."""
+
+    @property
+    def sample(self) -> np.ndarray:
+        """An (S, S, 3) uint8 picture to time files with."""
+
+    def check(self, spec: ModelSpec, path: Path) -> None:
+        """ExportError when a file's spec is not of such a network."""
+
+    def measure(self, predictor: Predictor, spec: ModelSpec) -> Found:
+        """A file against the network."""
+
+
 @dataclass(frozen=True)
-class Measured:
+class Measured(Generic[Comparison]):
     """One file."""
 
     path: Path
@@ -27,7 +56,7 @@ class Measured:
     sha256: str
     milliseconds: float | None
     """Median of one crop, one thread, this machine; None where the format's engine does not run."""
-    parity: Parity
+    parity: Comparison
     operators: dict[str, int]
     kept: bool = False
     """The file was there already and up to date."""
@@ -40,14 +69,10 @@ class Measured:
         return sum(self.operators.get(name, 0) for name in TRANSPOSES)
 
 
-def measure(path: Path, kind: Format, reference: Reference, kept: bool = False) -> Measured:
-    """Run a file over the reference's crops. ExportError or EdgeRuntimeError when it cannot be read or run."""
+def measure(path: Path, kind: Format, reference: Measuring[Comparison], kept: bool = False) -> Measured[Comparison]:
+    """Run a file over the reference's pictures. ExportError or EdgeRuntimeError when it cannot be read or run."""
     spec = ModelSpec.read(path)
-    if spec.scheme != reference.scheme.name or spec.input_size != reference.model.config.input_size:
-        raise ExportError(
-            f"{path} gives {spec.scheme} landmarks from {spec.input_size} px crops, the weights "
-            f"{reference.scheme.name} from {reference.model.config.input_size} px: name the weights it was made from"
-        )
+    reference.check(spec, path)
     predictor = kind.load(path)
     return Measured(
         path=path,
@@ -55,16 +80,16 @@ def measure(path: Path, kind: Format, reference: Reference, kept: bool = False) 
         spec=spec,
         size=size_of(path),
         sha256=sha256_of(path),
-        milliseconds=median_milliseconds(predictor, reference.held_out.crops[0]) if kind.native else None,
+        milliseconds=median_milliseconds(predictor, reference.sample) if kind.native else None,
         parity=reference.measure(predictor, spec),
         operators=kind.count_operators(path),
         kept=kept,
     )
 
 
-def violations(row: Measured) -> list[str]:
+def violations(row: Measured[Any]) -> list[str]:
     """What of a file is out of bounds, and by how much."""
-    problems = row.parity.violations(BOUNDS[row.spec.precision])
+    problems: list[str] = row.parity.problems(row.spec.precision)
     if "CUSTOM" in row.operators:
         problems.append("custom operators, allowed none: a device's runtime has builtin ones only")
     if row.transposes > MOST_TRANSPOSES:

@@ -8,7 +8,7 @@ import importlib.metadata
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,6 @@ def make_spec(
     ExportError when one of them is not installed.
     """
     model = reference.model
-    versions = {"exporter": exporter_version()}
-    for library in libraries:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError as error:
-            extra = "coreml" if library == "coremltools" else "export"
-            raise ExportError(f"{library} is not installed: pip install '.[{extra}]'") from error
     return ModelSpec(
         name=name,
         scheme=model.config.scheme,
@@ -53,9 +46,21 @@ def make_spec(
         input_size=model.config.input_size,
         precision=precision,
         weights_sha256=reference.weights_sha256,
-        provenance={**_provenance(reference.metadata), **(notes or {})},
-        versions=versions,
+        provenance={**provenance(reference.metadata), **(notes or {})},
+        versions=versions_of(libraries),
     )
+
+
+def versions_of(libraries: Sequence[str]) -> dict[str, str]:
+    """Of the exporter and of these distributions; ExportError when one of them is not installed."""
+    versions = {"exporter": exporter_version()}
+    for library in libraries:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError as error:
+            extra = "coreml" if library == "coremltools" else "export"
+            raise ExportError(f"{library} is not installed: pip install '.[{extra}]'") from error
+    return versions
 
 
 @functools.cache
@@ -74,7 +79,8 @@ def exporter_version() -> str:
     return f"{version}+{digest.hexdigest()[:12]}"
 
 
-def _provenance(metadata: Mapping[str, Any]) -> dict[str, str]:
+def provenance(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What a checkpoint says about itself, as far as it is short."""
     notes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     return {key: note for key, note in notes.items() if len(note) <= LONGEST_NOTE}
 

@@ -1,4 +1,4 @@
-"""ATPN to ONNX with torch's exporter, int8 with onnxruntime's quantiser."""
+"""Networks to ONNX with torch's exporter, int8 with onnxruntime's quantiser."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from atpn.model import ATPN
+from atpn.model import Network
 from edge_runtime.backends import load_backend
 from edge_runtime.spec import SPEC_KEY
 from export.config import Ranges
 from export.errors import ExportError
 from export.formats import Format, Job, Predictor
 from export.quiet import quiet
-from export.wrapper import ExportModel
+from export.wrapper import wrap
 
 OPSET = 18
 """What torch's exporter writes natively; every runtime of the last years reads it."""
@@ -61,13 +61,13 @@ def write(job: Job, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and int8 begin with the same file
-def _convert(model: ATPN, input_name: str, output_names: tuple[str, ...]) -> bytes:
+def _convert(model: Network, input_name: str, output_names: tuple[str, ...]) -> bytes:
     size = model.config.input_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
     with quiet():
         program = torch.onnx.export(
-            ExportModel(model, with_heads="pose" in output_names),
+            wrap(model, output_names),
             (example,),
             dynamo=True,
             external_data=False,

@@ -135,6 +135,10 @@ class Parity:
             found["real_nme_growth"] = self.real.growth
         return found
 
+    def problems(self, precision: str) -> list[str]:
+        """What is out of the precision's bounds, and by how much."""
+        return self.violations(BOUNDS[precision])
+
     def violations(self, bounds: Bounds) -> list[str]:
         """What is out of bounds and by how much; empty when all is well. What is not a finite number always is."""
         figures = self.figures()

@@ -17,8 +17,9 @@ from export.config import AllConfig, CoreMLConfig, ExportOptions, OnnxConfig, TF
 from export.crop_set import read_crop_set
 from export.errors import ExportError, GateError
 from export.formats import Format, Job
-from export.measure import Measured, measure, violations
+from export.measure import Comparison, Measured, Measuring, measure, violations
 from export.metadata import make_spec
+from export.parity import Parity
 from export.reference import Reference
 from export.report import write_report
 from export.tracks import add_tracks
@@ -29,7 +30,7 @@ FORMATS: dict[str, Format] = {made.name: made for made in (tflite.FORMAT, onnx.F
 
 
 @dataclass(frozen=True)
-class _Artifact:
+class Artifact:
     """One file to be made."""
 
     path: Path
@@ -52,12 +53,11 @@ def export(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig) -> None
     ExportError or OSError when a file cannot be made; what was written before stays.
     """
     reference = Reference.open(config)
-    rows: list[Measured] = []
+    rows: list[Measured[Parity]] = []
     refused: list[str] = []
     for artifact in _artifacts(config, reference):
-        _remove_leftovers(artifact.path)
         try:
-            rows.append(_make(artifact, reference, config.force))
+            rows.append(make_file(artifact, reference, config.force))
         except GateError as error:
             refused.append(str(error))
     if rows:
@@ -66,7 +66,7 @@ def export(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig) -> None
         raise GateError("\n".join(refused))
 
 
-def _artifacts(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig, reference: Reference) -> list[_Artifact]:
+def _artifacts(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig, reference: Reference) -> list[Artifact]:
     wanted: list[tuple[Format, tuple[str, ...]]]
     match config:
         case TFLiteConfig():
@@ -84,7 +84,7 @@ def _artifacts(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig, ref
     return [_artifact(config, reference, kind, precision) for kind, all_of in wanted for precision in all_of]
 
 
-def _artifact(config: ExportOptions, reference: Reference, kind: Format, precision: str) -> _Artifact:
+def _artifact(config: ExportOptions, reference: Reference, kind: Format, precision: str) -> Artifact:
     calibration, notes = None, {}
     if precision in kind.calibrated:
         crops = read_crop_set(config.calibration).of_size(reference.model.config.input_size)
@@ -96,11 +96,13 @@ def _artifact(config: ExportOptions, reference: Reference, kind: Format, precisi
         notes["calibration"] = f"{config.ranges} of {len(calibration)} rendered crops, SHA-256 {crops.sha256[:16]}"
     spec = make_spec(reference, config.name, precision, config.heads == "all", kind.libraries, notes)
     path = config.out / f"{config.name}_{precision}{kind.suffix}"
-    return _Artifact(path, kind, Job(reference.model, spec, calibration, config.ranges))
+    return Artifact(path, kind, Job(reference.model, spec, calibration, config.ranges))
 
 
-def _make(artifact: _Artifact, reference: Reference, force: bool) -> Measured:
+def make_file(artifact: Artifact, reference: Measuring[Comparison], force: bool) -> Measured[Comparison]:
+    """Convert into a temporary place, measure there, and move the file to its name if it passes; GateError if not."""
     path, spec = artifact.path, artifact.job.spec
+    _remove_leftovers(path)
     if not force and _is_current(path, spec):
         log.info("%s is up to date (same weights, precision, exporter and converters); --force makes it again", path)
         return _gated(measure(path, artifact.format, reference, kept=True), path)
@@ -119,7 +121,7 @@ def _make(artifact: _Artifact, reference: Reference, force: bool) -> Measured:
     return dataclasses.replace(row, path=path)
 
 
-def _gated(row: Measured, path: Path) -> Measured:
+def _gated(row: Measured[Comparison], path: Path) -> Measured[Comparison]:
     """The row itself; GateError when the file strays too far from the network."""
     if problems := violations(row):
         fate = "is there but fails the check (delete it or use --force)" if row.kept else "was not written"

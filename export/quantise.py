@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from atpn.model import Network
+from atpn.model.detector import FaceDetector
 from export.config import Ranges
 from export.errors import ExportError
 from export.flatbuffer import operator_scopes
@@ -31,20 +34,42 @@ FLOAT_SCOPES = (
     r"_branch/atpn\.model\.layers\.HardSwish_activation",
 )
 """Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
-INT8_WEIGHT_SCOPE = "Linear_"
-"""Pattern of the last linear layers, which keep float results but store int8 weights."""
+INT8_WEIGHT_SCOPES = ("Linear_",)
+"""Patterns of the last linear layers, which keep float results but store int8 weights."""
+DETECTOR_FLOAT_SCOPES = (
+    "Normalise_normalise",
+    # An int8 step of the logarithm of a size, or of a logit, would move regions and reorder scores.
+    r"Sequential_head/torch\.nn\.modules\.conv\.Conv2d_4",
+    "ReadCells_read;",
+    "^serving_default_output",
+)
+"""The same for a detector."""
 
 
-def to_int8(tflite: bytes, crops: np.ndarray, ranges: Ranges = "min-max") -> bytes:
-    """A file of mixed precision: int8 arithmetic and weights per channel, float where FLOAT_SCOPES says so.
+@dataclass(frozen=True)
+class Scopes:
+    """Which operators of a network an int8 file computes in float, and which of those store int8 weights."""
 
-    Float are the normalisation, the layers on the finest grids, the heatmap, the branches' last steps and the results,
-    so the file does not suit accelerators that take integers only; what computes in float has its weights stored as
-    float16. Activations' ranges are the minimum and maximum over (n, S, S, 3) uint8 crops: the quantizer's default, a
-    moving average over them, costs a regressor like this one most of its accuracy. ExportError when the quantizer is
-    not installed or a pattern matches no operator.
+    in_float: tuple[str, ...]
+    int8_weights: tuple[str, ...] = ()
+
+
+def scopes_of(model: Network) -> Scopes:
+    """A network's patterns."""
+    if isinstance(model, FaceDetector):
+        return Scopes(DETECTOR_FLOAT_SCOPES)
+    return Scopes(FLOAT_SCOPES, INT8_WEIGHT_SCOPES)
+
+
+def to_int8(tflite: bytes, crops: np.ndarray, ranges: Ranges, scopes: Scopes) -> bytes:
+    """A file of mixed precision: int8 arithmetic and weights per channel, float where the scopes say so.
+
+    Float are the normalisation, what is finest, and the results, so the file does not suit accelerators that take
+    integers only; what computes in float has its weights stored as float16. Activations' ranges are the minimum and
+    maximum over (n, S, S, 3) uint8 crops: the quantizer's default, a moving average over them, costs a regressor like
+    this one most of its accuracy. ExportError when the quantizer is not installed or a pattern matches no operator.
     """
-    check_scopes(tflite)
+    check_scopes(tflite, scopes)
     with quiet():
         library = _Library()
         quantizer = library.quantizer.Quantizer(tflite)
@@ -52,10 +77,11 @@ def to_int8(tflite: bytes, crops: np.ndarray, ranges: Ranges = "min-max") -> byt
         quantizer.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for boundary in (operation.INPUT, operation.OUTPUT):
             quantizer.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
-        in_float = "|".join(FLOAT_SCOPES)
+        in_float = "|".join(scopes.in_float)
         quantizer.update_quantization_recipe(in_float, operation.ALL_SUPPORTED, algorithm_key=untouched)
         library.store_as_float16(quantizer, in_float)
-        quantizer.add_dynamic_config(INT8_WEIGHT_SCOPE, operation.FULLY_CONNECTED, num_bits=8)
+        for pattern in scopes.int8_weights:
+            quantizer.add_dynamic_config(pattern, operation.FULLY_CONNECTED, num_bits=8)
         recipe = library.recipe_manager.RecipeManager()
         recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
         utils = library.qsv_utils
@@ -65,10 +91,11 @@ def to_int8(tflite: bytes, crops: np.ndarray, ranges: Ranges = "min-max") -> byt
         return bytes(quantizer.quantize(calibrator.get_model_qsvs(), enable_progress_report=False).quantized_model)
 
 
-def check_scopes(tflite: bytes) -> None:
+def check_scopes(tflite: bytes, scopes: Scopes) -> None:
     """ExportError names each pattern without an operator: a renamed module would be quantised without a word."""
-    scopes = operator_scopes(tflite)
-    unmatched = [p for p in (*FLOAT_SCOPES, INT8_WEIGHT_SCOPE) if not any(re.search(p, scope) for scope in scopes)]
+    found = operator_scopes(tflite)
+    patterns = (*scopes.in_float, *scopes.int8_weights)
+    unmatched = [p for p in patterns if not any(re.search(p, name) for name in found)]
     if unmatched:
         raise ExportError(
             f"no operator of the converted network matches {', '.join(map(repr, unmatched))}: a module was renamed or "

@@ -59,6 +59,21 @@ class Reference:
             real_expected=None if real is None else predict(model, real.crops),
         )
 
+    @property
+    def sample(self) -> np.ndarray:
+        """A crop to time files with."""
+        crop: np.ndarray = self.held_out.crops[0]
+        return crop
+
+    def check(self, spec: ModelSpec, path: Path) -> None:
+        """ExportError when a file's spec is not of such a network."""
+        size = self.model.config.input_size
+        if spec.scheme != self.scheme.name or spec.input_size != size:
+            raise ExportError(
+                f"{path} gives {spec.scheme} landmarks from {spec.input_size} px crops, the weights "
+                f"{self.scheme.name} from {size} px: name the weights it was made from"
+            )
+
     def measure(self, predictor: Predictor, spec: ModelSpec) -> Parity:
         """A file against the network."""
         expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)

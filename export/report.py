@@ -13,6 +13,7 @@ from atpn.train.plots import Chart, Line, write_charts
 from edge_runtime.files import write_atomically
 from edge_runtime.machine import processor_name
 from export.measure import Measured
+from export.parity import Parity
 from export.reference import Reference
 
 REPORT = "report.json"
@@ -22,7 +23,7 @@ _LARGEST_ERROR = 0.15
 """Right end of the chart, over the inter-ocular distance."""
 
 
-def write_report(folder: Path, rows: Sequence[Measured], reference: Reference) -> None:
+def write_report(folder: Path, rows: Sequence[Measured[Parity]], reference: Reference) -> None:
     """Print the table and write it, with report.json and the chart, into a folder.
 
     report.json keeps what it says about other files that are still there.
@@ -43,7 +44,7 @@ def write_report(folder: Path, rows: Sequence[Measured], reference: Reference) -
     write_charts(folder / CHART, [_chart(rows)])
 
 
-def print_table(rows: Sequence[Measured]) -> None:
+def print_table(rows: Sequence[Measured[Parity]]) -> None:
     """One line per file on standard output, and what the columns mean."""
     print(aligned(_table(rows)))
     print(f"\n{_explained(rows)}")
@@ -59,7 +60,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
-def _table(rows: Sequence[Measured]) -> list[tuple[str, ...]]:
+def _table(rows: Sequence[Measured[Parity]]) -> list[tuple[str, ...]]:
     real = any(row.parity.real is not None for row in rows)
     videos = list(dict.fromkeys(video for row in rows for video in row.tracks))
     header = ["file", "KiB", "max |diff|", "mean", "NME %", "growth %"]
@@ -72,7 +73,7 @@ def _table(rows: Sequence[Measured]) -> list[tuple[str, ...]]:
     return [tuple(header), tuple(network), *(tuple(_cells(row, real, videos)) for row in rows)]
 
 
-def _cells(row: Measured, real: bool, videos: Sequence[str]) -> list[str]:
+def _cells(row: Measured[Parity], real: bool, videos: Sequence[str]) -> list[str]:
     parity, with_heads = row.parity, "pose" in row.spec.outputs
     cells = [row.path.name, f"{row.size / 1024:.0f}", f"{parity.landmarks:.1e}", f"{parity.landmarks_mean:.1e}"]
     cells += [f"{100 * parity.rendered.nme:.3f}", f"{100 * parity.nme_growth:+.2f}"]
@@ -85,7 +86,7 @@ def _cells(row: Measured, real: bool, videos: Sequence[str]) -> list[str]:
     return [*cells, "kept" if row.kept else ""]
 
 
-def _explained(rows: Sequence[Measured]) -> str:
+def _explained(rows: Sequence[Measured[Parity]]) -> str:
     errors = rows[0].parity.rendered
     text = (
         "diff: landmarks against PyTorch on the same crops, crop widths. NME (inter-ocular): "
@@ -103,7 +104,7 @@ def _explained(rows: Sequence[Measured]) -> str:
     return text
 
 
-def _markdown(rows: Sequence[Measured]) -> str:
+def _markdown(rows: Sequence[Measured[Parity]]) -> str:
     header, *lines = _table(rows)
     text = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
     text += ["| " + " | ".join(line) + " |" for line in lines]
@@ -117,7 +118,7 @@ def _markdown(rows: Sequence[Measured]) -> str:
     return "\n".join([*text, "", "Error by part, % of the inter-ocular distance."])
 
 
-def _parts(rows: Sequence[Measured]) -> list[str]:
+def _parts(rows: Sequence[Measured[Parity]]) -> list[str]:
     return list(rows[0].parity.rendered.by_part)
 
 
@@ -125,7 +126,7 @@ def _part_line(name: str, by_part: dict[str, float]) -> str:
     return f"| {name} | " + " | ".join(f"{100 * value:.2f}" for value in by_part.values()) + " |"
 
 
-def _chart(rows: Sequence[Measured]) -> Chart:
+def _chart(rows: Sequence[Measured[Parity]]) -> Chart:
     """Cumulative errors: the network's and every file's, on real faces if there are any."""
     real = all(row.parity.real is not None for row in rows)
     lines = []
@@ -147,7 +148,7 @@ def _kept(folder: Path) -> dict[str, Any]:
         return {}  # none yet, or not ours any more
 
 
-def _entry(row: Measured) -> dict[str, Any]:
+def _entry(row: Measured[Parity]) -> dict[str, Any]:
     parity = row.parity
     return {
         "format": row.format.name,

@@ -1,4 +1,4 @@
-"""ATPN to TFLite with litert-torch: builtin operators only, channels last throughout."""
+"""Networks to TFLite with litert-torch: builtin operators only, channels last throughout."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 
 import torch
 
-from atpn.model import ATPN
+from atpn.model import Network
 from edge_runtime.backends import load_backend
 from export import flatbuffer, quantise
 from export.errors import ExportError
 from export.formats import Format, Job, Predictor
 from export.metadata import append_spec
 from export.quiet import quiet
-from export.wrapper import ExportModel
+from export.wrapper import wrap
 
 
 def write(job: Job, path: Path) -> None:
     """Make job's .tflite file, its spec appended."""
     spec = job.spec
-    with_heads = "pose" in spec.outputs
+    outputs = tuple(spec.outputs)
     if spec.precision == "int8":
         assert job.calibration is not None
-        content = quantise.to_int8(convert(job.model, with_heads, for_int8=True), job.calibration, job.ranges)
+        float_file = convert(job.model, outputs, for_int8=True)
+        content = quantise.to_int8(float_file, job.calibration, job.ranges, quantise.scopes_of(job.model))
     else:
-        content = convert(job.model, with_heads)
+        content = convert(job.model, outputs)
         if spec.precision == "fp16":
             content = quantise.to_float16(content)
     path.write_bytes(append_spec(flatbuffer.compact(content), spec))
@@ -37,7 +38,7 @@ def load(path: Path) -> Predictor:
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and fp16 begin with the same file
-def convert(model: ATPN, with_heads: bool, for_int8: bool = False) -> bytes:
+def convert(model: Network, outputs: tuple[str, ...], for_int8: bool = False) -> bytes:
     """A float32 TFLite file of batch 1; with `for_int8` in the form whose operators all have int8 kernels.
 
     ExportError when the converter is not installed. Tensor names are the modules' paths (see `flatbuffer.compact`).
@@ -51,7 +52,7 @@ def convert(model: ATPN, with_heads: bool, for_int8: bool = False) -> bytes:
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     # The converter narrates its passes; the tables we print say what matters.
     with quiet():
-        return bytes(litert_torch.convert(ExportModel(model, with_heads, for_int8), (example,)).model_content())
+        return bytes(litert_torch.convert(wrap(model, outputs, for_int8), (example,)).model_content())
 
 
 FORMAT = Format(

@@ -12,9 +12,10 @@ from edge_runtime.detector import Detector
 from edge_runtime.sources import open_source
 from edge_runtime.tracker import FaceTracker
 from export.measure import Measured
+from export.parity import Parity
 
 
-def add_tracks(rows: Sequence[Measured], videos: Sequence[Path]) -> list[Measured]:
+def add_tracks(rows: Sequence[Measured[Parity]], videos: Sequence[Path]) -> list[Measured[Parity]]:
     """Rows with the distance of their tracks from those of the first fp32 file (or the first at all), for each video.
 
     Tracks are unsmoothed, so that differences are the files' own. SourceError names a video that cannot be read.

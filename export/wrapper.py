@@ -1,14 +1,26 @@
-"""The network as files carry it: a uint8 channels-last crop in, four named results out."""
+"""The networks as files carry them: a uint8 channels-last picture in, named results out."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
-from atpn.model import ATPN, landmark_heatmap
+from atpn.model import ATPN, Network, landmark_heatmap
+from atpn.model.detector import FaceDetector
 from atpn.model.layers import CoordConv, spell_out_hard_swish
+
+
+def wrap(
+    model: Network, outputs: Collection[str], spelled_out_hard_swish: bool = False, planar: bool = False
+) -> nn.Module:
+    """The module to convert for these outputs of a spec; see `ExportModel` and `ExportDetector`."""
+    if isinstance(model, FaceDetector):
+        return ExportDetector(model, planar)
+    assert isinstance(model, ATPN)
+    return ExportModel(model, "pose" in outputs, spelled_out_hard_swish, planar)
 
 
 class ExportModel(nn.Module):
@@ -56,6 +68,37 @@ class ExportModel(nn.Module):
         return landmarks, uncertainty, self.pose_branch(weighted), confidence
 
 
+class ExportDetector(nn.Module):
+    """A detector with its input and output conventions inside; a copy, the original stays as it was."""
+
+    def __init__(self, model: FaceDetector, planar: bool = False) -> None:
+        """`planar` as in `ExportModel`."""
+        super().__init__()
+        model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.normalise = Normalise(model, planar)
+        self.detector = model
+        self.read = ReadCells(model)
+        self.eval()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, S, S, 3) uint8 RGB to scores (B, G, G) and regions (B, G, G, 3)."""
+        scores, regions = self.read(self.detector.features(self.normalise(image)))
+        return scores, regions
+
+
+class ReadCells(nn.Module):
+    """`FaceDetector.read` as a module, so that its operators carry a name; logits become scores."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 16, G, G) to (B, G, G) and (B, G, G, 3)."""
+        found = self.detector.read(features)
+        return torch.sigmoid(found.logits), found.regions
+
+
 class Normalise(nn.Module):
     """uint8 channels last to normalised float channels first.
 
@@ -65,7 +108,7 @@ class Normalise(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, model: ATPN, planar: bool) -> None:
+    def __init__(self, model: ATPN | FaceDetector, planar: bool) -> None:
         super().__init__()
         self.planar = planar
         shape = (3, 1, 1) if planar else (3,)

@@ -16,6 +16,7 @@ import numpy as np
 from atpn.data.augment import AugmentConfig, augment
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
+from edge_runtime.detector import BAR
 from edge_runtime.geometry import ROI, extract_crop
 
 # Small faces do not survive a picture that loses half its pixels, and covers of a share of the picture hide them all.
@@ -42,6 +43,10 @@ class GatheringConfig:
     """Of a pasted face's region, log-uniform."""
     decoys: tuple[int, int] = (0, 4)
     """Pieces of backgrounds pasted as faces are."""
+    bars_share: float = 0.4
+    """Of the pictures have grey bars at two sides, as wide or tall frames do on the device."""
+    narrowest: float = 0.5
+    """Of a picture with bars, the narrower extent."""
     roll: float = 30.0
     """Degrees: the limit of a pasted person's or portrait's tilt beyond its own."""
     smallest: float = 0.04
@@ -89,10 +94,26 @@ class Gatherings:
         regions = np.array(found, np.float32).reshape(-1, 4)
         if rng.random() < 0.5:
             image, regions[:, 0] = np.ascontiguousarray(image[:, ::-1]), 1 - regions[:, 0]
-        shown = np.minimum(regions[:, 3], _share_inside(regions))
+        image, low, high = self._barred(augment(image, config.augment, rng), rng)
+        shown = np.minimum(regions[:, 3], _share_inside(regions, low, high))
         wanted = (shown >= config.visible) & (regions[:, 2] >= config.smallest)
         seen = shown > 0
-        return Gathering(augment(image, config.augment, rng), regions[seen, :3], wanted[seen])
+        return Gathering(image, regions[seen, :3], wanted[seen])
+
+    def _barred(
+        self, image: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
+        """The picture, perhaps with bars, and the corners of what is left of it, in [0, 1]."""
+        if rng.random() >= self._config.bars_share:
+            return image, (0.0, 0.0), (1.0, 1.0)
+        size = image.shape[0]
+        bar = round(size * (1 - rng.uniform(self._config.narrowest, 1)) / 2)
+        image = image.copy()
+        wide = rng.random() < 0.5
+        across = image if wide else image.transpose(1, 0, 2)
+        across[:bar] = across[size - bar :] = BAR
+        edge = bar / size
+        return (image, (0.0, edge), (1.0, 1 - edge)) if wide else (image, (edge, 0.0), (1 - edge, 1.0))
 
     def _portrait(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
         index, share = self._face(rng), rng.uniform(*self._config.portrait_size)
@@ -168,10 +189,12 @@ def _placed(regions: list[np.ndarray], left: float, top: float, side: float) -> 
     return [region * (side, side, side, 1) + (left, top, 0, 0) for region in regions]
 
 
-def _share_inside(regions: np.ndarray) -> np.ndarray:
-    """(K, 3 or more) regions to the (K,) shares of their areas that lie in the picture."""
+def _share_inside(
+    regions: np.ndarray, low: tuple[float, float] = (0.0, 0.0), high: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
+    """(K, 3 or more) regions to the (K,) shares of their areas that lie between two corners, the picture's own."""
     centre, size = regions[:, :2], regions[:, 2:3]
-    inside = np.minimum(centre + size / 2, 1) - np.maximum(centre - size / 2, 0)
+    inside = np.minimum(centre + size / 2, high) - np.maximum(centre - size / 2, low)
     return (np.clip(inside, 0, None) / size).prod(axis=1)
 
 

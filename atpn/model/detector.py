@@ -127,14 +127,21 @@ class FaceDetector(Network):
         size = self.config.input_size
         if image.shape[1:] != (3, size, size):
             raise ValueError(f"this detector takes (B, 3, {size}, {size}) pictures, got {tuple(image.shape)}")
-        x = (image - self.image_mean) / self.image_std
+        return self.read(self.features((image - self.image_mean) / self.image_std))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) normalised picture to the (B, 16, G, G) features that faces are read from."""
         levels = []
         for step in self.down:
             x = step(x)
             levels.append(x)
         for lateral, finer in zip(reversed(self.up), reversed(levels[:-1]), strict=True):
             x = torch.relu(finer + nn.functional.interpolate(lateral(x), scale_factor=2.0, mode="nearest"))
-        out = self.head(x).permute(0, 2, 3, 1).float()
+        return x
+
+    def read(self, features: Tensor) -> Detections:
+        """Features to what each cell says."""
+        out = self.head(features).permute(0, 2, 3, 1).float()
         # Offsets count in cells; a bounded size, so that no cell's answer overflows.
         centre = self.cells + out[..., 1:3] / self.config.grid
         size_ = REFERENCE_SIZE * torch.exp(out[..., 3:].clamp(-4.0, 2.0))

@@ -83,7 +83,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55, fixed_norm_share=0.15),
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
-        ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192),
+        ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, fixed_norm_share=0.15),
         # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
         ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),

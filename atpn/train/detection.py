@@ -21,6 +21,8 @@ from edge_runtime.geometry import ROI
 
 SAME_FACE_IOU = 0.5
 """A detection whose region overlaps a face's this much has found it."""
+LOWEST_SCORE = 0.02
+"""From which detections count for average precision."""
 SPREAD = 0.06
 """Standard deviation of the target around a face's centre, in region sizes."""
 LEAST_SPREAD = 0.7
@@ -118,22 +120,27 @@ def held_out_pictures(
 
 
 @torch.no_grad()
-def detect(
-    model: FaceDetector, pictures: np.ndarray, threshold: float, batch: int = 50
-) -> list[list[tuple[float, ROI]]]:
-    """(n, S, S, 3) uint8 RGB pictures to each one's (score, region in [0, 1] of the side), best first."""
-    device, found = model.image_mean.device, []
+def raw_detections(model: FaceDetector, pictures: np.ndarray, batch: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """(n, S, S, 3) uint8 RGB pictures to (n, G, G) scores and (n, G, G, 3) regions."""
+    device, scores, regions = model.image_mean.device, [], []
     for start in range(0, len(pictures), batch):
-        image = torch.from_numpy(pictures[start : start + batch]).to(device).permute(0, 3, 1, 2).float()
-        seen = model(image)
-        for scores, regions in zip(seen.logits.sigmoid().cpu().numpy(), seen.regions.cpu().numpy(), strict=True):
-            found.append(read_regions(scores, regions, threshold))
-    return found
+        seen = model(torch.from_numpy(pictures[start : start + batch]).to(device).permute(0, 3, 1, 2).float())
+        scores.append(seen.logits.sigmoid().cpu().numpy())
+        regions.append(seen.regions.cpu().numpy())
+    return np.concatenate(scores), np.concatenate(regions)
 
 
 def detection_figures(model: FaceDetector, pictures: Sequence[Gathering]) -> dict[str, float]:
-    """Average precision, the recall that any score can give, and the mean overlap of what is found."""
-    found = detect(model, np.stack([picture.image for picture in pictures]), threshold=0.02)
+    """`figures_of` what a network finds."""
+    raw = raw_detections(model, np.stack([picture.image for picture in pictures]))
+    return figures_of([read_regions(*each, threshold=LOWEST_SCORE) for each in zip(*raw, strict=True)], pictures)
+
+
+def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gathering]) -> dict[str, float]:
+    """Average precision, the recall that any score can give, and the mean overlap of what is found.
+
+    `found` are each picture's (score, region in [0, 1] of the side), best first.
+    """
     scores, is_face, overlaps, missed = [], [], [], 0
     for picture, detections in zip(pictures, found, strict=True):
         matches, unfound = match_detections(detections, picture)

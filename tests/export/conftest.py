@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from atpn.data.crops import Crop
+from atpn.data.sample import Sample
+from atpn.data.shards import write_shard
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
 from atpn.train.inference import predict
 from edge_runtime.geometry import ROI
@@ -108,3 +110,21 @@ def another_model():
 @pytest.fixture(scope="session")
 def noise_crops():
     return blurred_noise
+
+
+@pytest.fixture
+def renders(tmp_path, noise_crops, model):
+    """24 pictures of 8 people, with a face's landmarks in the middle, and 3 without a face."""
+    rng = np.random.default_rng(3)
+    shape = model.mean_shape.numpy()
+    samples = []
+    for i, image in enumerate(noise_crops(24, seed=51, size=128)):
+        landmarks = ((shape - 0.5) * rng.uniform(50, 70) + 64).astype(np.float32)
+        samples.append(
+            Sample(image, landmarks, rotation=np.eye(3), key=f"face-{i}", attributes={"identity": f"p{i % 8}"})
+        )
+    samples += [Sample(image, key=f"background-{i}") for i, image in enumerate(noise_crops(3, seed=52, size=128))]
+    folder = tmp_path / "renders"
+    folder.mkdir()
+    write_shard(folder / "faces-000000.tar", samples)
+    return folder

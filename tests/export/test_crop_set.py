@@ -3,30 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atpn.data.sample import Sample
-from atpn.data.shards import write_shard
 from edge_runtime.landmarks import WFLW_98
 from export.__main__ import main
 from export.crop_set import read_crop_set
 from export.errors import ExportError
-
-
-@pytest.fixture
-def renders(tmp_path, noise_crops, model):
-    """24 pictures of 8 people, with a face's landmarks in the middle, and 3 without a face."""
-    rng = np.random.default_rng(3)
-    shape = model.mean_shape.numpy()
-    samples = []
-    for i, image in enumerate(noise_crops(24, seed=51, size=128)):
-        landmarks = ((shape - 0.5) * rng.uniform(50, 70) + 64).astype(np.float32)
-        samples.append(
-            Sample(image, landmarks, rotation=np.eye(3), key=f"face-{i}", attributes={"identity": f"p{i % 8}"})
-        )
-    samples += [Sample(image, key=f"background-{i}") for i, image in enumerate(noise_crops(3, seed=52, size=128))]
-    folder = tmp_path / "renders"
-    folder.mkdir()
-    write_shard(folder / "faces-000000.tar", samples)
-    return folder
 
 
 def _make(renders, out, *more):

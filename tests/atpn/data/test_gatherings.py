@@ -4,8 +4,9 @@ import pytest
 from atpn.data.augment import NO_AUGMENT
 from atpn.data.gatherings import GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
+from edge_runtime.detector import BAR
 
-PLAIN = {"augment": NO_AUGMENT, "decoys": (0, 1)}
+PLAIN = {"augment": NO_AUGMENT, "decoys": (0, 1), "bars_share": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,24 @@ def test_small_and_cut_faces_need_not_be_found(store):
     share = (inside / regions[:, 2:]).prod(axis=1)
     assert not wanted[share < 0.6].any()
     assert wanted[(share > 0.99) & (regions[:, 2] > 0.11)].mean() > 0.9
+
+
+def test_bars_leave_a_wide_or_tall_picture_and_cut_faces_off(store):
+    maker = gatherings(store, bars_share=1.0, narrowest=0.5, portrait_share=0.0, mosaic_share=1.0, tiles=(4, 4))
+    shapes = set()
+    for number in range(20):
+        made = maker.make(96, np.random.default_rng(number))
+        grey = (made.image == BAR).all(axis=2)
+        rows, columns = np.flatnonzero(~grey.all(axis=1)), np.flatnonzero(~grey.all(axis=0))
+        shapes.add((len(rows) < 96) - (len(columns) < 96))
+        low, high = np.array([columns[0], rows[0]]) / 96, np.array([columns[-1] + 1, rows[-1] + 1]) / 96
+        inside = np.minimum(made.regions[:, :2] + made.regions[:, 2:] / 2, high) - np.maximum(
+            made.regions[:, :2] - made.regions[:, 2:] / 2, low
+        )
+        share = (np.clip(inside, 0, None) / made.regions[:, 2:]).prod(axis=1)
+        assert not made.wanted[share < 0.55].any()
+        assert (share > 0).all()
+    assert {-1, 1} <= shapes
 
 
 def test_the_same_generator_makes_the_same_picture(store):
