@@ -62,8 +62,8 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
     return OnnxBackend(path, threads) if backend == "onnxruntime" else TFLiteBackend(path, backend, threads)
 
 
-def default_model_path(backend: str = "auto") -> Path:
-    """The exported shipped weights: `dist/atpn_fp32.*` under the current directory or beside this package.
+def default_model_path(backend: str = "auto", name: str = "atpn_fp32") -> Path:
+    """The exported shipped weights: `dist/NAME.*` under the current directory or beside this package.
 
     The format follows the backend. FileNotFoundError says which command makes the file.
     """
@@ -76,12 +76,12 @@ def default_model_path(backend: str = "auto") -> Path:
     folders = (Path.cwd(), Path(__file__).resolve().parent.parent)
     for suffix in suffixes:
         for folder in folders:
-            path = folder / "dist" / f"atpn_fp32{suffix}"
+            path = folder / "dist" / f"{name}{suffix}"
             if path.is_file():
                 return path
     target = "export-onnx" if suffixes[0] == ".onnx" else "export-tflite"
     raise FileNotFoundError(
-        f"no model was named and there is no dist/atpn_fp32{suffixes[0]} in {folders[0]} or {folders[1]}: "
+        f"no model was named and there is no dist/{name}{suffixes[0]} in {folders[0]} or {folders[1]}: "
         f"run `make {target}` or name a model file"
     )
 

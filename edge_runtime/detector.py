@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edge_runtime.backends import Backend, load_backend
+from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
@@ -116,6 +116,14 @@ class NetworkDetector:
         # Regions count in picture sides, from the edge of the first pixel on.
         regions = outputs["regions"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
         return read_regions(outputs["scores"], regions, threshold)
+
+
+def default_detector() -> Detector:
+    """Our own network where its exported file is (`dist/detector_fp32.*`), else OpenCV's cascades."""
+    try:
+        return NetworkDetector(default_model_path(name="detector_fp32"))
+    except FileNotFoundError:
+        return CascadeDetector()
 
 
 def fit_frame(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:

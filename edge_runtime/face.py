@@ -62,5 +62,8 @@ class Face:
     """Probability in [0, 1] that the crop holds a face."""
     roi: ROI
     """The crop that the network saw."""
+    direction: np.ndarray
+    """(3,) unit vector from the camera to the middle of the face, camera frame. How far it is nobody knows from one
+    camera without the head's size."""
     age: int
     """Frames since this face was detected; 0 in the frame of its detection."""

@@ -195,6 +195,7 @@ def face_to_dict(face: Face) -> dict[str, Any]:
             "angles": dict(zip(("pitch", "yaw", "roll"), (round(a, 6) for a in face.pose.angles), strict=True)),
             "matrix": np.round(face.pose.matrix, 6).tolist(),
         },
+        "direction": np.round(face.direction, 6).tolist(),
         "landmarks": np.round(face.landmarks, 3).tolist(),
         "uncertainty": np.round(face.uncertainty, 4).tolist(),
     }

@@ -1,4 +1,4 @@
-"""The loop: detect a face once, then follow it by re-cropping from its own landmarks.
+"""The loop: detect faces once, then follow each by re-cropping from its own landmarks.
 
 A frame of a held face costs one run of the network and no detector (thesis, section 3.2).
 """
@@ -16,23 +16,30 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
-from edge_runtime.detector import CascadeDetector, Detector
+from edge_runtime.detector import Detector, default_detector
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
+from edge_runtime.identity import LostFace, LostFaces, same_face
+from edge_runtime.motion import RegionMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 
-MAX_FACES = 1
-"""Faces followed at a time."""
 DETECT_EVERY = 5
 """The detector runs in every fifth frame at most, so that a camera without a face, or with one that comes and goes,
 stays smooth. It is due at once in the first frame, after `reset`, and in the frame that loses a longer held face."""
+DETECT_EVERY_HELD = 15
+"""The same while at least one face is held, none was lost lately and there is room for more: nobody minds to be seen
+half a second late."""
 MAX_CANDIDATES = 3
 """Detector candidates that the network looks at per detection: bounds the cost of cluttered pictures."""
+HELD_IOU = 0.4
+"""A candidate that overlaps a held face's region this much is that face; the network need not look."""
 REFINEMENTS = 2
 """Runs on a re-made crop after the first one at detection: a detector's box is off by a fifth of a face and knows
 nothing of roll, and the network is at its best on the crops that it was trained on."""
+SURPRISE_FADES = 0.9
+"""Per frame. A track slips onto another face over several frames, and then moves as smoothly as that face."""
 MAX_DOUBTS = 5
 """Consecutive frames between the two thresholds after which a face is lost: a blink of an occlusion is forgiven."""
 MIN_ROI_SIZE = 8.0
@@ -72,32 +79,37 @@ class _Observation:
     confidence: float
     next_roi: ROI
     """The crop that these landmarks ask for."""
+    direction: np.ndarray
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     """One held face."""
 
     id: int
     observation: _Observation
+    motion: RegionMotion
     point_filter: OneEuroPoints | None
     rotation_filter: OneEuroRotation | None
     age: int = 0
     doubts: int = 0
     """Consecutive frames below the tracking threshold."""
+    surprise: float = 0.0
+    """How far the face lately was from where its motion led, in region sizes."""
 
 
 class FaceTracker:
-    """Follows one face through a stream of frames.
+    """Follows faces through a stream of frames.
 
-    A tracker belongs to one stream; `reset` it before feeding it another. Face ids are never used twice by one tracker,
-    not even across `reset`.
+    A tracker belongs to one stream; `reset` it before feeding it another. An id is never given to a second face, not
+    even across `reset`; `identity` tells when a lost face that is found again keeps its own.
     """
 
     def __init__(
         self,
         model: Path | str | None = None,
         detector: Detector | None = None,
+        max_faces: int = 1,
         smoothing: float = 0.5,
         intrinsics: Intrinsics | None = None,
         threads: int = 1,
@@ -106,13 +118,16 @@ class FaceTracker:
         """Load the model.
 
         `model` is a .tflite or .onnx file; None takes the exported shipped weights (`backends.default_model_path`).
-        `detector` finds a face's first region; None takes OpenCV's cascades.
+        `detector` finds a face's first region; None takes the best one here (`detector.default_detector`).
+        `max_faces` are followed at a time; each costs a run of the network per frame.
         `smoothing` in [0, 1] trades jitter against lag; 0 returns what the network says.
         `intrinsics` are the camera's; None assumes a 60 degree field of view of every frame's own size.
         `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
         """
         if not 0 <= smoothing <= 1:
             raise ValueError(f"smoothing must lie in [0, 1], got {smoothing}")
+        if max_faces < 1:
+            raise ValueError(f"max_faces must be 1 or more, got {max_faces}")
         if isinstance(backend, str):
             self._backend = load_backend(model or default_model_path(backend), backend, threads)
         elif model is None:
@@ -126,7 +141,8 @@ class FaceTracker:
                 f"the model {self.spec.name} gives landmarks only; tracking needs head pose and confidence too: "
                 "use a file exported with its heads"
             )
-        self._detector = detector or CascadeDetector()
+        self._detector = detector or default_detector()
+        self._max_faces = max_faces
         self._smoothing = smoothing
         self.intrinsics = intrinsics
         """The camera; may be changed between frames, as when its picture's size changes."""
@@ -142,6 +158,7 @@ class FaceTracker:
     def reset(self) -> None:
         """Forget the faces and look for new ones in the next frame; ids and `stats` count on."""
         self._tracks: list[_Track] = []
+        self._lost = LostFaces()
         self._frames_since_search = DETECT_EVERY
 
     def update(self, frame: np.ndarray, timestamp: float) -> list[Face]:
@@ -158,33 +175,45 @@ class FaceTracker:
         intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)
         self.stats.frames += 1
 
-        held = len(self._tracks)
-        self._tracks = [track for track in self._tracks if self._follow(track, frame, intrinsics)]
-        self.stats.losses += held - len(self._tracks)
+        held = [track for track in self._tracks if self._follow(track, frame, timestamp, intrinsics)]
+        held = _one_per_face(held)
+        for track in self._tracks:
+            if track not in held:
+                self.stats.losses += 1
+                self._lost.remember(LostFace(track.id, track.motion, timestamp))
+        self._tracks = held
+        self._lost.forget_old(timestamp)
 
         self._frames_since_search += 1
-        if len(self._tracks) < MAX_FACES and self._frames_since_search >= DETECT_EVERY:
+        pause = DETECT_EVERY if self._lost or not held else DETECT_EVERY_HELD
+        if len(self._tracks) < self._max_faces and self._frames_since_search >= pause:
             self._frames_since_search = 0
-            self._detect(frame, intrinsics)
+            self._detect(frame, timestamp, intrinsics)
         return [self._report(track, timestamp) for track in self._tracks]
 
-    def _follow(self, track: _Track, frame: np.ndarray, intrinsics: Intrinsics) -> bool:
+    def _follow(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
         """Bring a track to this frame; False when its face is lost."""
-        seen = self._observe(frame, track.observation.next_roi, intrinsics)
+        expected = track.motion.predict(timestamp)
+        seen = self._observe(frame, expected, intrinsics)
         if seen is None or seen.confidence < self.spec.lost_threshold:
             return False
         track.doubts = 0 if seen.confidence >= self.spec.track_threshold else track.doubts + 1
         track.observation = seen
+        leap = math.hypot(seen.next_roi.cx - expected.cx, seen.next_roi.cy - expected.cy) / expected.size
+        track.surprise = max(leap, SURPRISE_FADES * track.surprise)
+        track.motion.update(seen.next_roi, timestamp)
         track.age += 1
         return track.doubts < MAX_DOUBTS
 
-    def _detect(self, frame: np.ndarray, intrinsics: Intrinsics) -> None:
-        """Look for faces that are not held yet, up to `MAX_FACES` in all."""
+    def _detect(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
+        """Look for faces that are not held yet, up to `max_faces` in all."""
         self.stats.detector_runs += 1
         with self._timed("detect"):
             candidates = self._detector.detect(frame)
-        for candidate in candidates[:MAX_CANDIDATES]:
-            if len(self._tracks) == MAX_FACES:
+        regions = [track.observation.next_roi for track in self._tracks]
+        new = [roi for roi in candidates if all(roi.iou(region) < HELD_IOU for region in regions)]
+        for candidate in new[: max(MAX_CANDIDATES, self._max_faces)]:
+            if len(self._tracks) == self._max_faces:
                 return
             seen = self._observe(frame, candidate, intrinsics)
             for _ in range(REFINEMENTS):
@@ -192,17 +221,25 @@ class FaceTracker:
                     seen = self._observe(frame, seen.next_roi, intrinsics)
             if seen is None or seen.confidence < self.spec.track_threshold:
                 continue
-            smooth = self._smoothing > 0
-            self._tracks.append(
-                _Track(
-                    id=self._next_id,
-                    observation=seen,
-                    point_filter=OneEuroPoints(self._smoothing) if smooth else None,
-                    rotation_filter=OneEuroRotation(self._smoothing) if smooth else None,
-                )
+            if any(same_face(seen.landmarks, track.observation.landmarks) for track in self._tracks):
+                continue
+            self._begin(seen, timestamp)
+
+    def _begin(self, seen: _Observation, timestamp: float) -> None:
+        known = self._lost.recall(seen.next_roi, timestamp)
+        if known is None:
+            known, self._next_id = self._next_id, self._next_id + 1
+        smooth = self._smoothing > 0
+        self._tracks.append(
+            _Track(
+                id=known,
+                observation=seen,
+                motion=RegionMotion(seen.next_roi, timestamp),
+                point_filter=OneEuroPoints(self._smoothing) if smooth else None,
+                rotation_filter=OneEuroRotation(self._smoothing) if smooth else None,
             )
-            self._next_id += 1
-            self.stats.detections += 1
+        )
+        self.stats.detections += 1
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:
         """Run the network on a region; None when its results are not numbers or its landmarks cannot be a face's."""
@@ -228,7 +265,8 @@ class FaceTracker:
             uncertainty=outputs["uncertainty"].astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
             confidence=confidence,
-            next_roi=ROI.from_landmarks(landmarks, roll, spec.crop_margin),
+            next_roi=(next_roi := ROI.from_landmarks(landmarks, roll, spec.crop_margin)),
+            direction=intrinsics.ray(next_roi.cx, next_roi.cy),
         )
 
     def _report(self, track: _Track, timestamp: float) -> Face:
@@ -245,6 +283,7 @@ class FaceTracker:
             pose=Pose(rotation),
             confidence=seen.confidence,
             roi=seen.roi,
+            direction=seen.direction,
             age=track.age,
         )
 
@@ -253,6 +292,15 @@ class FaceTracker:
         start = time.perf_counter()
         yield
         self.stats.seconds[stage] += time.perf_counter() - start
+
+
+def _one_per_face(tracks: list[_Track]) -> list[_Track]:
+    """The tracks without those that slipped onto another one's face."""
+    kept: list[_Track] = []
+    for track in sorted(tracks, key=lambda t: (t.surprise, -t.age)):
+        if not any(same_face(track.observation.landmarks, other.observation.landmarks) for other in kept):
+            kept.append(track)
+    return [track for track in tracks if track in kept]
 
 
 def plausible(landmarks: np.ndarray, roi: ROI, roll: float, frame_size: tuple[int, int]) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m edge_runtime.webcam`: track a face in a camera, a video or images; show and save what is seen."""
+"""`python -m edge_runtime.webcam`: track faces in a camera, a video or images; show and save what is seen."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class WebcamConfig:
     jsonl: Path | None = field(default=None, metadata={"help": "write one JSON object per frame to this file"})
     headless: bool = field(default=False, metadata={"help": "open no window"})
     backend: BackendName = field(default="auto", metadata={"help": "inference engine"})
+    faces: int = field(default=1, metadata={"help": "follow so many faces at a time, at most"})
     threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
     smoothing: float = field(default=0.5, metadata={"help": "0: none, 1: strongest; less jitter for more lag"})
     fov: float = field(default=60.0, metadata={"help": "the camera's field of view along the longer side, degrees"})
@@ -50,6 +51,8 @@ class WebcamConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.faces < 1:
+            raise ValueError(f"--faces must be 1 or more, got {self.faces}")
         if self.threads < 1:
             raise ValueError(f"--threads must be 1 or more, got {self.threads}")
         if not 0 <= self.smoothing <= 1:
@@ -96,7 +99,13 @@ def run(config: WebcamConfig) -> int:
         check_display()
     summary = Summary()
     # The model first: a camera's light should not come on for a run that cannot begin.
-    tracker = FaceTracker(config.model, smoothing=config.smoothing, threads=config.threads, backend=config.backend)
+    tracker = FaceTracker(
+        config.model,
+        max_faces=config.faces,
+        smoothing=config.smoothing,
+        threads=config.threads,
+        backend=config.backend,
+    )
     code = 0
     try:
         with contextlib.ExitStack() as stack:

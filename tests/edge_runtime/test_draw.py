@@ -10,7 +10,17 @@ def face(cx: float, cy: float, size: float, pose: Pose | None = None) -> Face:
     angle = np.linspace(0, 2 * np.pi, 98, endpoint=False)
     landmarks = np.stack([cx + size / 3 * np.cos(angle), cy + size / 3 * np.sin(angle)], axis=1)
     roi = ROI(cx, cy, size, 0.2)
-    return Face(0, TrackState.TRACKED, landmarks, np.full(98, size * 0.02), pose or Pose(np.eye(3)), 0.9, roi, 1)
+    return Face(
+        0,
+        TrackState.TRACKED,
+        landmarks,
+        np.full(98, size * 0.02),
+        pose or Pose(np.eye(3)),
+        0.9,
+        roi,
+        np.array([0.0, 0.0, 1.0]),
+        1,
+    )
 
 
 @pytest.mark.parametrize("size", [8.0, 60.0, 900.0])

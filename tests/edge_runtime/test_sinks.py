@@ -18,6 +18,7 @@ FACE = Face(
     pose=Pose.from_angles(0.1, -0.2, 0.3),
     confidence=0.87,
     roi=ROI(10, 20, 30, 0.1),
+    direction=np.array([0.0, 0.6, 0.8]),
     age=7,
 )
 

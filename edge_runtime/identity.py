@@ -1,0 +1,77 @@
+"""Who is who: when two tracks follow one face, and which lost face a newly found one is.
+
+The rules, in full. Two tracks whose landmarks lie closer than a fifth of the face follow the same face: the one that
+its own motion led there keeps it, the other is lost. A face that is lost is remembered for two seconds, and taken to
+move on as it did for the first of them. A face found within its own size of that place, no more than half as large
+again or as small, is the same one and gets its id back; among several the nearest. Any other face gets a new id, and no
+id is ever given to a second face. Looks are not compared.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_runtime.geometry import ROI
+from edge_runtime.motion import RegionMotion
+
+SAME_FACE = 0.2
+"""Mean distance of two tracks' landmarks, in sizes of the smaller landmark extent, below which they are one face's."""
+MEMORY_SECONDS = 2.0
+CARRIED_ON_SECONDS = 1.0
+"""For which a lost face is taken to move on as it did."""
+MEMORY_REACH = 1.0
+"""In region sizes, from where a lost face was expected."""
+MEMORY_SCALE = 1.5
+"""Ratio of sizes."""
+
+
+def same_face(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two sets of (N, 2) pixel landmarks lie on one face."""
+    extent = min(float(np.ptp(points, axis=0).max()) for points in (first, second))
+    return float(np.linalg.norm(first - second, axis=1).mean()) < SAME_FACE * extent
+
+
+@dataclass(frozen=True)
+class LostFace:
+    """A face that was held until lately."""
+
+    id: int
+    motion: RegionMotion
+    time: float
+    """Seconds; when it was lost."""
+
+
+class LostFaces:
+    """The memory of one stream."""
+
+    def __init__(self) -> None:
+        self._faces: list[LostFace] = []
+
+    def remember(self, face: LostFace) -> None:
+        """A face was lost."""
+        self._faces.append(face)
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def forget_old(self, timestamp: float) -> None:
+        """Drop who was lost too long ago, or in a future that a clock set back made."""
+        self._faces = [face for face in self._faces if 0 <= timestamp - face.time <= MEMORY_SECONDS]
+
+    def recall(self, roi: ROI, timestamp: float) -> int | None:
+        """The id of the lost face that is found again here; it is then not lost any more."""
+        distances = {}
+        for face in self._faces:
+            expected = face.motion.carried_on(timestamp, CARRIED_ON_SECONDS)
+            ratio = max(roi.size, expected.size) / min(roi.size, expected.size)
+            distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / max(roi.size, expected.size)
+            if ratio <= MEMORY_SCALE and distance <= MEMORY_REACH:
+                distances[face.id] = distance
+        if not distances:
+            return None
+        found = min(distances, key=lambda key: distances[key])
+        self._faces = [face for face in self._faces if face.id != found]
+        return found

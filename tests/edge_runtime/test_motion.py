@@ -1,0 +1,41 @@
+import pytest
+
+from edge_runtime import ROI
+from edge_runtime.motion import LONGEST_GAP, LONGEST_STEP, SHARE, RegionMotion
+
+
+def moving(speed, steps=12, dt=1 / 30):
+    motion = RegionMotion(ROI(0, 0, 100), 0.0)
+    for i in range(1, steps):
+        motion.update(ROI(speed * i * dt, 0, 100, 0.1), i * dt)
+    return motion, speed * (steps - 1) * dt, (steps - 1) * dt
+
+
+def test_steady_motion_is_carried_on():
+    motion, x, now = moving(300.0)
+    ahead = motion.predict(now + 1 / 30)
+    assert ahead.cx == pytest.approx(x + SHARE * 10, rel=1e-3)
+    assert (ahead.cy, ahead.size, ahead.roll) == (0, 100, 0.1)
+
+
+def test_a_face_at_rest_stays():
+    motion, _, now = moving(0.0)
+    assert motion.predict(now + 0.1) == ROI(0, 0, 100, 0.1)
+
+
+def test_no_jump_is_longer_than_a_crop_forgives():
+    motion, x, now = moving(9000.0)
+    assert motion.predict(now + 1 / 30).cx == pytest.approx(x + LONGEST_STEP * 100)
+
+
+def test_motion_is_carried_on_for_a_short_while_only():
+    motion, _, now = moving(60.0)
+    assert motion.predict(now + 60) == motion.predict(now + LONGEST_GAP)
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0])
+def test_time_that_does_not_run_tells_no_speed(step):
+    motion, x, now = moving(300.0)
+    motion.update(ROI(x + 50, 0, 100), now + step)
+    ahead = motion.predict(now + step)
+    assert ahead.cx == pytest.approx(x + 50)
