@@ -1,9 +1,22 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.detector import FRONTAL_TO_LANDMARKS, CascadeDetector, roi_from_cascade_box
-from edge_runtime.errors import DetectorError
+from edge_runtime import FaceTracker, ModelSpec
+from edge_runtime.detector import (
+    BAR,
+    FRONTAL_TO_LANDMARKS,
+    CascadeDetector,
+    NetworkDetector,
+    default_detector,
+    fit_frame,
+    read_regions,
+    roi_from_cascade_box,
+)
+from edge_runtime.errors import DetectorError, ModelFileError
+from edge_runtime.spec import detector_outputs
 
 
 def cartoon_face(width: int, height: int, centre: tuple[int, int], size: int) -> np.ndarray:
@@ -62,3 +75,78 @@ def test_missing_cascade_file_is_explained(monkeypatch, tmp_path):
     monkeypatch.setattr(cv2, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(DetectorError, match=r"haarcascade_frontalface_alt2\.xml is missing"):
         CascadeDetector()
+
+
+@pytest.mark.parametrize("shape", [(100, 200), (200, 100), (48, 64), (96, 96), (1, 1), (3, 2000)])
+def test_a_fitted_frame_lies_where_its_region_says(shape):
+    height, width = shape
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture, place = fit_frame(frame, 96)
+    assert picture.shape == (96, 96, 3)
+    grid = (np.arange(96) + 0.5) / 96
+    rows, columns = (np.flatnonzero(~(picture == BAR).all(axis=(1 - axis, 2))) for axis in (0, 1))
+    # The frame's own pixels, and only those, lie inside it.
+    xs, ys = (place.to_frame(np.column_stack([grid, grid]))[:, axis] for axis in (0, 1))
+    assert xs[columns[0]] == pytest.approx(-0.5, abs=place.size / 96)
+    assert xs[columns[-1]] == pytest.approx(width - 0.5, abs=place.size / 96)
+    assert ys[rows[0]] == pytest.approx(-0.5, abs=place.size / 96)
+    assert ys[rows[-1]] == pytest.approx(height - 0.5, abs=place.size / 96)
+
+
+class SquareFinder:
+    """A detector network that finds bright pixels: each cell's score is its brightness, its region a tenth wide."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        grid = 24
+        outputs = detector_outputs(grid)
+        self.spec = dataclasses.replace(
+            spec, scheme="", mean_shape=np.empty((0, 2)), outputs=outputs, input_size=96, track_threshold=0.5
+        )
+        axis = (np.arange(grid) + 0.5) / grid
+        self._regions = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
+
+    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+        scores = cv2.resize(crop[..., 0], (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        return {"scores": scores, "regions": self._regions}
+
+
+@pytest.mark.parametrize(("width", "height", "at"), [(480, 240, (360, 60)), (240, 480, (60, 360)), (96, 96, (50, 20))])
+def test_found_regions_come_back_in_the_frames_pixels(spec, width, height, at):
+    frame = np.zeros((height, width, 3), np.uint8)
+    radius = max(width, height) // 24
+    cv2.rectangle(frame, (at[0] - radius, at[1] - radius), (at[0] + radius, at[1] + radius), (255,) * 3, cv2.FILLED)
+    (roi, *_) = NetworkDetector(SquareFinder(spec)).detect(frame)
+    cell = max(width, height) / 24
+    assert (roi.cx, roi.cy) == pytest.approx(at, abs=cell)
+    assert roi.size == pytest.approx(max(width, height) * 0.1)
+
+
+def test_regions_are_peaks_and_distinct():
+    scores, regions = np.zeros((6, 6), np.float32), np.zeros((6, 6, 3), np.float32)
+    for row, column, score, size in ((1, 1, 0.9, 2.0), (1, 2, 0.8, 2.0), (1, 4, 0.7, 0.5), (4, 4, 0.6, 1.0)):
+        scores[row, column], regions[row, column] = score, (column, row, size)
+    regions[4, 4] = (1.1, 1.1, 2.0)  # says the same face as the best cell
+    found = read_regions(scores, regions, 0.5)
+    assert [(round(score, 2), roi.cx, roi.cy) for score, roi in found] == [(0.9, 1.0, 1.0), (0.7, 4.0, 1.0)]
+    assert read_regions(scores, regions, 0.95) == []
+
+
+def test_a_landmark_network_is_no_detector(backend):
+    with pytest.raises(ModelFileError, match="gives landmarks, uncertainty, pose, confidence, a detector gives scores"):
+        NetworkDetector(backend)
+
+
+def test_the_exported_detector_is_taken_where_it_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "edge_runtime" / "backends.py"))
+    assert isinstance(default_detector(), CascadeDetector)
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "detector_fp32.tflite").write_bytes(b"no model")
+    with pytest.raises(ModelFileError, match="not a TFLite file"):
+        default_detector()
+
+
+def test_a_detector_is_no_landmark_network(spec, detector):
+    with pytest.raises(ValueError, match="is a face detector; it goes in `detector`"):
+        FaceTracker(backend=SquareFinder(spec), detector=detector)
