@@ -1,4 +1,4 @@
-"""Latency of one tracked face, stage by stage."""
+"""Latency of one tracked face, and of one detection, stage by stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.backends import load_backend
+from edge_runtime.backends import Backend, load_backend
+from edge_runtime.detector import fit_frame, read_regions
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
 from edge_runtime.machine import processor_name
@@ -51,10 +52,34 @@ def measure(path: Path, runs: int, threads: int) -> LatencyResult:
     began = time.perf_counter()
     backend = load_backend(path, threads=threads)
     start = (time.perf_counter() - began) * 1e3
-    spec = backend.spec
     cv2.setNumThreads(threads)
     rng = np.random.default_rng(0)
     frame = cv2.GaussianBlur(rng.integers(0, 256, (*FRAME_SIZE[::-1], 3), np.uint8), (0, 0), 3)
+    stages = _detection(backend, frame) if backend.spec.is_detector else _tracking(backend, frame)
+    return LatencyResult(
+        file=path.name,
+        kilobytes=path.stat().st_size / 1024,
+        precision=backend.spec.precision,
+        engine=type(backend).__name__,
+        threads=threads,
+        start=start,
+        stages={name: _time(call, runs) for name, call in stages.items()},
+    )
+
+
+def _detection(backend: Backend, frame: np.ndarray) -> dict[str, Callable[[], object]]:
+    spec = backend.spec
+    picture = cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB)
+    outputs = backend.run(picture)
+    return {
+        "crop": lambda: cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB),
+        "network": lambda: backend.run(picture),
+        "decode": lambda: read_regions(outputs["scores"], outputs["regions"], spec.track_threshold),
+    }
+
+
+def _tracking(backend: Backend, frame: np.ndarray) -> dict[str, Callable[[], object]]:
+    spec = backend.spec
     roi = ROI(FRAME_SIZE[0] / 2, FRAME_SIZE[1] / 2, FACE_SIZE, 0.1)
     intrinsics = Intrinsics.from_fov(*FRAME_SIZE)
     crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
@@ -66,25 +91,15 @@ def measure(path: Path, runs: int, threads: int) -> LatencyResult:
         landmarks = roi.to_frame(outputs["landmarks"])
         ROI.from_landmarks(landmarks, upright_roll(landmarks, spec.mean_shape), spec.crop_margin)
 
-    def pose() -> None:
-        crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"])
-
     stages: dict[str, Callable[[], object]] = {
         "crop": lambda: cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB),
         "network": lambda: backend.run(crop),
         "decode": decode,
-        "pose": pose,
         "smooth": lambda: smoother(roi.to_frame(outputs["landmarks"]), float(next(clock)), roi.size),
     }
-    return LatencyResult(
-        file=path.name,
-        kilobytes=path.stat().st_size / 1024,
-        precision=spec.precision,
-        engine=type(backend).__name__,
-        threads=threads,
-        start=start,
-        stages={name: _time(call, runs) for name, call in stages.items()},
-    )
+    if "pose" in outputs:
+        stages["pose"] = lambda: crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"])
+    return stages
 
 
 def _time(call: Callable[[], object], runs: int) -> Timing:
@@ -113,10 +128,11 @@ def write_report(path: Path, results: Sequence[LatencyResult]) -> None:
 
 def table(results: Sequence[LatencyResult]) -> str:
     """Median milliseconds per stage, one line per file."""
-    stages = list(results[0].stages)
+    stages = list(dict.fromkeys(stage for result in results for stage in result.stages))
     lines = [f"{'file':28} {'KiB':>7} {'start':>7} " + " ".join(f"{stage:>8}" for stage in stages)]
     for result in results:
-        cells = " ".join(f"{result.stages[stage].median:8.3f}" for stage in stages)
+        times = [f"{result.stages[stage].median:.3f}" if stage in result.stages else "" for stage in stages]
+        cells = " ".join(f"{time:>8}" for time in times)
         lines.append(f"{result.file:28} {result.kilobytes:7.0f} {result.start:7.1f} {cells}")
     threads = results[0].threads
     lines.append(f"median milliseconds on this machine, {threads} thread(s), batch 1; ROI {FACE_SIZE:.0f} px")

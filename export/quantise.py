@@ -18,10 +18,8 @@ from export.quiet import quiet
 FLOAT_SCOPES = (
     # uint8 becomes float before it is quantised with its own scale.
     "Normalise_normalise",
-    # The first convolution and the first four blocks, which see the finest grids (56 and 28 cells): half of the whole
-    # quantisation error comes from here, and no time would be saved.
+    # The first convolution, on the finest grid: int8 would save no time here.
     "Sequential_stem/",
-    "Sequential_low/",
     # An int8 distance to the nearest landmark would move the heatmap by half a cell.
     "Heatmap_heatmap",
     # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
@@ -31,7 +29,6 @@ FLOAT_SCOPES = (
     # Weights per cell and channel cost few multiplications, but the delegate's int8 kernel for a depthwise
     # convolution of this size is slower than all else together.
     "GlobalDepthwise_gather",
-    r"_branch/atpn\.model\.layers\.HardSwish_activation",
 )
 """Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
 INT8_WEIGHT_SCOPES = ("Linear_",)

@@ -35,14 +35,14 @@ class GatheringConfig:
     """Of the pictures are tiled with images."""
     tiles: tuple[int, int] = (2, 6)
     """Along a side of a mosaic."""
-    empty_share: float = 0.1
+    empty_share: float = 0.15
     """Of the pictures hold no face."""
     people: tuple[int, int] = (1, 7)
     """Pasted into each of the other pictures."""
     size: tuple[float, float] = (0.03, 0.6)
     """Of a pasted face's region, log-uniform."""
-    decoys: tuple[int, int] = (0, 4)
-    """Pieces of backgrounds pasted as faces are."""
+    decoys: tuple[int, int] = (0, 9)
+    """Pieces of backgrounds and of people's clothes, hair and hands, pasted as faces are."""
     bars_share: float = 0.4
     """Of the pictures have grey bars at two sides, as wide or tall frames do on the device."""
     narrowest: float = 0.5
@@ -130,7 +130,7 @@ class Gatherings:
             for left, right in itertools.pairwise(edges):
                 side = max(bottom - top, right - left)
                 if rng.random() < 0.3:
-                    tile, regions = self._background(side, rng), []
+                    tile, regions = self._decoy(side, rng), []
                 else:
                     index = self._face(rng)
                     face = ROI.from_landmarks(self._store.landmarks[index])
@@ -159,7 +159,7 @@ class Gatherings:
                 patch, regions = self._window(index, _enlarged(face, window, self._roll(rng)), side)
                 found += _placed(regions, left / size, top / size, side / size)
             else:
-                patch = self._background(side, rng)
+                patch = self._decoy(side, rng)
             _paste(image, patch, left, top, rng)
         return image, found
 
@@ -171,6 +171,20 @@ class Gatherings:
         image = extract_crop(self._store.image(index), window, size)
         rows = np.array([[roi.cx, roi.cy, roi.size] for roi in regions])
         return image, list(np.column_stack([rows, _share_inside(rows)]))
+
+    def _decoy(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """A square without a face: of a background, or of a person beside the face, if a few tries find one."""
+        if rng.random() < 0.5:
+            index = self._face(rng)
+            image, neighbours = self._store.image(index), self._store.neighbours(index)
+            everybody = [self._store.landmarks[index], *([] if neighbours is None else neighbours)]
+            faces = [ROI.from_landmarks(points, margin=0.1) for points in everybody]
+            for _ in range(8):
+                side = faces[0].size * rng.uniform(0.3, 1.0)
+                x, y = rng.uniform(0.3 * side, np.array(image.shape[1::-1]) - 0.3 * side)
+                if all(max(abs(x - face.cx), abs(y - face.cy)) > (side + face.size) / 2 for face in faces):
+                    return extract_crop(image, ROI(x, y, side, self._roll(rng)), size)
+        return self._background(size, rng)
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         image = self._store.image(int(rng.choice(self._backgrounds)))

@@ -244,7 +244,7 @@ def _train(name: str, recipe: Recipe, store: SampleStore, config: AblateConfig) 
     """The row's averaged network, on the CPU, and its minutes of training."""
     faces, _ = store.split()
     model = new_model(store, faces, config.width, recipe.input_size, config.seed)
-    task = LandmarkTask(store, model.mean_shape.numpy(), recipe, config.seed)
+    task = LandmarkTask(store, recipe, config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     setup = {"recipe": plain(asdict(recipe)), "width": config.width, "seed": config.seed, "samples": config.samples}
     options = RunOptions(

@@ -19,7 +19,7 @@ def test_every_pattern_finds_its_operators(converted, model):
     check_scopes(converted, scopes_of(model))
     scopes = operator_scopes(converted)
     in_float = [scope for scope in scopes if re.search("|".join(FLOAT_SCOPES), scope)]
-    assert 40 < len(in_float) < 0.5 * len(scopes)
+    assert 20 < len(in_float) < 0.3 * len(scopes)
 
 
 def test_a_pattern_that_finds_nothing_is_named(converted, noise_crops):
