@@ -13,7 +13,7 @@ from atpn.model import load_network
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train import cli
 from atpn.train.config import RECIPES, TrainConfig
-from atpn.train.detection import detection_figures, detection_targets, match_detections
+from atpn.train.detection import DetectionTask, detection_figures, detection_targets, match_detections
 from atpn.train.losses import focal_loss, region_loss
 from edge_runtime.geometry import ROI
 
@@ -99,12 +99,18 @@ def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "RECIPES", RECIPES | {("atpn", "detector"): recipe})
     options = {"workers": 0, "bfloat16": False, "device": "cpu", "validation": 8}
     cli.run(TrainConfig("detector", face_shards, tmp_path, samples=80, **options))
-    first = load_network(tmp_path / "detector.safetensors", FaceDetector)[1]
+    first, _ = load_network(tmp_path / "detector.safetensors", FaceDetector)
     cli.run(TrainConfig("detector", face_shards, tmp_path, samples=480, **options))
     model, metadata = load_network(tmp_path / "detector.safetensors", FaceDetector)
     assert metadata["samples"] == 480
+    assert metadata["validation"].keys() == {"average_precision", "recall", "overlap"}
     assert model.config.input_size == 64
-    assert metadata["validation"]["recall"] > first["validation"]["recall"]
+    task = DetectionTask(SampleStore.read(face_shards), recipe, seed=1)
+    batch = next(iter(task.batches(64, 0)))
+    image = batch["image"].permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        before, after = (task.loss(network.eval(), image, batch)[0].item() for network in (first, model))
+    assert after < 0.8 * before
 
 
 def test_the_thesis_has_no_detector(face_shards, tmp_path):
