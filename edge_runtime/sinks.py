@@ -1,6 +1,6 @@
-"""Where results go: an overlay video, overlay images, JSON lines.
+"""Where results go: an overlay video, overlay images, JSON lines, CSV.
 
-A sink is a context manager. A video or a JSON-lines file lies under a temporary name beside the target and gets its
+A sink is a context manager. A video or a text file lies under a temporary name beside the target and gets its
 name when the sink closes. A run that ends early, by Ctrl-C or an error elsewhere, keeps what it has written so far,
 which replaces an earlier result; where writing itself fails, as on a full disk, nothing half-written stays and the
 earlier result survives. Images are written whole or not at all and replace their namesakes one by one.
@@ -138,8 +138,8 @@ class FolderSink:
         pass
 
 
-class JsonLinesSink:
-    """One JSON object per frame and line: `frame`, `time` in seconds, and `faces` (see `face_to_dict`)."""
+class _TextSink:
+    """Whole lines of text in a file that appears under its name at the end."""
 
     def __init__(self, path: Path) -> None:
         _check_parent(path)
@@ -147,17 +147,11 @@ class JsonLinesSink:
         self._partial = path.with_name(path.name + ".partial")
         self._file: TextIO | None = None
 
-    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
-        """See `Sink.write`."""
-        record = {
-            "frame": frame.index,
-            "time": round(frame.timestamp, 6),
-            "faces": [face_to_dict(face) for face in faces],
-        }
+    def _write(self, text: str) -> None:
         try:
             if self._file is None:
-                self._file = self._partial.open("w", encoding="utf-8")
-            self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+                self._file = self._partial.open("w", encoding="utf-8", newline="")
+            self._file.write(text)
         except OSError as error:
             raise SinkError(f"cannot write to {self._path}: {error.strerror}") from error
 
@@ -176,6 +170,48 @@ class JsonLinesSink:
             raise SinkError(f"cannot write to {self._path}: {failure.strerror}") from failure
         finally:
             self._partial.unlink(missing_ok=True)
+
+
+class JsonLinesSink(_TextSink):
+    """One JSON object per frame and line: `frame`, `time` in seconds, and `faces` (see `face_to_dict`)."""
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        record = {
+            "frame": frame.index,
+            "time": round(frame.timestamp, 6),
+            "faces": [face_to_dict(face) for face in faces],
+        }
+        self._write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+
+
+class CsvSink(_TextSink):
+    """A line per face and frame: what spreadsheets take. Pixels, seconds, radians; a frame without a face has none."""
+
+    _columns = ("frame", "time", "id", "state", "confidence", "age", "pitch", "yaw", "roll", "cx", "cy", "size")
+
+    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+        """See `Sink.write`."""
+        for face in faces:
+            if self._file is None:
+                points = range(len(face.landmarks))
+                header = [
+                    *self._columns,
+                    *(f"{axis}{i}" for i in points for axis in "xy"),
+                    *(f"sigma{i}" for i in points),
+                ]
+                self._write(",".join(header) + "\n")
+            roi = face.roi
+            numbers = (*face.pose.angles, roi.cx, roi.cy, roi.size, *face.landmarks.ravel(), *face.uncertainty)
+            start = (
+                frame.index,
+                f"{frame.timestamp:.6f}",
+                face.id,
+                face.state.value,
+                f"{face.confidence:.5f}",
+                face.age,
+            )
+            self._write(",".join([*map(str, start), *(f"{number:.4f}" for number in numbers)]) + "\n")
 
 
 def face_to_dict(face: Face) -> dict[str, Any]:

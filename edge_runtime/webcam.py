@@ -7,7 +7,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.face import TrackState
 from edge_runtime.flags import parse_flags
 from edge_runtime.geometry import Intrinsics
-from edge_runtime.landmarks import SCHEMES
-from edge_runtime.sinks import JsonLinesSink, Sink, open_overlay_sink
+from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import Source, open_source
+from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
 
@@ -39,6 +40,10 @@ class WebcamConfig:
         default=None, metadata={"help": "write the overlay: .mp4 or .avi, an image, or a folder (no suffix)"}
     )
     jsonl: Path | None = field(default=None, metadata={"help": "write one JSON object per frame to this file"})
+    csv: Path | None = field(default=None, metadata={"help": "write one line per face and frame to this file"})
+    osc: str | None = field(default=None, metadata={"help": "send OSC over UDP to HOST:PORT"})
+    vmc: str | None = field(default=None, metadata={"help": "send head and expression by VMC over UDP to HOST:PORT"})
+    websocket: str | None = field(default=None, metadata={"help": "serve JSON to WebSocket clients on [HOST:]PORT"})
     headless: bool = field(default=False, metadata={"help": "open no window"})
     backend: BackendName = field(default="auto", metadata={"help": "inference engine"})
     faces: int = field(default=1, metadata={"help": "follow so many faces at a time, at most"})
@@ -59,6 +64,11 @@ class WebcamConfig:
             raise ValueError(f"--smoothing must lie in [0, 1], got {self.smoothing}")
         if not 0 < self.fov < 180:
             raise ValueError(f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+        for name in ("osc", "vmc", "websocket"):
+            try:
+                _address(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"--{name}: {error}") from error
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"--max-frames must be 1 or more, got {self.max_frames}")
 
@@ -113,8 +123,7 @@ def run(config: WebcamConfig) -> int:
             sinks: list[Sink] = []
             if config.save is not None:
                 sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
-            if config.jsonl is not None:
-                sinks.append(stack.enter_context(JsonLinesSink(config.jsonl)))
+            sinks.extend(map(stack.enter_context, _open_sinks(config, SCHEMES.get(tracker.spec.scheme))))
             window = None if config.headless else stack.enter_context(Window("ATPN"))
             _loop(config, source, tracker, sinks, window, summary)
     except KeyboardInterrupt:
@@ -123,6 +132,24 @@ def run(config: WebcamConfig) -> int:
         if summary.frames:
             print(summary.text(tracker))
     return code
+
+
+def _open_sinks(config: WebcamConfig, scheme: LandmarkScheme | None) -> Iterator[Sink]:
+    """One after the other, so that those before a failing one are closed."""
+    if config.jsonl is not None:
+        yield JsonLinesSink(config.jsonl)
+    if config.csv is not None:
+        yield CsvSink(config.csv)
+    if osc := _address(config.osc):
+        yield OscSink(*osc)
+    if vmc := _address(config.vmc):
+        yield VmcSink(*vmc, scheme)
+    if websocket := _address(config.websocket):
+        yield WebSocketSink(websocket[1], websocket[0])
+
+
+def _address(text: str | None) -> tuple[str, int] | None:
+    return None if text is None else parse_address(text)
 
 
 def _loop(

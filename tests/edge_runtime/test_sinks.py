@@ -1,3 +1,4 @@
+import csv
 import errno
 import json
 
@@ -7,7 +8,7 @@ import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
-from edge_runtime.sinks import FolderSink, ImageSink, JsonLinesSink, VideoSink, fit_into, open_overlay_sink
+from edge_runtime.sinks import CsvSink, FolderSink, ImageSink, JsonLinesSink, VideoSink, fit_into, open_overlay_sink
 from edge_runtime.sources import Frame, open_source
 
 FACE = Face(
@@ -165,3 +166,21 @@ def test_fit_into_keeps_the_proportions():
     assert fitted.shape == (60, 80, 3)
     assert (fitted[20:40] == 255).all()
     assert fitted.sum() == 255 * 3 * 20 * 80
+
+
+def test_csv_has_a_line_per_face_and_names_its_columns(tmp_path):
+    with CsvSink(tmp_path / "faces.csv") as sink:
+        sink.write(frame(0), [], frame(0).image)
+        sink.write(frame(1), [FACE, FACE], frame(1).image)
+        sink.write(frame(2), [FACE], frame(2).image)
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == ["1", "1", "2"]
+    row = rows[-1]
+    assert (row["id"], row["state"], row["age"]) == ("3", "tracked", "7")
+    assert [float(row[name]) for name in ("time", "confidence", "pitch", "yaw", "roll")] == pytest.approx(
+        [0.08, 0.87, 0.1, -0.2, 0.3], abs=1e-4
+    )
+    assert [float(row[name]) for name in ("x0", "y0", "x97", "y97", "sigma97")] == [0, 1, 194, 195, 1.5]
+    assert None not in row
+    assert files(tmp_path) == ["faces.csv"]

@@ -1,0 +1,54 @@
+"""Blinks and an open mouth from landmarks: ratios of gaps, not learned.
+
+Eyes and mouths differ between people: the limits are a typical adult's, and whoever needs more fits their own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from edge_runtime.landmarks import IBUG_68, WFLW_98, LandmarkScheme
+
+Eye = Literal["left_eye", "right_eye"]
+
+_LIDS: dict[tuple[str, Eye], tuple[tuple[int, int], tuple[tuple[int, int], ...]]] = {
+    (WFLW_98.name, "left_eye"): ((60, 64), ((61, 67), (62, 66), (63, 65))),
+    (WFLW_98.name, "right_eye"): ((68, 72), ((69, 75), (70, 74), (71, 73))),
+    (IBUG_68.name, "left_eye"): ((36, 39), ((37, 41), (38, 40))),
+    (IBUG_68.name, "right_eye"): ((42, 45), ((43, 47), (44, 46))),
+}
+"""Scheme and eye, as seen in the image: its corners, and pairs of upper and lower lid."""
+_LIPS: dict[str, tuple[tuple[int, int], tuple[tuple[int, int], ...]]] = {
+    WFLW_98.name: ((88, 92), ((89, 95), (90, 94), (91, 93))),
+    IBUG_68.name: ((60, 64), ((61, 67), (62, 66), (63, 65))),
+}
+CLOSED_EYE, OPEN_EYE = 0.10, 0.27
+"""Mean lid gap over the eye's width at which it counts as shut, and as wide open."""
+OPEN_MOUTH = 0.6
+"""Mean gap of the inner lips over the mouth's width that counts as an A."""
+
+
+def blink(landmarks: np.ndarray, scheme: LandmarkScheme, eye: Eye) -> float | None:
+    """0 (open) to 1 (shut) from (N, 2) landmarks; None in a scheme without lids. `eye` is named as in the image."""
+    known = _LIDS.get((scheme.name, eye))
+    if known is None:
+        return None
+    return 1.0 - _between(_gap_ratio(landmarks, *known), CLOSED_EYE, OPEN_EYE)
+
+
+def mouth_open(landmarks: np.ndarray, scheme: LandmarkScheme) -> float | None:
+    """0 (shut) to 1 (wide open) from (N, 2) landmarks; None in a scheme without inner lips."""
+    known = _LIPS.get(scheme.name)
+    return None if known is None else _between(_gap_ratio(landmarks, *known), 0.0, OPEN_MOUTH)
+
+
+def _gap_ratio(points: np.ndarray, corners: tuple[int, int], pairs: tuple[tuple[int, int], ...]) -> float:
+    width = float(np.linalg.norm(points[corners[0]] - points[corners[1]]))
+    gaps = [float(np.linalg.norm(points[upper] - points[lower])) for upper, lower in pairs]
+    return sum(gaps) / len(gaps) / max(width, 1e-6)
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)

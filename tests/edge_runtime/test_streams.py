@@ -1,0 +1,186 @@
+import json
+import socket
+import struct
+import sys
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from edge_runtime import ROI, Face, Pose, TrackState
+from edge_runtime.errors import SinkError
+from edge_runtime.expression import blink, mouth_open
+from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
+from edge_runtime.sources import Frame
+from edge_runtime.streams import (
+    OscSink,
+    VmcSink,
+    WebSocketSink,
+    osc_bundle,
+    osc_message,
+    parse_address,
+    unity_quaternion,
+)
+
+FRAME = Frame(np.zeros((4, 4, 3), np.uint8), 1.5, 7)
+
+
+def face(landmarks=None, angles=(0.1, -0.2, 0.3)):
+    points = np.arange(196.0).reshape(98, 2) if landmarks is None else landmarks
+    ray = np.array([0.0, 0.0, 1.0])
+    pose = Pose.from_angles(*angles)
+    return Face(3, TrackState.TRACKED, points, np.full(98, 1.5), pose, 0.75, ROI(10, 20, 30, 0.5), ray, 7)
+
+
+def parse(packet):
+    """OSC 1.0 by its specification: {address: arguments} of a message or of all in a bundle."""
+    if packet.startswith(b"#bundle\0"):
+        found, at = {}, 16
+        while at < len(packet):
+            (length,) = struct.unpack_from(">i", packet, at)
+            found |= parse(packet[at + 4 : at + 4 + length])
+            at += 4 + length
+        return found
+
+    def string(at):
+        end = packet.index(b"\0", at)
+        return packet[at:end].decode(), (end // 4 + 1) * 4
+
+    address, at = string(0)
+    tags, at = string(at)
+    values = []
+    for tag in tags[1:]:
+        if tag == "s":
+            value, at = string(at)
+        else:
+            (value,) = struct.unpack_from({"i": ">i", "f": ">f"}[tag], packet, at)
+            at += 4
+        values.append(value)
+    assert at == len(packet)
+    return {address + (f":{values[0]}" if values and isinstance(values[0], str) else ""): values}
+
+
+@pytest.fixture
+def receiver():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        yield receiver
+
+
+def test_messages_follow_the_specification():
+    # The two examples of the specification, byte for byte.
+    assert osc_message("/oscillator/4/frequency", 440.0).hex() == (
+        "2f6f7363696c6c61746f722f342f6672657175656e637900" + "2c660000" + "43dc0000"
+    )
+    assert osc_message("/foo", 1000, -1, "hello", 1.234, 5.678).hex() == (
+        "2f666f6f00000000" + "2c69697366660000" + "000003e8" + "ffffffff" + "68656c6c6f000000" + "3f9df3b6" + "40b5b22d"
+    )
+    assert parse(osc_bundle([osc_message("/a", 1), osc_message("/b", 2.0)])) == {"/a": [1], "/b": [2.0]}
+
+
+def test_osc_tells_the_frame_and_each_face(receiver):
+    with OscSink(*receiver.getsockname()) as sink:
+        sink.write(FRAME, [face()], FRAME.image)
+    assert parse(receiver.recv(9000)) == {"/face/frame": [7, 1.5, 1]}
+    told = parse(receiver.recv(9000))
+    assert told["/face/3/pose"] == pytest.approx([0.1, -0.2, 0.3], abs=1e-6)
+    assert told["/face/3/confidence"] == [0.75]
+    assert told["/face/3/region"] == [10, 20, 30, 0.5]
+    assert told["/face/3/landmarks"] == list(range(196))
+
+
+def test_nobody_listening_is_no_error():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = probe.getsockname()
+    with OscSink(*address) as sink:
+        for _ in range(5):
+            sink.write(FRAME, [face()], FRAME.image)
+
+
+def drawn(open_eyes, open_mouth):
+    """98 points with eyes and mouth of width 30 and 40, opened by these shares of their widths."""
+    points = np.random.default_rng(0).uniform(0, 200, (98, 2))
+    for first, width, gap in ((60, 30, open_eyes), (68, 30, open_eyes), (88, 40, open_mouth)):
+        pairs = 3
+        points[first], points[first + 4] = (0, 0), (width, 0)
+        for k in range(1, pairs + 1):
+            points[first + k] = (k * width / 4, -gap * width / 2)
+            points[first + 8 - k] = (k * width / 4, gap * width / 2)
+    return points
+
+
+@pytest.mark.parametrize(
+    ("eyes", "mouth", "shut", "wide"), [(0.05, 0.0, 1, 0), (0.4, 0.8, 0, 1), (0.185, 0.3, 0.5, 0.5)]
+)
+def test_expression_from_gaps(eyes, mouth, shut, wide):
+    points = drawn(eyes, mouth)
+    for eye in ("left_eye", "right_eye"):
+        assert blink(points, WFLW_98, eye) == pytest.approx(shut, abs=1e-6)
+    assert mouth_open(points, WFLW_98) == pytest.approx(wide, abs=1e-6)
+    assert mouth_open(convert(points, WFLW_98, IBUG_68), IBUG_68) == pytest.approx(wide, abs=1e-6)
+    assert blink(points[:29], COFW_29, "left_eye") is None
+    assert mouth_open(points[:29], COFW_29) is None
+
+
+def test_vmc_moves_a_head_and_its_face(receiver):
+    points = drawn(0.4, 0.3)
+    points[60:68] = drawn(0.05, 0.3)[60:68]  # the eye at the image's left, the character's right one, is shut
+    with VmcSink(*receiver.getsockname(), WFLW_98) as sink:
+        sink.write(FRAME, [face(points, (0, 0, 0))], FRAME.image)
+        sink.write(FRAME, [], FRAME.image)
+    told = parse(receiver.recv(9000))
+    assert told["/VMC/Ext/OK"] == [1]
+    assert told["/VMC/Ext/T"] == [1.5]
+    assert told["/VMC/Ext/Bone/Pos:Head"] == ["Head", 0, 0, 0, 0, 0, 0, 1]
+    shapes = {name: told[f"/VMC/Ext/Blend/Val:{name}"][1] for name in ("Blink_L", "Blink_R", "A")}
+    assert shapes == pytest.approx({"Blink_L": 0, "Blink_R": 1, "A": 0.5}, abs=1e-6)
+    assert "/VMC/Ext/Blend/Apply" in told
+    assert parse(receiver.recv(9000)) == {"/VMC/Ext/OK": [0], "/VMC/Ext/T": [1.5]}
+
+
+@pytest.mark.parametrize(("pitch", "yaw", "roll"), [(0.3, 0, 0), (0, 0.4, 0), (0, 0, -0.2), (0.3, -0.4, 0.5)])
+def test_unitys_rotation_is_yaw_pitch_roll_in_a_left_handed_frame(pitch, yaw, roll):
+    expected = Rotation.from_euler("YXZ", [-yaw, -pitch, roll]).as_quat()
+    found = np.array(unity_quaternion(Pose.from_angles(pitch, yaw, roll)))
+    assert found == pytest.approx(expected, abs=1e-9) or found == pytest.approx(-expected, abs=1e-9)
+
+
+def test_websocket_clients_get_the_newest_frame():
+    client = pytest.importorskip("websockets.sync.client")
+    with WebSocketSink(0) as sink:
+        with client.connect(f"ws://127.0.0.1:{sink.port}") as connection:
+            sink.write(FRAME, [face()], FRAME.image)
+            record = json.loads(connection.recv(timeout=5))
+            assert record["frame"] == 7
+            assert record["faces"][0]["id"] == 3
+            assert record["faces"][0]["pose"]["angles"]["yaw"] == pytest.approx(-0.2)
+        sink.write(FRAME, [], FRAME.image)  # to nobody
+        with client.connect(f"ws://127.0.0.1:{sink.port}") as late:
+            assert json.loads(late.recv(timeout=5))["faces"] == []
+
+
+def test_a_port_in_use_is_said():
+    pytest.importorskip("websockets")
+    with WebSocketSink(0) as sink, pytest.raises(SinkError, match=f"cannot listen on 127.0.0.1:{sink.port}"):
+        WebSocketSink(sink.port)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "websockets.sync.server", None)
+    with pytest.raises(SinkError, match=r"pip install 'atpn\[websocket\]'"):
+        WebSocketSink(0)
+
+
+def test_unknown_hosts_are_said():
+    with pytest.raises(SinkError, match=r"nobody knows the host no\.such\.host\.invalid"):
+        OscSink("no.such.host.invalid", 9000)
+
+
+def test_addresses():
+    assert parse_address("9000") == ("127.0.0.1", 9000)
+    assert parse_address("pi.local:39539") == ("pi.local", 39539)
+    for bad in ("", "host", "host:", "host:0", "host:99999", "9000:host"):
+        with pytest.raises(ValueError, match="HOST:PORT"):
+            parse_address(bad)
