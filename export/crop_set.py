@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,15 +120,12 @@ def _crops(
 
 def write_crop_set(path: Path, crops: list[Crop], scheme: LandmarkScheme, origin: dict[str, Any]) -> None:
     """Write crops into one .npz, atomically."""
-    encoded = []
-    for crop in crops:
-        _, jpeg = cv2.imencode(".jpg", crop.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        encoded.append(jpeg)
     content = io.BytesIO()
+    jpeg, ends = packed([crop.image for crop in crops])
     np.savez_compressed(
         content,
-        jpeg=np.concatenate(encoded),
-        ends=np.cumsum([len(jpeg) for jpeg in encoded]),
+        jpeg=jpeg,
+        ends=ends,
         landmarks=np.stack([crop.landmarks for crop in crops]),
         pose=np.stack([crop.pose for crop in crops]),
         about=np.array(json.dumps({"scheme": scheme.name, "origin": origin})),
@@ -144,8 +142,7 @@ def read_crop_set(path: Path) -> CropSet:
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            parts = np.split(arrays["jpeg"], arrays["ends"][:-1])
-            crops = np.stack([decoded(part) for part in parts])
+            crops = np.stack(unpacked(arrays["jpeg"], arrays["ends"]))
             about = json.loads(str(arrays["about"]))
             return CropSet(
                 crops=crops,
@@ -162,9 +159,21 @@ def read_crop_set(path: Path) -> CropSet:
         ) from error
 
 
-def decoded(jpeg: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; ValueError for what is no picture."""
-    image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("a picture does not decode")
-    return image
+def packed(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 RGB pictures as JPEGs in one (bytes,) array, and where each ends."""
+    encoded = []
+    for image in images:
+        _, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        encoded.append(jpeg)
+    return np.concatenate(encoded), np.cumsum([len(jpeg) for jpeg in encoded])
+
+
+def unpacked(jpeg: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
+    """The pictures of `packed`; ValueError for what is no picture."""
+    images: list[np.ndarray] = []
+    for part in np.split(jpeg, ends[:-1]):
+        image = cv2.imdecode(part, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise ValueError("a picture does not decode")
+        images.append(image)
+    return images

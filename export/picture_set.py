@@ -19,7 +19,7 @@ from atpn.data.gatherings import Gathering, GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
 from edge_runtime.files import write_atomically
 from export.config import PictureSetConfig
-from export.crop_set import JPEG_QUALITY, decoded
+from export.crop_set import packed, unpacked
 from export.errors import ExportError
 
 log = logging.getLogger(__name__)
@@ -69,15 +69,12 @@ def make_picture_sets(config: PictureSetConfig) -> None:
 
 def write_picture_set(path: Path, gatherings: list[Gathering], origin: dict[str, Any]) -> None:
     """Write pictures into one .npz, atomically."""
-    encoded = []
-    for gathering in gatherings:
-        _, jpeg = cv2.imencode(".jpg", gathering.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        encoded.append(jpeg)
     content = io.BytesIO()
+    jpeg, ends = packed([gathering.image for gathering in gatherings])
     np.savez_compressed(
         content,
-        jpeg=np.concatenate(encoded),
-        ends=np.cumsum([len(jpeg) for jpeg in encoded]),
+        jpeg=jpeg,
+        ends=ends,
         regions=np.concatenate([gathering.regions for gathering in gatherings]),
         wanted=np.concatenate([gathering.wanted for gathering in gatherings]),
         faces=np.array([len(gathering.regions) for gathering in gatherings]),
@@ -94,7 +91,7 @@ def read_picture_set(path: Path) -> PictureSet:
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            images = [decoded(part) for part in np.split(arrays["jpeg"], arrays["ends"][:-1])]
+            images = unpacked(arrays["jpeg"], arrays["ends"])
             cuts = np.cumsum(arrays["faces"])[:-1]
             labels = zip(images, np.split(arrays["regions"], cuts), np.split(arrays["wanted"], cuts), strict=True)
             return PictureSet(
