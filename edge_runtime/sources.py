@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Source(Protocol):
     """Pictures rather than a stream: an image, or a folder of them."""
     length: int | None
     """Number of frames, at most; None when unknown."""
+    expected: int | None
+    """Number of frames that the source claims to have, to show progress by; None when it does not say."""
+    live: bool
+    """Frames come as time passes, whether anybody takes them or not."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -75,6 +80,7 @@ class VideoSource:
 
     stills = False
     length: int | None = None
+    expected: int | None = None
 
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool) -> None:
         """Take over an opened capture. SourceError when it gives no first frame."""
@@ -85,7 +91,9 @@ class VideoSource:
         fps = capture.get(cv2.CAP_PROP_FPS)
         # Containers without a frame rate say 0, some say 1000 or NaN.
         self.fps = fps if 1 <= fps <= 240 else DEFAULT_FPS
-        self._capture, self._name, self._live = capture, name, live
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.expected = count if not live and 0 < count < 10**8 else None
+        self._capture, self._name, self.live = capture, name, live
         self._first = first
 
     @classmethod
@@ -111,7 +119,7 @@ class VideoSource:
             yield Frame(image, timestamp, index)
             ok, image = self._capture.read()
             if not ok or image is None:
-                if self._live:
+                if self.live:
                     raise SourceError(f"{self._name} stopped giving frames: was it unplugged?")
                 return
             index += 1
@@ -127,7 +135,78 @@ class VideoSource:
 
     def _clock(self) -> float:
         """When the last frame was taken, in seconds of any origin."""
-        return time.monotonic() if self._live else float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        return time.monotonic() if self.live else float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+
+class LatestFrames:
+    """The newest frame of a live source, each once: what a loop is too slow for is dropped, so that it never lags.
+
+    A thread reads along from `__enter__` to `__exit__`. Frames keep their indices, so gaps tell what was dropped.
+    """
+
+    stills = False
+    live = True
+    length: int | None = None
+    expected: int | None = None
+
+    def __init__(self, source: Source) -> None:
+        self.fps = source.fps
+        self._source = source
+        self._news = threading.Condition()
+        self._frame: Frame | None = None
+        self._error: Exception | None = None
+        self._open = True
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def _read(self) -> None:
+        error: Exception | None = None
+        try:
+            for frame in self._source:
+                with self._news:
+                    if not self._open:
+                        return
+                    self._frame = frame
+                    self._news.notify()
+        except Exception as failure:  # told to whoever takes the frames
+            error = failure
+        with self._news:
+            self._error, self._open = error, False
+            self._news.notify()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            with self._news:
+                while self._frame is None and self._open:
+                    self._news.wait()
+                frame, self._frame = self._frame, None
+                if frame is None:
+                    if self._error is not None:
+                        raise self._error
+                    return
+            yield frame
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        self._reader.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with self._news:
+            self._open = False
+        self._reader.join(timeout=2)  # a camera that hangs is given up
+        self._source.__exit__(kind, error, trace)
+
+
+def list_cameras(most: int = 10) -> list[tuple[int, str]]:
+    """(number, name) of the cameras that open, among the first numbers; no name where the system tells none."""
+    found = []
+    for index in range(most):
+        capture = open_capture(index)
+        if capture.isOpened():
+            named = Path(f"/sys/class/video4linux/video{index}/name")
+            found.append((index, named.read_text().strip() if named.is_file() else ""))
+        capture.release()
+    return found
 
 
 class ImageSource:
@@ -135,11 +214,13 @@ class ImageSource:
 
     fps = DEFAULT_FPS
     stills = True
+    live = False
 
     def __init__(self, paths: list[Path]) -> None:
         """Take the files in the order given, which are read as they are asked for."""
         self._paths = paths
         self.length: int | None = len(paths)
+        self.expected: int | None = len(paths)
 
     @classmethod
     def folder(cls, path: Path) -> ImageSource:

@@ -19,7 +19,7 @@ from edge_runtime.flags import parse_flags
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
-from edge_runtime.sources import Source, open_source
+from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
@@ -50,6 +50,7 @@ class WebcamConfig:
     threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
     smoothing: float = field(default=0.5, metadata={"help": "0: none, 1: strongest; less jitter for more lag"})
     fov: float = field(default=60.0, metadata={"help": "the camera's field of view along the longer side, degrees"})
+    list_cameras: bool = field(default=False, metadata={"help": "print the cameras' numbers and names, and stop"})
     max_frames: int | None = field(default=None, metadata={"help": "stop after this many frames"})
     sequence: bool = field(
         default=False, metadata={"help": "a folder holds a video's consecutive frames, not separate photographs"}
@@ -80,6 +81,8 @@ class Summary:
     frames: int = 0
     frames_with_face: int = 0
     frames_tracked: int = 0
+    dropped: int = 0
+    """Frames of a camera that came while the loop was busy."""
     first_face: int | None = None
     """Index of the first frame with a face."""
     loop_seconds: list[float] = field(default_factory=list)
@@ -96,15 +99,36 @@ class Summary:
         runs = {"detect": stats.detector_runs, "crop": stats.network_runs, "network": stats.network_runs}
         stages = [f"{name} {1e3 * stats.seconds[name] / n:.2f} ms x {n}" for name, n in runs.items() if n]
         return (
-            f"frames {self.frames}; first face in frame {first}; "
+            f"frames {self.frames}{f', {self.dropped} dropped' if self.dropped else ''}; first face in frame {first}; "
             f"with a face {share[0]:.1f} %, tracked {share[1]:.1f} %\n"
             f"detections {stats.detections}, losses {stats.losses}, detector runs {stats.detector_runs}\n"
             f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'nothing ran'}"
         )
 
 
+class Progress:
+    """How far a file has come, on a terminal and twice a second."""
+
+    def __init__(self, expected: int | None) -> None:
+        self._expected = expected if sys.stderr.isatty() else None
+        self._next = 0.0
+
+    def show(self, done: int) -> None:
+        """So many frames are done."""
+        now = time.perf_counter()
+        if self._expected is None or (now < self._next and done < self._expected):
+            return
+        self._next = now + 0.5
+        end = "\n" if done >= self._expected else ""
+        print(f"\r{done} of {self._expected} frames", end=end, file=sys.stderr, flush=True)
+
+
 def run(config: WebcamConfig) -> int:
     """Run the command and print its summary; returns the exit code. EdgeRuntimeError or OSError say what is wrong."""
+    if config.list_cameras:
+        cameras = list_cameras()
+        print("\n".join(f"{index}  {name}".rstrip() for index, name in cameras) or "no camera found")
+        return 0
     if not config.headless:
         check_display()
     summary = Summary()
@@ -119,7 +143,8 @@ def run(config: WebcamConfig) -> int:
     code = 0
     try:
         with contextlib.ExitStack() as stack:
-            source = stack.enter_context(open_source(config.source))
+            opened = open_source(config.source)
+            source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
             sinks: list[Sink] = []
             if config.save is not None:
                 sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
@@ -164,6 +189,7 @@ def _loop(
     separate = source.stills and not config.sequence
     # One still, or the last of several, waits for a key; a stream goes on.
     wait_ms = 0 if separate else 1
+    progress = Progress(source.expected)
     start = time.perf_counter()
     for frame in source:
         if separate:
@@ -179,8 +205,10 @@ def _loop(
             summary.frames_with_face += 1
             summary.first_face = frame.index if summary.first_face is None else summary.first_face
             summary.frames_tracked += any(face.state == TrackState.TRACKED for face in faces)
+        summary.dropped = frame.index + 1 - summary.frames if source.live else 0
         now = time.perf_counter()
         summary.loop_seconds.append(now - start)
+        progress.show(summary.frames)
         start = now
         if window is not None and not window.show(overlay, wait_ms):
             return

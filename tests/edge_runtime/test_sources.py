@@ -1,5 +1,7 @@
 import logging
+import queue
 import struct
+import threading
 import zlib
 
 import cv2
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.sources import ImageSource, VideoSource, open_source
+from edge_runtime.sources import Frame, ImageSource, LatestFrames, VideoSource, list_cameras, open_source
 
 
 @pytest.mark.parametrize("name", ["in.avi", "in.mp4"])
@@ -155,3 +157,90 @@ def test_what_gives_no_frames_is_refused(tmp_path, write_video):
 def test_camera_that_is_not_there():
     with pytest.raises(SourceError, match="no camera 97"):
         open_source("97")
+
+
+class Ticking:
+    """A live source whose frames come when the test says so."""
+
+    fps, stills, length, expected, live = 30.0, False, None, None, True
+
+    def __init__(self):
+        self.queue = queue.Queue()
+        self.taken = threading.Semaphore(0)
+        self.closed = False
+
+    def __iter__(self):
+        index = 0
+        while (item := self.queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield Frame(item, index / 30, index)
+            index += 1
+            self.taken.release()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.closed = True
+
+    def tick(self, count):
+        for _ in range(count):
+            self.queue.put(np.zeros((2, 2, 3), np.uint8))
+        for _ in range(count):
+            assert self.taken.acquire(timeout=5)
+
+
+def test_a_slow_loop_gets_the_newest_frames_and_misses_the_others():
+    source = Ticking()
+    with LatestFrames(source) as latest:
+        frames = iter(latest)
+        source.tick(1)
+        assert next(frames).index == 0
+        source.tick(5)
+        assert next(frames).index == 5, "four were dropped while the loop was busy"
+        source.queue.put(None)
+        assert list(frames) == []
+    assert source.closed
+
+
+def test_an_unplugged_camera_is_told_to_the_loop():
+    source = Ticking()
+    with LatestFrames(source) as latest:
+        source.tick(1)
+        source.queue.put(SourceError("camera 0 stopped giving frames"))
+        with pytest.raises(SourceError, match="stopped giving frames"):
+            list(latest)
+    assert source.closed
+
+
+def test_leaving_early_ends_the_reader():
+    source = Ticking()
+    with LatestFrames(source) as latest:
+        source.tick(1)
+        next(iter(latest))
+        source.queue.put(np.zeros((2, 2, 3), np.uint8))
+    source.queue.put(np.zeros((2, 2, 3), np.uint8))
+    latest._reader.join(timeout=5)
+    assert not latest._reader.is_alive()
+
+
+def test_cameras_are_listed_by_number(monkeypatch):
+    class Capture:
+        def __init__(self, index):
+            self.index = index
+
+        def isOpened(self):  # noqa: N802, OpenCV's name
+            return self.index in (0, 2)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("edge_runtime.sources.open_capture", Capture)
+    assert [index for index, _ in list_cameras(4)] == [0, 2]
+
+
+def test_a_video_says_how_many_frames_to_expect(write_video):
+    with open_source(str(write_video([50] * 7))) as source:
+        assert source.expected == 7
+        assert source.length is None, "what a container claims need not be true"
