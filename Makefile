@@ -81,7 +81,7 @@ lint: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.bench export-tflite export-onnx ## Time the exported files, one thread
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks latency
 
 clean-venv: ## Remove the environment
 	rm -rf $(VENV)

@@ -1,19 +1,27 @@
-"""`python -m benchmarks`: how long each exported file takes here, one thread, and what it weighs."""
+"""`python -m benchmarks latency|tracking`: what exported files cost on this machine, and how they track on videos."""
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from benchmarks.latency import measure, table, write_report
+from benchmarks.latency import machine, measure, table, write_report
+from benchmarks.tracking import track, tracking_table
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.files import write_atomically
 from edge_runtime.flags import parse_flags
+from edge_runtime.spec import ModelSpec
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
 @dataclass(frozen=True)
-class BenchConfig:
-    """What is measured."""
+class LatencyConfig:
+    """Options of `latency`."""
 
     models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
     out: Path = field(default=Path("dist/latency.json"), metadata={"help": "where the report is written"})
@@ -25,22 +33,76 @@ class BenchConfig:
             raise ValueError(f"--runs and --threads must be 1 or more, got {self.runs} and {self.threads}")
 
 
-def main() -> int:
-    """Measure, print a table, write JSON; 1 with a message when there is nothing to measure."""
-    config = parse_flags(BenchConfig, "python -m benchmarks", "Time exported models on this machine.")
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Options of `tracking`."""
+
+    videos: Path = field(default=Path("videos"), metadata={"help": "folder of videos, or one video"})
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
+    out: Path = field(default=Path("dist/tracking.json"), metadata={"help": "where the report is written"})
+    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"--threads must be 1 or more, got {self.threads}")
+
+
+def latency(config: LatencyConfig) -> None:
+    """Time every file, print a table, write JSON."""
+    results = [measure(path, config.runs, config.threads) for path in _models(config.models)]
+    write_report(config.out, results)
+    print(table(results))
+
+
+def tracking(config: TrackingConfig) -> None:
+    """Track every video with every file that tracks, print a table, write JSON."""
+    models = [path for path in _models(config.models) if "pose" in ModelSpec.read(path).outputs]
+    videos = _files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos")
+    results = []
+    for video in videos:
+        for model in models:
+            results.append(track(model, video, config.threads))
+            print(f"{video.name}, {model.name}: done", file=sys.stderr)
+    report = {**machine(), "threads": config.threads, "results": [asdict(result) for result in results]}
+    write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    print(tracking_table(results))
+
+
+def _models(folder: Path) -> list[Path]:
+    return _files(folder, (".tflite", ".onnx"), "run `make export-tflite` first")
+
+
+def _files(where: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]:
+    if where.is_file():
+        return [where]
+    paths = sorted(path for path in where.glob("*") if path.suffix.lower() in suffixes)
+    if not paths:
+        raise FileNotFoundError(f"no {' or '.join(suffixes)} file in {where}: {remedy}")
+    return paths
+
+
+COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
+    "latency": (latency, LatencyConfig, "time exported models on this machine, stage by stage"),
+    "tracking": (tracking, TrackingConfig, "track videos: faces held and lost, flicker, time per frame"),
+}
+"""Name: what runs, the dataclass of its options, a line of help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: 0 done, 1 with a message when there is nothing to measure, 2 for wrong usage."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] not in COMMANDS:
+        lines = [f"  {name:10} {text}" for name, (_, _, text) in COMMANDS.items()]
+        print("\n".join(["usage: python -m benchmarks COMMAND [--help]", *lines]), file=sys.stderr)
+        return 2
+    name, *rest = arguments
+    command, options, text = COMMANDS[name]
+    config = parse_flags(options, f"python -m benchmarks {name}", text, rest)
     try:
-        if config.models.is_file():
-            paths = [config.models]
-        else:
-            paths = sorted(p for p in config.models.glob("*") if p.suffix in {".tflite", ".onnx"})
-        if not paths:
-            raise FileNotFoundError(f"no .tflite or .onnx file in {config.models}: run `make export-tflite` first")
-        results = [measure(path, config.runs, config.threads) for path in paths]
-        write_report(config.out, results)
-    except (EdgeRuntimeError, OSError) as error:
+        command(config)
+    except (EdgeRuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(table(results))
     return 0
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,12 +114,19 @@ def _time(call: Callable[[], object], runs: int) -> Timing:
     return Timing(float(np.median(samples)), float(np.percentile(samples, 95)))
 
 
-def write_report(path: Path, results: Sequence[LatencyResult]) -> None:
-    """JSON with the machine and the versions that the numbers belong to."""
+def machine() -> dict[str, Any]:
+    """The machine and the versions that measured times belong to."""
     packages = ("numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime")
-    report = {
+    return {
         "machine": {"processor": processor_name(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {name: _version(name) for name in packages},
+    }
+
+
+def write_report(path: Path, results: Sequence[LatencyResult]) -> None:
+    """JSON with the machine and the versions that the numbers belong to."""
+    report = {
+        **machine(),
         "frame": FRAME_SIZE,
         "roi": FACE_SIZE,
         "results": [asdict(result) for result in results],

@@ -21,7 +21,7 @@ def test_every_stage_is_timed_and_the_median_lies_below_the_95th_percentile(writ
 def test_the_command_writes_a_report_with_machine_and_versions(write_onnx, tmp_path, monkeypatch, capsys):
     model = write_onnx()
     out = tmp_path / "latency.json"
-    monkeypatch.setattr(sys, "argv", ["bench", "--models", str(model), "--out", str(out), "--runs", "5"])
+    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--models", str(model), "--out", str(out), "--runs", "5"])
     assert main() == 0
     report = json.loads(out.read_text())
     assert report["results"][0]["file"] == "tiny.onnx"
@@ -31,13 +31,13 @@ def test_the_command_writes_a_report_with_machine_and_versions(write_onnx, tmp_p
 
 
 def test_an_empty_folder_is_an_error_that_names_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["bench", "--models", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--models", str(tmp_path)])
     assert main() == 1
     assert "make export-tflite" in capsys.readouterr().err
 
 
 def test_no_runs_are_refused(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["bench", "--runs", "0"])
+    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--runs", "0"])
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "--runs" in capsys.readouterr().err
