@@ -36,15 +36,18 @@ setup: $(VENV)/.dev ## Everything: training, export, benchmarks, tests
 
 export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
 	$(BIN)/python -m export tflite --weights $(WEIGHTS)
+	$(BIN)/python -m export detector --files tflite-fp32 tflite-int8
 
 export-onnx: $(VENV)/.export ## Write dist/*.onnx, checked against PyTorch
 	$(BIN)/python -m export onnx --weights $(WEIGHTS)
+	$(BIN)/python -m export detector --files onnx-fp32
 
 export-coreml: $(VENV)/.export $(VENV)/.coreml ## Write dist/*.mlpackage, checked against PyTorch
 	$(BIN)/python -m export coreml --weights $(WEIGHTS)
 
 export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision (AFW=folder measures on real faces, too)
 	$(BIN)/python -m export all --weights $(WEIGHTS) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m export detector
 
 demo: $(VENV)/.runtime export-tflite ## Track the face in SOURCE (a video, an image, a camera's number): dist/demo.mp4
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl

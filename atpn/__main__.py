@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
     "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
+    "detectors": ("atpn.train.detector_recall", "DetectorsConfig", "compare face detectors on AFW's photographs"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }

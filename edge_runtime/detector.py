@@ -56,6 +56,10 @@ class CascadeDetector:
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `Detector.detect`. A frame too small to hold a face gives none."""
+        return [roi for _, roi in self.scored(frame)]
+
+    def scored(self, frame: np.ndarray) -> list[tuple[float, ROI]]:
+        """(number of overlapping hits, region) pairs, best first."""
         height, width = frame.shape[:2]
         scale = min(1.0, SEARCH_SIZE / max(height, width))
         size = (round(width * scale), round(height * scale))
@@ -69,7 +73,7 @@ class CascadeDetector:
             for hits, roi in _search(self._profile, cv2.flip(grey, 1), PROFILE_TO_LANDMARKS):
                 found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
         found.sort(key=lambda hit: -hit[0])
-        return [_scaled(roi, 1 / scale) for roi in _distinct([roi for _, roi in found])]
+        return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in _distinct(found)]
 
 
 def _search(
@@ -150,21 +154,20 @@ def read_regions(scores: np.ndarray, regions: np.ndarray, threshold: float) -> l
     peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     order = np.argsort(-scores[rows, columns], kind="stable")
+    return _distinct(
+        [
+            (float(scores[row, column]), ROI(*(float(v) for v in regions[row, column])))
+            for row, column in zip(rows[order], columns[order], strict=True)
+        ]
+    )
+
+
+def _distinct(found: Sequence[tuple[float, ROI]]) -> list[tuple[float, ROI]]:
+    """The (score, region) pairs, best first, whose regions no earlier one overlaps much."""
     kept: list[tuple[float, ROI]] = []
-    for row, column in zip(rows[order], columns[order], strict=True):
-        cx, cy, size = (float(v) for v in regions[row, column])
-        roi = ROI(cx, cy, size)
+    for score, roi in found:
         if all(roi.iou(other) < SAME_FACE_IOU for _, other in kept):
-            kept.append((float(scores[row, column]), roi))
-    return kept
-
-
-def _distinct(rois: list[ROI]) -> list[ROI]:
-    """The regions that no earlier one overlaps much."""
-    kept: list[ROI] = []
-    for roi in rois:
-        if all(roi.iou(other) < SAME_FACE_IOU for other in kept):
-            kept.append(roi)
+            kept.append((score, roi))
     return kept
 
 

@@ -27,7 +27,7 @@ from export.measure import Measured
 from export.metadata import provenance, versions_of
 from export.picture_set import PictureSet, read_picture_set
 from export.pipeline import FORMATS, Artifact, make_file
-from export.report import aligned
+from export.report import aligned, kept_entries
 
 REPORT = "detector_report.json"
 TABLE = "detector_report.md"
@@ -234,7 +234,7 @@ def _write_report(folder: Path, rows: Sequence[Measured[DetectorParity]], refere
     report = {
         "weights_sha256": reference.weights_sha256,
         "held_out": {"sha256": held_out.sha256, "origin": held_out.origin},
-        "files": {row.path.name: _entry(row) for row in rows},
+        "files": kept_entries(folder / REPORT) | {row.path.name: _entry(row) for row in rows},
     }
     write_atomically(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     write_atomically(folder / TABLE, "\n".join([*text, "", explained, ""]).encode())

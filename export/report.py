@@ -29,7 +29,7 @@ def write_report(folder: Path, rows: Sequence[Measured[Parity]], reference: Refe
     report.json keeps what it says about other files that are still there.
     """
     print_table(rows)
-    files = _kept(folder)
+    files = kept_entries(folder / REPORT)
     for row in rows:
         files[row.path.name] = _entry(row)
     held_out = reference.held_out
@@ -140,10 +140,11 @@ def _chart(rows: Sequence[Measured[Parity]]) -> Chart:
     return Chart(title, "error, % of the inter-ocular distance", "share", lines, 100 * _LARGEST_ERROR, 1.0)
 
 
-def _kept(folder: Path) -> dict[str, Any]:
+def kept_entries(report: Path) -> dict[str, Any]:
+    """What a report that is about to be replaced says about files that are still there."""
     try:
-        before = json.loads((folder / REPORT).read_bytes())["files"]
-        return {name: entry for name, entry in before.items() if (folder / name).exists()}
+        before = json.loads(report.read_bytes())["files"]
+        return {name: entry for name, entry in before.items() if (report.parent / name).exists()}
     except (OSError, ValueError, KeyError, AttributeError):
         return {}  # none yet, or not ours any more
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.detector import CascadeDetector, Detector
+from edge_runtime.detector import CascadeDetector, Detector, NetworkDetector
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
 SEARCH_SIZE = 640
 """Long side in pixels of the searched picture: YuNet was trained at 640 (Wu et al., 2023)."""
 SCORE = 0.5
 """Low, because the network refuses what is no face."""
+LOWEST_SCORE = 0.05
 SAME_FACE_IOU = 0.3
 
 # YuNet learned WIDER FACE's boxes, which "tightly contain the forehead, chin and cheek" (Yang et al., 2016): hairline
@@ -30,20 +31,24 @@ class YuNetDetector:
         if not path.is_file():
             raise FileNotFoundError(f"no detector file at {path}; give `cascade`, `none` or a YuNet .onnx file")
         try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), SCORE, SAME_FACE_IOU)
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), LOWEST_SCORE, SAME_FACE_IOU)
             self._net.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
             raise ValueError(f"{path} is not a YuNet model that OpenCV {cv2.__version__} reads: {error.err}") from error
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `edge_runtime.detector.Detector.detect`."""
+        return [roi for score, roi in self.scored(frame) if score >= SCORE]
+
+    def scored(self, frame: np.ndarray) -> list[tuple[float, ROI]]:
+        """(score, region) pairs, best first."""
         height, width = frame.shape[:2]
         scale = min(1.0, SEARCH_SIZE / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         self._net.setInputSize(size)
         _, found = self._net.detect(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
         rows = [] if found is None else sorted(found, key=lambda row: -row[14])
-        return [roi_from_yunet_box(row[:4] / scale) for row in rows]
+        return [(float(row[14]), roi_from_yunet_box(row[:4] / scale)) for row in rows]
 
 
 def roi_from_yunet_box(box: np.ndarray) -> ROI:
@@ -56,11 +61,16 @@ def roi_from_yunet_box(box: np.ndarray) -> ROI:
 
 
 def make_detector(name: str) -> Detector | None:
-    """`cascade`, `none`, or the path of a YuNet .onnx file; ValueError for anything else."""
+    """`cascade`, `none`, the path of an exported detector of ours, or of a YuNet .onnx file; ValueError for anything
+    else."""
     if name == "none":
         return None
     if name == "cascade":
         return CascadeDetector()
+    if name.endswith(".tflite"):
+        return NetworkDetector(name)
     if not name.endswith(".onnx"):
-        raise ValueError(f"unknown detector {name!r}; give `cascade`, `none` or the path of a YuNet .onnx file")
+        raise ValueError(
+            f"unknown detector {name!r}; give `cascade`, `none`, an exported detector's .tflite or a YuNet .onnx file"
+        )
     return YuNetDetector(Path(name))

@@ -37,8 +37,8 @@ class EvaluateConfig:
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
-    """Whose regions AFW is measured on beside the labels' own, which flatter: `cascade`, which the runtime uses, the
-    path of a YuNet .onnx file, or `none`."""
+    """Whose regions AFW is measured on beside the labels' own, which flatter: `cascade`, the path of an exported
+    detector of ours (.tflite), of a YuNet .onnx file, or `none`."""
     limit: int = 1000
     """Held-out renders to measure, at most."""
     out: Path | None = None

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from atpn.data.afw import read_afw
-from atpn.model import ATPN, load_checkpoint
+from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
+from atpn.model.detector import FaceDetector
 from atpn.train.afw import evaluate_afw
+from atpn.train.detection import detection_figures
 from atpn.train.inference import predict
 from atpn.train.metrics import point_errors
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set
+from export.picture_set import read_picture_set
 
 WEIGHTS = WEIGHTS_FOLDER / "atpn.safetensors"
 
@@ -54,6 +57,15 @@ def test_held_out_renders_are_fitted(model):
     assert errors.mean() < 0.055
     assert (predicted.confidence[faces] >= 0.7).mean() > 0.97
     assert (predicted.confidence[~faces] < 0.7).mean() > 0.9
+
+
+def test_the_detector_finds_held_out_people():
+    detector, metadata = load_network(WEIGHTS_FOLDER / "detector.safetensors", FaceDetector)
+    assert metadata["finished"]
+    pictures = read_picture_set(WEIGHTS_FOLDER / "detector_heldout.npz").gatherings
+    figures = detection_figures(detector, pictures)
+    assert figures["average_precision"] > 0.92
+    assert figures["overlap"] > 0.75
 
 
 def test_real_faces_are_fitted_although_none_was_seen(model, real_faces):
