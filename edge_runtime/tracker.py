@@ -40,8 +40,11 @@ REFINEMENTS = 2
 nothing of roll, and the network is at its best on the crops that it was trained on."""
 SURPRISE_FADES = 0.9
 """Per frame. A track slips onto another face over several frames, and then moves as smoothly as that face."""
+HELD_SPREAD = 1.7
+"""Times the uncertainty that a new face may have, from which a held one is doubted: motion blurs."""
 MAX_DOUBTS = 5
-"""Consecutive frames between the two thresholds after which a face is lost: a blink of an occlusion is forgiven."""
+"""Consecutive frames between the two thresholds, or with all landmarks uncertain, after which a face is lost: a blink
+of an occlusion is forgiven."""
 MIN_ROI_SIZE = 8.0
 """Pixels; fewer hold no face."""
 MIN_INSIDE = 0.5
@@ -77,6 +80,8 @@ class _Observation:
     uncertainty: np.ndarray
     rotation: np.ndarray
     confidence: float
+    spread: float
+    """Mean standard deviation of the landmarks, crop widths."""
     next_roi: ROI
     """The crop that these landmarks ask for."""
     direction: np.ndarray
@@ -197,7 +202,8 @@ class FaceTracker:
         seen = self._observe(frame, expected, intrinsics)
         if seen is None or seen.confidence < self.spec.lost_threshold:
             return False
-        track.doubts = 0 if seen.confidence >= self.spec.track_threshold else track.doubts + 1
+        sure = self._is_face(seen, HELD_SPREAD * self.spec.most_uncertain)
+        track.doubts = 0 if sure else track.doubts + 1
         track.observation = seen
         leap = math.hypot(seen.next_roi.cx - expected.cx, seen.next_roi.cy - expected.cy) / expected.size
         track.surprise = max(leap, SURPRISE_FADES * track.surprise)
@@ -219,11 +225,15 @@ class FaceTracker:
             for _ in range(REFINEMENTS):
                 if seen is not None:
                     seen = self._observe(frame, seen.next_roi, intrinsics)
-            if seen is None or seen.confidence < self.spec.track_threshold:
+            if seen is None or not self._is_face(seen, self.spec.most_uncertain):
                 continue
             if any(same_face(seen.landmarks, track.observation.landmarks) for track in self._tracks):
                 continue
             self._begin(seen, timestamp)
+
+    def _is_face(self, seen: _Observation, most_uncertain: float) -> bool:
+        """A network that is sure of a face but not of a single landmark looks at a print, an emblem or a hand."""
+        return seen.confidence >= self.spec.track_threshold and seen.spread <= most_uncertain
 
     def _begin(self, seen: _Observation, timestamp: float) -> None:
         known = self._lost.recall(seen.next_roi, timestamp)
@@ -265,6 +275,7 @@ class FaceTracker:
             uncertainty=outputs["uncertainty"].astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
             confidence=confidence,
+            spread=float(outputs["uncertainty"].mean()),
             next_roi=(next_roi := ROI.from_landmarks(landmarks, roll, spec.crop_margin)),
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
         )

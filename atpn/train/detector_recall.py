@@ -97,19 +97,21 @@ def verified(judge: Backend, photo: Photo, found: Sequence[tuple[float, ROI]]) -
     """The candidates as the tracker takes them on: refined twice, scored by the network's confidence, no face twice."""
     spec, judged = judge.spec, []
     for _, candidate in found[:MOST_VERIFIED]:
-        roi, confidence = candidate, 0.0
+        roi, score = candidate, 0.0
         for step in range(1 + REFINEMENTS):
             outputs = judge.run(extract_crop(photo.image, roi, spec.input_size))
-            landmarks, confidence = roi.to_frame(outputs["landmarks"]), float(outputs["confidence"][0])
+            landmarks = roi.to_frame(outputs["landmarks"])
+            uncertain = float(outputs["uncertainty"].mean()) > spec.most_uncertain
+            score = 0.0 if uncertain else float(outputs["confidence"][0])
             if np.ptp(landmarks, axis=0).max() < MIN_ROI_SIZE:
                 break
             roll = upright_roll(landmarks, spec.mean_shape) if step < REFINEMENTS else 0.0
             roi = ROI.from_landmarks(landmarks, roll)
-        judged.append((confidence, roi))
+        judged.append((score, roi))
     kept: list[tuple[float, ROI]] = []
-    for confidence, roi in sorted(judged, key=lambda pair: -pair[0]):
-        if all(roi.iou(other) < DETECTION_IOU for _, other in kept):
-            kept.append((confidence, roi))
+    for score, roi in sorted(judged, key=lambda pair: -pair[0]):
+        if score > 0 and all(roi.iou(other) < DETECTION_IOU for _, other in kept):
+            kept.append((score, roi))
     return kept
 
 

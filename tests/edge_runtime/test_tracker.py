@@ -62,6 +62,19 @@ def test_unsure_detection_is_no_face(tracker, backend, detector, frame):
     assert tracker.stats.detections == 0
 
 
+def test_a_sure_network_that_knows_no_landmark_sees_no_face(tracker, backend, frame):
+    backend.confidence, backend.uncertainty = 0.99, np.full(98, 0.07)
+    assert play(tracker, frame, 1) == [[]]
+    backend.uncertainty = np.full(98, 0.05)
+    tracker.reset()
+    assert len(play(tracker, frame, 1)[0]) == 1
+    backend.uncertainty = np.full(98, 0.09)  # blurred by motion, held all the same
+    assert all(play(tracker, frame, 20, start=1))
+    backend.uncertainty = np.full(98, 0.15)
+    held = [bool(faces) for faces in play(tracker, frame, MAX_DOUBTS, start=21)]
+    assert held == [True] * (MAX_DOUBTS - 1) + [False]
+
+
 def test_search_is_due_in_every_fifth_frame_at_most(tracker, detector, frame):
     detector.rois = []
     calls = []
