@@ -5,6 +5,7 @@ The tracking network judges every candidate, so a detector here may be rough and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,12 @@ SURE_NEIGHBOURS = 9
 """Hits of the frontal cascade from which the two profile searches, two thirds of the cost, are skipped."""
 SAME_FACE_IOU = 0.3
 """Candidates that overlap more than this are one face."""
+LARGE_FRAME = 3
+"""Times the detector network's input: frames this long are searched in parts, too."""
+TILE = 0.5
+"""Side of a part, of the frame's longer side."""
+TILE_OVERLAP = 0.25
+TILES_PER_SEARCH = 2
 BAR = 127
 """Grey level beside a frame that is not square: the middle of the range, to a network nothing at all."""
 
@@ -97,7 +104,11 @@ def roi_from_cascade_box(box: Sequence[int], to_landmarks: tuple[float, float]) 
 
 
 class NetworkDetector:
-    """A detector network of this project."""
+    """A detector network of this project.
+
+    In a large frame small faces are smaller than the network sees. Each search therefore looks at the whole frame and
+    at two of its overlapping parts, the next ones in turn: a few searches see all of it, and each costs the same.
+    """
 
     def __init__(self, model: Path | str | Backend, backend: str = "auto", threads: int = 1) -> None:
         """Load a .tflite or .onnx file, or take a loaded one. ModelFileError for a model that is no detector."""
@@ -107,19 +118,43 @@ class NetworkDetector:
                 f"the model {self._backend.spec.name} gives {', '.join(self._backend.spec.outputs)}, "
                 "a detector gives scores and regions; `make export-tflite` makes one"
             )
+        self._turn = 0
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `Detector.detect`."""
-        return [roi for _, roi in self.scored(frame, self._backend.spec.track_threshold)]
+        threshold = self._backend.spec.track_threshold
+        found = self.scored(frame, threshold)
+        height, width = frame.shape[:2]
+        parts = tiles(width, height, self._backend.spec.input_size)
+        for _ in range(min(TILES_PER_SEARCH, len(parts))):
+            x, y, side = parts[self._turn % len(parts)]
+            self._turn += 1
+            for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
+                found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size)))
+        return [roi for _, roi in _distinct(sorted(found, key=lambda pair: -pair[0]))]
 
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
-        """(score, region) pairs from a threshold on, best first."""
+        """(score, region) pairs of the whole frame from a threshold on, best first."""
         spec = self._backend.spec
         picture, place = fit_frame(frame, spec.input_size)
         outputs = self._backend.run(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         # Regions count in picture sides, from the edge of the first pixel on.
         regions = outputs["regions"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
         return read_regions(outputs["scores"], regions, threshold)
+
+
+def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]]:
+    """(x, y, side) of overlapping squares that cover a frame too large to be seen at once; none for others."""
+    longest = max(width, height)
+    if longest < LARGE_FRAME * input_size:
+        return []
+    side = round(TILE * longest)
+
+    def starts(extent: int) -> list[int]:
+        steps = math.ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP)))
+        return [round(step * (extent - side) / steps) for step in range(steps + 1)] if steps else [0]
+
+    return [(x, y, side) for y in starts(height) for x in starts(width)]
 
 
 def default_detector() -> Detector:

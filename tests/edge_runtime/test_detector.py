@@ -14,6 +14,7 @@ from edge_runtime.detector import (
     fit_frame,
     read_regions,
     roi_from_cascade_box,
+    tiles,
 )
 from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.spec import detector_outputs
@@ -150,3 +151,26 @@ def test_the_exported_detector_is_taken_where_it_lies(tmp_path, monkeypatch):
 def test_a_detector_is_no_landmark_network(spec, detector):
     with pytest.raises(ValueError, match="is a face detector; it goes in `detector`"):
         FaceTracker(backend=SquareFinder(spec), detector=detector)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 640), (4000, 300)])
+def test_tiles_cover_a_large_frame_and_overlap(width, height):
+    parts = tiles(width, height, 192)
+    covered = np.zeros((height, width), int)
+    for x, y, side in parts:
+        assert side == max(width, height) // 2
+        covered[y : y + side, x : x + side] += 1
+    assert covered.min() >= 1
+    assert len(parts) <= 9
+    assert tiles(500, 300, 192) == []
+
+
+def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec):
+    frame = np.zeros((600, 1000, 3), np.uint8)
+    frame[40:66, 930:956] = 255  # two thirds of a cell of the whole frame wide: too faint
+    finder = NetworkDetector(SquareFinder(spec))
+    searches = -(-len(tiles(1000, 600, 96)) // 2)
+    found = [roi for _ in range(searches) for roi in finder.detect(frame)]
+    assert found
+    assert all((roi.cx, roi.cy) == pytest.approx((943, 53), abs=25) for roi in found)
+    assert not finder.scored(frame, 0.5)
