@@ -79,7 +79,7 @@ class ModelSpec:
     """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
     most_uncertain: float = 0.06
     """Mean standard deviation of the landmarks, crop widths, above which a new region holds no face whatever the
-    confidence. Of held-out rendered faces 97 % lie below, of backgrounds with a face's confidence none."""
+    confidence. Of held-out rendered faces 98 % lie below, of backgrounds with a face's confidence none."""
     precision: str = "fp32"
     """How weights and activations are stored: `fp32`, `fp16`, `int8` …"""
     weights_sha256: str = ""

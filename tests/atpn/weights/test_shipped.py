@@ -15,6 +15,7 @@ from atpn.train.afw import evaluate_afw
 from atpn.train.detection import detection_figures
 from atpn.train.inference import predict
 from atpn.train.metrics import point_errors
+from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set
 from export.picture_set import read_picture_set
@@ -57,6 +58,14 @@ def test_held_out_renders_are_fitted(model):
     assert errors.mean() < 0.055
     assert (predicted.confidence[faces] >= 0.7).mean() > 0.97
     assert (predicted.confidence[~faces] < 0.7).mean() > 0.9
+
+
+def test_uncertainty_tells_faces_from_what_confidence_takes_for_them(model):
+    crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
+    predicted, limit = predict(model, crops.crops), ModelSpec.most_uncertain
+    spread = predicted.uncertainty.mean(axis=1)
+    assert (spread[crops.has_face] <= limit).mean() > 0.95
+    assert not (spread[~crops.has_face] <= limit)[predicted.confidence[~crops.has_face] >= 0.7].any()
 
 
 def test_the_detector_finds_held_out_people():
