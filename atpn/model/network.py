@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol, Self
 
@@ -16,7 +17,7 @@ class NetworkConfig(Protocol):
         """Side of the square input in pixels."""
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network that the training loop can train and checkpoints can hold."""
 
     PARTS: ClassVar[tuple[str, ...]]
@@ -28,13 +29,13 @@ class Network(nn.Module):
         self.frozen: frozenset[str] = frozenset()
 
     @classmethod
+    @abstractmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """An untrained network from its config's fields; TypeError or ValueError for those of another one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resized(self, size: int) -> Self:
         """A copy for another input size, so that training can begin small."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, except that frozen parts stay in inference mode: their batch-norm statistics rest too."""
