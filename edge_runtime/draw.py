@@ -19,11 +19,14 @@ _FRACTION_BITS = 4
 """OpenCV draws at sixteenths of a pixel: landmarks of small faces would jump from pixel to pixel otherwise."""
 
 
-def draw_faces(image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme | None = None) -> np.ndarray:
+def draw_faces(
+    image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme | None = None, mirror: bool = False
+) -> np.ndarray:
     """A copy of an (H, W, 3) uint8 BGR picture with the faces drawn on it; with a scheme, its edges too.
 
     Axes are the head's own: red to the image's right, green down, blue out of the face. Line widths and letters follow
-    the face's size and stay legible on small faces.
+    the face's size and stay legible on small faces. `mirror` turns the picture left to right, as a mirror shows it,
+    with its text legible and true.
     """
     canvas = image.copy()
     for face in faces:
@@ -34,8 +37,20 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme 
                 _line(canvas, face.landmarks[a], face.landmarks[b], _EDGE_COLOUR, 1)
         _draw_axes(canvas, face, width)
         _draw_landmarks(canvas, face)
-        _draw_text(canvas, face)
+    if mirror:
+        canvas = np.asarray(cv2.flip(canvas, 1))
+    for face in faces:
+        _draw_text(canvas, face, mirror)
     return canvas
+
+
+def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:
+    """Write lines of text into the top left corner of a picture, as large as fits up to a legible size."""
+    height, width = canvas.shape[:2]
+    widest = max(cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)[0][0] for line in lines)
+    scale = min(0.7, 0.9 * width / widest, height / (40 * (len(lines) + 1)))
+    for i, line in enumerate(lines):
+        _outlined(canvas, line, (round(12 * scale), round(40 * scale * (i + 1))), scale)
 
 
 def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
@@ -68,23 +83,32 @@ def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
         _line(canvas, origin, origin + axis[:2] * face.roi.size * 0.3, colour, width + 1)
 
 
-def _draw_text(canvas: np.ndarray, face: Face) -> None:
+def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
     """Identity, state, confidence and angles above the region, or wherever the frame has room for them."""
     pitch, yaw, roll = np.degrees(face.pose.angles)
     lines = (f"#{face.id} {face.state} {face.confidence:.2f}", f"p{pitch:+.0f} y{yaw:+.0f} r{roll:+.0f}")
     height, width = canvas.shape[:2]
     # Letters of 0.4 are the smallest that can be read.
     scale = float(np.clip(face.roi.size / 400, 0.4, 1.2))
-    thickness = max(1, round(scale * 1.6))
-    sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0] for line in lines]
+    sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, _thickness(scale))[0] for line in lines]
     step = round(max(h for _, h in sizes) * 1.5)
-    low = face.roi.corners().min(axis=0)
-    x = int(np.clip(low[0], 2, max(2, width - max(w for w, _ in sizes) - 2)))
-    y = int(np.clip(low[1] - step * (len(lines) - 1) - 4, step, max(step, height - step * len(lines))))
+    corners = face.roi.corners()
+    left = width - 1 - corners[:, 0].max() if mirrored else corners[:, 0].min()
+    x = int(np.clip(left, 2, max(2, width - max(w for w, _ in sizes) - 2)))
+    y = int(np.clip(corners[:, 1].min() - step * (len(lines) - 1) - 4, step, max(step, height - step * len(lines))))
     for i, line in enumerate(lines):
-        place = (x, y + i * step)
-        for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
-            cv2.putText(canvas, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness + extra, cv2.LINE_AA)
+        _outlined(canvas, line, (x, y + i * step), scale)
+
+
+def _outlined(canvas: np.ndarray, text: str, place: tuple[int, int], scale: float) -> None:
+    """White letters with a black rim, legible on any picture."""
+    for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
+        width = _thickness(scale) + extra
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+
+
+def _thickness(scale: float) -> int:
+    return max(1, round(scale * 1.6))
 
 
 def _line(canvas: np.ndarray, a: np.ndarray, b: np.ndarray, colour: tuple[int, int, int], width: int) -> None:

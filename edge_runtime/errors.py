@@ -26,6 +26,10 @@ class FrameError(EdgeRuntimeError, ValueError):
     """An array is not a picture that the runtime takes."""
 
 
+class CalibrationError(EdgeRuntimeError, ValueError):
+    """A file or a frame size does not belong to a calibrated camera."""
+
+
 class SourceError(EdgeRuntimeError, OSError):
     """A camera, video, image or folder gives no frames."""
 

@@ -14,6 +14,8 @@ import numpy as np
 
 ROI_MARGIN = 0.25
 """Each side of the landmarks' rectangle moves out by this share of its width or height (thesis, section 3.2)."""
+DEFAULT_FOV = 60.0
+"""Degrees along the longer side: typical of webcams and phones."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class Intrinsics:
             raise ValueError(f"intrinsics need finite numbers and positive focal lengths, got {self}")
 
     @staticmethod
-    def from_fov(width: int, height: int, fov_degrees: float = 60.0) -> Intrinsics:
-        """A camera whose longer side sees `fov_degrees`, centred; 60 is typical of webcams and phones."""
+    def from_fov(width: int, height: int, fov_degrees: float = DEFAULT_FOV) -> Intrinsics:
+        """A camera whose longer side sees `fov_degrees`, centred."""
         if not 0 < fov_degrees < 180:
             raise ValueError(f"the field of view must lie between 0 and 180 degrees, got {fov_degrees}")
         focal = max(width, height) / 2 / math.tan(math.radians(fov_degrees) / 2)

@@ -94,13 +94,18 @@ class _Track:
     id: int
     observation: _Observation
     motion: RegionMotion
-    point_filter: OneEuroPoints | None
-    rotation_filter: OneEuroRotation | None
+    point_filter: OneEuroPoints | None = None
+    rotation_filter: OneEuroRotation | None = None
     age: int = 0
     doubts: int = 0
     """Consecutive frames below the tracking threshold."""
     surprise: float = 0.0
     """How far the face lately was from where its motion led, in region sizes."""
+
+    def smooth(self, strength: float) -> None:
+        """Smooth what follows; 0 does not."""
+        self.point_filter = OneEuroPoints(strength) if strength else None
+        self.rotation_filter = OneEuroRotation(strength) if strength else None
 
 
 class FaceTracker:
@@ -129,8 +134,8 @@ class FaceTracker:
         `intrinsics` are the camera's; None assumes a 60 degree field of view of every frame's own size.
         `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
         """
-        if not 0 <= smoothing <= 1:
-            raise ValueError(f"smoothing must lie in [0, 1], got {smoothing}")
+        self._tracks: list[_Track] = []
+        self.smoothing = smoothing
         if max_faces < 1:
             raise ValueError(f"max_faces must be 1 or more, got {max_faces}")
         if isinstance(backend, str):
@@ -148,7 +153,6 @@ class FaceTracker:
             )
         self._detector = detector or default_detector()
         self._max_faces = max_faces
-        self._smoothing = smoothing
         self.intrinsics = intrinsics
         """The camera; may be changed between frames, as when its picture's size changes."""
         self._next_id = 0
@@ -160,9 +164,22 @@ class FaceTracker:
         """The spec of the loaded model."""
         return self._backend.spec
 
+    @property
+    def smoothing(self) -> float:
+        """In [0, 1], 0 for none; may be changed between frames, and then begins anew for every face."""
+        return self._smoothing
+
+    @smoothing.setter
+    def smoothing(self, strength: float) -> None:
+        if not 0 <= strength <= 1:
+            raise ValueError(f"smoothing must lie in [0, 1], got {strength}")
+        self._smoothing = strength
+        for track in self._tracks:
+            track.smooth(strength)
+
     def reset(self) -> None:
         """Forget the faces and look for new ones in the next frame; ids and `stats` count on."""
-        self._tracks: list[_Track] = []
+        self._tracks = []
         self._lost = LostFaces()
         self._frames_since_search = DETECT_EVERY
 
@@ -239,16 +256,9 @@ class FaceTracker:
         known = self._lost.recall(seen.next_roi, timestamp)
         if known is None:
             known, self._next_id = self._next_id, self._next_id + 1
-        smooth = self._smoothing > 0
-        self._tracks.append(
-            _Track(
-                id=known,
-                observation=seen,
-                motion=RegionMotion(seen.next_roi, timestamp),
-                point_filter=OneEuroPoints(self._smoothing) if smooth else None,
-                rotation_filter=OneEuroRotation(self._smoothing) if smooth else None,
-            )
-        )
+        track = _Track(id=known, observation=seen, motion=RegionMotion(seen.next_roi, timestamp))
+        track.smooth(self._smoothing)
+        self._tracks.append(track)
         self.stats.detections += 1
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:

@@ -7,17 +7,20 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.backends import BackendName
+from edge_runtime.calibration import Calibration
 from edge_runtime.draw import draw_faces
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.face import TrackState
 from edge_runtime.flags import parse_flags
-from edge_runtime.geometry import Intrinsics
+from edge_runtime.geometry import DEFAULT_FOV, Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.preview import Preview
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
@@ -45,11 +48,19 @@ class WebcamConfig:
     vmc: str | None = field(default=None, metadata={"help": "send head and expression by VMC over UDP to HOST:PORT"})
     websocket: str | None = field(default=None, metadata={"help": "serve JSON to WebSocket clients on [HOST:]PORT"})
     headless: bool = field(default=False, metadata={"help": "open no window"})
+    mirror: bool = field(
+        default=False, metadata={"help": "mirror the picture in the window; results and what is saved stay as filmed"}
+    )
     backend: BackendName = field(default="auto", metadata={"help": "inference engine"})
     faces: int = field(default=1, metadata={"help": "follow so many faces at a time, at most"})
     threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
     smoothing: float = field(default=0.5, metadata={"help": "0: none, 1: strongest; less jitter for more lag"})
-    fov: float = field(default=60.0, metadata={"help": "the camera's field of view along the longer side, degrees"})
+    fov: float | None = field(
+        default=None, metadata={"help": "the camera's field of view along the longer side, degrees (default: 60.0)"}
+    )
+    intrinsics: Path | None = field(
+        default=None, metadata={"help": "the camera's calibration file, of OpenCV or plain JSON, instead of --fov"}
+    )
     list_cameras: bool = field(default=False, metadata={"help": "print the cameras' numbers and names, and stop"})
     max_frames: int | None = field(default=None, metadata={"help": "stop after this many frames"})
     sequence: bool = field(
@@ -63,8 +74,10 @@ class WebcamConfig:
             raise ValueError(f"--threads must be 1 or more, got {self.threads}")
         if not 0 <= self.smoothing <= 1:
             raise ValueError(f"--smoothing must lie in [0, 1], got {self.smoothing}")
-        if not 0 < self.fov < 180:
+        if self.fov is not None and not 0 < self.fov < 180:
             raise ValueError(f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+        if self.fov is not None and self.intrinsics is not None:
+            raise ValueError("--fov and --intrinsics both say what the camera sees: give one of them")
         for name in ("osc", "vmc", "websocket"):
             try:
                 _address(getattr(self, name))
@@ -85,8 +98,8 @@ class Summary:
     """Frames of a camera that came while the loop was busy."""
     first_face: int | None = None
     """Index of the first frame with a face."""
-    loop_seconds: list[float] = field(default_factory=list)
-    """Time from one frame to the next, everything included."""
+    loop_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    """Time from one frame to the next, everything included; of the last frames, so that no run is too long."""
 
     def text(self, tracker: FaceTracker) -> str:
         """A few lines for people."""
@@ -132,6 +145,7 @@ def run(config: WebcamConfig) -> int:
     if not config.headless:
         check_display()
     summary = Summary()
+    intrinsics = _camera(config)
     # The model first: a camera's light should not come on for a run that cannot begin.
     tracker = FaceTracker(
         config.model,
@@ -149,14 +163,25 @@ def run(config: WebcamConfig) -> int:
             if config.save is not None:
                 sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
             sinks.extend(map(stack.enter_context, _open_sinks(config, SCHEMES.get(tracker.spec.scheme))))
-            window = None if config.headless else stack.enter_context(Window("ATPN"))
-            _loop(config, source, tracker, sinks, window, summary)
+            preview = None
+            if not config.headless:
+                window = stack.enter_context(Window("ATPN (h: keys)"))
+                preview = Preview(window, tracker, SCHEMES.get(tracker.spec.scheme), config.mirror)
+            _loop(config, source, tracker, intrinsics, sinks, preview, summary)
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
         if summary.frames:
             print(summary.text(tracker))
     return code
+
+
+def _camera(config: WebcamConfig) -> Callable[[int, int], Intrinsics]:
+    """From a frame's width and height to the camera's intrinsics."""
+    if config.intrinsics is not None:
+        return Calibration.read(config.intrinsics).at
+    fov = DEFAULT_FOV if config.fov is None else config.fov
+    return lambda width, height: Intrinsics.from_fov(width, height, fov)
 
 
 def _open_sinks(config: WebcamConfig, scheme: LandmarkScheme | None) -> Iterator[Sink]:
@@ -181,23 +206,22 @@ def _loop(
     config: WebcamConfig,
     source: Source,
     tracker: FaceTracker,
+    intrinsics: Callable[[int, int], Intrinsics],
     sinks: Sequence[Sink],
-    window: Window | None,
+    preview: Preview | None,
     summary: Summary,
 ) -> None:
     scheme = SCHEMES.get(tracker.spec.scheme)
     separate = source.stills and not config.sequence
-    # One still, or the last of several, waits for a key; a stream goes on.
-    wait_ms = 0 if separate else 1
     progress = Progress(source.expected)
     start = time.perf_counter()
     for frame in source:
         if separate:
             tracker.reset()
         height, width = frame.image.shape[:2]
-        tracker.intrinsics = Intrinsics.from_fov(width, height, config.fov)
+        tracker.intrinsics = intrinsics(width, height)
         faces = tracker.update(frame.image, frame.timestamp)
-        overlay = draw_faces(frame.image, faces, scheme) if config.save or window else frame.image
+        overlay = draw_faces(frame.image, faces, scheme) if config.save else frame.image
         for sink in sinks:
             sink.write(frame, faces, overlay)
         summary.frames += 1
@@ -210,7 +234,7 @@ def _loop(
         summary.loop_seconds.append(now - start)
         progress.show(summary.frames)
         start = now
-        if window is not None and not window.show(overlay, wait_ms):
+        if preview is not None and not preview.show(frame.image, faces, hold=separate):
             return
         if summary.frames == config.max_frames:
             return

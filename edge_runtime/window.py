@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_runtime.errors import DisplayError
 
-_QUIT_KEYS = (ord("q"), 27)  # 27: Esc
+_ESCAPE = 27
 
 
 def check_display(
@@ -31,7 +31,7 @@ def check_display(
 
 
 class Window:
-    """A window that shows frames until q, Esc or its close button."""
+    """A window that shows frames and tells the keys; Esc closes it as its close button does."""
 
     def __init__(self, title: str) -> None:
         check_display()
@@ -40,15 +40,19 @@ class Window:
         # Resizable, and without the toolbar that OpenCV's Qt build adds.
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
 
-    def show(self, image: np.ndarray, wait_ms: int = 1) -> bool:
-        """Show an (H, W, 3) uint8 BGR picture for at least `wait_ms` (0: until a key); False when the user quits."""
+    def show(self, image: np.ndarray, wait_ms: int) -> str | None:
+        """Show an (H, W, 3) uint8 BGR picture for `wait_ms`, 1 or more, or until a key.
+
+        The key pressed, in lower case; "" for none, None when the user closed the window.
+        """
         if not self._sized:
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             self._sized = True
         cv2.imshow(self._title, image)
-        key = cv2.waitKey(wait_ms) & 0xFF
-        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
-        return key not in _QUIT_KEYS and not closed
+        key = cv2.waitKey(wait_ms)
+        if key == _ESCAPE or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            return None
+        return chr(key & 0xFF).lower() if key >= 0 else ""
 
     def __enter__(self) -> Self:
         return self
