@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|tracking`: what exported files cost on this machine, and how they track on videos."""
+"""`python -m benchmarks COMMAND`: what exported files cost on this machine, how they track, start and last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.endurance import EnduranceConfig, endurance
 from benchmarks.latency import machine, measure, table, write_report
+from benchmarks.start import start, start_table
 from benchmarks.tracking import track, tracking_table
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
@@ -47,6 +49,19 @@ class TrackingConfig:
             raise ValueError(f"--threads must be 1 or more, got {self.threads}")
 
 
+@dataclass(frozen=True)
+class StartConfig:
+    """Options of `start`."""
+
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
+    out: Path = field(default=Path("dist/start.json"), metadata={"help": "where the report is written"})
+    runs: int = field(default=5, metadata={"help": "new processes per file"})
+
+    def __post_init__(self) -> None:
+        if self.runs < 1:
+            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+
+
 def latency(config: LatencyConfig) -> None:
     """Time every file, print a table, write JSON."""
     results = [measure(path, config.runs, config.threads) for path in _models(config.models)]
@@ -56,7 +71,7 @@ def latency(config: LatencyConfig) -> None:
 
 def tracking(config: TrackingConfig) -> None:
     """Track every video with every file that tracks, print a table, write JSON."""
-    models = [path for path in _models(config.models) if "pose" in ModelSpec.read(path).outputs]
+    models = _trackers(config.models)
     videos = _files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos")
     results = []
     for video in videos:
@@ -66,6 +81,18 @@ def tracking(config: TrackingConfig) -> None:
     report = {**machine(), "threads": config.threads, "results": [asdict(result) for result in results]}
     write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     print(tracking_table(results))
+
+
+def starting(config: StartConfig) -> None:
+    """Start a process with every file that tracks, print a table, write JSON."""
+    results = [start(path, config.runs) for path in _trackers(config.models)]
+    report = {**machine(), "runs": config.runs, "results": [asdict(result) for result in results]}
+    write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    print(start_table(results))
+
+
+def _trackers(folder: Path) -> list[Path]:
+    return [path for path in _models(folder) if "pose" in ModelSpec.read(path).outputs]
 
 
 def _models(folder: Path) -> list[Path]:
@@ -83,6 +110,8 @@ def _files(where: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]:
 
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "latency": (latency, LatencyConfig, "time exported models on this machine, stage by stage"),
+    "start": (starting, StartConfig, "from a new process to its first face, stage by stage"),
+    "endurance": (endurance, EnduranceConfig, "the memory of a long run"),
     "tracking": (tracking, TrackingConfig, "track videos: faces held and lost, flicker, time per frame"),
 }
 """Name: what runs, the dataclass of its options, a line of help."""

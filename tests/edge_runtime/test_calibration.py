@@ -55,7 +55,9 @@ def test_another_aspect_ratio_is_another_part_of_the_sensor(size):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        pytest.param({"fx": 3.6, "fy": 3.6}, r"sees 178\.7 degrees of a 640 px side: is it in pixels", id="millimetres"),
+        pytest.param(
+            {"fx": 3.6, "fy": 3.6}, r"sees 178\.7 degrees of a 640 px side: is it in pixels", id="millimetres"
+        ),
         pytest.param({"fx": 8e5}, r"sees 0\.0 degrees", id="a telescope"),
         pytest.param({"fx": -800}, "positive focal lengths", id="negative"),
         pytest.param({"cx": 5000}, "principal point lies outside", id="another picture's centre"),
@@ -75,7 +77,7 @@ def test_numbers_that_are_no_camera_are_refused(tmp_path, changed, message):
 
 @pytest.mark.parametrize(
     "matrix",
-    [MATRIX[:2], MATRIX.T, np.eye(4), MATRIX + [[0, 30, 0], [0, 0, 0], [0, 0, 0]]],
+    [MATRIX[:2], MATRIX.T, np.eye(4), MATRIX + np.eye(3, k=1) * (0, 30, 0)],
     ids=["2 x 3", "transposed", "4 x 4", "skewed"],
 )
 def test_matrices_that_are_no_pinhole_cameras_are_refused(tmp_path, matrix):

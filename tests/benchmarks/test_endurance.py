@@ -1,0 +1,44 @@
+"""The endurance command, on a short run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import endurance
+from benchmarks.__main__ import main
+from benchmarks.clip import AWAY, PERIOD, frame_at, rendered_face
+from edge_runtime import ROI
+
+pytestmark = pytest.mark.skipif(not endurance.STATUS.is_file(), reason="this system tells no memory in /proc")
+
+
+class FaceDetector:
+    """Finds the face wherever the picture is not the clip's empty grey."""
+
+    def detect(self, frame):
+        return [ROI(320.0, 240.0, 200.0)] if frame.std() > 5 else []
+
+
+def test_the_clips_face_moves_and_leaves_and_comes_back():
+    face = rendered_face()
+    here, later, away, back = (frame_at(face, i) for i in (0, 20, PERIOD - AWAY, PERIOD))
+    assert here.shape == later.shape == away.shape == (480, 640, 3)
+    assert (here != later).mean() > 0.1
+    assert away.std() == 0
+    assert (back.astype(int) - face).std() > 0, "it sways on"
+
+
+def test_the_command_counts_memory_and_fails_when_it_grows(write_onnx, spec, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("edge_runtime.tracker.default_detector", FaceDetector)
+    out = tmp_path / "endurance.json"
+    command = ["endurance", "--model", str(write_onnx()), "--out", str(out), "--frames", "100"]
+    assert main([*command, "--most", "64"]) == 0
+    points = json.loads(out.read_text())["checkpoints"]
+    assert [point["frames"] for point in points] == [1, 10, 50, 100]
+    assert all(point["resident"] > 1 and point["objects"] > 1000 for point in points)
+    sizes = iter([50.0, 50.0, 50.0, 52.0, 55.5])
+    monkeypatch.setattr(endurance, "resident", lambda: next(sizes))
+    assert main([*command, "--most", "5"]) == 1
+    assert "5.5 MiB were left behind after frame 10, 5.0 at most" in capsys.readouterr().err
