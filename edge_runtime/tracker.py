@@ -135,6 +135,7 @@ class FaceTracker:
         `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
         """
         self._tracks: list[_Track] = []
+        self._smoothing = 0.0
         self.smoothing = smoothing
         if max_faces < 1:
             raise ValueError(f"max_faces must be 1 or more, got {max_faces}")
@@ -166,13 +167,15 @@ class FaceTracker:
 
     @property
     def smoothing(self) -> float:
-        """In [0, 1], 0 for none; may be changed between frames, and then begins anew for every face."""
+        """In [0, 1], 0 for none; may be changed between frames: another strength begins anew for every face."""
         return self._smoothing
 
     @smoothing.setter
     def smoothing(self, strength: float) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"smoothing must lie in [0, 1], got {strength}")
+        if strength == self._smoothing:
+            return
         self._smoothing = strength
         for track in self._tracks:
             track.smooth(strength)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -52,3 +53,21 @@ def test_blue_axis_points_where_the_face_looks():
     drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120, Pose.from_angles(0, 1.2, 0))])
     blue = (drawn[..., 0] > 200) & (drawn[..., 2] < 100)
     assert np.nonzero(blue)[1].mean() > 165
+
+
+def test_a_mirror_turns_everything_but_the_text(monkeypatch):
+    picture = np.random.default_rng(0).integers(0, 100, (240, 320, 3), np.uint8)
+    seen, written = face(90, 120, 80, Pose.from_angles(0.1, 0.4, 0.2)), []
+    put_text = cv2.putText
+    monkeypatch.setattr(cv2, "putText", lambda *given: written.append(given[1:3]) or put_text(*given))
+    plain = draw_faces(picture, [seen], WFLW_98)
+    straight, written[:] = list(written), []
+    turned = draw_faces(picture, [seen], WFLW_98, mirror=True)
+    assert [text for text, _ in written] == [text for text, _ in straight], "true angles, in a mirror too"
+    monkeypatch.setattr(cv2, "putText", lambda *given: None)
+    assert np.array_equal(
+        draw_faces(picture, [seen], WFLW_98, mirror=True), draw_faces(picture, [seen], WFLW_98)[:, ::-1]
+    )
+    # The text is where the face is, each read from left to right.
+    left, right = ((p != q).any(axis=2).nonzero()[1] for p, q in ((plain, picture), (turned, picture[:, ::-1])))
+    assert left.mean() < 130 < 190 < right.mean()

@@ -8,6 +8,7 @@ import pytest
 
 from edge_runtime import ROI, FaceTracker
 from edge_runtime.errors import FrameError
+from edge_runtime.tracker import DETECT_EVERY
 
 
 class MoodyBackend:
@@ -45,6 +46,12 @@ class MoodyDetector:
         ]
 
 
+def read_only(array):
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
 def frames(rng):
     """Pictures of every kind that is taken, and some that are not."""
     grey = rng.integers(0, 256, (120, 160), dtype=np.uint8)
@@ -60,6 +67,11 @@ def frames(rng):
         colour.transpose(1, 0, 2),
         colour[:1, :1],
         np.zeros((1, 4000, 3), np.uint8),
+        colour[..., ::-1],
+        np.broadcast_to(colour[:1], colour.shape),
+        np.asfortranarray(colour),
+        (grey.astype(np.uint16) * 257)[::-1, ::-1],
+        read_only(colour),
     ]
     refused = [
         np.full((9, 9), np.nan, np.float32),
@@ -68,6 +80,9 @@ def frames(rng):
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((2, 3, 4, 3), np.uint8),
         colour.astype(np.int32),
+        colour > 100,
+        colour.astype(complex),
+        np.broadcast_to(np.uint8(0), (9, 40_000, 3)),
         np.array([["a"]]),
     ]
     return taken, refused
@@ -99,6 +114,18 @@ def test_nothing_escapes_but_what_is_documented(spec, seed):
     assert seen > 50
     assert len(owners) > 10
     assert tracker.stats.detections >= len(owners)
+
+
+def test_after_nonsense_faces_are_found_as_ever(spec, backend, detector, frame):
+    moody, steady = MoodyBackend(spec, 2), backend.run
+    tracker = FaceTracker(backend=backend, detector=detector)
+    for number in range(200):
+        backend.run = moody.run
+        tracker.update(frame, number / 30)
+    backend.run = steady
+    held = [tracker.update(frame, (200 + number) / 30) for number in range(DETECT_EVERY + 10)]
+    assert all(held[DETECT_EVERY:]), "found again at the next search at the latest"
+    assert held[-1][0].id == held[DETECT_EVERY][0].id
 
 
 def test_a_huge_frame_is_taken(backend, detector):

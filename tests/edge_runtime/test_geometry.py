@@ -196,3 +196,34 @@ def test_crop_roll_adds_to_the_heads_roll():
     roi = ROI(camera.cx, camera.cy, 60, roll=0.3)
     angles = matrix_to_angles(crop_to_camera(roi, camera) @ angles_to_matrix(np.array([0, 0, 0.1])))
     assert angles == pytest.approx([0, 0, 0.4])
+
+
+@pytest.mark.parametrize("pixel", [(80, 60), (900, 500), (60, 420), (500, 300)])
+@pytest.mark.parametrize("angles", [(0, 0, 0), (0.2, -0.5, 0.3), (-0.3, 0.6, -0.5)])
+def test_a_projected_heads_pose_comes_back_from_its_crop(pixel, angles):
+    """A head of known pose before a camera whose principal point is not its picture's middle.
+
+    Perspective-n-point judges the head as the network does: from its crop alone, as if the crop's middle were the
+    camera's axis. The turn by the viewing ray then gives the pose in the camera, but for what the affine crop does to
+    perspective; without it the error is the ray's angle.
+    """
+    camera, truth = Intrinsics(900, 880, 500, 300), angles_to_matrix(np.array(angles))
+    place = np.random.default_rng(0).uniform(-1, 1, (400, 2))
+    place = place[(place**2).sum(axis=1) < 1][:98]
+    head = np.column_stack([place * (70, 90), -80 * np.sqrt(1 - (place**2).sum(axis=1))])  # half an egg, millimetres
+    ray = camera.ray(*pixel)
+    seen = head @ truth.T + ray / ray[2] * 1500
+    points = seen[:, :2] / seen[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    roi = ROI.from_landmarks(points, angles[2])
+    focal = math.sqrt(camera.fx * camera.fy) / (roi.size * camera.ray(roi.cx, roi.cy)[2])
+    _, turn, _ = cv2.solvePnP(head, roi.to_crop(points) - 0.5, np.diag([focal, focal, 1.0]), None)
+    in_crop = Rotation.from_rotvec(turn.ravel())
+    off_axis = math.degrees(math.acos(ray[2]))
+
+    def error(to_camera: np.ndarray) -> float:
+        return float(
+            np.degrees((Rotation.from_matrix(truth).inv() * Rotation.from_matrix(to_camera) * in_crop).magnitude())
+        )
+
+    assert error(crop_to_camera(roi, camera)) < 1 + 0.2 * off_axis
+    assert error(Rotation.from_euler("z", roi.roll).as_matrix()) > 0.85 * off_axis

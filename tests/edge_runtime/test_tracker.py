@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, FaceTracker, Intrinsics, TrackState
 from edge_runtime.errors import FrameError
+from edge_runtime.frames import LONGEST_SIDE
 from edge_runtime.geometry import crop_to_camera, rotation_2d
 from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
 
@@ -290,9 +291,30 @@ def test_what_is_no_picture_is_refused(tracker):
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.5, math.nan])
-def test_smoothing_must_lie_between_0_and_1(backend, bad):
+def test_smoothing_must_lie_between_0_and_1(backend, tracker, bad):
     with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]"):
         FaceTracker(backend=backend, smoothing=bad)
+    with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]"):
+        tracker.smoothing = bad
+    assert tracker.smoothing == 0
+
+
+def test_smoothing_may_change_while_a_face_is_held(tracker, backend, frame):
+    def step(number):
+        backend.pose = np.array([0.0, 0.2 * (number % 2), 0.0])
+        (face,) = tracker.update(frame, number / 30)
+        return face
+
+    yaws = {strength: [] for strength in (0.0, 1.0)}
+    tracker.intrinsics = Intrinsics(300, 300, 160, 120)
+    for number in range(60):
+        tracker.smoothing = float(20 <= number < 40)
+        face = step(number)
+        yaws[tracker.smoothing].append(face.pose.angles[1])
+    assert face.id == 0
+    assert face.age == 59
+    # The first smoothed one begins at what it sees.
+    assert np.ptp(yaws[1.0][1:]) < 0.5 * np.ptp(yaws[0.0])
 
 
 def test_model_and_backend_exclude_each_other(backend):
@@ -319,3 +341,10 @@ def test_a_face_off_the_axis_has_its_direction(tracker, detector, frame):
     middle = ROI.from_landmarks(face.landmarks)
     expected = np.array([(middle.cx - camera.cx) / camera.fx, (middle.cy - camera.cy) / camera.fy, 1])
     assert np.allclose(face.direction, expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_a_frame_as_large_as_opencv_warps_is_taken(tracker, detector):
+    detector.rois = [ROI(LONGEST_SIDE - 60, 60, 90)]
+    assert len(tracker.update(np.zeros((120, LONGEST_SIDE), np.uint8), 0.0)) == 1
+    with pytest.raises(FrameError, match="must not exceed"):
+        tracker.update(np.zeros((120, LONGEST_SIDE + 1), np.uint8), 0.0)

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, tracker
-from edge_runtime.sources import open_source
-from edge_runtime.webcam import INTERRUPTED, main
+from edge_runtime import ROI, tracker, webcam
+from edge_runtime.sources import VideoSource, open_source
+from edge_runtime.webcam import INTERRUPTED, Progress, Summary, main
 
 
 class CentreDetector:
@@ -128,7 +129,15 @@ def test_no_display(write_video, write_onnx, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flags", [["--smoothing", "2"], ["--fov", "180"], ["--threads", "0"], ["--max-frames", "0"], ["--backend", "tpu"]]
+    "flags",
+    [
+        ["--smoothing", "2"],
+        ["--fov", "180"],
+        ["--threads", "0"],
+        ["--max-frames", "0"],
+        ["--backend", "tpu"],
+        ["--fov", "70", "--intrinsics", "camera.yml"],
+    ],
 )
 def test_wrong_flags_are_code_2(flags, capsys):
     with pytest.raises(SystemExit) as exit_info:
@@ -153,6 +162,130 @@ def test_interrupt_closes_the_files(write_video, write_onnx, tmp_path, monkeypat
     assert len(jsonl.read_text().splitlines()) == 3
     assert len(list(open_source(str(save)))) == 3
     assert "frames 3;" in capsys.readouterr().out
+
+
+def calibration_file(path, focal, cx, cy, width, height):
+    path.write_text(json.dumps({"fx": focal, "fy": focal, "cx": cx, "cy": cy, "width": width, "height": height}))
+    return path
+
+
+def test_a_calibration_file_turns_the_pose_and_is_scaled_to_the_frames(write_video, write_onnx, tmp_path):
+    jsonl, yaws = tmp_path / "out.jsonl", []
+    base = ["--headless", "--source", write_video([BRIGHT] * 3), "--model", write_onnx(), "--jsonl", jsonl]
+    for camera in (
+        calibration_file(tmp_path / "middle.json", 300, 159.5, 120, 320, 240),
+        calibration_file(tmp_path / "left.json", 300, 20, 120, 320, 240),
+        calibration_file(tmp_path / "small.json", 150, 9.75, 59.75, 160, 120),
+    ):
+        assert main([str(a) for a in [*base, "--intrinsics", camera]]) == 0
+        yaws.append(json.loads(jsonl.read_text().splitlines()[0])["faces"][0]["pose"]["angles"]["yaw"])
+    # The face is in the middle of the picture: with the axis at the left edge it stands 25 degrees to the right.
+    assert abs(yaws[1] - yaws[0]) == pytest.approx(math.atan((159.5 - 20) / 300), abs=0.05)
+    assert yaws[2] == pytest.approx(yaws[1], abs=1e-4)
+
+
+def test_a_calibration_of_another_picture_is_refused(write_video, write_onnx, tmp_path, capsys):
+    base = ["--headless", "--source", str(write_video([BRIGHT])), "--model", str(write_onnx()), "--intrinsics"]
+    wide = calibration_file(tmp_path / "wide.json", 300, 200, 120, 640, 360)
+    assert "calibrated at 640 x 360, the frames have 320 x 240" in fails([*base, str(wide)], capsys)
+    assert "absent.yml" in fails([*base, str(tmp_path / "absent.yml")], capsys)
+
+
+class Screen:
+    """A window that shows nothing, keeps the pictures, and has these keys pressed."""
+
+    def __init__(self, keys=""):
+        self.keys, self.pictures = list(keys), []
+
+    def show(self, image, wait_ms):
+        self.pictures.append(image.copy())
+        return self.keys.pop(0) if self.keys else ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        pass
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(webcam, "check_display", lambda: None)
+    monkeypatch.setattr(webcam, "Window", lambda title: screen)
+    return screen
+
+
+def test_a_mirrored_window_leaves_results_and_files_as_filmed(write_onnx, tmp_path, screen):
+    picture = np.full((240, 320, 3), BRIGHT, np.uint8)
+    picture[:, :60] = 0
+    cv2.imwrite(str(tmp_path / "in.png"), picture)
+    results = []
+    for flags in ([], ["--mirror"]):
+        screen.keys = [" "]
+        save, jsonl = tmp_path / "out.png", tmp_path / "out.jsonl"
+        arguments = ["--source", tmp_path / "in.png", "--model", write_onnx(), "--save", save, "--jsonl", jsonl, *flags]
+        assert main([str(a) for a in arguments]) == 0
+        results.append((save.read_bytes(), jsonl.read_text()))
+    assert results[0] == results[1]
+    straight, mirrored = screen.pictures
+    assert straight[5, 5].tolist() == [0, 0, 0] == mirrored[5, -5].tolist()
+    assert mirrored[5, 5].tolist() == [BRIGHT] * 3
+
+
+def test_q_ends_the_run_and_keeps_what_was_written(write_video, write_onnx, tmp_path, screen):
+    screen.keys, jsonl = ["", " ", "", "q"], tmp_path / "out.jsonl"
+    arguments = ["--source", write_video([BRIGHT] * 9), "--model", write_onnx(), "--jsonl", jsonl]
+    assert main([str(a) for a in arguments]) == 0
+    assert len(jsonl.read_text().splitlines()) == 2, "paused at the second frame"
+
+
+class FailingCamera:
+    """Gives so many bright frames, then none."""
+
+    def __init__(self, frames):
+        self.left = frames
+
+    def read(self):
+        self.left -= 1
+        return (True, np.full((240, 320, 3), BRIGHT, np.uint8)) if self.left >= 0 else (False, None)
+
+    def get(self, what):
+        return 0.0
+
+    def release(self):
+        pass
+
+
+def test_a_camera_that_stops_is_said_and_its_frames_are_kept(write_onnx, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        VideoSource, "camera", classmethod(lambda cls, index: cls(FailingCamera(20), f"camera {index}", live=True))
+    )
+    jsonl, csv = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    base = ["--headless", "--source", "0", "--model", str(write_onnx()), "--jsonl", str(jsonl), "--csv", str(csv)]
+    assert "camera 0 stopped giving frames" in fails(base, capsys)
+    indices = [json.loads(line)["frame"] for line in jsonl.read_text().splitlines()]
+    assert indices == sorted(set(indices))
+    assert indices[-1] == 19, "the newest frame is never dropped"
+    assert csv.is_file()
+
+
+def test_files_show_progress_on_a_terminal_only(write_video, write_onnx, monkeypatch, capsys):
+    arguments = ["--headless", "--source", str(write_video([DARK] * 7)), "--model", str(write_onnx())]
+    assert main(arguments) == 0
+    assert "of 7 frames" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(arguments) == 0
+    assert capsys.readouterr().err.endswith("\r7 of 7 frames\n")
+    Progress(None).show(5)
+    assert capsys.readouterr().err == "", "a camera has no end to come to"
+
+
+def test_a_run_of_any_length_remembers_the_last_times_only():
+    summary = Summary()
+    summary.loop_seconds.extend(np.arange(100_000) / 1e6)
+    assert len(summary.loop_seconds) == 1000
+    assert summary.loop_seconds[-1] == pytest.approx(0.099999)
 
 
 def test_runs_as_a_module(tmp_path):

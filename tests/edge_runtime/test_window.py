@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
+from edge_runtime import window
 from edge_runtime.errors import DisplayError
-from edge_runtime.window import check_display
+from edge_runtime.window import Window, check_display
 
 GUI = "  GUI:                           QT5\n"
 NO_GUI = "  GUI:                           NONE\n"
@@ -20,3 +22,32 @@ def test_display_and_gui_pass_and_the_headless_wheel_does_not(environment, platf
     check_display(environment, platform, GUI)
     with pytest.raises(DisplayError, match=r"pip install 'opencv-python<5'.*--headless"):
         check_display(environment, platform, NO_GUI)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "visible", "told"),
+    [
+        (-1, 1, ""),
+        (ord("m"), 1, "m"),
+        (ord("M"), 1, "m"),
+        (0x100000 | ord("h"), 1, "h"),
+        (32, 1, " "),
+        (27, 1, None),
+        (-1, 0, None),
+    ],
+    ids=["none", "m", "caps lock", "num lock", "space", "Esc", "closed"],
+)
+def test_keys_are_told(monkeypatch, pressed, visible, told):
+    opened, shown, waited = [], [], []
+    monkeypatch.setattr(window, "check_display", lambda: None)
+    monkeypatch.setattr(window.cv2, "namedWindow", lambda title, flags: opened.append(title))
+    monkeypatch.setattr(window.cv2, "resizeWindow", lambda *size: None)
+    monkeypatch.setattr(window.cv2, "imshow", lambda title, image: shown.append(image))
+    monkeypatch.setattr(window.cv2, "waitKey", lambda wait_ms: waited.append(wait_ms) or pressed)
+    monkeypatch.setattr(window.cv2, "getWindowProperty", lambda title, which: visible)
+    monkeypatch.setattr(window.cv2, "destroyAllWindows", opened.clear)
+    picture = np.zeros((4, 6, 3), np.uint8)
+    with Window("title") as open_window:
+        assert opened == ["title"]
+        assert open_window.show(picture, 7) == told
+    assert (shown[0] is picture, waited, opened) == (True, [7], [])
