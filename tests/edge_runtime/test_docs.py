@@ -1,0 +1,68 @@
+"""Every Python block of the pages that a user copies from runs, and finds a face."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime import ROI, tracker
+from edge_runtime.sources import VideoSource
+from edge_runtime.webcam import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/runtime.md")
+BRIGHT = 230
+
+
+def blocks():
+    """(code padded to its own lines, page) of every block."""
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for found in re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            line = text[: found.start(1)].count("\n")
+            yield pytest.param("\n" * line + found[1], page, id=f"{page}:{line + 1}")
+
+
+class CentreDetector:
+    def detect(self, frame):
+        height, width = frame.shape[:2]
+        return [ROI(width / 2, height / 2, height / 2)]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, tiny_tflite, write_video):
+    """A folder with what the pages name: a model, a clip, photographs, frames, a calibration, results, a camera."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracker, "default_detector", CentreDetector)
+    Path("dist").mkdir()
+    tiny_tflite.rename("dist/atpn_int8.tflite")
+    clip = write_video([BRIGHT] * 6, "clip.mp4")
+    monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index: cls.file(clip)))
+    Path("photographs").mkdir()
+    frames = np.full((3, 240, 320, 3), BRIGHT, np.uint8)
+    for number, picture in enumerate(frames):
+        cv2.imwrite(f"photographs/{number}.png", picture)
+    np.save("frames.npy", frames)
+    Path("camera.yml").write_text(json.dumps({"fx": 300, "fy": 300, "cx": 150, "cy": 118, "width": 640, "height": 480}))
+    handler = signal.getsignal(signal.SIGTERM)
+    command = ["--source", str(clip), "--model", "dist/atpn_int8.tflite", "--headless", "--jsonl", "faces.jsonl"]
+    assert main(command) == 0
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(("code", "page"), list(blocks()))
+def test_the_block_runs_and_finds_faces(code, page, workplace, capsys):
+    capsys.readouterr()
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert printed.strip(), "an example shows what it found"
+    assert "nobody" not in printed
+    assert not re.search(r"\[\]|^\d+ 0$", printed, re.MULTILINE), "no frame was without its face"
+
+
+def test_the_pages_have_an_example_per_use():
+    assert len(list(blocks())) >= 7
