@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
     "detectors": ("atpn.train.detector_recall", "DetectorsConfig", "compare face detectors on AFW's photographs"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
+    "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""

@@ -60,6 +60,11 @@ class Crop:
     """(3,) float32 pitch, yaw, roll in radians, in the crop's frame; NaN when the sample's rotation is unknown."""
     roi: ROI
     """Where the crop lies in the sample's image (before any mirroring)."""
+    flipped: bool = False
+    """Mirrored left to right, labels and all."""
+    dense: np.ndarray | None = None
+    """(P, 2) float32 the sample's dense points in crop coordinates, in their order. A mirrored crop shows the mirror
+    image of each: what was at (x, y) of the mean-face plane is at (1 - x, y) now."""
 
 
 def mean_shape_of(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
@@ -113,7 +118,10 @@ def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Cr
     if flip:
         image = np.ascontiguousarray(image[:, ::-1])
         landmarks = np.column_stack([1 - landmarks[:, 0], landmarks[:, 1]])[scheme_by_name(sample.scheme).mirror]
-    return Crop(image, landmarks.astype(np.float32), pose.astype(np.float32), roi)
+    dense = None if sample.dense is None else roi.to_crop(sample.dense).astype(np.float32)
+    if dense is not None and flip:
+        dense[:, 0] = 1 - dense[:, 0]
+    return Crop(image, landmarks.astype(np.float32), pose.astype(np.float32), roi, flip, dense)
 
 
 def mirrored_rotation(rotation: np.ndarray) -> np.ndarray:

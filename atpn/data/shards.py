@@ -24,6 +24,8 @@ JPEG_QUALITY = 95
 """High enough that the renderer's own degradations, not the storage, decide what a face looks like."""
 
 
+DENSE_FILE = "dense.json"
+"""Beside the shards: the dense points' places on the mean-face plane, by head model (`attributes["head"]`)."""
 DENSE_STEPS = 16
 """Fixed point of dense coordinates, per pixel: finer than any label, and ±2048 px fit into 16 bits."""
 LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
@@ -65,7 +67,7 @@ class StoredSample:
         bgr = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
         labels = self.labels
         intrinsics = labels["intrinsics"]
-        packed = None if self.dense is None else np.load(io.BytesIO(self.dense))
+        packed = self.packed_dense()
         return Sample(
             image=bgr[:, :, ::-1],
             landmarks=_array(labels["landmarks"], np.float32),
@@ -80,6 +82,10 @@ class StoredSample:
             key=labels["key"],
             attributes=labels["attributes"],
         )
+
+    def packed_dense(self) -> np.ndarray | None:
+        """(P, 3) int16 dense points as stored: x and y in `DENSE_STEPS` per pixel, and whether seen; None without."""
+        return None if self.dense is None else np.load(io.BytesIO(self.dense))
 
 
 def read_shard(path: Path) -> Iterator[StoredSample]:

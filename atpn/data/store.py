@@ -7,14 +7,15 @@ change; a handful of large arrays stays shared.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.data.shards import StoredSample, read_shard
+from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
@@ -22,9 +23,14 @@ from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 class SampleStore:
     """Random access to decoded samples, by index in the order of reading."""
 
-    def __init__(self, samples: Iterable[StoredSample]) -> None:
-        """ValueError when samples disagree about the landmarks' scheme or a label has the wrong shape."""
+    def __init__(self, samples: Iterable[StoredSample], planes: Mapping[str, np.ndarray] | None = None) -> None:
+        """`planes` gives the (P, 2) dense points' places on the mean-face plane by head model; a head without has none.
+
+        ValueError when samples disagree about the landmarks' scheme or a label has the wrong shape.
+        """
         buffer, ends = bytearray(), [0]
+        self._planes, self._heads = dict(planes or {}), []
+        dense, self._dense_row = [], {}
         landmarks, visibility, rotation, intrinsics = [], [], [], []
         self.keys: list[str] = []
         self._neighbours: dict[int, np.ndarray] = {}
@@ -41,6 +47,17 @@ class SampleStore:
             intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
             if labels.get("neighbours"):
                 self._neighbours[len(self.keys)] = np.array(labels["neighbours"], np.float32)
+            head = labels["attributes"].get("head", "")
+            packed = sample.packed_dense() if head in self._planes else None
+            if packed is not None:
+                if len(packed) != len(self._planes[head]):
+                    raise ValueError(
+                        f"sample {labels['key']!r} has {len(packed)} dense points, but {DENSE_FILE} places "
+                        f"{len(self._planes[head])}: it belongs to another render; render into a new folder"
+                    )
+                self._dense_row[len(self.keys)] = len(dense)
+                dense.append(packed)
+            self._heads.append(head)
             self.keys.append(labels["key"])
             self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
             if labels["landmarks"] is not None:
@@ -48,6 +65,7 @@ class SampleStore:
         if len(schemes) > 1:
             raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
         self.scheme: LandmarkScheme = scheme_by_name(next(iter(schemes), "wflw98"))
+        self._dense = np.array(dense, np.int16)  # one array: see the module's first lines
         self._encoded = np.frombuffer(buffer, np.uint8)
         self._ends = np.array(ends, np.int64)
         count = self.scheme.count
@@ -71,7 +89,10 @@ class SampleStore:
         shards = sorted(folder.glob("*.tar"))
         if not shards:
             raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
-        store = SampleStore(sample for shard in shards for sample in read_shard(shard))
+        dense = folder / DENSE_FILE
+        planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
+        planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
+        store = SampleStore((sample for shard in shards for sample in read_shard(shard)), planes)
         if len(store.faces) == 0:
             raise ValueError(f"{folder} holds {len(store)} samples but no face with landmarks; nothing to learn from")
         return store
@@ -79,6 +100,15 @@ class SampleStore:
     def neighbours(self, index: int) -> np.ndarray | None:
         """(K, N, 2) landmarks of the other faces in a sample's image; None without."""
         return self._neighbours.get(index)
+
+    @property
+    def with_dense(self) -> np.ndarray:
+        """Indices of the samples whose dense points and their places on the plane are known."""
+        return np.array(sorted(self._dense_row), np.int64)
+
+    def plane(self, index: int) -> np.ndarray:
+        """(P, 2) places on the mean-face plane of a sample's dense points; KeyError for one without."""
+        return self._planes[self._heads[index]]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -95,6 +125,7 @@ class SampleStore:
         has_face = not np.isnan(self.landmarks[index]).any()
         has_rotation = not np.isnan(self.rotation[index]).any()
         has_camera = not np.isnan(self._intrinsics[index]).any()
+        packed = self._dense[self._dense_row[index]] if index in self._dense_row else None
         return Sample(
             image=self.image(index),
             landmarks=self.landmarks[index] if has_face else None,
@@ -102,6 +133,8 @@ class SampleStore:
             visibility=self.visibility[index] if has_face else None,
             rotation=self.rotation[index] if has_rotation else None,
             intrinsics=Intrinsics(*map(float, self._intrinsics[index])) if has_camera else None,
+            dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
+            dense_visibility=None if packed is None else packed[:, 2].astype(bool),
             neighbours=self.neighbours(index),
             key=self.keys[index],
             attributes={"identity": self.identities[index]},

@@ -13,9 +13,10 @@ from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap import landmark_heatmap
-from atpn.model.landmark_branch import LandmarkBranch
-from atpn.model.layers import CoordConv, GlobalDepthwise, coordinate_grid
+from atpn.model.landmark_branch import VECTOR, LandmarkBranch
+from atpn.model.layers import resample_grids
 from atpn.model.network import Network
+from atpn.model.point_head import PromptHead, TemplateHead
 
 IMAGE_MEAN = (127.5, 127.5, 127.5)
 IMAGE_STD = (64.0, 64.0, 64.0)
@@ -52,6 +53,14 @@ class ATPN(Network):
         self.landmark_branch = LandmarkBranch(config, mean_shape)
         self.tracking_branch = TrackingBranch(config)
         self.pose_branch = PoseBranch(config)
+        vector = config.channels(VECTOR)
+        self.point_head: TemplateHead | PromptHead | None = None
+        if config.template_points:
+            self.point_head = TemplateHead(vector, torch.zeros(config.template_points, 2))
+        elif config.prompt_rank:
+            self.point_head = PromptHead(vector, config.prompt_rank)
+        if self.point_head is not None:
+            self.PARTS = (*ATPN.PARTS, "point_head")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ATPN:
@@ -84,6 +93,17 @@ class ATPN(Network):
         confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
         return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
 
+    def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
+        """A copy that gives a template's points, or those asked for, besides its landmarks; None takes them off."""
+        points = head.count if isinstance(head, TemplateHead) else 0
+        rank = head.rank if isinstance(head, PromptHead) else 0
+        other = ATPN(replace(self.config, template_points=points, prompt_rank=rank), self.mean_shape)
+        state = {name: value for name, value in self.state_dict().items() if not name.startswith("point_head.")}
+        if head is not None:
+            state |= {f"point_head.{name}": value for name, value in head.state_dict().items()}
+        other.load_state_dict(state)
+        return other.train(self.training)
+
     def resized(self, size: int) -> ATPN:
         """A copy of the network for another input size, so that training can begin small and finish at 112 px.
 
@@ -91,13 +111,5 @@ class ATPN(Network):
         """
         other = copy.deepcopy(self)
         other.config = replace(self.config, input_size=size)
-        for parent in list(other.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, GlobalDepthwise):
-                    resampled = child.resampled(other.config.high_grid)
-                    resampled.requires_grad_(child.weight.requires_grad)
-                    setattr(parent, name, resampled.to(child.weight.device).train(child.training))
-                elif isinstance(child, CoordConv):
-                    grid = child.coordinates.shape[-1] * size // self.config.input_size
-                    child.coordinates = coordinate_grid(grid).to(child.coordinates)
+        resample_grids(other, self.config.input_size, size)
         return other

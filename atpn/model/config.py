@@ -22,6 +22,10 @@ class ATPNConfig:
     """Side of the crop in pixels; 112 gives the thesis' 28, 14 and 7 grids. 64 and 96 are for early training."""
     uncertainty: bool = True
     """Predict a standard deviation per landmark; costs one linear layer."""
+    template_points: int = 0
+    """Points of a user's template that the network gives besides its landmarks; 0: none."""
+    prompt_rank: int = 0
+    """Rank of the mapping from any points of the mean-face plane, which then are a second input; 0: none."""
 
     def __post_init__(self) -> None:
         scheme_by_name(self.scheme)
@@ -31,6 +35,11 @@ class ATPNConfig:
             raise ValueError(
                 f"input_size must be a multiple of {INPUT_SIZE_STEP} and at least {2 * INPUT_SIZE_STEP}, "
                 f"got {self.input_size}; 112 is what runs on a device"
+            )
+        if min(self.template_points, self.prompt_rank) < 0 or (self.template_points and self.prompt_rank):
+            raise ValueError(
+                "a network gives the points of one template or takes prompts, not both: "
+                f"got template_points {self.template_points} and prompt_rank {self.prompt_rank}"
             )
 
     @property

@@ -38,16 +38,11 @@ class Upsample(nn.Module):
         return shift
 
 
-class LandmarkBranch(nn.Module):
-    """Features to landmarks: fuse downwards, look three ways at each level, gather upwards, add to the mean shape."""
+class FaceVector(nn.Module):
+    """Features to one vector of the face: fuse downwards, look three ways at each level, gather upwards."""
 
-    mean_shape: Tensor
-
-    def __init__(self, config: ATPNConfig, mean_shape: Tensor) -> None:
+    def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
-        count = config.landmark_count
-        if mean_shape.shape != (count, 2):
-            raise ValueError(f"scheme {config.scheme} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}")
         low, mid, high = config.channels(LOW), config.channels(MID), config.channels(HIGH)
         vector = config.channels(VECTOR)
         self.high_lateral = conv_norm(high, high, activation=HardSwish)
@@ -62,6 +57,31 @@ class LandmarkBranch(nn.Module):
         self.to_vector = CoordConv(high, vector, config.high_grid)
         self.gather = GlobalDepthwise(vector, config.high_grid)
         self.activation = HardSwish()
+
+    def forward(self, features: Features) -> Tensor:
+        """Features to a (B, 512) vector."""
+        return self.vector(features)
+
+    def vector(self, features: Features) -> Tensor:
+        """Features to the (B, 512) vector that landmarks and uncertainty are linear in."""
+        high = self.high_lateral(features.high)
+        mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
+        low = self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid))
+        mid = self.mid_views(mid) + self.low_down(self.low_views(low))
+        high = self.high_views(high) + self.mid_down(mid)
+        return self.activation(self.gather(self.to_vector(high)))
+
+
+class LandmarkBranch(FaceVector):
+    """Features to landmarks: their vector's reading, added to the mean shape."""
+
+    mean_shape: Tensor
+
+    def __init__(self, config: ATPNConfig, mean_shape: Tensor) -> None:
+        super().__init__(config)
+        count, vector = config.landmark_count, config.channels(VECTOR)
+        if mean_shape.shape != (count, 2):
+            raise ValueError(f"scheme {config.scheme} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}")
         self.residual = nn.Linear(vector, 2 * count)
         nn.init.normal_(self.residual.weight, std=0.001)
         nn.init.zeros_(self.residual.bias)
@@ -78,21 +98,15 @@ class LandmarkBranch(nn.Module):
         Both are float32 also inside autocast: bfloat16 steps would be half a pixel. Without an uncertainty head the
         second is all -inf, a standard deviation of zero.
         """
-        vector = self.vector(features)
+        return self.read(self.vector(features))
+
+    def read(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` from the (B, 512) vector on."""
         residual, log_sigma = self._read(vector)
         landmarks = self.mean_shape + residual.reshape(-1, *self.mean_shape.shape)
         if log_sigma is None:
             log_sigma = torch.full_like(landmarks[..., 0], -torch.inf)
         return landmarks, log_sigma
-
-    def vector(self, features: Features) -> Tensor:
-        """Features to the (B, 512) vector that landmarks and uncertainty are linear in."""
-        high = self.high_lateral(features.high)
-        mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
-        low = self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid))
-        mid = self.mid_views(mid) + self.low_down(self.low_views(low))
-        high = self.high_views(high) + self.mid_down(mid)
-        return self.activation(self.gather(self.to_vector(high)))
 
     @torch.no_grad()
     def fold_upsampling(self) -> None:

@@ -143,3 +143,16 @@ class GlobalDepthwise(nn.Module):
         other.weight.data.copy_(kernel * (old / size) ** 2)
         other.bias.data.copy_(self.bias.detach())
         return other
+
+
+def resample_grids(network: nn.Module, before: int, after: int) -> None:
+    """Fit the layers that know their grid to another input size in pixels; the others do not depend on it."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, GlobalDepthwise):
+                resampled = child.resampled(child.weight.shape[-1] * after // before)
+                resampled.requires_grad_(child.weight.requires_grad)
+                setattr(parent, name, resampled.to(child.weight.device).train(child.training))
+            elif isinstance(child, CoordConv):
+                grid = child.coordinates.shape[-1] * after // before
+                child.coordinates = coordinate_grid(grid).to(child.coordinates)

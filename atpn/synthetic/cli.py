@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atpn.data.sample import Sample
-from atpn.data.shards import write_shard
+from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
@@ -25,8 +25,6 @@ from edge_runtime.files import write_atomically
 
 BYTES_PER_PICTURE = 20_000
 """A 192 px JPEG of quality 95 with its labels, rounded up."""
-DENSE_FILE = "dense.json"
-"""Beside the shards: the dense points' places on the mean-face plane, by head model."""
 
 
 @dataclass(frozen=True)

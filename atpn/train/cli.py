@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import platform
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
 from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.loop import Budget, RunOptions, Trainer
+from atpn.train.machine import keep_freed_memory, pick_device
 from atpn.train.pose import PoseTask
 from atpn.train.state import plain
 from atpn.train.tracking import TrackingTask
@@ -42,7 +41,7 @@ def run(config: TrainConfig) -> None:
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     store = SampleStore.read(config.data)
-    _keep_freed_memory()
+    keep_freed_memory()
     log.info("%s: %d faces, %d backgrounds", config.data, len(store.faces), len(store.backgrounds))
     stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
     for stage in stages:
@@ -80,7 +79,7 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Networ
             "start": start,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         },
-        device=_device(config.device),
+        device=pick_device(config.device),
         bfloat16=config.bfloat16,
         workers=config.workers,
         checkpoint_seconds=60 * config.checkpoint_minutes,
@@ -144,19 +143,3 @@ def _initial(
 
 def _origin(path: Path, kind: type[Network]) -> str:
     return f"{path.name} {weights_sha256(path, kind)[:16]}"
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: each step frees and takes the same gigabyte, and page faults cost a tenth."""
-    if sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc":
-        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names from malloc.h
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(top_pad, 2**28)

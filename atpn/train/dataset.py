@@ -33,6 +33,10 @@ class Batch(TypedDict, total=False):
     """(B, 3) radians in the crop's frame; NaN where unknown."""
     is_face: Tensor
     """(B,) bool."""
+    plane: Tensor
+    """(B, M, 2) points asked for on the mean-face plane, whose places are then the `landmarks`."""
+    row: Tensor
+    """(B, M) int64: see `TUFA.forward`."""
     centres: Tensor
     """(B, G, G), with the next three: see `detection.detection_targets`."""
     counted: Tensor
@@ -58,7 +62,7 @@ class Steps(IterableDataset[Batch], ABC):
         """The batch of one step."""
 
 
-class _CropSteps(Steps):
+class CropSteps(Steps):
     """Batches of crops of a store's faces."""
 
     def __init__(
@@ -87,7 +91,7 @@ class _CropSteps(Steps):
         return int(self._order[1][place])
 
 
-class FaceBatches(_CropSteps):
+class FaceBatches(CropSteps):
     """Jittered, augmented face crops with landmarks and pose (stages 1 and 3)."""
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
@@ -115,7 +119,7 @@ class FaceBatches(_CropSteps):
         return cv2.addWeighted(image, 1 - share, other, share, 0)
 
 
-class TrackingBatches(_CropSteps):
+class TrackingBatches(CropSteps):
     """Groups of one framed face and `negatives` crops around it or from backgrounds (stage 2)."""
 
     background_share = 0.2

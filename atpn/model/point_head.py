@@ -1,0 +1,95 @@
+"""Heads for points that the landmark scheme does not have: one template's, or any point of the mean-face plane.
+
+Both read the vector that the landmarks are read from, so that a network with one still tracks as before.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from atpn.model.landmark_branch import INITIAL_SIGMA
+
+OCTAVES = 4
+"""Of the plane's Fourier features: the finest wave is an eighth of the crop, about a mouth's height."""
+HIDDEN = 128
+"""Width of the prompt head's two layers."""
+
+
+class TemplateHead(nn.Module):
+    """The points of one template: a linear reading of the face's vector, as the landmarks are."""
+
+    plane: Tensor
+
+    def __init__(self, vector: int, plane: Tensor) -> None:
+        """`plane` is the (M, 2) template on the mean-face plane, [0, 1] of the crop."""
+        super().__init__()
+        self.count = len(plane)
+        self.residual = nn.Linear(vector, 2 * self.count)
+        self.log_sigma = nn.Linear(vector, self.count)
+        for layer in (self.residual, self.log_sigma):
+            nn.init.normal_(layer.weight, std=0.001)
+        nn.init.zeros_(self.residual.bias)
+        nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        self.register_buffer("plane", plane.detach().clone().float())
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 512) vectors to (B, M, 2) points in [0, 1] of the crop and (B, M) log standard deviations."""
+        return self.plane + self.residual(vector).unflatten(1, (self.count, 2)), self.log_sigma(vector)
+
+
+class PromptHead(nn.Module):
+    """Any points of the mean-face plane.
+
+    What a point adds to its place on the plane is linear in the face's vector, with weights that are a sum of `rank`
+    fixed ones, each times a learned function of the place (a DeepONet: Lu et al., 2021). So a known template turns
+    into a plain linear head, exactly, and unknown ones cost two small layers per point.
+    """
+
+    def __init__(self, vector: int, rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+        self.coefficients = nn.Linear(vector, 3 * rank)
+        """The face's part: for x, y and log sigma in turn."""
+        self.basis = nn.Sequential(
+            *(nn.Linear(2 + 4 * OCTAVES, HIDDEN), nn.SiLU()),
+            *(nn.Linear(HIDDEN, HIDDEN), nn.SiLU()),
+            nn.Linear(HIDDEN, 3 * rank),
+        )
+        """The place's part."""
+        nn.init.normal_(self.coefficients.weight, std=0.02)
+        nn.init.zeros_(self.coefficients.bias)
+        nn.init.normal_(self.basis[-1].weight, std=0.01)
+        nn.init.zeros_(self.basis[-1].bias)
+
+    def forward(self, vector: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 512) vectors and (M, 2) or (B, M, 2) plane points in [0, 1] of the crop to (B, M, 2) points there and
+        (B, M) log standard deviations."""
+        basis = self.weights(plane)  # (..., M, 3, K)
+        if basis.dim() == 3:
+            basis = basis.expand(len(vector), *basis.shape)
+        coefficients = self.coefficients(vector).unflatten(1, (1, 3, self.rank))
+        found = (basis * coefficients).sum(-1)
+        return plane + found[..., :2], found[..., 2] + torch.tensor(INITIAL_SIGMA).log()
+
+    def weights(self, plane: Tensor) -> Tensor:
+        """(..., M, 2) plane points to the (..., M, 3, rank) values of the basis there."""
+        centred = 2 * plane - 1
+        waves = [centred * (torch.pi * 2**octave) for octave in range(OCTAVES)]
+        features = torch.cat([centred, *(wave.sin() for wave in waves), *(wave.cos() for wave in waves)], dim=-1)
+        return self.basis(features).unflatten(-1, (3, self.rank))
+
+    @torch.no_grad()
+    def template(self, plane: Tensor) -> TemplateHead:
+        """The head of one (M, 2) template, which gives the same results."""
+        basis = self.weights(plane)  # (M, 3, K)
+        weight = self.coefficients.weight.unflatten(0, (3, self.rank))  # (3, K, V)
+        bias = self.coefficients.bias.unflatten(0, (3, self.rank))
+        head = TemplateHead(weight.shape[-1], plane)
+        folded = torch.einsum("mck,ckv->mcv", basis, weight)
+        offset = torch.einsum("mck,ck->mc", basis, bias)
+        head.residual.weight.copy_(folded[:, :2].flatten(0, 1))
+        head.residual.bias.copy_(offset[:, :2].flatten())
+        head.log_sigma.weight.copy_(folded[:, 2])
+        head.log_sigma.bias.copy_(offset[:, 2] + torch.tensor(INITIAL_SIGMA).log())
+        return head

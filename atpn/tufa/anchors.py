@@ -1,0 +1,51 @@
+"""Where the schemes' mean shapes lie on the mean-face plane before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from atpn.data.crops import mean_shape_of
+from atpn.data.store import SampleStore
+from edge_runtime.landmarks import WFLW_98, convert, scheme_by_name
+
+DENSE = "dense"
+"""Source of training points that are all over the face and belong to no scheme."""
+UNSEEN = "wflw98-without-ibug68"
+"""The 30 WFLW points that iBUG's 68 lack: what a network that must not see those 68 may learn from."""
+_FACES = 4000
+"""Faces that a mean is taken over; more change nothing."""
+
+WITHOUT_IBUG = tuple(
+    i for i in range(98) if i not in {*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60)}
+    | {60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)}
+)  # fmt: skip
+
+
+def converted(landmarks: np.ndarray, scheme: str) -> np.ndarray:
+    """(..., 98, D) WFLW landmarks as another scheme's or as `UNSEEN`'s; ValueError for unknown ones."""
+    if scheme == UNSEEN:
+        return landmarks[..., WITHOUT_IBUG, :]
+    return convert(landmarks, WFLW_98, scheme_by_name(scheme))
+
+
+def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -> dict[str, np.ndarray]:
+    """(N, 2) float32 mean shape of each scheme on the plane.
+
+    The plane's coordinates are those of the crop around 98 landmarks, which the store's faces have: their mean lies on
+    it as it is.
+    """
+    mean = mean_shape_of(store.landmarks[faces[:_FACES]], store.scheme)
+    return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
+
+
+def affine_onto(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(M, 2) points moved by the affine map that brings (N, 2) source points closest to (N, 2) target points.
+
+    ValueError when the source points lie on a line or are fewer than three.
+    """
+    design = np.column_stack([source, np.ones(len(source))])
+    if np.linalg.matrix_rank(design) < 3:
+        raise ValueError(f"an affine map needs three points off a line, got {len(source)} that have none")
+    return np.column_stack([points, np.ones(len(points))]) @ np.linalg.lstsq(design, target, rcond=None)[0]

@@ -1,0 +1,66 @@
+"""What a TUFA is built from. Light to import: no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from atpn.model.config import INPUT_SIZE_STEP
+
+Embedding = Literal["patches", "features"]
+
+
+@dataclass(frozen=True)
+class TUFAConfig:
+    """Architecture; two networks with equal configs take each other's weights."""
+
+    embedding: Embedding = "features"
+    """What a token is made of: a piece of the picture ("patches", as published), or what ATPN sees there ("features"),
+    with ATPN's vector of the face as one more token, which learns from few pictures and on a CPU."""
+    input_size: int = 112
+    """Side of the crop in pixels."""
+    patch: int = 16
+    """Side of a token's part of the crop in pixels."""
+    dim: int = 192
+    """C, the length of every token and prompt."""
+    depth: int = 4
+    """Blocks of the encoder."""
+    heads: int = 6
+    decoder_depth: int = 6
+    """The thesis' (section 6.3.3)."""
+    prompt_scale: float = 30.0
+    """Plane coordinates in [-1, 1] are multiplied by it before equations 6.1 and 6.2. With 1, as written, the prompts
+    of all points are nearly alike: training stood still for hundreds of steps where with 30 it takes off at once."""
+    schemes: tuple[tuple[str, int], ...] = ()
+    """Name and number of points of the schemes and templates whose anchors the network carries, in their order."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schemes", tuple((str(name), int(count)) for name, count in self.schemes))
+        if self.embedding not in ("patches", "features"):
+            raise ValueError(f"embedding must be patches or features, got {self.embedding!r}")
+        if self.dim % self.heads or self.dim % 4:
+            raise ValueError(f"dim must be a multiple of 4 and of the {self.heads} heads, got {self.dim}")
+        if self.embedding == "features" and self.patch != INPUT_SIZE_STEP:
+            raise ValueError(f"tokens of features are {INPUT_SIZE_STEP} px wide, got a patch of {self.patch}")
+        if self.input_size < 2 * self.patch or self.input_size % self.patch:
+            raise ValueError(f"input_size must be a multiple of {self.patch}, twice at least, got {self.input_size}")
+        names = [name for name, _ in self.schemes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a scheme is listed twice: {', '.join(names)}")
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side."""
+        return self.input_size // self.patch
+
+
+SIZES: Mapping[str, TUFAConfig] = MappingProxyType(
+    {
+        "small": TUFAConfig(),
+        "vit-s16": TUFAConfig("patches", input_size=256, patch=16, dim=384, depth=12, prompt_scale=1.0),
+        "vit-s8": TUFAConfig("patches", input_size=256, patch=8, dim=384, depth=12, prompt_scale=1.0),
+    }
+)
+"""`small` is ours and trains without a GPU; the others are published (36 M parameters, table 6.1)."""

@@ -1,0 +1,81 @@
+"""Prompts and image feature to mapped points: structure prompts and the decoder (thesis, section 6.2.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from atpn.tufa.config import TUFAConfig
+
+TAU = 10_000.0
+"""Of equations 6.1 and 6.2: decides the wavelengths."""
+
+
+def structure_prompts(plane: Tensor, dim: int) -> Tensor:
+    """(..., 2) points on the plane, x then y, to (..., dim) structure prompts E (equations 6.1 to 6.3).
+
+    The first half encodes x, the second y; sine and cosine take turns.
+    """
+    channel = torch.arange(dim // 4, device=plane.device, dtype=plane.dtype)
+    angles = plane[..., None] / TAU ** (2 * channel / (0.5 * dim))  # (..., 2, dim / 4)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-3)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention among the prompts, cross-attention to the image, feed-forward; each after a norm.
+
+    The thesis writes its projections as C_h × C_h per head; its parameter count (36 M with ViT-S) is that of full C × C
+    ones, as usual and as here.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(dim) for _ in range(3))
+        self.self_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.cross_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(
+        self, tokens: Tensor, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, M, C) tokens and prompts, (B, L, C) image feature and (L, C) position, to new tokens and, if asked for,
+        the cross-attention's (B, M, L) weights, averaged over the heads."""
+        normed = self.self_norm(tokens)
+        query = normed + prompts
+        tokens = tokens + self.self_attention(query, query, normed, need_weights=False)[0]  # equation 6.6
+        query = self.cross_norm(tokens) + prompts
+        seen, attention = self.cross_attention(query, image + position, image, need_weights=weights)  # equation 6.9
+        tokens = tokens + seen
+        return tokens + self.feed(self.feed_norm(tokens)), attention
+
+
+class Decoder(nn.Module):
+    """Maps any number of prompts onto the face."""
+
+    def __init__(self, config: TUFAConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(config.dim, config.heads) for _ in range(config.decoder_depth))
+        self.norm = nn.LayerNorm(config.dim)
+        self.read = nn.Sequential(
+            *(nn.Linear(config.dim, config.dim), nn.GELU()),
+            *(nn.Linear(config.dim, config.dim), nn.GELU()),
+            nn.Linear(config.dim, 2),
+        )
+        nn.init.normal_(self.read[-1].weight, std=0.001)
+        nn.init.zeros_(self.read[-1].bias)
+
+    def forward(self, prompts: Tensor, image: Tensor, position: Tensor) -> Tensor:
+        """(B, M, C) prompts, (B, L, C) image feature and (L, C) position, to (B, M, 2) steps from the anchors."""
+        tokens = self.tokens(prompts, image, position)[0]
+        return self.read(self.norm(tokens))
+
+    def tokens(
+        self, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The last layer's (B, M, C) tokens and, if asked for, every layer's (B, M, L) cross-attention."""
+        # The thesis leaves the first layer's T open; were it zero, all points would look alike at first.
+        tokens, attentions = prompts, []
+        for layer in self.layers:
+            tokens, attention = layer(tokens, prompts, image, position, weights)
+            attentions += [] if attention is None else [attention]
+        return tokens, attentions

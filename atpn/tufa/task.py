@@ -1,0 +1,85 @@
+"""What TUFA's training adds to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import numpy as np
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from atpn.data.crops import mean_shape_of
+from atpn.data.store import SampleStore
+from atpn.train import metrics
+from atpn.train.config import Recipe
+from atpn.train.dataset import Batch, validation_batch
+from atpn.tufa.anchors import DENSE, converted
+from atpn.tufa.batches import PlaneBatches, PlanePoints
+from atpn.tufa.inference import predict_plane
+from atpn.tufa.network import TUFA
+from edge_runtime.landmarks import SCHEMES
+
+
+class TUFATask:
+    """See `loop.StageTask`."""
+
+    name = "tufa"
+
+    def __init__(
+        self,
+        store: SampleStore,
+        recipe: Recipe,
+        seed: int,
+        sources: Sequence[str],
+        points: int,
+        align: bool = True,
+        features: bool = False,
+        validation: int = 400,
+    ) -> None:
+        """See `PlanePoints` for `sources` and `points`. `align` False keeps the alignment embeddings at zero, and
+        `features` False keeps ATPN's features as they are."""
+        self.store, self.recipe, self.seed, self.sources, self.points = store, recipe, seed, tuple(sources), points
+        resting = {"alignment": not align, "features": not features}
+        self.trained = tuple(part for part in TUFA.PARTS if not resting.get(part, False))
+        self.faces, held_out = store.split()
+        if all(source == DENSE for source in self.sources):
+            self.faces = np.intersect1d(self.faces, store.with_dense)
+        self.held_out = held_out[:validation]
+        self.mean_shape = mean_shape_of(store.landmarks[self.faces[:4000]], store.scheme)
+        self._validation: dict[int, Batch] = {}
+        self._points: PlanePoints | None = None
+
+    def begin(self, model: TUFA) -> None:
+        """Take this network's mean shapes."""
+        self._points = PlanePoints(model, self.sources, self.points)
+
+    def batches(self, crop_size: int, first_step: int) -> PlaneBatches:
+        """Jittered, augmented face crops with points of the plane."""
+        return PlaneBatches(
+            self.store, self.faces, self._points, self.mean_shape, self.recipe, crop_size, self.seed, first_step
+        )
+
+    def loss(self, model: TUFA, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """L1 between mapped anchors and their labelled places (equation 6.12), in percent of the crop."""
+        # PyTorch's fused attention takes three times as long as the plain one backwards on a CPU, for so few tokens.
+        with sdpa_kernel(SDPBackend.MATH) if image.device.type == "cpu" else nullcontext():
+            mapped = model(image, batch["plane"], batch["row"])
+        loss = 100 * (mapped - batch["landmarks"]).abs().sum(-1).mean()
+        return loss, {}
+
+    def validate(self, model: TUFA) -> dict[str, float]:
+        """NME over the rectangle's longer side on held-out renders, of every scheme trained."""
+        if len(self.held_out) == 0:
+            return {}
+        size = model.config.input_size
+        if size not in self._validation:
+            self._validation[size] = validation_batch(self.store, self.held_out, self.mean_shape, size)
+        batch, figures = self._validation[size], {}
+        target = batch["landmarks"].numpy()
+        for name in self.sources:
+            if name in SCHEMES:
+                predicted = predict_plane(model, batch["image"].numpy(), model.anchors(name).cpu().numpy())
+                truth = converted(target, name)
+                figures[name] = float(metrics.point_errors(predicted, truth, metrics.rectangle_size(target)).mean())
+        return figures
