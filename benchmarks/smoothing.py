@@ -18,7 +18,7 @@ from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import scheme_by_name
 
-KNOBS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+KNOBS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
