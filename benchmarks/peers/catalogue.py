@@ -14,15 +14,15 @@ from edge_runtime.landmarks import IBUG_68, WFLW_98
 
 
 def _ghostone(path: Path) -> LandmarkNetwork:
-    return CropRegressor("PFLD-GhostOne", path, 112, WFLW_98, centre=127.5, spread=127.5, rgb=True)
+    return CropRegressor("PFLD-GhostOne", path, 112, WFLW_98, centre=127.5, spread=127.5)
 
 
 def _ghostnet_slim(path: Path) -> LandmarkNetwork:
-    return CropRegressor("GhostNet-Slim", path, 112, WFLW_98, centre=127.5, spread=127.5, rgb=True)
+    return CropRegressor("GhostNet-Slim", path, 112, WFLW_98, centre=127.5, spread=127.5)
 
 
 def _peppa(path: Path) -> LandmarkNetwork:
-    return CropRegressor("Peppa slim", path, 160, IBUG_68, centre=127.0, spread=127.0, rgb=False)
+    return CropRegressor("Peppa slim", path, 160, IBUG_68, centre=127.0, spread=127.0)
 
 
 PEERS: dict[str, tuple[str, Callable[[Path], LandmarkNetwork]]] = {
