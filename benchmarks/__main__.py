@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.endurance import EnduranceConfig, endurance
+from benchmarks.inputs import VIDEO_SUFFIXES, files, model_files, tracking_files
 from benchmarks.latency import machine, measure, table, write_report
+from benchmarks.peers.command import PeersConfig, compare
+from benchmarks.smoothing import SmoothingConfig, smoothing
 from benchmarks.start import start, start_table
 from benchmarks.tracking import track, tracking_table
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
 from edge_runtime.flags import parse_flags
-from edge_runtime.spec import ModelSpec
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class StartConfig:
 
 def latency(config: LatencyConfig) -> None:
     """Time every file, print a table, write JSON."""
-    results = [measure(path, config.runs, config.threads) for path in _models(config.models)]
+    results = [measure(path, config.runs, config.threads) for path in model_files(config.models)]
     write_report(config.out, results)
     print(table(results))
 
 
 def tracking(config: TrackingConfig) -> None:
     """Track every video with every file that tracks, print a table, write JSON."""
-    models = _trackers(config.models)
-    videos = _files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos")
+    models = tracking_files(config.models)
+    videos = files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos")
     results = []
     for video in videos:
         for model in models:
@@ -85,27 +85,10 @@ def tracking(config: TrackingConfig) -> None:
 
 def starting(config: StartConfig) -> None:
     """Start a process with every file that tracks, print a table, write JSON."""
-    results = [start(path, config.runs) for path in _trackers(config.models)]
+    results = [start(path, config.runs) for path in tracking_files(config.models)]
     report = {**machine(), "runs": config.runs, "results": [asdict(result) for result in results]}
     write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     print(start_table(results))
-
-
-def _trackers(folder: Path) -> list[Path]:
-    return [path for path in _models(folder) if "pose" in ModelSpec.read(path).outputs]
-
-
-def _models(folder: Path) -> list[Path]:
-    return _files(folder, (".tflite", ".onnx"), "run `make export-tflite` first")
-
-
-def _files(where: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]:
-    if where.is_file():
-        return [where]
-    paths = sorted(path for path in where.glob("*") if path.suffix.lower() in suffixes)
-    if not paths:
-        raise FileNotFoundError(f"no {' or '.join(suffixes)} file in {where}: {remedy}")
-    return paths
 
 
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
@@ -113,6 +96,8 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "start": (starting, StartConfig, "from a new process to its first face, stage by stage"),
     "endurance": (endurance, EnduranceConfig, "the memory of a long run"),
     "tracking": (tracking, TrackingConfig, "track videos: faces held and lost, flicker, time per frame"),
+    "smoothing": (smoothing, SmoothingConfig, "what the smoothing knob buys: flicker against lag, on rendered faces"),
+    "peers": (compare, PeersConfig, "other people's networks on the same faces: time as a ratio, errors"),
 }
 """Name: what runs, the dataclass of its options, a line of help."""
 

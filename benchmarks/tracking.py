@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edge_runtime import Face, FaceTracker
@@ -34,6 +35,8 @@ class TrackingResult:
     detector_runs: int
     ids: int
     """Different faces that it believes to have seen."""
+    redetections: int
+    """Times that a face, the same or another, was found after one was lost."""
     found_again: float | None
     """Mean seconds from a loss to the next face; None without a loss that ended."""
     flicker: float
@@ -42,7 +45,8 @@ class TrackingResult:
     lag: float
     """Frames by which the smoothed landmarks trail."""
     milliseconds: float
-    """Median of a frame that was tracked, everything but reading it."""
+    """Median of a frame that was tracked, everything but reading it. With one thread, that thread's processor time:
+    an idle machine's milliseconds on a busy one, too."""
 
 
 def track(model: Path, video: Path, threads: int = 1) -> TrackingResult:
@@ -50,14 +54,17 @@ def track(model: Path, video: Path, threads: int = 1) -> TrackingResult:
     tracker = FaceTracker(model, smoothing=0.0, threads=threads)
     seen: list[tuple[float, Face | None]] = []
     times = []
+    cv2.setNumThreads(threads)
+    clock = time.thread_time if threads == 1 else time.perf_counter
     with open_source(str(video)) as source:
         for frame in source:
-            began = time.perf_counter()
+            began = clock()
             faces = tracker.update(frame.image, frame.timestamp)
-            spent = (time.perf_counter() - began) * 1e3
+            spent = (clock() - began) * 1e3
             if faces and faces[0].age:
                 times.append(spent)
             seen.append((frame.timestamp, faces[0] if faces else None))
+    gaps = found_again(seen)
     scheme = scheme_by_name(tracker.spec.scheme)
     runs = unbroken(seen)
     raw = [np.stack([face.landmarks for _, face in run]) for run in runs]
@@ -71,7 +78,8 @@ def track(model: Path, video: Path, threads: int = 1) -> TrackingResult:
         losses=tracker.stats.losses,
         detector_runs=tracker.stats.detector_runs,
         ids=len({face.id for _, face in seen if face is not None}),
-        found_again=found_again(seen),
+        redetections=len(gaps),
+        found_again=float(np.mean(gaps)) if gaps else None,
         flicker=flicker(raw, eyes),
         flicker_smoothed=flicker(smooth, eyes),
         lag=lag(raw, smooth),
@@ -92,22 +100,25 @@ def unbroken(seen: Sequence[tuple[float, Face | None]]) -> list[list[tuple[float
     return runs
 
 
-def smoothed(run: Sequence[tuple[float, Face]]) -> np.ndarray:
-    """(T, N, 2) landmarks as the tracker's default smoothing gives them."""
-    point_filter = OneEuroPoints(SMOOTHING)
+def smoothed(run: Sequence[tuple[float, Face]], smoothing: float = SMOOTHING) -> np.ndarray:
+    """(T, N, 2) landmarks as the tracker gives them with its default or another smoothing in [0, 1]."""
+    if smoothing == 0:
+        return np.stack([face.landmarks for _, face in run])
+    point_filter = OneEuroPoints(smoothing)
     return np.stack([point_filter(face.landmarks, timestamp, face.roi.size) for timestamp, face in run])
 
 
-def found_again(seen: Sequence[tuple[float, Face | None]]) -> float | None:
-    """Mean seconds of the gaps between faces."""
-    gaps, lost = [], None
+def found_again(seen: Sequence[tuple[float, Face | None]]) -> list[float]:
+    """Seconds of each gap between faces."""
+    gaps: list[float] = []
+    lost: float | None = None
     for (before, face), (now, following) in itertools.pairwise(seen):
         if face is not None and following is None:
             lost = before
         elif face is None and following is not None and lost is not None:
             gaps.append(now - lost)
             lost = None
-    return float(np.mean(gaps)) if gaps else None
+    return gaps
 
 
 def flicker(runs: Sequence[np.ndarray], eyes: Sequence[np.ndarray]) -> float:
@@ -121,8 +132,8 @@ def flicker(runs: Sequence[np.ndarray], eyes: Sequence[np.ndarray]) -> float:
 
 
 def lag(raw: Sequence[np.ndarray], smooth: Sequence[np.ndarray]) -> float:
-    """Frames, to a tenth, by which raw landmarks must be delayed to agree best with the smoothed ones."""
-    delays = np.arange(0, MOST_LAG + 0.05, 0.1)
+    """Frames, to a fiftieth, by which raw landmarks must be delayed to agree best with the smoothed ones."""
+    delays = np.arange(0, MOST_LAG + 0.01, 0.02)
     errors = np.zeros(len(delays))
     for points, later in zip(raw, smooth, strict=True):
         if len(points) <= MOST_LAG + 1:
@@ -138,15 +149,16 @@ def lag(raw: Sequence[np.ndarray], smooth: Sequence[np.ndarray]) -> float:
 def tracking_table(results: Sequence[TrackingResult]) -> str:
     """One line per video and file."""
     header = (
-        f"{'video':12} {'file':20} {'frames':>6} {'held %':>7} {'losses':>6} {'ids':>4} {'again s':>7} "
+        f"{'video':12} {'file':20} {'frames':>6} {'held %':>7} {'losses':>6} {'again':>5} {'after s':>7} {'ids':>4} "
         f"{'searches':>8} {'flicker %':>9} {'smoothed':>8} {'lag':>5} {'ms':>7}"
     )
     lines = [header]
     for r in results:
         again = "" if r.found_again is None else f"{r.found_again:.2f}"
         lines.append(
-            f"{r.video:12} {r.file:20} {r.frames:6d} {100 * r.held:7.1f} {r.losses:6d} {r.ids:4d} {again:>7} "
-            f"{r.detector_runs:8d} {r.flicker:9.2f} {r.flicker_smoothed:8.2f} {r.lag:5.1f} {r.milliseconds:7.2f}"
+            f"{r.video:12} {r.file:20} {r.frames:6d} {100 * r.held:7.1f} {r.losses:6d} {r.redetections:5d} {again:>7} "
+            f"{r.ids:4d} {r.detector_runs:8d} {r.flicker:9.2f} {r.flicker_smoothed:8.2f} {r.lag:5.1f} "
+            f"{r.milliseconds:7.2f}"
         )
     lines.append(
         "flicker: of landmarks between neighbouring frames, % of the eye distance; lag of the default smoothing in "

@@ -3,7 +3,7 @@
 The plane's coordinates are those of the crop around a neutral face seen from the front: x right, y down, 0 to 1 across
 the crop. As JSON:
 
-    {"name": "lips", "points": [[0.4, 0.7], …], "names": ["left corner", …], "groups": {"outer": [0]}, "edges": [[0, 1]]}
+    {"name": "lips", "points": [[0.4, 0.7], …], "names": ["corner", …], "groups": {"outer": [0]}, "edges": [[0, 1]]}
 
 where only name and points are needed.
 """

@@ -31,6 +31,8 @@ class Line:
     y: Sequence[float]
     dots: bool = False
     """Marks the points."""
+    labels: Sequence[str] = ()
+    """Texts beside the points, one each."""
     guide: bool = False
     """A thin grey line to compare with, rather than a result."""
 
@@ -47,7 +49,7 @@ class Chart:
     """None: the largest value."""
     y_max: float | None = None
     y_min: float = 0.0
-    legend: Literal["top left", "bottom right"] = "bottom right"
+    legend: Literal["top left", "top right", "bottom right"] = "bottom right"
 
 
 def draw_chart(chart: Chart) -> np.ndarray:
@@ -109,6 +111,8 @@ def _draw_line(
     points = np.column_stack([np.asarray(line.x) / x_max * width, (1 - up) * height])
     fixed = np.round(points * 16).astype(np.int32)
     cv2.polylines(canvas, [fixed[:, None]], False, colour, 1 if line.guide else 2, cv2.LINE_AA, 4)
+    for text, (x, y) in zip(line.labels, points, strict=False):
+        _text(canvas, text, (round(x) + 6, round(y) - 6))
     if line.dots:
         for x, y in fixed:
             cv2.circle(canvas, (int(x), int(y)), 4 * 16, colour, -1, cv2.LINE_AA, 4)
@@ -118,7 +122,7 @@ def _draw_legend(picture: np.ndarray, names: Sequence[str], place: str) -> None:
     names = [name for name in names if name]
     width = max(map(_text_width, names), default=0)
     x = _LEFT + 14 if place == "top left" else WIDTH - _RIGHT - 48 - width
-    top = _TOP + 20 if place == "top left" else HEIGHT - _BOTTOM - 14 - 18 * (len(names) - 1)
+    top = _TOP + 20 if place.startswith("top") else HEIGHT - _BOTTOM - 14 - 18 * (len(names) - 1)
     picture[top - 14 : top + 18 * len(names) - 10, x - 6 : x + 38 + width] = _PAPER
     for i, name in enumerate(names):
         y = top + 18 * i

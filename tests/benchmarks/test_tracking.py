@@ -53,8 +53,8 @@ def test_stretches_end_where_the_face_changes_or_goes():
     ages = [None, (0, 0), (0, 1), None, (0, 0), (1, 0), (1, 1), (1, 2)]
     seen = [(float(i), None if pair is None else face(*pair)) for i, pair in enumerate(ages)]
     assert [[time for time, _ in run] for run in unbroken(seen)] == [[1, 2], [4], [5, 6, 7]]
-    assert found_again(seen) == 2.0
-    assert found_again(seen[:4]) is None
+    assert found_again(seen) == [2.0]
+    assert found_again(seen[:4]) == []
 
 
 def test_the_command_writes_what_it_prints(write_onnx, tmp_path, monkeypatch, capsys):
@@ -73,6 +73,7 @@ def test_the_command_writes_what_it_prints(write_onnx, tmp_path, monkeypatch, ca
     assert (result["video"], result["frames"], result["losses"], result["ids"]) == ("clip.avi", 25, 1, 1)
     # Lost in frame 12; searches in 12 and 17 are vain, the one in 22 finds it.
     assert result["held"] == pytest.approx(15 / 25)
+    assert result["redetections"] == 1
     assert result["found_again"] == pytest.approx(11 / 25, abs=1e-3)
     assert result["flicker"] == pytest.approx(0, abs=1e-3)
     assert "clip.avi" in capsys.readouterr().out

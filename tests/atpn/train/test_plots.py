@@ -30,3 +30,13 @@ def test_ticks_are_round():
 def test_charts_fill_rows(tmp_path):
     write_charts(tmp_path / "four.png", [Chart("", "", "", [Line("name", [0, 1], [0, 1], dots=True)])] * 4)
     assert cv2.imread(str(tmp_path / "four.png")).shape == (960, 1920, 3)
+
+
+def test_a_label_stands_above_and_right_of_its_point():
+    def chart(labels):
+        return draw_chart(Chart("", "x", "y", [Line("", [1, 1], [1, 1], labels=labels)], x_max=2, y_max=2))
+
+    rows, columns = np.nonzero((chart(["8"]) != chart([])).any(axis=2))
+    x, y = 72 + (640 - 20 - 72) / 2, 40 + (480 - 56 - 40) / 2
+    assert x < columns.min() < columns.max() < x + 20
+    assert y - 20 < rows.min() < rows.max() < y

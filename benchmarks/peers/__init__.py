@@ -1,0 +1,1 @@
+"""Other people's landmark networks beside ours, on the same faces in the same run."""

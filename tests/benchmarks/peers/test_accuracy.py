@@ -1,0 +1,86 @@
+"""Errors and the choice of boxes, on made-up photographs and a network whose mistakes are known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from atpn.data.afw import Photo, read_afw
+from benchmarks.peers.accuracy import measure, split
+from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.network import ALL_POINTS
+from edge_runtime.landmarks import IBUG_68
+
+
+def photo(key, seed):
+    face = np.random.default_rng(seed).uniform(40, 160, (68, 2)).astype(np.float32)
+    return Photo(np.zeros((200, 200, 3), np.uint8), (face,), key)
+
+
+class Knowing:
+    """Gives the photograph's own landmarks, the farther off the more its crop differs from the scale it likes."""
+
+    name, points, box_scale, box_is_fixed = "knowing", ALL_POINTS, 1.0, False
+    likes = 1.4
+
+    def __init__(self, photos):
+        self.faces = [face for each in photos for face in each.faces]
+
+    def prepare(self, frame, region):
+        return frame
+
+    def run(self, tensor):
+        return None
+
+    def decode(self, output, region):
+        (face,) = [
+            f
+            for f in self.faces
+            if abs(f.max(axis=0) + f.min(axis=0) - 2 * np.array([region.cx, region.cy])).max() < 1e-3
+        ]
+        scale = region.size / np.ptp(face, axis=0).max()
+        return face + (0.05 + abs(scale - self.likes)) * IBUG_68.inter_ocular(face) * np.array([1.0, 0.0])
+
+    def to_ibug(self, landmarks):
+        return landmarks
+
+
+def test_boxes_are_chosen_on_other_photographs_than_reported():
+    photos = [photo(str(i), i) for i in range(5)]
+    choosing, reported = split(photos)
+    assert [p.key for p in choosing] == ["0", "2", "4"]
+    assert [p.key for p in reported] == ["1", "3"]
+    result = measure(Knowing(photos), choosing, reported)
+    assert (result.box_scale, result.points) == (1.4, 68)
+    assert result.nme == pytest.approx(5.0, abs=0.01)
+    assert result.nme_without_jaw == pytest.approx(5.0, abs=0.01)
+    assert result.failure_rate == 0.0
+
+
+def test_a_fixed_box_stays_and_missing_points_do_not_count():
+    photos = [photo(str(i), i) for i in range(4)]
+    network = Knowing(photos)
+    network.box_is_fixed, network.points = True, ALL_POINTS[:60]
+    network.to_ibug = lambda landmarks: np.where(np.arange(68)[:, None] < 60, landmarks, np.nan)
+    result = measure(network, *split(photos))
+    assert (result.box_scale, result.points) == (1.0, 60)
+    assert result.nme == pytest.approx(45.0, abs=0.01)
+    assert result.failure_rate == 100.0
+
+
+@pytest.mark.parametrize(
+    ("name", "nme"), [("OpenSeeFace", 7.08), ("PFLD-GhostOne", 5.24), ("GhostNet-Slim", 5.37), ("Peppa slim", 6.01)]
+)
+def test_peers_are_fed_as_they_like_it(real_faces, name, nme):
+    pytest.importorskip("onnxruntime")
+    file, opened = PEERS[name]
+    path = real_faces.parent / "peers" / file
+    if not path.is_file():
+        pytest.skip(f"{name}'s network is not at {path}")
+    photos = list(itertools.islice(read_afw(real_faces / "afw"), 12))
+    network = opened(path)
+    network.box_is_fixed = True
+    # Swapped channels or values in [0, 1] instead of around 0 make each worse by 0.15 at least.
+    assert measure(network, [], photos).nme == pytest.approx(nme, abs=0.05)
