@@ -1,0 +1,1 @@
+"""Heads for points of the plane on a small network: from labels, and from the heavy teacher's answers."""
