@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|tracking`: what exported files cost on this machine, and how they track on videos."""
+"""`python -m benchmarks COMMAND`: what exported files cost, how they track, whether they compute the same elsewhere."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from benchmarks import arm64
+from benchmarks.agreement import ROUNDING, Bound, agreement_table, compare, problems
+from benchmarks.arm64_root import BOARDS, RootError
+from benchmarks.device_outputs import DeviceOutputs, device_outputs
 from benchmarks.latency import machine, measure, table, write_report
 from benchmarks.tracking import track, tracking_table
 from edge_runtime.errors import EdgeRuntimeError
@@ -16,6 +20,9 @@ from edge_runtime.files import write_atomically
 from edge_runtime.flags import parse_flags
 from edge_runtime.spec import ModelSpec
 
+MAKE_TFLITE = "run `make export-tflite` first"
+OTHER_ENGINE_INT8 = Bound(mean=1e-2)
+"""An older engine rounds the picture itself otherwise, by a step for half of the pixels."""
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
@@ -47,6 +54,40 @@ class TrackingConfig:
             raise ValueError(f"--threads must be 1 or more, got {self.threads}")
 
 
+@dataclass(frozen=True)
+class OutputsConfig:
+    """Options of `outputs`."""
+
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files, or one file"})
+    out: Path = field(default=Path("dist/outputs.npz"), metadata={"help": "where the arrays are written"})
+    pictures: int = field(default=40, metadata={"help": "held-out pictures that each file sees"})
+    past: Path | None = field(default=None, metadata={"help": "another machine's file: take its steps of the tracker"})
+
+    def __post_init__(self) -> None:
+        if self.pictures < 1:
+            raise ValueError(f"--pictures must be 1 or more, got {self.pictures}")
+
+
+@dataclass(frozen=True)
+class AgreeConfig:
+    """Options of `agree`."""
+
+    ours: Path = field(default=Path("dist/outputs.npz"), metadata={"help": "what `outputs` wrote"})
+    theirs: Path = field(default=Path("theirs.npz"), metadata={"help": "what it wrote elsewhere, with --past OURS"})
+    may_refuse: str = field(default="", metadata={"help": "file that they are right to refuse"})
+
+
+@dataclass(frozen=True)
+class Arm64Config:
+    """Options of `arm64`."""
+
+    board: Literal["both", "pi4", "pi5"] = field(default="both", metadata={"help": "Raspberry Pi to emulate"})
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files"})
+    cache: Path = field(default=Path(".arm64"), metadata={"help": "folder for what is fetched, and reused"})
+    pictures: int = field(default=40, metadata={"help": "held-out pictures that each file sees"})
+    skip_tests: bool = field(default=False, metadata={"help": "compare outputs only"})
+
+
 def latency(config: LatencyConfig) -> None:
     """Time every file, print a table, write JSON."""
     results = [measure(path, config.runs, config.threads) for path in _models(config.models)]
@@ -68,8 +109,37 @@ def tracking(config: TrackingConfig) -> None:
     print(tracking_table(results))
 
 
+def outputs(config: OutputsConfig) -> None:
+    """Write what this machine computes."""
+    past = None if config.past is None else DeviceOutputs.read(config.past)
+    result = device_outputs(_files(config.models, (".tflite",), MAKE_TFLITE), config.pictures, past)
+    result.write(config.out)
+    for reason in result.refused.values():
+        print(f"refused: {reason}")
+
+
+def agree(config: AgreeConfig) -> None:
+    """Compare two machines' files; ValueError says what is out of bounds."""
+    ours, theirs = DeviceOutputs.read(config.ours), DeviceOutputs.read(config.theirs)
+    rows = compare(ours, theirs, {"fp32": ROUNDING, "fp16": ROUNDING, "int8": OTHER_ENGINE_INT8})
+    print(agreement_table(rows))
+    _raise_for(problems(rows, theirs.refused, [config.may_refuse]))
+
+
+def check_arm64(config: Arm64Config) -> None:
+    """Check emulated boards; ValueError says what is out of bounds."""
+    models = _files(config.models, (".tflite",), MAKE_TFLITE)
+    boards = list(BOARDS) if config.board == "both" else [config.board]
+    _raise_for(arm64.check(config.cache, boards, models, config.pictures, not config.skip_tests))
+
+
+def _raise_for(found: list[str]) -> None:
+    if found:
+        raise ValueError("\n  ".join(["out of bounds:", *found]))
+
+
 def _models(folder: Path) -> list[Path]:
-    return _files(folder, (".tflite", ".onnx"), "run `make export-tflite` first")
+    return _files(folder, (".tflite", ".onnx"), MAKE_TFLITE)
 
 
 def _files(where: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]:
@@ -84,6 +154,9 @@ def _files(where: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]:
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "latency": (latency, LatencyConfig, "time exported models on this machine, stage by stage"),
     "tracking": (tracking, TrackingConfig, "track videos: faces held and lost, flicker, time per frame"),
+    "outputs": (outputs, OutputsConfig, "write what this machine computes with exported TFLite files"),
+    "agree": (agree, AgreeConfig, "compare that with what another machine or engine computes"),
+    "arm64": (check_arm64, Arm64Config, "tests and outputs of the plain install on emulated Raspberry Pis"),
 }
 """Name: what runs, the dataclass of its options, a line of help."""
 
@@ -100,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = parse_flags(options, f"python -m benchmarks {name}", text, rest)
     try:
         command(config)
-    except (EdgeRuntimeError, OSError, ValueError) as error:
+    except (EdgeRuntimeError, RootError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
