@@ -13,12 +13,14 @@ RUN ?= runs/atpn
 COUNT ?= 12000
 SOURCE ?= 0
 SAMPLES ?= 800000
+BOARD ?= both
+TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench clean-venv
+.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench check-arm64 check-tflite-runtime clean-venv
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 # One stamp per extra. Each installs the project in place, so that the sources here are what runs.
 $(BIN)/python:
@@ -86,5 +88,23 @@ lint: $(VENV)/.dev ## Format and fix what can be fixed
 bench: $(VENV)/.bench export-tflite export-onnx ## Time the exported files, one thread
 	$(BIN)/python -m benchmarks latency
 
-clean-venv: ## Remove the environment
-	rm -rf $(VENV)
+check-arm64: $(VENV)/.runtime ## Tests and outputs of the plain install on emulated Raspberry Pis (BOARD=pi4, pi5, both)
+	$(BIN)/python -m benchmarks arm64 --board $(BOARD)
+
+# The project's files are used in place; only what they need is installed, and not the engine that would be preferred.
+$(TFLITE_VENV)/.tflite: pyproject.toml constraints-tflite.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "tflite-runtime has wheels up to Python 3.11, this project needs 3.11: run with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(TFLITE_VENV)
+	$(TFLITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-tflite.txt --editable ".[tflite,runtime-tests]"
+	$(TFLITE_VENV)/bin/python -m pip uninstall --quiet --yes ai-edge-litert
+	@touch $@
+
+check-tflite-runtime: $(VENV)/.runtime $(TFLITE_VENV)/.tflite ## Tests and outputs on the older tflite-runtime, against LiteRT's
+	$(TFLITE_VENV)/bin/python -m pytest -rs -p no:cacheprovider tests/edge_runtime
+	$(BIN)/python -m benchmarks outputs --pictures 200 --out $(TFLITE_VENV)/litert.npz
+	$(TFLITE_VENV)/bin/python -m benchmarks outputs --pictures 200 --past $(TFLITE_VENV)/litert.npz --out $(TFLITE_VENV)/tflite.npz
+	$(BIN)/python -m benchmarks agree --ours $(TFLITE_VENV)/litert.npz --theirs $(TFLITE_VENV)/tflite.npz --may-refuse atpn_int8.tflite
+
+clean-venv: ## Remove the environments
+	rm -rf $(VENV) $(TFLITE_VENV)

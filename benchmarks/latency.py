@@ -7,13 +7,14 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import fit_frame, read_regions
 from edge_runtime.files import write_atomically
@@ -152,3 +153,24 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """Options of `latency`."""
+
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
+    out: Path = field(default=Path("dist/latency.json"), metadata={"help": "where the report is written"})
+    runs: int = field(default=200, metadata={"help": "timed runs per stage, after a tenth as many to warm up"})
+    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
+
+    def __post_init__(self) -> None:
+        if self.runs < 1 or self.threads < 1:
+            raise ValueError(f"--runs and --threads must be 1 or more, got {self.runs} and {self.threads}")
+
+
+def latency(config: LatencyConfig) -> None:
+    """Time every file, print a table, write JSON."""
+    results = [measure(path, config.runs, config.threads) for path in model_files(config.models)]
+    write_report(config.out, results)
+    print(table(results))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ import cv2
 import numpy as np
 
 from benchmarks.clip import rendered_face
+from benchmarks.inputs import tracking_files
+from benchmarks.latency import machine
+from edge_runtime.files import write_atomically
 
 STAGES = ("import", "load", "first face")
 PROGRAM = """
@@ -77,3 +80,24 @@ def start_table(results: Sequence[StartResult]) -> str:
         cells = " ".join(f"{result.stages[stage]:10.3f}" for stage in STAGES)
         lines.append(f"{result.file:28} {result.total:7.3f} {cells}")
     return "\n".join([*lines, "median seconds on this machine; total includes the interpreter's own start and end"])
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """Options of `start`."""
+
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
+    out: Path = field(default=Path("dist/start.json"), metadata={"help": "where the report is written"})
+    runs: int = field(default=5, metadata={"help": "new processes per file"})
+
+    def __post_init__(self) -> None:
+        if self.runs < 1:
+            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+
+
+def starting(config: StartConfig) -> None:
+    """Start a process with every file that tracks, print a table, write JSON."""
+    results = [start(path, config.runs) for path in tracking_files(config.models)]
+    report = {**machine(), "runs": config.runs, "results": [asdict(result) for result in results]}
+    write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    print(start_table(results))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.inputs import VIDEO_SUFFIXES, files, tracking_files
+from benchmarks.latency import machine
 from edge_runtime import Face, FaceTracker
+from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import scheme_by_name
 from edge_runtime.smoothing import OneEuroPoints
 from edge_runtime.sources import open_source
@@ -165,3 +170,31 @@ def tracking_table(results: Sequence[TrackingResult]) -> str:
         "frames; ms: median of a tracked frame on this machine, reading it left out"
     )
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Options of `tracking`."""
+
+    videos: Path = field(default=Path("videos"), metadata={"help": "folder of videos, or one video"})
+    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
+    out: Path = field(default=Path("dist/tracking.json"), metadata={"help": "where the report is written"})
+    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"--threads must be 1 or more, got {self.threads}")
+
+
+def tracking(config: TrackingConfig) -> None:
+    """Track every video with every file that tracks, print a table, write JSON."""
+    models = tracking_files(config.models)
+    videos = files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos")
+    results = []
+    for video in videos:
+        for model in models:
+            results.append(track(model, video, config.threads))
+            print(f"{video.name}, {model.name}: done", file=sys.stderr)
+    report = {**machine(), "threads": config.threads, "results": [asdict(result) for result in results]}
+    write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    print(tracking_table(results))

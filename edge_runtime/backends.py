@@ -19,7 +19,7 @@ BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
 _MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime", "onnxruntime": "onnxruntime"}
 _INSTALL = {
     "litert": "pip install ai-edge-litert (the plain `pip install atpn` has it)",
-    "tflite": "pip install tflite-runtime, in an environment of its own with numpy < 2",
+    "tflite": "pip install tflite-runtime 'numpy<2' under Python 3.11, in an environment of its own",
     "onnxruntime": "pip install 'atpn[onnx-runtime]'",
 }
 # Best first. LiteRT is tflite-runtime's successor and the only one of the two that still gets wheels.
@@ -100,6 +100,8 @@ class TFLiteBackend:
             interpreter.allocate_tensors()
         except Exception as error:
             raise ModelFileError(f"{engine} cannot load {path}: {first_line(error)}") from error
+        if engine == "tflite":
+            _check_linear_weights(path, interpreter.get_tensor_details())
         self._interpreter = interpreter
         inputs = interpreter.get_input_details()
         if len(inputs) != 1:
@@ -193,6 +195,17 @@ def _check_input(path: Path, spec: ModelSpec, shape: Sequence[int | str | None],
     if found[1:] != expected[1:] or (isinstance(found[0], int) and found[0] != 1) or not is_uint8:
         kind = "uint8" if is_uint8 else "not uint8"
         raise ModelFileError(f"{path} takes {found}, {kind}; its spec promises {expected}, uint8")
+
+
+def _check_linear_weights(path: Path, tensors: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what tflite-runtime gets wrong without a word: of a linear layer's scales it reads only the first."""
+    for tensor in tensors:
+        scales = tensor["quantization_parameters"]["scales"]
+        if tensor["dtype"] == np.int8 and len(tensor["shape"]) == 2 and len(scales) > 1:
+            raise ModelFileError(
+                f"{path}: tflite-runtime gives wrong results for linear layers whose int8 weights have a scale per "
+                f"output, such as {tensor['name']}: take the fp32 or fp16 file, or {_INSTALL['litert']}"
+            )
 
 
 def _signature_outputs(interpreter: Any) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -271,9 +271,10 @@ def read_image(path: Path) -> np.ndarray:
 def open_capture(source: int | str) -> cv2.VideoCapture:
     """Open a capture without OpenCV's and FFmpeg's own chatter: our error says it in one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.11 has the same functions one floor up
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         return cv2.VideoCapture(source)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)

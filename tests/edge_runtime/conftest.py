@@ -15,9 +15,18 @@ from edge_runtime import ROI, ModelSpec
 from edge_runtime.spec import SPEC_FILE
 
 
-@pytest.fixture(scope="session")
-def bare_tflite(tmp_path_factory: pytest.TempPathFactory, ring: np.ndarray) -> Path:
-    """A 16 px TFLite model without a spec; same rule as the ONNX one, outputs named by the converter."""
+@pytest.fixture
+def bare_tflite() -> Path:
+    """A 16 px TFLite model without a spec; same rule as the ONNX one, outputs named by the converter.
+
+    It lies here ready made, so that tests of the engines run where there is no converter: on ARM, with tflite-runtime.
+    """
+    return Path(__file__).with_name("tiny.tflite")
+
+
+@pytest.fixture
+def converted_tflite(tmp_path: Path, ring: np.ndarray) -> Path:
+    """How `bare_tflite` was made."""
     torch = pytest.importorskip("torch")
     litert_torch = pytest.importorskip("litert_torch")
 
@@ -27,18 +36,28 @@ def bare_tflite(tmp_path_factory: pytest.TempPathFactory, ring: np.ndarray) -> P
             landmarks = torch.from_numpy(ring)[None] + 0.0 * mean[:, :, None]
             return landmarks, 0.01 + 0.0 * mean.expand(1, 98), 0.1 + 0.0 * mean.expand(1, 3), mean / 255.0
 
-    path = tmp_path_factory.mktemp("tflite") / "tiny.tflite"
+    path = tmp_path / "converted.tflite"
     litert_torch.convert(Tiny().eval(), (torch.zeros(1, 16, 16, 3, dtype=torch.uint8),)).export(str(path))
+    return path
+
+
+def with_spec(bare: Path, spec: ModelSpec, path: Path) -> Path:
+    """Writes the model to `path` with its spec in it."""
+    path.write_bytes(bare.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(SPEC_FILE, dataclasses.replace(spec, input_size=16).to_json())
     return path
 
 
 @pytest.fixture
 def tiny_tflite(bare_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.tflite"
-    path.write_bytes(bare_tflite.read_bytes())
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(SPEC_FILE, dataclasses.replace(spec, input_size=16).to_json())
-    return path
+    return with_spec(bare_tflite, spec, tmp_path / "tiny.tflite")
+
+
+@pytest.fixture
+def fresh_tflite(converted_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
+    """`tiny_tflite` as the converter makes it now."""
+    return with_spec(converted_tflite, spec, tmp_path / "fresh.tflite")
 
 
 class ScriptedBackend:

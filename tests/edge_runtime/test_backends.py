@@ -1,5 +1,7 @@
 import dataclasses
+import importlib.util
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +28,49 @@ def test_onnx_runs(write_onnx, spec, names):
     check_outputs(backend.run(np.full((112, 112, 3), 51, np.uint8)), spec, 51)
 
 
-def test_tflite_runs_with_the_converters_names(tiny_tflite):
-    pytest.importorskip("ai_edge_litert")
-    backend = load_backend(tiny_tflite, "litert", threads=2)
+@pytest.mark.parametrize(("engine", "module"), [("litert", "ai_edge_litert"), ("tflite", "tflite_runtime")])
+def test_tflite_runs_with_the_converters_names(tiny_tflite, engine, module):
+    pytest.importorskip(module)
+    backend = load_backend(tiny_tflite, engine, threads=2)
     check_outputs(backend.run(np.full((16, 16, 3), 204, np.uint8)), backend.spec, 204)
     first = backend.run(np.zeros((16, 16, 3), np.uint8))
     backend.run(np.full((16, 16, 3), 255, np.uint8))
     assert first["confidence"][0] == 0, "outputs are the caller's own"
+
+
+def test_the_tiny_model_is_what_the_converter_makes(tiny_tflite, fresh_tflite):
+    crop = np.full((16, 16, 3), 77, np.uint8)
+    ready, fresh = (load_backend(path).run(crop) for path in (tiny_tflite, fresh_tflite))
+    assert all(np.array_equal(ready[name], fresh[name]) for name in ready)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "scales", "refused"),
+    [
+        (np.int8, (196, 1280), 196, True),
+        (np.int8, (196, 1280), 1, False),
+        (np.int8, (24, 3, 3, 16), 24, False),
+        (np.float32, (196, 1280), 0, False),
+    ],
+    ids=["a scale per output", "one scale", "a convolution", "float"],
+)
+def test_tflite_runtime_is_not_trusted_with_a_linear_layers_scales(dtype, shape, scales, refused):
+    quantization = {"scales": np.ones(scales, np.float32)}
+    tensors = [{"name": "weights", "dtype": dtype, "shape": np.array(shape), "quantization_parameters": quantization}]
+    expected = (
+        pytest.raises(ModelFileError, match=r"wrong results.*weights: take the fp32") if refused else nullcontext()
+    )
+    with expected:
+        backends._check_linear_weights(Path("m.tflite"), tensors)
+
+
+def test_shipped_int8_file_is_refused_by_tflite_runtime():
+    pytest.importorskip("tflite_runtime")
+    path = Path(__file__).resolve().parents[2] / "dist" / "atpn_int8.tflite"
+    if not path.is_file():
+        pytest.skip(f"no {path}: `make export-tflite` makes it")
+    with pytest.raises(ModelFileError, match="tflite-runtime gives wrong results"):
+        load_backend(path, "tflite")
 
 
 def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
@@ -83,11 +121,12 @@ def test_tflite_with_another_input_size_than_its_spec_is_refused(bare_tflite, sp
 
 
 def test_tflite_damaged_inside_is_refused(tiny_tflite):
+    pytest.importorskip("ai_edge_litert", reason="tflite-runtime checks no file: one that is damaged ends the process")
     data = bytearray(tiny_tflite.read_bytes())
     data[8:200] = b"\xff" * 192
     tiny_tflite.write_bytes(data)
     with pytest.raises(ModelFileError, match="cannot load"):
-        load_backend(tiny_tflite)
+        load_backend(tiny_tflite, "litert")
 
 
 def test_wrong_engine_for_the_format(write_onnx, tiny_tflite):
@@ -117,6 +156,11 @@ def test_engine_that_is_not_installed_names_the_package(write_onnx, tiny_tflite,
 
 def test_auto_falls_back_to_tflite_runtime(tiny_tflite, monkeypatch):
     monkeypatch.setattr(backends, "_is_installed", lambda name: name == "tflite")
+    if importlib.util.find_spec("tflite_runtime"):
+        check_outputs(
+            load_backend(tiny_tflite).run(np.full((16, 16, 3), 51, np.uint8)), load_backend(tiny_tflite).spec, 51
+        )
+        return
     with pytest.raises(BackendError, match="tflite does not start here"):
         load_backend(tiny_tflite)
 

@@ -244,3 +244,13 @@ def test_a_video_says_how_many_frames_to_expect(write_video):
     with open_source(str(write_video([50] * 7))) as source:
         assert source.expected == 7
         assert source.length is None, "what a container claims need not be true"
+
+
+def test_older_opencv_keeps_its_log_level_elsewhere(write_video, monkeypatch):
+    levels = [3]
+    monkeypatch.delattr(cv2.utils, "logging", raising=False)
+    monkeypatch.setattr(cv2, "getLogLevel", lambda: levels[-1], raising=False)
+    monkeypatch.setattr(cv2, "setLogLevel", levels.append, raising=False)
+    with open_source(str(write_video([10]))) as source:
+        assert len(list(source)) == 1
+    assert levels == [3, 0, 3]
