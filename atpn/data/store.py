@@ -106,6 +106,11 @@ class SampleStore:
         """Indices of the samples whose dense points and their places on the plane are known."""
         return np.array(sorted(self._dense_row), np.int64)
 
+    @property
+    def dense_count(self) -> int:
+        """Number of dense points of a sample that has them; 0 where none has."""
+        return self._dense.shape[1] if len(self._dense) else 0
+
     def plane(self, index: int) -> np.ndarray:
         """(P, 2) places on the mean-face plane of a sample's dense points; KeyError for one without."""
         return self._planes[self._heads[index]]

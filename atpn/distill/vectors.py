@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from atpn.data.augment import augment
-from atpn.data.crops import Crop, cut_crop, jittered_roi, random_crop
+from atpn.data.crops import Crop, random_crop
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
 from atpn.train.config import Recipe
@@ -57,6 +57,10 @@ class DenseCrops(CropSteps):
         return crop.dense, np.column_stack([1 - plane[:, 0], plane[:, 1]]) if crop.flipped else plane
 
 
+Teacher = Callable[[Tensor], Tensor]
+"""(B, S, S, 3) uint8 RGB crops to the (B, M, 2) points that a template asks for."""
+
+
 @dataclass(frozen=True)
 class FaceVectors:
     """n crops as a frozen network sees them, and where their points are."""
@@ -74,6 +78,31 @@ class FaceVectors:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@torch.no_grad()
+def face_vectors(
+    model: ATPN,
+    batches: IterableDataset[Batch],
+    count: int,
+    teacher: Teacher | None = None,
+    workers: int = 1,
+) -> FaceVectors:
+    """What a model in inference mode sees in the first `count` crops, to a whole batch, and what a teacher says."""
+    parts: list[tuple[Tensor, ...]] = []
+    done = 0
+    with tqdm(total=count, desc="faces", unit="crop", disable=None) as bar:
+        for batch in load(batches, workers):
+            image = batch["image"].permute(0, 3, 1, 2).float()
+            row = [model.landmark_branch.vector(model.features(image))]
+            row += [batch["landmarks"], batch["dense"], batch["plane"]]
+            row += [] if teacher is None else [teacher(batch["clean"])]
+            parts.append(tuple(row))
+            done += len(image)
+            bar.update(len(image))
+            if done >= count:
+                break
+    return FaceVectors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _stacked(arrays: list[np.ndarray]) -> Tensor:

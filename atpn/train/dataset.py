@@ -37,6 +37,10 @@ class Batch(TypedDict, total=False):
     """(B, M, 2) points asked for on the mean-face plane, whose places are then the `landmarks`."""
     row: Tensor
     """(B, M) int64: see `TUFA.forward`."""
+    dense: Tensor
+    """(B, P, 2) dense points in crop coordinates, whose places on the plane are then `plane`; NaN where unknown."""
+    clean: Tensor
+    """(B, S, S, 3) uint8 RGB: the image as it was before augmentation."""
     centres: Tensor
     """(B, G, G), with the next three: see `detection.detection_targets`."""
     counted: Tensor
