@@ -1,0 +1,32 @@
+"""`python -m atpn tufa pack`: a checkpoint in half precision, half the size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from atpn.model import load_network, save_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from atpn.tufa.network import TUFA
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """Store a TUFA's weights in half precision; it computes in single precision as before."""
+
+    weights: Path
+    """Checkpoint of `python -m atpn tufa train`."""
+    out: Path
+    """Checkpoint to write, .safetensors."""
+
+
+def pack(config: PackConfig) -> None:
+    """Write it; ValueError for weights that half precision cannot hold."""
+    model, metadata = load_network(config.weights, TUFA)
+    packed = model.half()
+    if not all(torch.isfinite(value).all() for value in packed.state_dict().values() if value.is_floating_point()):
+        raise ValueError(f"{config.weights} has weights beyond half precision's range; ship it as it is")
+    save_checkpoint(config.out, packed, {**metadata, "packed_from": weights_sha256(config.weights, TUFA)})
+    print(f"{config.out}: {config.out.stat().st_size / 2**20:.1f} MiB")
