@@ -6,6 +6,7 @@ Crop coordinates are normalised: u in [0, 1] across the crop, and crop pixel = u
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class ROI:
     """Radians; the square's upright axis turned clockwise as seen in the image."""
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (self.cx, self.cy, self.size, self.roll)) or self.size <= 0:
+        if not all(map(math.isfinite, (self.cx, self.cy, self.size, self.roll))) or self.size <= 0:
             raise ValueError(f"an ROI needs finite numbers and a positive size, got {self}")
 
     @staticmethod
@@ -39,17 +40,14 @@ class ROI:
 
         The rectangle is taken in axes turned by `roll`; roll 0 is the thesis' rule exactly.
         """
-        upright = landmarks @ rotation_2d(-roll).T
-        low, high = upright.min(axis=0), upright.max(axis=0)
-        cx, cy = rotation_2d(roll) @ ((low + high) / 2)
-        return ROI(float(cx), float(cy), float((high - low).max() * (1 + 2 * margin)), roll)
+        return Rectangle.around(landmarks, roll).squared(margin)
 
     def crop_matrix(self, crop_size: int) -> np.ndarray:
         """(2, 3) affine map from frame pixels to crop pixels."""
         scale = crop_size / self.size
-        linear = scale * rotation_2d(-self.roll)
-        offset = (crop_size - 1) / 2 - linear @ (self.cx, self.cy)
-        return np.column_stack([linear, offset])
+        c, s = scale * math.cos(self.roll), scale * math.sin(self.roll)
+        middle = (crop_size - 1) / 2
+        return np.array([[c, s, middle - c * self.cx - s * self.cy], [-s, c, middle + s * self.cx - c * self.cy]])
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) frame pixels to normalised crop coordinates."""
@@ -57,7 +55,9 @@ class ROI:
 
     def to_frame(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) normalised crop coordinates to frame pixels."""
-        return np.asarray((points - 0.5) * self.size @ rotation_2d(self.roll).T + (self.cx, self.cy))
+        c, s = self.size * math.cos(self.roll), self.size * math.sin(self.roll)
+        origin = self.cx - (c - s) / 2, self.cy - (s + c) / 2
+        return np.asarray(points @ np.array([[c, s], [-s, c]]) + origin)
 
     def corners(self) -> np.ndarray:
         """(4, 2) frame pixels: the square's corners from its own top left, clockwise."""
@@ -67,6 +67,42 @@ class ROI:
         """Intersection over union with another square, rolls included."""
         area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), other.corners().astype(np.float32))
         return float(area / (self.size**2 + other.size**2 - area))
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """An oriented rectangle of the frame: where a face's landmarks lie."""
+
+    cx: float
+    cy: float
+    width: float
+    height: float
+    roll: float
+    """Radians, as in `ROI`."""
+
+    @staticmethod
+    def around(landmarks: np.ndarray, roll: float) -> Rectangle:
+        """The smallest one, of this roll, around (N, 2) pixel landmarks."""
+        upright = landmarks @ rotation_2d(-roll).T
+        (x0, y0), (x1, y1) = upright.min(axis=0).tolist(), upright.max(axis=0).tolist()
+        x, y, c, s = (x0 + x1) / 2, (y0 + y1) / 2, math.cos(roll), math.sin(roll)
+        return Rectangle(c * x - s * y, s * x + c * y, x1 - x0, y1 - y0, roll)
+
+    def squared(self, margin: float) -> ROI:
+        """The square around the same middle, its sides the longer one's and `margin` of it at either end."""
+        return ROI(self.cx, self.cy, max(self.width, self.height) * (1 + 2 * margin), self.roll)
+
+    def share_inside(self, width: int, height: int) -> float:
+        """Of the rectangle's area, the share within a frame of `width` x `height` pixels."""
+        c, s = abs(math.cos(self.roll)) / 2, abs(math.sin(self.roll)) / 2
+        reach_x, reach_y = c * self.width + s * self.height, s * self.width + c * self.height
+        # Pixels reach half a pixel beyond their centres.
+        if reach_x - 0.5 <= self.cx <= width - 0.5 - reach_x and reach_y - 0.5 <= self.cy <= height - 0.5 - reach_y:
+            return 1.0
+        frame = ((width - 1) / 2, (height - 1) / 2), (width, height), 0.0
+        own = (self.cx, self.cy), (self.width, self.height), math.degrees(self.roll)
+        area, _ = cv2.intersectConvexConvex(cv2.boxPoints(own), cv2.boxPoints(frame))
+        return area / (self.width * self.height)
 
 
 def extract_crop(image: np.ndarray, roi: ROI, crop_size: int) -> np.ndarray:
@@ -85,9 +121,9 @@ def extract_crop(image: np.ndarray, roi: ROI, crop_size: int) -> np.ndarray:
 
 def upright_roll(landmarks: np.ndarray, mean_shape: np.ndarray) -> float:
     """Radians by which (N, 2) landmarks are turned clockwise against an (N, 2) upright mean shape (least squares)."""
-    a = mean_shape - mean_shape.mean(axis=0)
-    b = landmarks - landmarks.mean(axis=0)
-    return math.atan2(float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()), float((a * b).sum()))
+    # Where one of the two is centred, the other's middle drops out of the products.
+    (xx, xy), (yx, yy) = (mean_shape.T @ (landmarks - landmarks.sum(axis=0) / len(landmarks))).tolist()
+    return math.atan2(xy - yx, xx + yy)
 
 
 def rotation_2d(angle: float) -> np.ndarray:
@@ -98,9 +134,16 @@ def rotation_2d(angle: float) -> np.ndarray:
 
 def angles_to_matrix(angles: np.ndarray) -> np.ndarray:
     """(..., 3) pitch, yaw, roll in radians to (..., 3, 3) rotations from head to camera; signs as in `face.Pose`."""
-    pitch, yaw, roll = np.moveaxis(np.asarray(angles, np.float64), -1, 0)
-    # The nose points along -z in the head frame, so turning it to +x and -y takes negative angles about y and x.
-    return np.asarray(_rotation(1, -yaw) @ _rotation(0, -pitch) @ _rotation(2, roll))
+    angles = np.asarray(angles, np.float64).T
+    (cp, cy, cr), (sp, sy, sr) = np.cos(angles), np.sin(angles)
+    # The nose points along -z in the head frame, so turning it to +x and -y takes negative angles about y and x:
+    # Ry(-yaw) @ Rx(-pitch) @ Rz(roll), written out column by column, since a tracker needs it in every frame.
+    columns = [
+        [cy * cr + sy * sp * sr, cp * sr, sy * cr - cy * sp * sr],
+        [sy * sp * cr - cy * sr, cp * cr, -sy * sr - cy * sp * cr],
+        [-sy * cp, sp, cy * cp],
+    ]
+    return np.array(columns).T
 
 
 def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
@@ -114,17 +157,6 @@ def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
     yaw = np.where(locked, np.arctan2(m[..., 2, 0], m[..., 0, 0]), np.arctan2(-m[..., 0, 2], m[..., 2, 2]))
     roll = np.where(locked, 0.0, np.arctan2(m[..., 1, 0], m[..., 1, 1]))
     return np.stack([pitch, yaw, roll], axis=-1)
-
-
-def _rotation(axis: int, angle: np.ndarray) -> np.ndarray:
-    """(...) radians to (..., 3, 3) right-handed rotations about one coordinate axis."""
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.zeros((*np.shape(angle), 3, 3))
-    matrix[..., axis, axis] = 1.0
-    matrix[..., i, i] = matrix[..., j, j] = np.cos(angle)
-    matrix[..., i, j] = -np.sin(angle)
-    matrix[..., j, i] = np.sin(angle)
-    return matrix
 
 
 @dataclass(frozen=True)
@@ -141,6 +173,7 @@ class Intrinsics:
             raise ValueError(f"intrinsics need finite numbers and positive focal lengths, got {self}")
 
     @staticmethod
+    @functools.lru_cache(maxsize=8)
     def from_fov(width: int, height: int, fov_degrees: float = DEFAULT_FOV) -> Intrinsics:
         """A camera whose longer side sees `fov_degrees`, centred."""
         if not 0 < fov_degrees < 180:
@@ -150,8 +183,8 @@ class Intrinsics:
 
     def ray(self, x: float, y: float) -> np.ndarray:
         """(3,) unit direction of the viewing ray through a pixel, camera frame."""
-        direction = np.array([(x - self.cx) / self.fx, (y - self.cy) / self.fy, 1.0])
-        return np.asarray(direction / np.linalg.norm(direction))
+        right, down = (x - self.cx) / self.fx, (y - self.cy) / self.fy
+        return np.array([right, down, 1.0]) / math.hypot(right, down, 1.0)
 
 
 def crop_to_camera(roi: ROI, intrinsics: Intrinsics) -> np.ndarray:
@@ -160,7 +193,7 @@ def crop_to_camera(roi: ROI, intrinsics: Intrinsics) -> np.ndarray:
     The network judges a head against the ray through its crop's centre and the crop's own upright axis. This is the
     smallest rotation that takes the optical axis to that ray, after the crop's roll: camera = this @ crop.
     """
-    x, y, z = intrinsics.ray(roi.cx, roi.cy)
+    x, y, z = intrinsics.ray(roi.cx, roi.cy).tolist()
     # Rodrigues' formula for z-axis -> (x, y, z); z > 0 always, so 1 + z never vanishes.
     to_ray = np.array(
         [
@@ -169,4 +202,5 @@ def crop_to_camera(roi: ROI, intrinsics: Intrinsics) -> np.ndarray:
             [-x, -y, z],
         ]
     )
-    return np.asarray(to_ray @ _rotation(2, np.array(roi.roll)))
+    to_ray[:, :2] = to_ray[:, :2] @ rotation_2d(roi.roll)
+    return to_ray

@@ -7,6 +7,7 @@ CHI 2012. A first-order low-pass whose cutoff grows with the (itself low-passed)
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,16 +21,18 @@ POSE_SPEED_COEFFICIENT = 3.0
 MIN_TIME_STEP = 1e-3
 """Seconds assumed between frames whose time stamps do not increase, as after a seek or a clock change."""
 
+Hertz = TypeVar("Hertz", float, np.ndarray)
+"""One frequency or an array of them."""
+
 
 def min_cutoff_hz(smoothing: float) -> float:
     """The knob in (0, 1] as the cutoff of a still signal: 8 Hz just above 0, 2 Hz at 0.5, 0.5 Hz at 1."""
     return 8.0 * math.pow(16.0, -smoothing)
 
 
-def low_pass_weight(cutoff_hz: np.ndarray | float, dt: float) -> np.ndarray:
+def low_pass_weight(cutoff_hz: Hertz, dt: float) -> Hertz:
     """Share of the new value in a first-order low-pass with this cutoff after `dt` seconds (paper, equation 5)."""
-    tau = 1.0 / (2.0 * math.pi * np.asarray(cutoff_hz, np.float64))
-    return 1.0 / (1.0 + tau / dt)
+    return cutoff_hz / (cutoff_hz + 1.0 / (2.0 * math.pi * dt))
 
 
 def time_step(previous: float, now: float) -> float:
@@ -63,11 +66,12 @@ class OneEuroPoints:
             self._value, self._velocity, self._time = points, np.zeros_like(points), timestamp
             return points
         dt = time_step(self._time, timestamp)
-        velocity = (points - self._value) / (dt * size)
-        self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (velocity - self._velocity)
-        speed = np.linalg.norm(self._velocity, axis=1, keepdims=True)
-        weight = low_pass_weight(self._min_cutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
-        self._value, self._time = self._value + weight * (points - self._value), timestamp
+        moved = points - self._value
+        weight = low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt)
+        self._velocity = (1.0 - weight) * self._velocity + weight / (dt * size) * moved
+        speed = np.hypot(self._velocity[:, :1], self._velocity[:, 1:])
+        moved *= low_pass_weight(self._min_cutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
+        self._value, self._time = self._value + moved, timestamp
         return self._value
 
 
@@ -83,7 +87,7 @@ class OneEuroRotation:
     def reset(self) -> None:
         """Forget the past: the next rotation passes unchanged."""
         self._value: np.ndarray | None = None
-        self._velocity = np.zeros(3)
+        self._velocity = np.zeros((3, 1))
         self._time = 0.0
 
     def __call__(self, rotation: np.ndarray, timestamp: float) -> np.ndarray:
@@ -93,16 +97,18 @@ class OneEuroRotation:
             return rotation
         dt = time_step(self._time, timestamp)
         # The velocity is a vector, so that jitter cancels out of it and turning adds up.
-        velocity = cv2.Rodrigues(rotation @ self._value.T)[0].ravel() / dt
-        self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (velocity - self._velocity)
-        speed = float(np.linalg.norm(self._velocity))
-        weight = low_pass_weight(self._min_cutoff + POSE_SPEED_COEFFICIENT * speed, dt)
-        self._value = nearest_rotation(self._value + weight * (rotation - self._value))
+        turn = cv2.Rodrigues(rotation @ self._value.T)[0]
+        self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (turn / dt - self._velocity)
+        weight = low_pass_weight(self._min_cutoff + POSE_SPEED_COEFFICIENT * cv2.norm(self._velocity), dt)
+        self._value = cv2.Rodrigues(turn * share_of_turn(cv2.norm(turn), weight))[0] @ self._value
         self._time = timestamp
         return self._value
 
 
-def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
-    """The (3, 3) rotation closest to a matrix in the Frobenius norm (orthogonal Procrustes by SVD)."""
-    u, _, vt = np.linalg.svd(matrix)
-    return np.asarray(u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt)
+def share_of_turn(angle: float, weight: float) -> float:
+    """How much of a turn by `angle` radians leads to the rotation nearest (1 - weight) before + weight after.
+
+    Nearest in the Frobenius norm. In the plane of the turn the two are 1 and exp(i angle), their mean's argument is the
+    answer: about `weight` of a small turn.
+    """
+    return math.atan2(weight * math.sin(angle), 1.0 - weight + weight * math.cos(angle)) / angle if angle else weight

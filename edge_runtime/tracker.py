@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +17,15 @@ from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import Detector, default_detector
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
-from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
+from edge_runtime.geometry import (
+    ROI,
+    Intrinsics,
+    Rectangle,
+    angles_to_matrix,
+    crop_to_camera,
+    extract_crop,
+    upright_roll,
+)
 from edge_runtime.identity import LostFace, LostFaces, same_face
 from edge_runtime.motion import RegionMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
@@ -234,8 +240,9 @@ class FaceTracker:
     def _detect(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
         """Look for faces that are not held yet, up to `max_faces` in all."""
         self.stats.detector_runs += 1
-        with self._timed("detect"):
-            candidates = self._detector.detect(frame)
+        began = time.perf_counter()
+        candidates = self._detector.detect(frame)
+        self.stats.seconds["detect"] += time.perf_counter() - began
         regions = [track.observation.next_roi for track in self._tracks]
         new = [roi for roi in candidates if all(roi.iou(region) < HELD_IOU for region in regions)]
         for candidate in new[: max(MAX_CANDIDATES, self._max_faces)]:
@@ -269,27 +276,31 @@ class FaceTracker:
         spec = self.spec
         if roi.size < MIN_ROI_SIZE:
             return None
-        with self._timed("crop"):
-            crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
-        with self._timed("network"):
-            outputs = self._backend.run(crop)
+        began = time.perf_counter()
+        crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
+        cropped = time.perf_counter()
+        outputs = self._backend.run(crop)
+        self.stats.seconds["crop"] += cropped - began
+        self.stats.seconds["network"] += time.perf_counter() - cropped
         self.stats.network_runs += 1
-        points = outputs["landmarks"].astype(np.float64)
-        confidence = float(outputs["confidence"][0])
-        if not all(np.isfinite(values).all() for values in outputs.values()):
+        landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
+        confidence, spread = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
+        numbers = confidence, spread, *outputs["pose"].tolist()
+        if not (all(map(math.isfinite, numbers)) and np.isfinite(landmarks).all()):
             return None
-        landmarks = roi.to_frame(points)
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
-        if not plausible(landmarks, roi, roll, (frame.shape[1], frame.shape[0])):
+        rectangle = Rectangle.around(landmarks, roll)
+        if not plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
             return None
+        next_roi = rectangle.squared(spec.crop_margin)
         return _Observation(
             roi=roi,
             landmarks=landmarks,
-            uncertainty=outputs["uncertainty"].astype(np.float64) * roi.size,
+            uncertainty=uncertainty.astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
             confidence=confidence,
-            spread=float(outputs["uncertainty"].mean()),
-            next_roi=(next_roi := ROI.from_landmarks(landmarks, roll, spec.crop_margin)),
+            spread=spread,
+            next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
         )
 
@@ -311,15 +322,11 @@ class FaceTracker:
             age=track.age,
         )
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.stats.seconds[stage] += time.perf_counter() - start
-
 
 def _one_per_face(tracks: list[_Track]) -> list[_Track]:
     """The tracks without those that slipped onto another one's face."""
+    if len(tracks) < 2:
+        return tracks
     kept: list[_Track] = []
     for track in sorted(tracks, key=lambda t: (t.surprise, -t.age)):
         if not any(same_face(track.observation.landmarks, other.observation.landmarks) for other in kept):
@@ -327,22 +334,14 @@ def _one_per_face(tracks: list[_Track]) -> list[_Track]:
     return [track for track in tracks if track in kept]
 
 
-def plausible(landmarks: np.ndarray, roi: ROI, roll: float, frame_size: tuple[int, int]) -> bool:
-    """Whether (N, 2) pixel landmarks seen in a region can be a face's, by size, aspect and place.
+def plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
+    """Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them.
 
-    `roll` in radians is the face's own; `frame_size` is (width, height).
+    `frame_size` is (width, height).
     """
-    square = ROI.from_landmarks(landmarks, roll, margin=0.0) if np.ptp(landmarks, axis=0).any() else None
-    if square is None:
-        return False
-    if not EXTENT_LIMITS[0] <= square.size / roi.size <= EXTENT_LIMITS[1]:
-        return False
-    upright = square.to_crop(landmarks)
-    (x0, y0), (x1, y1) = upright.min(axis=0), upright.max(axis=0)
-    if max(x1 - x0, y1 - y0) > MAX_ASPECT * min(x1 - x0, y1 - y0):
-        return False
-    rectangle = square.to_frame(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
-    width, height = frame_size
-    edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
-    inside, _ = cv2.intersectConvexConvex(rectangle.astype(np.float32), edge)
-    return float(inside) >= MIN_INSIDE * float((x1 - x0) * (y1 - y0)) * square.size**2
+    shorter, longer = sorted((rectangle.width, rectangle.height))
+    return (
+        EXTENT_LIMITS[0] <= longer / roi.size <= EXTENT_LIMITS[1]
+        and longer <= MAX_ASPECT * shorter
+        and rectangle.share_inside(*frame_size) >= MIN_INSIDE
+    )

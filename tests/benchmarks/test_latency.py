@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.frame_cost import SCENES
 from benchmarks.latency import measure
 
 
-def test_every_stage_is_timed_and_the_median_lies_below_the_95th_percentile(write_onnx):
-    result = measure(write_onnx(), runs=20, threads=1)
+@pytest.fixture
+def model(write_onnx, spec):
+    """A network that takes whatever it sees for a face."""
+    return write_onnx(dataclasses.replace(spec, track_threshold=0.05, lost_threshold=0.04).to_json())
+
+
+def test_every_stage_is_timed_and_the_median_lies_below_the_95th_percentile(model):
+    result = measure(model, runs=20, threads=1)
     assert set(result.stages) == {"crop", "network", "decode", "pose", "smooth"}
     assert all(0 < timing.median <= timing.p95 for timing in result.stages.values())
     assert result.engine == "OnnxBackend"
 
 
-def test_the_command_writes_a_report_with_machine_and_versions(write_onnx, tmp_path, monkeypatch, capsys):
-    model = write_onnx()
+def test_whole_frames_are_timed_for_one_face_and_for_three(model):
+    frames = measure(model, runs=5, threads=1).frames
+    assert {name: cost.faces for name, cost in frames.items()} == {name: faces for name, (faces, _) in SCENES.items()}
+    assert frames["far"].region < 224 < frames["near"].region, "below and above what the crop rule samples finer"
+    assert all(cost.share == cost.around / cost.network > 0 for cost in frames.values())
+
+
+def test_a_model_that_holds_no_face_is_refused(write_onnx, spec):
+    blind = write_onnx(dataclasses.replace(spec, track_threshold=0.99).to_json())
+    with pytest.raises(ValueError, match="does not hold the rendered faces"):
+        measure(blind, runs=5, threads=1)
+
+
+def test_the_command_writes_a_report_with_machine_and_versions(model, tmp_path, monkeypatch, capsys):
     out = tmp_path / "latency.json"
     monkeypatch.setattr(sys, "argv", ["bench", "latency", "--models", str(model), "--out", str(out), "--runs", "5"])
     assert main() == 0
@@ -27,6 +47,7 @@ def test_the_command_writes_a_report_with_machine_and_versions(write_onnx, tmp_p
     assert report["results"][0]["file"] == "tiny.onnx"
     assert report["machine"]["python"]
     assert report["versions"]["numpy"]
+    assert set(report["results"][0]["frames"]) == set(SCENES)
     assert "tiny.onnx" in capsys.readouterr().out
 
 

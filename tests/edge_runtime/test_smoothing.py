@@ -11,7 +11,7 @@ from edge_runtime.smoothing import (
     OneEuroRotation,
     low_pass_weight,
     min_cutoff_hz,
-    nearest_rotation,
+    share_of_turn,
 )
 
 RNG = np.random.default_rng(0)
@@ -94,12 +94,16 @@ def test_rotations_stay_rotations_and_calm_down():
     assert np.mean(errors[50:]) < 0.03
 
 
-def test_nearest_rotation_against_the_polar_decomposition():
+@pytest.mark.parametrize("angle", [0.0, 1e-4, 0.3, 2.0, 3.1])
+@pytest.mark.parametrize("weight", [0.01, 0.3, 0.5, 0.99, 1.0])
+def test_share_of_a_turn_against_the_polar_decomposition_of_the_mean(angle, weight):
     from scipy.linalg import polar
 
-    matrix = Rotation.random(random_state=3).as_matrix() + RNG.normal(0, 0.1, (3, 3))
-    assert np.allclose(nearest_rotation(matrix), polar(matrix)[0])
-    assert np.linalg.det(nearest_rotation(np.diag([1.0, 1.0, -0.5]))) == pytest.approx(1)
+    before, axis = Rotation.random(random_state=3), np.array([0.6, 0.0, -0.8])
+    after = Rotation.from_rotvec(angle * axis) * before
+    nearest = polar((1 - weight) * before.as_matrix() + weight * after.as_matrix())[0]
+    turned = Rotation.from_rotvec(share_of_turn(angle, weight) * angle * axis) * before
+    assert np.allclose(turned.as_matrix(), nearest, atol=1e-9)
 
 
 def test_low_pass_weight_halves_where_it_should():

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from edge_runtime import ROI, FaceTracker, Intrinsics, TrackState
 from edge_runtime.errors import FrameError
 from edge_runtime.frames import LONGEST_SIDE
-from edge_runtime.geometry import crop_to_camera, rotation_2d
+from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
 from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
 
 
@@ -207,7 +207,7 @@ def test_face_that_shrinks_to_nothing_is_lost(tracker, backend, detector, frame,
 
 def test_close_face_larger_than_the_frame_is_kept():
     landmarks = np.array([[-40.0, -20], [360, -20], [-40, 260], [360, 260]])
-    assert plausible(landmarks, ROI.from_landmarks(landmarks), 0.0, (320, 240))
+    assert plausible(Rectangle.around(landmarks, 0.0), ROI.from_landmarks(landmarks), (320, 240))
 
 
 def test_smoothing_off_returns_what_the_network_says_and_on_calms_it(backend, detector, frame):
