@@ -17,6 +17,7 @@ COMMANDS = {
     "detectors": ("atpn.train.detector_recall", "DetectorsConfig", "compare face detectors on AFW's photographs"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
+    "template": ("atpn.templates.cli", "Config", "points of your own: draw them on the mean face, look at them"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""
