@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,9 @@ def _is_tufa(path: Path) -> bool:
         return False  # reading it as an ATPN says what is wrong
 
 
-def _checked(anchors: object, path: Path) -> dict[str, np.ndarray]:
+def _checked(anchors: Any, path: Path) -> dict[str, np.ndarray]:
     try:
-        arrays = {str(name): np.array(places, np.float32) for name, places in dict(anchors).items()}  # type: ignore
+        arrays = {str(name): np.array(places, np.float32) for name, places in dict(anchors).items()}
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path.with_suffix('.json')}: anchors must be {{scheme: [[x, y], …]}}: {error}"
