@@ -20,6 +20,7 @@ COMMANDS = {
     "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
+    "template": ("atpn.templates.cli", "Config", "points of your own: draw them on the mean face, look at them"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""

@@ -119,14 +119,19 @@ def _check_points(name: str, points: np.ndarray) -> None:
     """ValueError for points that are no numbers, outside the plane, or the same as another."""
     if not np.isfinite(points).all():
         row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise ValueError(f"template {name}: point {row} is {points[row].tolist()}, expected finite numbers")
+        raise ValueError(f"template {name}: point {row} is {_written(points[row])}, expected finite numbers")
     outside = np.flatnonzero(((points < 0) | (points > 1)).any(axis=1))
     if len(outside):
         row = int(outside[0])
         raise ValueError(
-            f"template {name}: point {row} at {points[row].round(4).tolist()} lies outside the plane, 0 to 1 both ways"
+            f"template {name}: point {row} at {_written(points[row])} lies outside the plane, 0 to 1 both ways"
         )
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
     if (distance < LEAST_DISTANCE).any():
         first, second = (int(i) for i in np.argwhere(distance < LEAST_DISTANCE)[0])
-        raise ValueError(f"template {name}: points {first} and {second} are the same place, {points[first].tolist()}")
+        raise ValueError(f"template {name}: points {first} and {second} are the same place, {_written(points[first])}")
+
+
+def _written(point: np.ndarray) -> list[float]:
+    """A point as its user wrote it, without what float32 adds."""
+    return [round(float(value), 5) for value in point]

@@ -62,7 +62,7 @@ class GraphicsError(OSError):
 
 
 class HeadCanvas:
-    """Draws one head model off screen. Holds the graphics context; one per process."""
+    """Draws one head model off screen. Holds a graphics context, which is dear: make few."""
 
     def __init__(self, head: HeadModel, hair: tuple[Hair, ...], size: int) -> None:
         self.head, self.size = head, size
@@ -129,58 +129,59 @@ class HeadCanvas:
             extras: drawn with the head, and casting shadows on it.
         """
         gl, size = self._context, self.size
-        source = self.head.uv_source
-        self._surface.write(np.column_stack([surface[source], normals[source]]).astype(np.float32))
-        projection = _projection(intrinsics, size)
-        hair = None
-        if look.hair is not None and hair_surface is not None:
-            hair = self._hair[look.hair.name]
-            hair.write(hair_surface)
-        meshes = [_ExtraBuffers(gl, self._extra_program, self._shadow_program, mesh) for mesh in extras]
-        casts = shading.shadow[0] > 0 and bool(light.lamp_colour.any())
-        head_to_lamp = _lamp_view(light.lamp_direction, head_to_camera, surface)
-        if casts:
-            self._cast(head_to_lamp, hair, meshes, shading)
-        self._lamp_depth.use(_LAMP_UNIT)
-        for program in (self._skin_program, self._hair_program, self._extra_program):
-            program["head_to_camera"].write(head_to_camera.T.astype(np.float32).tobytes())
-            program["projection"].write(projection.T.astype(np.float32).tobytes())
-            program["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
-            program["lamp"].value = tuple(light.lamp_direction)
-            program["lamp_colour"].value = tuple(light.lamp_colour)
-            program["exposure_gamma"].value = shading.gamma
-            if "head_to_lamp" in program:
-                program["head_to_lamp"].write(head_to_lamp.T.astype(np.float32).tobytes())
-                program["lamp_depth"].value = _LAMP_UNIT
-                program["shadow"].value = shading.shadow if casts else (0.0, 1.0)
-        self._set_skin(look, surface, gaze, shading)
+        with gl:  # another canvas of this process may have made its own context the current one
+            source = self.head.uv_source
+            self._surface.write(np.column_stack([surface[source], normals[source]]).astype(np.float32))
+            projection = _projection(intrinsics, size)
+            hair = None
+            if look.hair is not None and hair_surface is not None:
+                hair = self._hair[look.hair.name]
+                hair.write(hair_surface)
+            meshes = [_ExtraBuffers(gl, self._extra_program, self._shadow_program, mesh) for mesh in extras]
+            casts = shading.shadow[0] > 0 and bool(light.lamp_colour.any())
+            head_to_lamp = _lamp_view(light.lamp_direction, head_to_camera, surface)
+            if casts:
+                self._cast(head_to_lamp, hair, meshes, shading)
+            self._lamp_depth.use(_LAMP_UNIT)
+            for program in (self._skin_program, self._hair_program, self._extra_program):
+                program["head_to_camera"].write(head_to_camera.T.astype(np.float32).tobytes())
+                program["projection"].write(projection.T.astype(np.float32).tobytes())
+                program["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
+                program["lamp"].value = tuple(light.lamp_direction)
+                program["lamp_colour"].value = tuple(light.lamp_colour)
+                program["exposure_gamma"].value = shading.gamma
+                if "head_to_lamp" in program:
+                    program["head_to_lamp"].write(head_to_lamp.T.astype(np.float32).tobytes())
+                    program["lamp_depth"].value = _LAMP_UNIT
+                    program["shadow"].value = shading.shadow if casts else (0.0, 1.0)
+            self._set_skin(look, surface, gaze, shading)
 
-        self._frame.use()
-        self._frame.clear(0.0, 0.0, 0.0, 0.0)
-        gl.enable(moderngl.DEPTH_TEST)
-        gl.disable(moderngl.BLEND)
-        self._use_atlas(look)
-        self._solid.render()
-        if hair is not None:
-            self._hair_program["tint"].value = tuple(look.hair_colour * 1.3)
-            self._hair_program["cut"].value = shading.hair_cut
-            hair.draw()
+            self._frame.use()
+            self._frame.clear(0.0, 0.0, 0.0, 0.0)
+            gl.enable(moderngl.DEPTH_TEST)
+            gl.disable(moderngl.BLEND)
             self._use_atlas(look)
-        for mesh in meshes:
-            mesh.draw()
-        if self._lashes is not None:
-            gl.enable(moderngl.BLEND)
-            # Colours blend, coverage stays: the silhouette of a lash must not cut a hole into the background.
-            gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE
-            self._lashes.render()
-        for mesh in meshes:
-            mesh.release()
-        # The projection puts image row 0 at the bottom of the GL frame, whose rows are read bottom first.
-        rgba = np.frombuffer(self._frame.read(components=4), np.uint8).reshape(size, size, 4)
-        window = np.frombuffer(self._frame.read(attachment=-1, components=1, dtype="f4"), np.float32)
-        ndc = window.reshape(size, size) * 2.0 - 1.0
-        depth = 2 * _FAR * _NEAR / (_FAR + _NEAR - ndc * (_FAR - _NEAR))
-        return rgba, np.where(window.reshape(size, size) >= 1.0, np.inf, depth).astype(np.float32)
+            self._solid.render()
+            if hair is not None:
+                self._hair_program["tint"].value = tuple(look.hair_colour * 1.3)
+                self._hair_program["cut"].value = shading.hair_cut
+                hair.draw()
+                self._use_atlas(look)
+            for mesh in meshes:
+                mesh.draw()
+            if self._lashes is not None:
+                gl.enable(moderngl.BLEND)
+                # Colours blend, coverage stays: the silhouette of a lash must not cut a hole into the background.
+                gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE
+                self._lashes.render()
+            for mesh in meshes:
+                mesh.release()
+            # The projection puts image row 0 at the bottom of the GL frame, whose rows are read bottom first.
+            rgba = np.frombuffer(self._frame.read(components=4), np.uint8).reshape(size, size, 4)
+            window = np.frombuffer(self._frame.read(attachment=-1, components=1, dtype="f4"), np.float32)
+            ndc = window.reshape(size, size) * 2.0 - 1.0
+            depth = 2 * _FAR * _NEAR / (_FAR + _NEAR - ndc * (_FAR - _NEAR))
+            return rgba, np.where(window.reshape(size, size) >= 1.0, np.inf, depth).astype(np.float32)
 
     def _cast(
         self, head_to_lamp: np.ndarray, hair: _HairBuffers | None, meshes: list[_ExtraBuffers], shading: Shading

@@ -1,0 +1,1 @@
+"""Templates: drawn, taken from schemes and photographs, shown; and three that come along as examples."""

@@ -1,0 +1,84 @@
+"""Where landmarks lie on the mean-face plane, as a network has learned it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atpn.model import ATPN, CheckpointError, load_network
+from atpn.tufa.network import TUFA
+from edge_runtime.landmarks import SCHEMES, WFLW_98, LandmarkScheme, convert
+
+log = logging.getLogger(__name__)
+
+_SHIPPED = Path(__file__).parents[1] / "weights"
+LANDMARK_WEIGHTS, PROMPT_WEIGHTS = _SHIPPED / "atpn.safetensors", _SHIPPED / "prompts.safetensors"
+"""The shipped network that finds landmarks, and the one that finds any points, too."""
+
+
+@dataclass(frozen=True)
+class AnchoredNetwork:
+    """A network with the places of its schemes' landmarks on the plane."""
+
+    network: TUFA | ATPN
+    anchors: Mapping[str, np.ndarray]
+    """(N, 2) float32 by the scheme's name."""
+
+    @staticmethod
+    def read(path: Path) -> AnchoredNetwork:
+        """A TUFA, or an ATPN whose metadata has `anchors`; CheckpointError says what is wrong with a file.
+
+        An ATPN without them stands with its mean shape, where anchors are before anything is learned about them.
+        """
+        if _is_tufa(path):
+            tufa, _ = load_network(path, TUFA)
+            return AnchoredNetwork(tufa, {name: tufa.anchors(name).numpy() for name, _ in tufa.config.schemes})
+        atpn, metadata = load_network(path, ATPN)
+        if "anchors" not in metadata:
+            log.warning("%s has no learned anchors: its mean shape stands in, which lies a little beside them", path)
+            return AnchoredNetwork(atpn, {atpn.config.scheme: atpn.mean_shape.numpy()})
+        return AnchoredNetwork(atpn, _checked(metadata["anchors"], path))
+
+    def of(self, scheme: LandmarkScheme) -> np.ndarray:
+        """(N, 2) anchors of a scheme, its own or converted from those of wflw98; ValueError when neither is known."""
+        if scheme.name in self.anchors:
+            return self.anchors[scheme.name]
+        if WFLW_98.name not in self.anchors:
+            known = ", ".join(self.anchors) or "none"
+            raise ValueError(f"these weights have no anchors of {scheme.name} or {WFLW_98.name}; they have {known}")
+        return convert(self.anchors[WFLW_98.name], WFLW_98, scheme)
+
+
+def landmark_network(anchored: AnchoredNetwork) -> ATPN:
+    """The ATPN that finds 98 landmarks: the given one, or the shipped one beside a TUFA."""
+    network = anchored.network
+    return network if isinstance(network, ATPN) else load_network(LANDMARK_WEIGHTS, ATPN)[0]
+
+
+def _is_tufa(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.with_suffix(".json").read_bytes())["architecture"] == TUFA.__name__)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # reading it as an ATPN says what is wrong
+
+
+def _checked(anchors: Any, path: Path) -> dict[str, np.ndarray]:
+    try:
+        arrays = {str(name): np.array(places, np.float32) for name, places in dict(anchors).items()}
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.with_suffix('.json')}: anchors must be {{scheme: [[x, y], …]}}: {error}"
+        ) from error
+    for name, places in arrays.items():
+        count = SCHEMES[name].count if name in SCHEMES else len(places)
+        if places.shape != (count, 2) or not np.isfinite(places).all():
+            raise CheckpointError(
+                f"{path.with_suffix('.json')}: anchors of {name} must be ({count}, 2) finite, got {places.shape}"
+            )
+    return arrays

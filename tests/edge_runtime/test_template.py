@@ -1,0 +1,106 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from edge_runtime.template import LEAST_DISTANCE, MOST_POINTS, Template
+
+
+def lips(**changes):
+    values = {
+        "name": "lips",
+        "points": [[0.4, 0.7], [0.6, 0.7], [0.5, 0.75]],
+        "names": ["left", "right", "middle"],
+        "groups": {"corners": [0, 1]},
+        "edges": [[0, 2], [2, 1]],
+    }
+    return values | changes
+
+
+def test_a_template_comes_back_from_its_json():
+    template = Template.from_dict(lips())
+    again = Template.from_dict(json.loads(template.to_json()))
+    assert again.as_dict() == template.as_dict() == lips()
+    assert template.points.dtype == np.float32
+    assert template.edges == ((0, 2), (2, 1))
+
+
+def test_only_name_and_points_are_needed():
+    template = Template.from_dict({"name": "dot", "points": [[0, 1]]})
+    assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
+
+
+def test_a_template_cannot_be_changed():
+    points = np.array([[0.4, 0.5]])
+    template = Template("dot", points)
+    points[0] = 0.9
+    assert template.points[0, 0] == np.float32(0.4)
+    with pytest.raises(ValueError, match="read-only"):
+        template.points[0] = 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        template.name = "other"
+    with pytest.raises(TypeError):
+        template.groups["new"] = (0,)
+
+
+def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
+    near = 0.5 + 1.01 * LEAST_DISTANCE
+    assert len(Template("edges", [[0, 0], [1, 1], [0, 1], [0.5, 0.5], [near, 0.5]]).points) == 5
+    grid = np.stack(np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16)), axis=-1).reshape(-1, 2)
+    assert len(Template("grid", grid).points) == MOST_POINTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"points": [[0.4, 0.7], [0.6, 1.01]]}, r"point 1 at \[0.6.*, 1.01.*\] lies outside the plane"),
+        ({"points": [[-0.001, 0.7]]}, "point 0 .* lies outside the plane"),
+        ({"points": [[0.4, float("nan")]]}, r"point 0 is \[0.4.*, nan\], expected finite"),
+        ({"points": [[0.4, float("inf")]]}, "expected finite"),
+        ({"points": [[0.4, 0.7], [0.5, 0.5], [0.4, 0.7]]}, "points 0 and 2 are the same place"),
+        ({"points": [[0.4, 0.7], [0.4, 0.7 + LEAST_DISTANCE / 2]]}, "points 0 and 1 are the same place"),
+        ({"points": [[i / 300, 0.5] for i in range(257)]}, "has 257 points, 256 at most"),
+        ({"points": []}, "points must be"),
+        ({"points": [0.4, 0.7]}, r"must be \(M, 2\).*got shape \(2,\)"),
+        ({"points": [[0.4, 0.7, 0.1]]}, r"must be \(M, 2\)"),
+        ({"points": [[0.4, 0.7], [0.5]]}, "pairs of numbers"),
+        ({"points": [["a", "b"]]}, "pairs of numbers"),
+        ({"points": None}, "points must be"),
+        ({"names": ["left", "left", "middle"]}, "names must differ and be one per point"),
+        ({"names": ["left"]}, "names must differ and be one per point"),
+        ({"groups": {"corners": [0, 3]}}, r"\[0, 3\] names points outside 0 to 2"),
+        ({"groups": {"corners": ["a"]}}, "lists of indices"),
+        ({"groups": {"corners": 1}}, "lists of indices"),
+        ({"edges": [[0, -1]]}, "names points outside"),
+        ({"edges": [[0, 1, 2]]}, "an edge joins two points"),
+        ({"edges": [0]}, "lists of indices"),
+        ({"name": ""}, "needs a printable name"),
+        ({"name": 3}, "needs a printable name"),
+        ({"name": "a\nb"}, "needs a printable name"),
+        ({"name": "wflw98"}, "the name of a landmark scheme"),
+        ({"colour": "red"}, "a template has no colour; it has name"),
+    ],
+)
+def test_what_is_wrong_is_said(changes, message):
+    values = lips(names=[], groups={}, edges=[]) | changes
+    with pytest.raises(ValueError, match=message):
+        Template.from_dict(values)
+
+
+@pytest.mark.parametrize("values", [[], "lips", {"name": "lips"}, {"points": [[0.5, 0.5]]}, None])
+def test_other_json_is_refused(values):
+    with pytest.raises(ValueError, match="JSON object with `name` and `points`"):
+        Template.from_dict(values)
+
+
+def test_files_are_named_in_errors(tmp_path):
+    path = tmp_path / "lips.json"
+    with pytest.raises(FileNotFoundError, match=r"no template at .*lips\.json"):
+        Template.read(path)
+    for content, message in ((b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[]", r"lips\.json: a template")):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            Template.read(path)
+    path.write_text(Template.from_dict(lips()).to_json())
+    assert Template.read(path).as_dict() == lips()
