@@ -2,10 +2,66 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
+from atpn.tufa.anchors import UNSEEN
 from atpn.tufa.network import TUFA
+from edge_runtime.landmarks import SCHEMES, WFLW_98
+from edge_runtime.template import Template
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "tufa.safetensors"
+"""What we ship."""
+
+
+class Asked(NamedTuple):
+    """What to find on faces."""
+
+    name: str
+    plane: np.ndarray
+    """(M, 2) places on the plane."""
+    edges: tuple[tuple[int, int], ...] = ()
+    """Points to join with a line in a picture."""
+
+
+def asked_points(model: TUFA, template: str) -> Asked:
+    """A template's points by its JSON file, or those of a scheme or fitted template that the network knows by name.
+
+    A file whose template the network was fitted to gives the fitted places. FileNotFoundError or ValueError says what
+    is neither.
+    """
+    known = [name for name, _ in model.config.schemes]
+    if template in known:
+        edges = SCHEMES[template].edges if template in SCHEMES else ()
+        return Asked(template, model.anchors(template).cpu().numpy(), edges)
+    if not template.endswith(".json"):
+        raise ValueError(f"{template!r} is no .json file of a template, and the network knows {', '.join(known)}")
+    read = Template.read(template)
+    if read.name not in known:
+        return Asked(read.name, read.points, read.edges)
+    fitted = model.anchors(read.name).cpu().numpy()
+    if len(fitted) != len(read.points):
+        raise ValueError(
+            f"{template} has {len(read.points)} points, but the network was fitted to {len(fitted)} of {read.name}; "
+            "fit it again, or rename the template"
+        )
+    return Asked(read.name, fitted, read.edges)
+
+
+def reference_scheme(model: TUFA) -> str:
+    """The first scheme of the network that 98 landmarks convert to; ValueError when it has none."""
+    for name, _ in model.config.schemes:
+        if name in SCHEMES or name == UNSEEN:
+            return name
+    raise ValueError(f"this network knows no landmark scheme such as {WFLW_98.name}; train it with one in --sources")
+
+
+def context_of(model: TUFA) -> np.ndarray:
+    """(K, 2) anchors to ask along with any template: those of `reference_scheme`."""
+    return model.anchors(reference_scheme(model)).cpu().numpy()
 
 
 @torch.no_grad()
