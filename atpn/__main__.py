@@ -17,6 +17,9 @@ COMMANDS = {
     "detectors": ("atpn.train.detector_recall", "DetectorsConfig", "compare face detectors on AFW's photographs"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
+    "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
+    "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
+    "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""

@@ -26,13 +26,13 @@ LANDMARKS, DENSE = 16, 32
 
 
 def train_prompt_head(
-    faces: FaceVectors, mean_shape: Tensor, rank: int, steps: int, seed: int = 0
+    faces: FaceVectors, plane: Tensor, mean_shape: Tensor, rank: int, steps: int, seed: int = 0
 ) -> tuple[PromptHead, Tensor]:
     """A prompt head, and the (N, 2) places on the plane where it knows the labelled landmarks.
 
-    It learns dense points, whose places are exact, and the landmarks, whose places are learned from the mean shape on,
-    as TUFA's semantic alignment embeddings are: a contour landmark is no fixed place of the skin. ValueError when no
-    crop has dense points.
+    It learns dense points, whose (P, 2) places `plane` are exact, and the landmarks, whose places are learned from the
+    mean shape on, as TUFA's semantic alignment embeddings are: a contour landmark is no fixed place of the skin.
+    ValueError when no crop has dense points.
     """
     known = torch.isfinite(faces.dense).all(dim=2).all(dim=1)
     if not known.any():
@@ -41,17 +41,19 @@ def train_prompt_head(
     torch.manual_seed(seed)
     head = PromptHead(faces.vectors.shape[1], rank)
     offset = nn.Parameter(torch.zeros_like(mean_shape))
-    size = rectangle_size(faces.landmarks)
+    size, mirrored = rectangle_size(faces.landmarks), torch.stack([1 - plane[:, 0], plane[:, 1]], dim=1)
 
     def loss() -> Tensor:
         chosen = torch.randint(len(faces), (BATCH,), generator=generator)
-        landmark = torch.randint(len(mean_shape), (BATCH, LANDMARKS), generator=generator)
-        dense = torch.randint(faces.dense.shape[1], (BATCH, DENSE), generator=generator)
-        row = chosen[:, None]
-        plane = torch.cat([(mean_shape + offset)[landmark], faces.plane[row, dense].nan_to_num()], dim=1)
-        target = torch.cat([faces.landmarks[row, landmark], faces.dense[row, dense].nan_to_num()], dim=1)
-        counted = torch.cat([torch.ones(BATCH, LANDMARKS), known[chosen, None].expand(-1, DENSE).float()], dim=1)
-        points, log_sigma = head(faces.vectors[chosen], plane)
+        landmark = torch.randperm(len(mean_shape), generator=generator)[:LANDMARKS]
+        dense = torch.randperm(len(plane), generator=generator)[:DENSE]
+        asked = torch.cat([(mean_shape + offset)[landmark], plane[dense], mirrored[dense]])
+        target = faces.dense[chosen[:, None], dense].nan_to_num()
+        target = torch.cat([faces.landmarks[chosen[:, None], landmark], target, target], dim=1)
+        flipped = faces.flipped[chosen]
+        counted = torch.stack([torch.ones(BATCH), known[chosen] & ~flipped, known[chosen] & flipped], dim=1)
+        counted = counted.repeat_interleave(torch.tensor([len(landmark), len(dense), len(dense)]), dim=1)
+        points, log_sigma = head(faces.vectors[chosen], asked)
         return point_loss(points, log_sigma, target, size[chosen], counted)
 
     _train(loss, [*head.parameters(), offset], LR, steps, "prompt head")

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from atpn.data.augment import augment
-from atpn.data.crops import Crop, random_crop
+from atpn.data.crops import random_crop
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
 from atpn.train.config import Recipe
@@ -29,32 +29,22 @@ class DenseCrops(CropSteps):
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` faces, the next of the epoch's order."""
-        size, crops, images, dense, plane = self.recipe.batch_size, [], [], [], []
+        size, crops, images, dense = self.recipe.batch_size, [], [], []
+        nowhere = np.full((self.store.dense_count, 2), np.nan, np.float32)
         for position in range(step * size, (step + 1) * size):
             index = self.face(position)
             sample = self.store[index]
             crop = random_crop(sample, self.mean_shape, self.crop_size, self.recipe.jitter, rng)
             crops.append(crop)
             images.append(augment(crop.image, self.recipe.augment, rng))
-            points, places = self._dense(crop, index)
-            dense.append(points)
-            plane.append(places)
+            dense.append(nowhere if crop.dense is None else crop.dense)
         return Batch(
             image=_stacked(images),
             clean=_stacked([crop.image for crop in crops]),
             landmarks=_stacked([crop.landmarks for crop in crops]),
             dense=_stacked(dense),
-            plane=_stacked(plane),
+            flipped=torch.tensor([crop.flipped for crop in crops]),
         )
-
-    def _dense(self, crop: Crop, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(P, 2) dense points in the crop and on the plane, mirrored with the crop; NaN where unknown."""
-        count = self.store.dense_count
-        if crop.dense is None:
-            nowhere = np.full((count, 2), np.nan, np.float32)
-            return nowhere, nowhere
-        plane = self.store.plane(index)
-        return crop.dense, np.column_stack([1 - plane[:, 0], plane[:, 1]]) if crop.flipped else plane
 
 
 Teacher = Callable[[Tensor], Tensor]
@@ -71,8 +61,8 @@ class FaceVectors:
     """(n, N, 2) labels in [0, 1] of the crop."""
     dense: Tensor
     """(n, P, 2) dense points in [0, 1] of the crop; NaN where unknown."""
-    plane: Tensor
-    """(n, P, 2) their places on the mean-face plane; NaN where unknown."""
+    flipped: Tensor
+    """(n,) bool: the crop is mirrored, and its dense points are those of the mirrored plane."""
     taught: Tensor | None = None
     """(n, M, 2) where a teacher finds a template's points, seeing the crops without augmentation."""
 
@@ -95,7 +85,7 @@ def face_vectors(
         for batch in load(batches, workers):
             image = batch["image"].permute(0, 3, 1, 2).float()
             row = [model.landmark_branch.vector(model.features(image))]
-            row += [batch["landmarks"], batch["dense"], batch["plane"]]
+            row += [batch["landmarks"], batch["dense"], batch["flipped"]]
             row += [] if teacher is None else [teacher(batch["clean"])]
             parts.append(tuple(row))
             done += len(image)

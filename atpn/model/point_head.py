@@ -65,11 +65,8 @@ class PromptHead(nn.Module):
     def forward(self, vector: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 512) vectors and (M, 2) or (B, M, 2) plane points in [0, 1] of the crop to (B, M, 2) points there and
         (B, M) log standard deviations."""
-        basis = self.weights(plane)  # (..., M, 3, K)
-        if basis.dim() == 3:
-            basis = basis.expand(len(vector), *basis.shape)
-        coefficients = self.coefficients(vector).unflatten(1, (1, 3, self.rank))
-        found = (basis * coefficients).sum(-1)
+        coefficients = self.coefficients(vector).unflatten(1, (3, self.rank))
+        found = torch.einsum("mck,bck->bmc" if plane.dim() == 2 else "bmck,bck->bmc", self.weights(plane), coefficients)
         return plane + found[..., :2], found[..., 2] + torch.tensor(INITIAL_SIGMA).log()
 
     def weights(self, plane: Tensor) -> Tensor:

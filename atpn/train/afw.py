@@ -32,7 +32,7 @@ and on the last one that the tracker makes at a detection."""
 
 
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """One run of the network over all faces."""
 
     rois: list[ROI]
@@ -55,7 +55,7 @@ def evaluate_afw(
     """
     found = [(photo, face) for photo in photos for face in photo.faces]
     images, target = [photo.image for photo, _ in found], np.stack([face for _, face in found])
-    passes = _run(model, images, [ROI.from_landmarks(face) for face in target])
+    passes = run_passes(model, images, [ROI.from_landmarks(face) for face in target])
     report: dict[str, Any] = {"faces": len(found)}
     report |= {name: landmark_report(made.landmarks, target, IBUG_68) for name, made in passes.items()}
     upright = passes["upright"]
@@ -80,20 +80,20 @@ def evaluate_afw(
     return report
 
 
-def _run(model: ATPN, images: list[np.ndarray], rois: list[ROI]) -> dict[str, _Pass]:
+def run_passes(model: ATPN, images: list[np.ndarray], rois: list[ROI]) -> dict[str, Pass]:
     """The network on each face's region, then on the regions that its own landmarks ask for, as the tracker does."""
     scheme, mean_shape = scheme_by_name(model.config.scheme), model.mean_shape.numpy()
     passes = []
     for _ in range(1 + REFINEMENTS):
         predicted = predict(model, _crops(images, rois, model.config.input_size))
         frame = np.stack([roi.to_frame(points) for roi, points in zip(rois, predicted.landmarks, strict=True)])
-        passes.append(_Pass(rois, predicted, convert(frame, scheme, IBUG_68)))
+        passes.append(Pass(rois, predicted, convert(frame, scheme, IBUG_68)))
         rois = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in frame]
     return dict(zip(PASSES, (passes[0], passes[1], passes[-1]), strict=True))
 
 
 def _with_detector(
-    model: ATPN, photos: list[Photo], detector: Detector, passes: dict[str, _Pass], target: np.ndarray
+    model: ATPN, photos: list[Photo], detector: Detector, passes: dict[str, Pass], target: np.ndarray
 ) -> dict[str, Any]:
     """Figures from the detector's regions. A face that it misses has none: NME stands beside that of the same faces
     from the labels' regions, and their `ratio` is what the detector costs."""
@@ -102,7 +102,7 @@ def _with_detector(
     if not held.any():
         raise ValueError("the detector found none of AFW's faces; are the images those of the labels?")
     images = [photo.image for photo in photos for _ in photo.faces]
-    made = _run(model, [images[i] for i in np.flatnonzero(held)], [roi for roi in rois if roi is not None])
+    made = run_passes(model, [images[i] for i in np.flatnonzero(held)], [roi for roi in rois if roi is not None])
     report: dict[str, Any] = {"found": int(held.sum()), "missed": int((~held).sum()), "same_faces": {}}
     for name, result in made.items():
         report[name] = landmark_report(result.landmarks, target[held], IBUG_68)
@@ -112,7 +112,7 @@ def _with_detector(
     return report
 
 
-def _uncertainty(model: ATPN, made: _Pass, target: np.ndarray) -> dict[str, Any]:
+def _uncertainty(model: ATPN, made: Pass, target: np.ndarray) -> dict[str, Any]:
     """Reliability in crop widths. What a sigma learned from one labelling rule cannot know is the constant offset to
     another rule's points: `scale_without_offsets` is the scale when each point's median offset is taken out."""
     sigma = convert(made.predicted.uncertainty[..., None], scheme_by_name(model.config.scheme), IBUG_68)[..., 0]

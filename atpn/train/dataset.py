@@ -38,7 +38,9 @@ class Batch(TypedDict, total=False):
     row: Tensor
     """(B, M) int64: see `TUFA.forward`."""
     dense: Tensor
-    """(B, P, 2) dense points in crop coordinates, whose places on the plane are then `plane`; NaN where unknown."""
+    """(B, P, 2) dense points in crop coordinates; NaN where unknown."""
+    flipped: Tensor
+    """(B,) bool: mirrored crops, whose dense points are those of the mirrored plane."""
     clean: Tensor
     """(B, S, S, 3) uint8 RGB: the image as it was before augmentation."""
     centres: Tensor

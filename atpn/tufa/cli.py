@@ -7,7 +7,9 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from atpn.tufa.ablation import AblateTUFAConfig, ablate
 from atpn.tufa.attention import AttentionConfig, show_attention
+from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 from atpn.tufa.fit import FitConfig, fit_template
 from atpn.tufa.predict import PredictConfig, predict_images
@@ -16,6 +18,8 @@ from atpn.tufa.train import TrainTUFAConfig, train
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "train": (TrainTUFAConfig, train),
+    "evaluate": (EvaluateTUFAConfig, evaluate),
+    "ablate": (AblateTUFAConfig, ablate),
     "predict": (PredictConfig, predict_images),
     "fit": (FitConfig, fit_template),
     "few-shot": (FewShotConfig, measure_few_shot),

@@ -19,17 +19,16 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.train import metrics
-from atpn.train.dataset import validation_batch
 from atpn.train.evaluate import library_versions
 from atpn.train.plots import Chart, Line, write_charts
 from atpn.tufa.anchors import converted
+from atpn.tufa.evaluate import COMMON, MAX_YAW, rendered_faces, zero_shot_plane
 from atpn.tufa.faces import face_at
 from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
 from atpn.tufa.inference import WEIGHTS, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabelledFace
 from atpn.tufa.train import SHIPPED
-from atpn.tufa.zero_shot import COMMON, zero_shot_plane
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, matrix_to_angles
 from edge_runtime.landmarks import IBUG_68
@@ -39,8 +38,6 @@ log = logging.getLogger(__name__)
 SCHEME = IBUG_68.name
 NAME = "new-68"
 """Of the new template: the scheme's own name may already be one that the network knows."""
-MAX_YAW = np.radians(60)
-"""Faces turned further have next to no eye distance to divide by."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,9 @@ class FewShotConfig:
     """Measure few-shot fitting of iBUG's 68 points."""
 
     data: Path
-    """Renders that the labelled faces are drawn from."""
+    """Renders that the labelled faces are drawn from, up to 60 degrees of yaw."""
     held_out: Path
-    """Renders to measure on."""
+    """Renders with dense points to measure on, up to 60 degrees of yaw."""
     weights: Path = WEIGHTS
     """Checkpoint trained without the 68 points."""
     sizes: tuple[int, ...] = (1, 10, 50)
@@ -59,8 +56,6 @@ class FewShotConfig:
     """Draws of the faces per number."""
     steps: int = STEPS
     """Of each fit."""
-    limit: int = 1000
-    """Held-out faces to measure, at most."""
     out: Path | None = None
     """JSON report."""
     plot: Path | None = None
@@ -71,10 +66,8 @@ class FewShotConfig:
     """ATPN checkpoint that makes the labelled faces' crops."""
 
     def __post_init__(self) -> None:
-        if not self.sizes or min(self.sizes) < 1 or self.repeats < 1 or self.limit < 1:
-            raise ValueError(
-                f"--sizes, --repeats and --limit must be positive, got {self.sizes}, {self.repeats} and {self.limit}"
-            )
+        if not self.sizes or min(self.sizes) < 1 or self.repeats < 1:
+            raise ValueError(f"--sizes and --repeats must be positive, got {self.sizes} and {self.repeats}")
 
 
 def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
@@ -85,15 +78,19 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
     model, metadata = load_network(config.weights, TUFA)
     atpn, _ = load_checkpoint(config.atpn)
-    crops, target = _held_out(SampleStore.read(config.held_out), model, atpn, config.limit)
+    faces = rendered_faces(SampleStore.read(config.held_out), model.config.input_size, atpn.mean_shape.numpy())
+    crops, target = faces.crops, converted(faces.landmarks, SCHEME)
     sources = list(metadata.get("sources", []))
     unfair = sorted({SCHEME, "wflw98"} & set(sources))
     if unfair:
         log.warning("this checkpoint was trained with %s, so these 68 points are not new to it", ", ".join(unfair))
-    curve = {0: [error(model, _first_places(model, atpn), crops, target)]}
+    reference = next((name for name, _ in model.config.schemes if name in COMMON and name != SCHEME), None)
+    if reference is None:
+        raise ValueError("affine alignment needs a scheme besides the 68 points: train with cofw29 in --sources")
+    curve = {0: [error(model, zero_shot_plane(model, reference), crops, target)]}
     log.info("0 faces: %.2f %%", 100 * curve[0][0])
     store = SampleStore.read(config.data)
-    facing = store.faces[_turned_less(matrix_to_angles(store.rotation[store.faces])[:, 1])]
+    facing = store.faces[~(np.abs(matrix_to_angles(store.rotation[store.faces])[:, 1]) > MAX_YAW)]
     for size in config.sizes:
         if size > len(facing):
             raise ValueError(
@@ -102,9 +99,9 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
         curve[size] = []
         for repeat in range(config.repeats):
             rng = np.random.default_rng([config.seed, size, repeat])
-            faces = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
-            plane = mean_shape_on_plane(model, faces)
-            fitted = fit(model, NAME, plane, faces, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
+            drawn = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
+            plane = mean_shape_on_plane(model, drawn)
+            fitted = fit(model, NAME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
             curve[size].append(error(fitted, fitted.anchors(NAME).numpy(), crops, target))
             log.info("%d faces, draw %d: %.2f %%", size, repeat, 100 * curve[size][-1])
     report = {
@@ -148,24 +145,3 @@ def chart(curve: Sequence[dict[str, Any]]) -> Chart:
     lines.append(Line("worst draw", faces, worst, guide=True))
     axes = "labelled faces", "NME, % of the eye distance"
     return Chart("Few-shot: the 68 points of iBUG", *axes, lines, y_max=1.15 * max(worst))
-
-
-def _held_out(store: SampleStore, model: TUFA, atpn: ATPN, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops and their (n, 68, 2) points, of faces up to `MAX_YAW`; of any yaw where it is unknown."""
-    batch = validation_batch(store, store.faces[:limit], atpn.mean_shape.numpy(), model.config.input_size)
-    kept = _turned_less(batch["pose"][:, 1].numpy())
-    if not kept.any():
-        raise ValueError("no held-out face is turned less than 60 degrees")
-    return batch["image"].numpy()[kept], converted(batch["landmarks"].numpy()[kept], SCHEME)
-
-
-def _turned_less(yaw: np.ndarray) -> np.ndarray:
-    """Whether (n,) radians of yaw are within `MAX_YAW`; unknown ones are."""
-    return ~(np.abs(yaw) > MAX_YAW)
-
-
-def _first_places(model: TUFA, atpn: ATPN) -> np.ndarray:
-    known = [name for name, _ in model.config.schemes if name in COMMON and name != SCHEME]
-    if not known:
-        raise ValueError("affine alignment needs a scheme besides the 68 points: train with cofw29 in --sources")
-    return zero_shot_plane(model, known[0], atpn.mean_shape.numpy())

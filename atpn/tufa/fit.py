@@ -19,13 +19,14 @@ from atpn.model import freeze, load_checkpoint, load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.loop import learning_rate, make_optimizer
 from atpn.train.machine import pick_device
-from atpn.tufa.anchors import affine_onto, converted
-from atpn.tufa.inference import WEIGHTS, context_of, reference_scheme
+from atpn.tufa.anchors import UNSEEN, affine_onto, converted
+from atpn.tufa.inference import WEIGHTS, context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabelledFace, read_samples
 from atpn.tufa.task import quick_attention
 from atpn.tufa.train import SHIPPED
 from edge_runtime.detector import default_detector
+from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,15 @@ def fit(
 
 def mean_shape_on_plane(model: TUFA, faces: Sequence[LabelledFace]) -> np.ndarray:
     """(M, 2) mean of the faces' points, each face carried onto the plane by the affine map that brings its landmarks
-    closest to their anchors."""
-    scheme = reference_scheme(model)
+    closest to their anchors.
+
+    ValueError for a network that knows no landmark scheme.
+    """
+    scheme = next((name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)), None)
+    if scheme is None:
+        raise ValueError(
+            "this network knows no landmark scheme to place the samples by; train it with one in --sources"
+        )
     anchors = model.anchors(scheme).cpu().numpy()
     shapes = [affine_onto(face.points, converted(face.landmarks, scheme), anchors) for face in faces]
     return np.mean(shapes, axis=0).astype(np.float32)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from atpn.tufa.anchors import UNSEEN
 from atpn.tufa.network import TUFA
-from edge_runtime.landmarks import SCHEMES, WFLW_98
+from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "tufa.safetensors"
@@ -51,35 +53,46 @@ def asked_points(model: TUFA, template: str) -> Asked:
     return Asked(read.name, fitted, read.edges)
 
 
-def reference_scheme(model: TUFA) -> str:
-    """The first scheme of the network that 98 landmarks convert to; ValueError when it has none."""
-    for name, _ in model.config.schemes:
-        if name in SCHEMES or name == UNSEEN:
-            return name
-    raise ValueError(f"this network knows no landmark scheme such as {WFLW_98.name}; train it with one in --sources")
-
-
 def context_of(model: TUFA) -> np.ndarray:
-    """(K, 2) anchors to ask along with any template: those of `reference_scheme`."""
-    return model.anchors(reference_scheme(model)).cpu().numpy()
+    """(K, 2) anchors to ask along, so that any template sees the same company: those of the first landmark scheme that
+    the network knows; (0, 2) when it knows none."""
+    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)]
+    return model.anchors(known[0]).cpu().numpy() if known else np.zeros((0, 2), np.float32)
 
 
-@torch.no_grad()
 def predict_plane(
     model: TUFA, crops: np.ndarray, plane: np.ndarray, context: np.ndarray | None = None, batch_size: int = 64
 ) -> np.ndarray:
-    """(n, S, S, 3) uint8 RGB crops and (M, 2) plane points to (n, M, 2) float32 places in [0, 1] of the crop.
+    """`predict_planes` for one set of points."""
+    return predict_planes(model, crops, [plane], context, batch_size)[0]
+
+
+@torch.no_grad()
+def predict_planes(
+    model: TUFA,
+    crops: np.ndarray,
+    planes: Sequence[np.ndarray],
+    context: np.ndarray | None = None,
+    batch_size: int = 64,
+) -> list[np.ndarray]:
+    """(n, S, S, 3) uint8 RGB crops and several sets of (M, 2) plane points to each set's (n, M, 2) float32 places in
+    [0, 1] of the crop. The sets are asked separately; the crops are looked at once.
 
     (K, 2) `context` points are asked along and not returned: prompts see each other, and a template of few points alone
     gives them less of a face to agree on than the 24 that training asks at a time. The mode is restored after.
     """
     training, device = model.training, model.image_mean.device
     model.eval()
-    asked = plane if context is None else np.concatenate([plane, context])
-    prompts = torch.from_numpy(asked.astype(np.float32)).to(device)
-    places = []
-    for start in range(0, len(crops), batch_size):
-        image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-        places.append(model(image, prompts.expand(len(image), -1, -1))[:, : len(plane)].cpu().numpy())
+    asked = [plane if context is None else np.concatenate([plane, context]) for plane in planes]
+    prompts = [torch.from_numpy(points.astype(np.float32)).to(device) for points in asked]
+    places: list[list[np.ndarray]] = [[] for _ in planes]
+    # Plain attention is the faster one for so few tokens.
+    with sdpa_kernel(SDPBackend.MATH):
+        for start in range(0, len(crops), batch_size):
+            image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
+            feature = model.image_feature(image)
+            for found, points, plane in zip(places, prompts, planes, strict=True):
+                mapped = model.mapped(feature, points.expand(len(image), -1, -1))
+                found.append(mapped[:, : len(plane)].cpu().numpy())
     model.train(training)
-    return np.concatenate(places)
+    return [np.concatenate(found) for found in places]

@@ -1,0 +1,179 @@
+"""`python -m atpn heads`: teacher, prompt head and distilled heads on the same crops, against labels."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from atpn.data.store import SampleStore
+from atpn.distill.command import DistillConfig
+from atpn.distill.command import run as distill
+from atpn.distill.prompts import WEIGHTS
+from atpn.model import ATPN, load_checkpoint, load_network
+from atpn.model.point_head import PromptHead, TemplateHead
+from atpn.train import metrics
+from atpn.train.evaluate import library_versions
+from atpn.tufa.evaluate import Faces, context_of, real_faces, rendered_faces
+from atpn.tufa.inference import predict_plane
+from atpn.tufa.network import TUFA
+from edge_runtime.files import write_atomically
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
+from edge_runtime.template import Template
+
+MAKE_UP = (
+    *((0.36, 0.36), (0.64, 0.36), (0.25, 0.52), (0.75, 0.52), (0.30, 0.62), (0.70, 0.62)),
+    *((0.50, 0.30), (0.42, 0.55), (0.58, 0.55), (0.50, 0.80), (0.38, 0.76), (0.62, 0.76)),
+)
+"""Twelve places between landmarks: lids' ends of the brows, cheeks, forehead, sides of the nose, chin."""
+_PARTS = {"lips": range(76, 96), "eyes-brows": (*range(33, 51), *range(60, 76))}
+
+
+@dataclass(frozen=True)
+class HeadsConfig:
+    """Distil three templates and compare with the teacher and with the prompt head, on renders and on AFW."""
+
+    data: Path
+    """Renders to distil on."""
+    held_out: Path
+    """Renders to measure on."""
+    out: Path
+    """Folder for the distilled checkpoints and the report."""
+    afw: Path | None = None
+    """Folder of AFW's photographs and labels; they are only measured on."""
+    teacher: Path = WEIGHTS / "tufa.safetensors"
+    """TUFA checkpoint."""
+    weights: Path = WEIGHTS / "prompts.safetensors"
+    """ATPN checkpoint with a prompt head and its anchors."""
+    crops: int = 6_000
+    """See `distill`."""
+    steps: int = 1_500
+    """See `distill`."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A template and where its points truly are."""
+
+    template: Template
+    rendered: np.ndarray
+    """(n, M, 2) labels in [0, 1] of the held-out crops."""
+    real: np.ndarray | None
+    """The same on AFW, where its 68 points tell."""
+    real_points: np.ndarray
+    """Which of the template's points those are."""
+
+
+def run(config: HeadsConfig) -> dict[str, Any]:
+    """The report, also printed, and written to `out/heads.json` and `out/heads.md`."""
+    teacher, _ = load_network(config.teacher, TUFA)
+    model, metadata = load_checkpoint(config.weights)
+    if not isinstance(model.point_head, PromptHead) or "anchors" not in metadata:
+        raise ValueError(f"{config.weights} has no prompt head; `python -m atpn prompts` trains one")
+    base = model.with_head(None).eval()
+    held_out = rendered_faces(SampleStore.read(config.held_out), base.config.input_size, base.mean_shape.numpy())
+    real = None if config.afw is None else real_faces(config.afw, base.config.input_size, base)[0]
+    anchors = np.array(metadata["anchors"][WFLW_98.name], np.float32)
+    report: dict[str, Any] = {"versions": library_versions(), "crops": config.crops, "steps": config.steps}
+    report |= {"seed": config.seed, "milliseconds": _times(base, model.point_head, teacher, anchors), "templates": {}}
+    vectors = {"rendered": _vectors(base, held_out), "afw": None if real is None else _vectors(base, real)}
+    for asked in _templates(anchors, held_out, real):
+        path = config.out / f"{asked.template.name}.template.json"
+        write_atomically(path, asked.template.to_json().encode())
+        student_path = config.out / f"{asked.template.name}.safetensors"
+        options = DistillConfig(path, student_path, config.data, teacher=config.teacher, weights=config.weights)
+        distill(replace(options, crops=config.crops, steps=config.steps, seed=config.seed))
+        student = load_checkpoint(student_path)[0].point_head
+        plane = torch.from_numpy(np.array(asked.template.points))
+        entry: dict[str, Any] = {"points": len(plane)}
+        for place, faces, target in (("rendered", held_out, asked.rendered), ("afw", real, asked.real)):
+            if faces is None or target is None:
+                continue
+            rows = asked.real_points if place == "afw" else np.arange(len(plane))
+            seen = vectors[place]
+            with torch.no_grad():
+                said = {
+                    "teacher": predict_plane(teacher, faces.crops, asked.template.points, context_of(teacher)),
+                    "prompt_head": model.point_head(seen, plane)[0].numpy(),
+                    "distilled": student(seen)[0].numpy(),
+                }
+            entry[place] = {
+                name: float(metrics.point_errors(found[:, rows], target, faces.size).mean())
+                for name, found in said.items()
+            }
+        report["templates"][asked.template.name] = entry
+    write_atomically(config.out / "heads.json", (json.dumps(report, indent=2) + "\n").encode())
+    write_atomically(config.out / "heads.md", heads_table(report).encode())
+    print(heads_table(report))
+    return report
+
+
+def _templates(anchors: np.ndarray, held_out: Faces, real: Faces | None) -> list[_Asked]:
+    """Lips, eyes with brows, and a dozen make-up points, with their labels."""
+    asked = []
+    ibug_of = {int(index): place for place, index in enumerate(convert(np.arange(98)[:, None], WFLW_98, IBUG_68)[:, 0])}
+    for name, part in _PARTS.items():
+        rows = list(part)
+        known = [place for place, row in enumerate(rows) if row in ibug_of]
+        labels = None if real is None else real.landmarks[:, [ibug_of[rows[place]] for place in known]]
+        asked.append(_Asked(Template(name, anchors[rows]), held_out.landmarks[:, rows], labels, np.array(known)))
+    assert held_out.plane is not None
+    assert held_out.dense is not None
+    nearest = [int(np.linalg.norm(held_out.plane - place, axis=1).argmin()) for place in np.array(MAKE_UP)]
+    points = held_out.plane[nearest]
+    return [*asked, _Asked(Template("make-up", points), held_out.dense[:, nearest], None, np.zeros(0, int))]
+
+
+@torch.no_grad()
+def _vectors(model: ATPN, faces: Faces, batch: int = 128) -> torch.Tensor:
+    parts = []
+    for start in range(0, len(faces.crops), batch):
+        image = torch.from_numpy(faces.crops[start : start + batch]).permute(0, 3, 1, 2).float()
+        parts.append(model.landmark_branch.vector(model.features(image)))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def _times(base: ATPN, prompts: PromptHead, teacher: TUFA, anchors: np.ndarray) -> dict[str, float]:
+    """Median milliseconds of one crop in PyTorch, one thread: the network, each head on top for 20 points, TUFA."""
+    torch.set_num_threads(1)
+    image, plane = torch.zeros(1, 3, base.config.input_size, base.config.input_size), torch.from_numpy(anchors[:20])
+    vector = base.landmark_branch.vector(base.features(image))
+    head = TemplateHead(vector.shape[1], plane)
+
+    def median(call: Any) -> float:
+        spent = []
+        for _ in range(30):
+            start = time.thread_time()
+            call()
+            spent.append(time.thread_time() - start)
+        return 1e3 * float(np.median(spent))
+
+    return {
+        "atpn": median(lambda: base(image)),
+        "template_head": median(lambda: head(vector)),
+        "prompt_head": median(lambda: prompts(vector, plane)),
+        "tufa": median(lambda: teacher(image, plane[None])),
+    }
+
+
+def heads_table(report: dict[str, Any]) -> str:
+    """NME in percent of the eye distance, and each head's growth over its teacher, as markdown."""
+    lines = ["| template | on | teacher | prompt head | distilled |", "| --- | --- | ---: | ---: | ---: |"]
+    for name, entry in report["templates"].items():
+        for place in ("rendered", "afw"):
+            if place in entry:
+                row = entry[place]
+                said = [f"{100 * row['teacher']:.2f}"]
+                said += [
+                    f"{100 * row[head]:.2f} ({100 * (row[head] / row['teacher'] - 1):+.1f} %)"
+                    for head in ("prompt_head", "distilled")
+                ]
+                lines.append(f"| {name} ({entry['points']}) | {place} | " + " | ".join(said) + " |")
+    return "\n".join(lines) + "\n"
