@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated, Any, Union
+
+import tyro
+
+from atpn.tufa.ablation import AblateTUFAConfig, ablate
+from atpn.tufa.attention import AttentionConfig, show_attention
+from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
+from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
+from atpn.tufa.fit import FitConfig, fit_template
+from atpn.tufa.predict import PredictConfig, predict_images
+from atpn.tufa.shapes import ShapesConfig, show_shapes
 from atpn.tufa.train import TrainTUFAConfig, train
 
-Config = TrainTUFAConfig
+COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "train": (TrainTUFAConfig, train),
+    "evaluate": (EvaluateTUFAConfig, evaluate),
+    "ablate": (AblateTUFAConfig, ablate),
+    "predict": (PredictConfig, predict_images),
+    "fit": (FitConfig, fit_template),
+    "few-shot": (FewShotConfig, measure_few_shot),
+    "attention": (AttentionConfig, show_attention),
+    "shapes": (ShapesConfig, show_shapes),
+}
+"""Name: the dataclass of its options, and what takes it."""
+
+Config = Union[tuple(Annotated[config, tyro.conf.subcommand(name)] for name, (config, _) in COMMANDS.items())]  # noqa: UP007
 
 
-def run(config: Config) -> None:
+def run(config: Any) -> None:
     """Do what the command says."""
-    train(config)
+    next(command for kind, command in COMMANDS.values() if type(config) is kind)(config)

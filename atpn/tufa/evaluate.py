@@ -20,7 +20,7 @@ from atpn.train import metrics
 from atpn.train.afw import run_passes
 from atpn.train.evaluate import library_versions
 from atpn.tufa.anchors import affine_onto, converted
-from atpn.tufa.inference import predict_planes
+from atpn.tufa.inference import context_of, predict_planes
 from atpn.tufa.network import TUFA
 from atpn.tufa.train import SHIPPED
 from edge_runtime.files import write_atomically
@@ -151,11 +151,6 @@ def figures(model: TUFA, faces: Faces) -> dict[str, float]:
 def converted_from(landmarks: np.ndarray, source: str, target: str) -> np.ndarray:
     """(n, N, 2) labels of a scheme as another's; labels of 68 points have only themselves."""
     return landmarks if source == target else converted(landmarks, target)
-
-
-def context_of(model: TUFA) -> np.ndarray | None:
-    """Anchors to ask along, so that any template sees the same company: the first scheme's that the network knows."""
-    return model.anchors(model.config.schemes[0][0]).cpu().numpy() if model.config.schemes else None
 
 
 def zero_shot_plane(model: TUFA, reference: str) -> np.ndarray:

@@ -3,12 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from atpn.tufa.anchors import UNSEEN
 from atpn.tufa.network import TUFA
+from edge_runtime.landmarks import SCHEMES
+from edge_runtime.template import Template
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "tufa.safetensors"
+"""What we ship."""
+
+
+class Asked(NamedTuple):
+    """What to find on faces."""
+
+    name: str
+    plane: np.ndarray
+    """(M, 2) places on the plane."""
+    edges: tuple[tuple[int, int], ...] = ()
+    """Points to join with a line in a picture."""
+
+
+def asked_points(model: TUFA, template: str) -> Asked:
+    """A template's points by its JSON file, or those of a scheme or fitted template that the network knows by name.
+
+    A file whose template the network was fitted to gives the fitted places. FileNotFoundError or ValueError says what
+    is neither.
+    """
+    known = [name for name, _ in model.config.schemes]
+    if template in known:
+        edges = SCHEMES[template].edges if template in SCHEMES else ()
+        return Asked(template, model.anchors(template).cpu().numpy(), edges)
+    if not template.endswith(".json"):
+        raise ValueError(f"{template!r} is no .json file of a template, and the network knows {', '.join(known)}")
+    read = Template.read(template)
+    if read.name not in known:
+        return Asked(read.name, read.points, read.edges)
+    fitted = model.anchors(read.name).cpu().numpy()
+    if len(fitted) != len(read.points):
+        raise ValueError(
+            f"{template} has {len(read.points)} points, but the network was fitted to {len(fitted)} of {read.name}; "
+            "fit it again, or rename the template"
+        )
+    return Asked(read.name, fitted, read.edges)
+
+
+def context_of(model: TUFA) -> np.ndarray:
+    """(K, 2) anchors to ask along, so that any template sees the same company: those of the first landmark scheme that
+    the network knows; (0, 2) when it knows none."""
+    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)]
+    return model.anchors(known[0]).cpu().numpy() if known else np.zeros((0, 2), np.float32)
 
 
 def predict_plane(

@@ -104,9 +104,7 @@ class TUFA(Network):
     def with_scheme(self, name: str, plane: np.ndarray) -> TUFA:
         """A copy with another scheme's (N, 2) mean shape, not yet aligned; a known name is replaced."""
         kept = [(old, self.rows(old)) for old, _ in self.config.schemes if old != name]
-        shapes = torch.cat(
-            [*(self.mean_shapes[rows] for _, rows in kept), torch.from_numpy(plane).to(self.mean_shapes)]
-        )
+        shapes = torch.cat([*(self.mean_shapes[rows] for _, rows in kept), torch.tensor(plane).to(self.mean_shapes)])
         schemes = (*((old, rows.stop - rows.start) for old, rows in kept), (name, len(plane)))
         other = copy.deepcopy(self)
         other.config = replace(self.config, schemes=schemes)
@@ -137,9 +135,13 @@ def new_tufa(config: TUFAConfig, schemes: dict[str, np.ndarray], seed: int) -> T
 
 
 def take_features(tufa: TUFA, atpn: ATPN) -> None:
-    """See what a trained ATPN sees; ValueError for a network whose tokens are pieces of the picture."""
+    """See what a trained ATPN sees; ValueError for another width, or for tokens that are pieces of the picture."""
     if not isinstance(tufa.features, ATPNFeatures):
         raise ValueError("only a TUFA whose tokens are ATPN's features can begin with them; use --size small")
+    if atpn.config.width != 1.0:
+        raise ValueError(f"TUFA's features are of an ATPN of width 1, got one of width {atpn.config.width:g}")
+    if atpn.config.input_size != tufa.config.input_size:
+        atpn = atpn.resized(tufa.config.input_size)
     wanted = tufa.features.face_vector.state_dict().keys()
     branch = atpn.landmark_branch.state_dict()
     tufa.features.backbone.load_state_dict(atpn.backbone.state_dict())

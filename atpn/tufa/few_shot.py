@@ -1,0 +1,147 @@
+"""`python -m atpn tufa few-shot`: the error on a new scheme over the number of its labelled faces (thesis, 6.3.6).
+
+The new scheme is iBUG's 68 points. For a fair curve the checkpoint must not have been trained with them:
+`python -m atpn tufa train --sources wflw98-without-ibug68 cofw29 dense …`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from atpn.data.store import SampleStore
+from atpn.model import ATPN, load_checkpoint, load_network
+from atpn.train import metrics
+from atpn.train.evaluate import library_versions
+from atpn.train.plots import Chart, Line, write_charts
+from atpn.tufa.anchors import converted
+from atpn.tufa.evaluate import COMMON, MAX_YAW, rendered_faces, zero_shot_plane
+from atpn.tufa.faces import face_at
+from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
+from atpn.tufa.inference import WEIGHTS, context_of, predict_plane
+from atpn.tufa.network import TUFA
+from atpn.tufa.samples import LabelledFace
+from atpn.tufa.train import SHIPPED
+from edge_runtime.files import write_atomically
+from edge_runtime.geometry import ROI, matrix_to_angles
+from edge_runtime.landmarks import IBUG_68
+
+log = logging.getLogger(__name__)
+
+SCHEME = IBUG_68.name
+NAME = "new-68"
+"""Of the new template: the scheme's own name may already be one that the network knows."""
+
+
+@dataclass(frozen=True)
+class FewShotConfig:
+    """Measure few-shot fitting of iBUG's 68 points."""
+
+    data: Path
+    """Renders that the labelled faces are drawn from, up to 60 degrees of yaw."""
+    held_out: Path
+    """Renders with dense points to measure on, up to 60 degrees of yaw."""
+    weights: Path = WEIGHTS
+    """Checkpoint trained without the 68 points."""
+    sizes: tuple[int, ...] = (1, 10, 50)
+    """Numbers of labelled faces."""
+    repeats: int = 3
+    """Draws of the faces per number."""
+    steps: int = STEPS
+    """Of each fit."""
+    out: Path | None = None
+    """JSON report."""
+    plot: Path | None = None
+    """PNG of the curve."""
+    seed: int = 0
+    threads: int = 1
+    atpn: Path = SHIPPED
+    """ATPN checkpoint that makes the labelled faces' crops."""
+
+    def __post_init__(self) -> None:
+        if not self.sizes or min(self.sizes) < 1 or self.repeats < 1:
+            raise ValueError(f"--sizes and --repeats must be positive, got {self.sizes} and {self.repeats}")
+
+
+def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
+    """The report, also printed and, with `out` and `plot`, written: NME over the eye distance by number of faces.
+
+    No faces: the mean shape, placed by affine alignment.
+    """
+    torch.set_num_threads(config.threads)
+    model, metadata = load_network(config.weights, TUFA)
+    atpn, _ = load_checkpoint(config.atpn)
+    faces = rendered_faces(SampleStore.read(config.held_out), model.config.input_size, atpn.mean_shape.numpy())
+    crops, target = faces.crops, converted(faces.landmarks, SCHEME)
+    sources = list(metadata.get("sources", []))
+    unfair = sorted({SCHEME, "wflw98"} & set(sources))
+    if unfair:
+        log.warning("this checkpoint was trained with %s, so these 68 points are not new to it", ", ".join(unfair))
+    reference = next((name for name, _ in model.config.schemes if name in COMMON and name != SCHEME), None)
+    if reference is None:
+        raise ValueError("affine alignment needs a scheme besides the 68 points: train with cofw29 in --sources")
+    curve = {0: [error(model, zero_shot_plane(model, reference), crops, target)]}
+    log.info("0 faces: %.2f %%", 100 * curve[0][0])
+    store = SampleStore.read(config.data)
+    facing = store.faces[~(np.abs(matrix_to_angles(store.rotation[store.faces])[:, 1]) > MAX_YAW)]
+    for size in config.sizes:
+        if size > len(facing):
+            raise ValueError(
+                f"{config.data} has {len(facing)} faces up to 60 degrees of yaw, but --sizes asks for {size}"
+            )
+        curve[size] = []
+        for repeat in range(config.repeats):
+            rng = np.random.default_rng([config.seed, size, repeat])
+            drawn = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
+            plane = mean_shape_on_plane(model, drawn)
+            fitted = fit(model, NAME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
+            curve[size].append(error(fitted, fitted.anchors(NAME).numpy(), crops, target))
+            log.info("%d faces, draw %d: %.2f %%", size, repeat, 100 * curve[size][-1])
+    report = {
+        "scheme": SCHEME,
+        "weights": config.weights.name,
+        "trained_with": sources,
+        "held_out_faces": len(crops),
+        "steps": config.steps,
+        "seed": config.seed,
+        "curve": [{"faces": n, "nme": float(np.mean(e)), "draws": e} for n, e in curve.items()],
+        "versions": library_versions(),
+    }
+    if config.out is not None:
+        write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    if config.plot is not None:
+        write_charts(config.plot, [chart(report["curve"])])
+    for point in report["curve"]:
+        print(f"{point['faces']:4} faces: NME {100 * point['nme']:.2f} %")
+    return report
+
+
+def labelled(store: SampleStore, index: int, atpn: ATPN) -> LabelledFace:
+    """A rendered face with its 68 points; as a user's, its landmarks are what ATPN sees."""
+    image, landmarks = store.image(index), store.landmarks[index]
+    seen = face_at(image, ROI.from_landmarks(landmarks), atpn)
+    return LabelledFace(image, converted(landmarks, SCHEME), seen.landmarks)
+
+
+def error(model: TUFA, plane: np.ndarray, crops: np.ndarray, target: np.ndarray) -> float:
+    """Mean error of (n, S, S, 3) crops' (n, 68, 2) points over the eye distance."""
+    predicted = predict_plane(model, crops, plane, context_of(model))
+    return float(metrics.point_errors(predicted, target, IBUG_68.inter_ocular(target)).mean())
+
+
+def chart(curve: Sequence[dict[str, Any]]) -> Chart:
+    """Mean error over the number of labelled faces."""
+    faces, means = [point["faces"] for point in curve], [100 * point["nme"] for point in curve]
+    labels = [f"{n}: {mean:.2f}" for n, mean in zip(faces, means, strict=True)]
+    lines = [Line("mean of the draws", faces, means, dots=True, labels=labels)]
+    worst = [100 * max(point["draws"]) for point in curve]
+    lines.append(Line("worst draw", faces, worst, guide=True))
+    axes = "labelled faces", "NME, % of the eye distance"
+    return Chart("Few-shot: the 68 points of iBUG", *axes, lines, y_max=1.15 * max(worst))

@@ -1,0 +1,74 @@
+"""A user's labelled pictures, for few-shot fitting."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.model import ATPN
+from atpn.tufa.faces import FoundFace, faces_of
+from edge_runtime.detector import Detector
+from edge_runtime.sources import read_image
+
+
+@dataclass(frozen=True)
+class LabelledFace:
+    """A face with a template's points."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    points: np.ndarray
+    """(M, 2) float32 pixels."""
+    landmarks: np.ndarray
+    """(98, 2) pixels, as ATPN says: they place the crop, and the points on the plane."""
+
+
+def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabelledFace]:
+    """The faces of a JSON list of `{"image": PATH, "points": [[x, y], …]}`, one entry per face.
+
+    Relative paths start at the file's folder, points are pixels. FileNotFoundError, SourceError or ValueError says
+    which entry is wrong, or that no face is found around its points.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'no file of samples at {path}; it is a JSON list of {{"image": …, "points": …}}')
+    try:
+        entries = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f'{path} must hold a list of {{"image": PATH, "points": [[x, y], …]}}, with one at least')
+    faces = []
+    for number, entry in enumerate(entries):
+        name = f"{path}, sample {number}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+            raise ValueError(f"{name}: expected an object with `image` and `points`, got {str(entry)[:60]}")
+        points = _points(entry.get("points"), name)
+        if faces and len(points) != len(faces[0].points):
+            raise ValueError(f"{name}: has {len(points)} points, but the first sample {len(faces[0].points)}")
+        image = cv2.cvtColor(read_image(path.parent / entry["image"]), cv2.COLOR_BGR2RGB)
+        face = _around(points, faces_of(image, atpn, detector))
+        if face is None:
+            raise ValueError(f"{name}: no face is found around the points in {entry['image']}; leave it out")
+        faces.append(LabelledFace(image, points, face.landmarks))
+    return faces
+
+
+def _points(values: object, name: str) -> np.ndarray:
+    try:
+        points = np.array(values, np.float32)
+    except (TypeError, ValueError):
+        points = np.zeros(0, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0 or not np.isfinite(points).all():
+        raise ValueError(f"{name}: points must be pairs of finite numbers, x then y, got {str(values)[:60]}")
+    return points
+
+
+def _around(points: np.ndarray, faces: list[FoundFace]) -> FoundFace | None:
+    """The face whose crop the points' middle lies nearest to the middle of, if it lies within the crop."""
+    middles = [float(np.abs(face.roi.to_crop(points.mean(axis=0)) - 0.5).max()) for face in faces]
+    best = int(np.argmin(middles)) if faces else 0
+    return faces[best] if faces and middles[best] < 0.5 else None

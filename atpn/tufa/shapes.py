@@ -1,0 +1,69 @@
+"""`python -m atpn tufa shapes`: mean shapes on the plane before and after semantic alignment (thesis, figure 6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.model import load_network
+from atpn.train.plots import COLOURS
+from atpn.tufa.inference import WEIGHTS
+from atpn.tufa.network import TUFA
+from atpn.tufa.pictures import INK, draw_points, write_text
+from edge_runtime.files import write_atomically
+from edge_runtime.landmarks import SCHEMES
+
+SIDE = 720
+"""Pixels of a panel."""
+MARGIN = 0.06
+"""Of the panel, around the points."""
+
+
+@dataclass(frozen=True)
+class ShapesConfig:
+    """Draw the mean shapes of a network's schemes before and after alignment."""
+
+    out: Path
+    """PNG of two panels."""
+    weights: Path = WEIGHTS
+    """Checkpoint of `python -m atpn tufa train` or `fit`."""
+    schemes: tuple[str, ...] = ()
+    """Which to draw, in this order; none: all that the network knows."""
+
+
+def show_shapes(config: ShapesConfig) -> np.ndarray:
+    """The picture, (H, W, 3) uint8 BGR, also written."""
+    model, _ = load_network(config.weights, TUFA)
+    names = config.schemes or tuple(name for name, _ in model.config.schemes)
+    before = {name: model.mean_shapes[model.rows(name)].numpy() for name in names}
+    after = {name: model.anchors(name).numpy() for name in names}
+    if not names:
+        raise ValueError(f"{config.weights} knows no scheme, so there is no mean shape to draw")
+    both = np.concatenate([*before.values(), *after.values()])
+    low = both.min(axis=0)
+    scale = float((both.max(axis=0) - low).max()) / (1 - 2 * MARGIN)
+    panels = [
+        _panel(title, {name: (shape - low) / scale + MARGIN for name, shape in shapes.items()})
+        for title, shapes in (("before alignment", before), ("after alignment", after))
+    ]
+    picture = np.hstack(panels)
+    write_atomically(config.out, cv2.imencode(".png", picture)[1].tobytes())
+    return picture
+
+
+def _panel(title: str, shapes: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(SIDE + a line of text, SIDE, 3) BGR: points in [0, 1] of the panel, one colour per scheme, and a legend."""
+    panel = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    for number, (name, shape) in enumerate(shapes.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        edges = SCHEMES[name].edges if name in SCHEMES else ()
+        draw_points(panel, shape * SIDE, edges, 4.0 - number % 3, colour, tuple(160 + 95 * c // 255 for c in colour))
+        draw_points(panel, np.array([[18.0, 40.0 + 18 * number]]), (), 4.0, colour)
+        write_text(panel, f"{name}: {len(shape)}", (28, 44 + 18 * number))
+    write_text(panel, title, (12, 20))
+    cv2.rectangle(panel, (0, 0), (SIDE - 1, SIDE - 1), INK, 1)
+    return panel

@@ -1,0 +1,99 @@
+"""Tiny networks, drawn faces with dense points, and a rendered face in a picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from atpn.data.crops import mean_shape_of
+from atpn.data.shards import DENSE_FILE, write_shard
+from atpn.data.store import SampleStore
+from atpn.model import load_checkpoint, save_checkpoint
+from atpn.tufa.anchors import mean_shapes
+from atpn.tufa.config import TUFAConfig
+from atpn.tufa.network import new_tufa
+from atpn.tufa.train import SHIPPED
+from edge_runtime.geometry import ROI
+from edge_runtime.landmarks import WFLW_98
+from export.config import WEIGHTS_FOLDER
+from export.crop_set import read_crop_set
+
+TINY = TUFAConfig("patches", input_size=32, patch=16, dim=32, depth=1, heads=2, decoder_depth=1)
+DENSE_OF_98 = np.arange(0, 98, 3)
+"""Landmarks that stand in for dense points."""
+
+
+@pytest.fixture(scope="session")
+def atpn():
+    return load_checkpoint(SHIPPED)[0]
+
+
+@pytest.fixture(scope="session")
+def dense_shards(tmp_path_factory, draw_sample):
+    """A folder of 24 drawn faces, 16 of them with dense points."""
+    folder, rng = tmp_path_factory.mktemp("dense"), np.random.default_rng(0)
+    samples = [draw_sample(rng, f"face-{i:05d}", 96) for i in range(24)]
+    mean = mean_shape_of(np.stack([sample.landmarks for sample in samples]), WFLW_98)
+    for i in range(16):
+        about = {**samples[i].attributes, "head": "drawn"}
+        seen = np.ones(len(DENSE_OF_98), bool)
+        dense = samples[i].landmarks[DENSE_OF_98]
+        samples[i] = replace(samples[i], dense=dense, dense_visibility=seen, attributes=about)
+    write_shard(folder / "faces-000000.tar", samples)
+    (folder / DENSE_FILE).write_text(json.dumps({"drawn": mean[DENSE_OF_98].tolist()}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(dense_shards):
+    return SampleStore.read(dense_shards)
+
+
+@pytest.fixture
+def tiny(store):
+    """An untrained network that knows three schemes."""
+    return new_tufa(TINY, mean_shapes(store, store.faces, ["wflw98", "ibug68", "cofw29"]), seed=0).eval()
+
+
+@pytest.fixture
+def tiny_tufa(tiny, tmp_path):
+    """The same as a checkpoint."""
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, tiny, {"sources": ["wflw98", "ibug68", "cofw29"], "stage": "none"})
+    return path
+
+
+class Portrait:
+    """A rendered face in a larger picture, and a rough detector that finds it, twice, and a wall besides."""
+
+    def __init__(self) -> None:
+        crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
+        index = int(np.flatnonzero(crops.has_face & (np.abs(crops.pose) < 0.12).all(axis=1))[0])
+        face = cv2.resize(crops.crops[index], (224, 224), interpolation=cv2.INTER_CUBIC)
+        self.image = np.full((320, 400, 3), 128, np.uint8)
+        """(H, W, 3) uint8 RGB."""
+        self.image[50:274, 40:264] = face
+        self.landmarks = crops.landmarks[index] * 224 - 0.5 + (40, 50)
+
+    def detect(self, frame):
+        """Three regions; the first is off by a tenth of the face."""
+        assert frame.dtype == np.uint8
+        truth = ROI.from_landmarks(self.landmarks)
+        shifted = ROI(truth.cx + 0.1 * truth.size, truth.cy, 1.1 * truth.size)
+        return [shifted, ROI(330.0, 160.0, 80.0), truth]
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    return Portrait()
+
+
+@pytest.fixture
+def portrait_file(portrait, tmp_path):
+    path = tmp_path / "portrait.png"
+    cv2.imwrite(str(path), portrait.image[:, :, ::-1])
+    return path

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from atpn.tufa.anchors import UNSEEN, WITHOUT_IBUG, affine_onto, converted, mean_shapes
+from atpn.tufa.config import TUFAConfig
+from atpn.tufa.evaluate import COMMON, zero_shot_plane
+from atpn.tufa.network import new_tufa
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
+
+
+def test_the_68_points_and_the_rest_make_the_98():
+    indices = np.arange(98, dtype=float)[:, None]
+    known = convert(indices, WFLW_98, IBUG_68)[:, 0].astype(int)
+    assert sorted([*known, *WITHOUT_IBUG]) == list(range(98))
+    assert len(WITHOUT_IBUG) == 30
+    np.testing.assert_array_equal(converted(indices, UNSEEN)[:, 0], WITHOUT_IBUG)
+
+
+def test_mean_shapes_are_those_of_one_plane(store):
+    shapes = mean_shapes(store, store.faces, ["wflw98", "cofw29", UNSEEN])
+    assert {name: len(shape) for name, shape in shapes.items()} == {"wflw98": 98, "cofw29": 29, UNSEEN: 30}
+    np.testing.assert_array_equal(shapes["cofw29"][8], shapes["wflw98"][60])
+
+
+def test_an_affine_map_is_found():
+    rng = np.random.default_rng(0)
+    source, linear = rng.random((6, 2)), np.array([[1.5, 0.2], [-0.4, 0.8]])
+    points = rng.random((3, 2))
+    np.testing.assert_allclose(affine_onto(points, source, source @ linear + (3, 4)), points @ linear + (3, 4))
+
+
+def test_points_on_a_line_give_no_affine_map():
+    line = np.linspace(0, 1, 5)[:, None] * (1.0, 2.0)
+    with pytest.raises(ValueError, match="three points off a line"):
+        affine_onto(line, line, line)
+
+
+@pytest.mark.parametrize("reference", ["wflw98", "cofw29"])
+def test_unseen_points_lie_where_a_shared_shape_has_them(atpn, reference):
+    """Where the network's mean shapes are ATPN's, an affine map of ATPN's is exact."""
+    mean = atpn.mean_shape.numpy()
+    model = new_tufa(
+        TUFAConfig("patches", dim=32, depth=1, heads=2, decoder_depth=1), {reference: converted(mean, reference)}, 0
+    )
+    np.testing.assert_allclose(zero_shot_plane(model, reference), converted(mean, "ibug68"), atol=1e-5)
+
+
+def test_common_points_are_the_same_places():
+    ninety_eight = np.arange(98, dtype=float)[:, None]
+    for name in ("ibug68", "cofw29"):
+        places = converted(ninety_eight, name)[:, 0]
+        np.testing.assert_array_equal(places[list(COMMON[name])], COMMON["wflw98"])

@@ -1,0 +1,117 @@
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from atpn.__main__ import main
+from atpn.model import load_network
+from atpn.train import loop
+from atpn.train.config import Recipe
+from atpn.train.loop import Interrupted
+from atpn.tufa import train as training
+from atpn.tufa.anchors import DENSE, UNSEEN, mean_shapes
+from atpn.tufa.config import TUFAConfig
+from atpn.tufa.network import TUFA, new_tufa
+from atpn.tufa.task import TUFATask
+from atpn.tufa.train import TrainTUFAConfig, train
+
+
+@pytest.fixture(autouse=True)
+def tiny_sizes(monkeypatch):
+    sizes = {
+        "small": TUFAConfig(input_size=32, dim=32, depth=1, heads=2, decoder_depth=1),
+        "vit-s16": TUFAConfig("patches", input_size=32, dim=32, depth=1, heads=2, decoder_depth=1),
+    }
+    monkeypatch.setattr(training, "SIZES", sizes)
+    monkeypatch.setattr(training, "RECIPE", Recipe(samples=64, batch_size=8, lr=1e-3, warmup_steps=2))
+
+
+def config(dense_shards, out, **changes):
+    options = {"size": "vit-s16", "samples": 32, "batch_size": 8, "workers": 0, "bfloat16": False, "validation": 4}
+    return TrainTUFAConfig(dense_shards, out, **(options | {"device": "cpu"} | changes))
+
+
+def test_an_interrupted_run_ends_as_an_unbroken_one(dense_shards, tmp_path, monkeypatch):
+    unbroken = train(config(dense_shards, tmp_path / "unbroken"))
+    original = loop.update_average
+    with monkeypatch.context() as patch:
+
+        def update(average, model, decay, step):
+            original(average, model, decay, step)
+            if step == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+        patch.setattr(loop, "update_average", update)
+        with pytest.raises(Interrupted, match="stopped at step 2"):
+            train(config(dense_shards, tmp_path / "broken"))
+    resumed = train(config(dense_shards, tmp_path / "broken"))
+    for (name, value), other in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(value, other), name
+    model, metadata = load_network(tmp_path / "broken" / "tufa.safetensors", TUFA)
+    assert metadata["finished"]
+    assert (metadata["steps"], metadata["samples"]) == (4, 32)
+    assert metadata["data"]["with_dense"] == 16
+    assert set(metadata["validation"]) == {"wflw98", "ibug68", "cofw29"}
+    assert model.alignment.weight[1:].abs().max() > 0
+    assert not model.alignment.weight[0].any()
+
+
+def test_the_loss_falls(store):
+    recipe = Recipe(samples=None, batch_size=16, lr=3e-3, warmup_steps=2, input_size=32)
+    task = TUFATask(store, recipe, 0, ("wflw98", DENSE), 24)
+    config = TUFAConfig("patches", input_size=32, dim=32, depth=1, heads=2, decoder_depth=1)
+    model = new_tufa(config, mean_shapes(store, task.faces, ["wflw98"]), 0)
+    task.begin(model)
+    optimizer, losses = loop.make_optimizer(model, recipe), []
+    batch = next(iter(task.batches(32, 0)))
+    for _ in range(40):
+        loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
+
+
+def test_features_rest_unless_asked(dense_shards, tmp_path, atpn):
+    resting = train(config(dense_shards, tmp_path / "a", size="small", samples=16))
+    seen = atpn.backbone.state_dict()
+    for name, value in resting.features.backbone.state_dict().items():
+        assert torch.equal(value, seen[name]), name
+    moving = train(config(dense_shards, tmp_path / "b", size="small", samples=16, train_features=True))
+    changed = [not torch.equal(v, seen[name]) for name, v in moving.features.backbone.state_dict().items()]
+    assert np.mean(changed) > 0.9
+
+
+def test_without_alignment_the_mean_shapes_stay(dense_shards, tmp_path):
+    model = train(config(dense_shards, tmp_path, align=False))
+    assert not model.alignment.weight.any()
+
+
+def test_a_network_may_be_kept_from_the_68_points(dense_shards, tmp_path):
+    model = train(config(dense_shards, tmp_path, sources=(UNSEEN, "cofw29"), samples=8))
+    assert model.config.schemes == ((UNSEEN, 30), ("cofw29", 29))
+
+
+def test_only_dense_sources_leave_faces_without_them_out(store):
+    task = TUFATask(store, Recipe(samples=None), 0, (DENSE,), 24)
+    assert set(task.faces) <= set(store.with_dense)
+
+
+def test_renders_without_dense_points_are_refused(face_shards, tmp_path, capsys):
+    assert main(["tufa", "train", "--data", str(face_shards), "--out", str(tmp_path), "--samples", "8"]) == 1
+    assert "has no dense points; render it anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"minutes": 1.0}, "not both"),
+        ({"points": 0}, "--points must be positive"),
+        ({"sources": ()}, "names no scheme"),
+    ],
+)
+def test_contradicting_options_are_refused(dense_shards, tmp_path, changes, match):
+    with pytest.raises(ValueError, match=match):
+        config(dense_shards, tmp_path, **changes)
