@@ -11,7 +11,7 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from atpn.model import ATPN
-from atpn.tufa.faces import faces_of
+from atpn.train.faces import faces_of
 from edge_runtime.detector import Detector
 from edge_runtime.sources import IMAGE_SUFFIXES
 

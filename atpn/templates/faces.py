@@ -14,21 +14,19 @@ from atpn.model import ATPN
 from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
 from atpn.templates.spline import carry
-from atpn.train.inference import predict
+from atpn.train.faces import faces_of
 from atpn.tufa.inference import predict_plane
 from atpn.tufa.network import TUFA
-from edge_runtime.detector import SAME_FACE_IOU, Detector
-from edge_runtime.geometry import ROI, extract_crop, upright_roll
+from edge_runtime.detector import Detector
+from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import WFLW_98
 from edge_runtime.sources import read_image
-from edge_runtime.spec import ModelSpec
-from edge_runtime.tracker import REFINEMENTS
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FoundFace:
+class PhotographedFace:
     """One face of a photograph."""
 
     image: np.ndarray
@@ -41,33 +39,29 @@ class FoundFace:
     """Radians."""
 
 
-def find_face(path: Path, model: ATPN, detector: Detector) -> FoundFace:
+def find_face(path: Path, model: ATPN, detector: Detector) -> PhotographedFace:
     """The largest face of an image file; SourceError or ValueError when it is no image or shows no face."""
     if model.config.scheme != WFLW_98.name:
         raise ValueError(
             f"faces are found by the landmarks of {WFLW_98.name}; these weights know {model.config.scheme}"
         )
     image = read_image(path)
-    faces: list[FoundFace] = []
-    for candidate in detector.detect(image):
-        face = _settled(image, candidate, model)
-        if face is not None and all(face.roi.iou(other.roi) < SAME_FACE_IOU for other in faces):
-            faces.append(face)
+    faces = faces_of(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model, detector)
     if not faces:
         raise ValueError(f"{path}: no face was found; take a picture with one seen from the front, larger than 24 px")
     largest = max(faces, key=lambda face: face.roi.size)
     if len(faces) > 1:
         x, y = round(largest.roi.cx), round(largest.roi.cy)
         log.warning("%s shows %d faces: the largest is taken, around (%d, %d)", path, len(faces), x, y)
-    return largest
+    return PhotographedFace(image, largest.roi, largest.roi.to_crop(largest.landmarks), largest.yaw)
 
 
-def onto_plane(pixels: np.ndarray, face: FoundFace, anchors: np.ndarray) -> np.ndarray:
+def onto_plane(pixels: np.ndarray, face: PhotographedFace, anchors: np.ndarray) -> np.ndarray:
     """(M, 2) pixels of the photograph to the plane, on which (98, 2) anchors are the landmarks' places."""
     return carry(face.roi.to_crop(pixels), face.landmarks, anchors)
 
 
-def onto_face(plane: np.ndarray, face: FoundFace, anchored: AnchoredNetwork) -> np.ndarray:
+def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwork) -> np.ndarray:
     """(M, 2) points of the plane to pixels of the photograph: found by the network where it can, else carried there by
     the landmarks."""
     network = anchored.network
@@ -87,19 +81,6 @@ def _prompted(network: ATPN, head: PromptHead, crop: np.ndarray, plane: np.ndarr
     return head(vector, torch.from_numpy(plane.astype(np.float32)))[0][0].numpy()
 
 
-def _crop(face: FoundFace, size: int) -> np.ndarray:
+def _crop(face: PhotographedFace, size: int) -> np.ndarray:
     """(size, size, 3) uint8 RGB."""
     return extract_crop(cv2.cvtColor(face.image, cv2.COLOR_BGR2RGB), face.roi, size)
-
-
-def _settled(image: np.ndarray, roi: ROI, model: ATPN) -> FoundFace | None:
-    """The face that the network sees in a region after the tracker's refinements; None when it sees none."""
-    picture, mean_shape = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model.mean_shape.numpy()
-    for _ in range(1 + REFINEMENTS):
-        predicted = predict(model, extract_crop(picture, roi, model.config.input_size)[None])
-        landmarks = roi.to_frame(predicted.landmarks[0])
-        roi = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
-    sure = predicted.uncertainty.mean() <= ModelSpec.most_uncertain
-    if predicted.confidence[0] < ModelSpec.track_threshold or not sure:
-        return None
-    return FoundFace(image, roi, roi.to_crop(landmarks), float(predicted.pose[0, 1]))

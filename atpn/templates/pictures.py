@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from atpn.templates.anchors import AnchoredNetwork
-from atpn.templates.faces import FoundFace, onto_face
+from atpn.templates.faces import PhotographedFace, onto_face
 from atpn.templates.mean_face import PAPER, SIDE, mean_face
 from edge_runtime.draw import draw_lines
 from edge_runtime.geometry import extract_crop
@@ -31,7 +31,7 @@ _AWAY = 11
 
 
 def template_sheet(
-    templates: Sequence[Template], anchored: AnchoredNetwork, faces: Sequence[FoundFace] = ()
+    templates: Sequence[Template], anchored: AnchoredNetwork, faces: Sequence[PhotographedFace] = ()
 ) -> np.ndarray:
     """One row per template: (rows * SIDE, columns * SIDE, 3) uint8 BGR, first the mean face with the 98 anchors shown
     faintly, then each of the faces in its crop."""

@@ -12,6 +12,7 @@ from atpn.tufa.attention import AttentionConfig, show_attention
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 from atpn.tufa.fit import FitConfig, fit_template
+from atpn.tufa.pack import PackConfig, pack
 from atpn.tufa.predict import PredictConfig, predict_images
 from atpn.tufa.shapes import ShapesConfig, show_shapes
 from atpn.tufa.train import TrainTUFAConfig, train
@@ -20,6 +21,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "train": (TrainTUFAConfig, train),
     "evaluate": (EvaluateTUFAConfig, evaluate),
     "ablate": (AblateTUFAConfig, ablate),
+    "pack": (PackConfig, pack),
     "predict": (PredictConfig, predict_images),
     "fit": (FitConfig, fit_template),
     "few-shot": (FewShotConfig, measure_few_shot),

@@ -20,10 +20,10 @@ from atpn.data.store import SampleStore
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.train import metrics
 from atpn.train.evaluate import library_versions
+from atpn.train.faces import face_at
 from atpn.train.plots import Chart, Line, write_charts
 from atpn.tufa.anchors import converted
 from atpn.tufa.evaluate import COMMON, MAX_YAW, rendered_faces, zero_shot_plane
-from atpn.tufa.faces import face_at
 from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
 from atpn.tufa.inference import WEIGHTS, context_of, predict_plane
 from atpn.tufa.network import TUFA

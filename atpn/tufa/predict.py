@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from atpn.model import load_checkpoint, load_network
-from atpn.tufa.faces import FoundFace, faces_of
+from atpn.train.faces import FoundFace, faces_of
 from atpn.tufa.inference import WEIGHTS, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points

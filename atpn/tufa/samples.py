@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from atpn.model import ATPN
-from atpn.tufa.faces import FoundFace, faces_of
+from atpn.train.faces import FoundFace, faces_of
 from edge_runtime.detector import Detector
 from edge_runtime.sources import read_image
 

@@ -8,8 +8,11 @@ import pytest
 
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
-from edge_runtime.geometry import Intrinsics, angles_to_matrix
+from atpn.model import load_checkpoint
+from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix
 from edge_runtime.landmarks import WFLW_98
+from export.config import WEIGHTS_FOLDER
+from export.crop_set import read_crop_set
 
 
 def _arc(x0, x1, y, bow, count):
@@ -107,3 +110,33 @@ def make_shards():
 def face_shards(tmp_path_factory):
     """A folder of 24 drawn faces and 4 backgrounds."""
     return write_faces(tmp_path_factory.mktemp("renders"))
+
+
+@pytest.fixture(scope="session")
+def atpn():
+    return load_checkpoint(WEIGHTS_FOLDER / "atpn.safetensors")[0]
+
+
+class Portrait:
+    """A rendered face in a larger picture, and a rough detector that finds it, twice, and a wall besides."""
+
+    def __init__(self) -> None:
+        crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
+        index = int(np.flatnonzero(crops.has_face & (np.abs(crops.pose) < 0.12).all(axis=1))[0])
+        face = cv2.resize(crops.crops[index], (224, 224), interpolation=cv2.INTER_CUBIC)
+        self.image = np.full((320, 400, 3), 128, np.uint8)
+        """(H, W, 3) uint8 RGB."""
+        self.image[50:274, 40:264] = face
+        self.landmarks = crops.landmarks[index] * 224 - 0.5 + (40, 50)
+
+    def detect(self, frame):
+        """Three regions; the first is off by a tenth of the face."""
+        assert frame.dtype == np.uint8
+        truth = ROI.from_landmarks(self.landmarks)
+        shifted = ROI(truth.cx + 0.1 * truth.size, truth.cy, 1.1 * truth.size)
+        return [shifted, ROI(330.0, 160.0, 80.0), truth]
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    return Portrait()

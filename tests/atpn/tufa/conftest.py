@@ -12,24 +12,15 @@ import pytest
 from atpn.data.crops import mean_shape_of
 from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.data.store import SampleStore
-from atpn.model import load_checkpoint, save_checkpoint
+from atpn.model import save_checkpoint
 from atpn.tufa.anchors import mean_shapes
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import new_tufa
-from atpn.tufa.train import SHIPPED
-from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import WFLW_98
-from export.config import WEIGHTS_FOLDER
-from export.crop_set import read_crop_set
 
 TINY = TUFAConfig("patches", input_size=32, patch=16, dim=32, depth=1, heads=2, decoder_depth=1)
 DENSE_OF_98 = np.arange(0, 98, 3)
 """Landmarks that stand in for dense points."""
-
-
-@pytest.fixture(scope="session")
-def atpn():
-    return load_checkpoint(SHIPPED)[0]
 
 
 @pytest.fixture(scope="session")
@@ -65,31 +56,6 @@ def tiny_tufa(tiny, tmp_path):
     path = tmp_path / "tiny.safetensors"
     save_checkpoint(path, tiny, {"sources": ["wflw98", "ibug68", "cofw29"], "stage": "none"})
     return path
-
-
-class Portrait:
-    """A rendered face in a larger picture, and a rough detector that finds it, twice, and a wall besides."""
-
-    def __init__(self) -> None:
-        crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
-        index = int(np.flatnonzero(crops.has_face & (np.abs(crops.pose) < 0.12).all(axis=1))[0])
-        face = cv2.resize(crops.crops[index], (224, 224), interpolation=cv2.INTER_CUBIC)
-        self.image = np.full((320, 400, 3), 128, np.uint8)
-        """(H, W, 3) uint8 RGB."""
-        self.image[50:274, 40:264] = face
-        self.landmarks = crops.landmarks[index] * 224 - 0.5 + (40, 50)
-
-    def detect(self, frame):
-        """Three regions; the first is off by a tenth of the face."""
-        assert frame.dtype == np.uint8
-        truth = ROI.from_landmarks(self.landmarks)
-        shifted = ROI(truth.cx + 0.1 * truth.size, truth.cy, 1.1 * truth.size)
-        return [shifted, ROI(330.0, 160.0, 80.0), truth]
-
-
-@pytest.fixture(scope="session")
-def portrait():
-    return Portrait()
 
 
 @pytest.fixture

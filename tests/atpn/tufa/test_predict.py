@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from atpn.model import save_checkpoint
+from atpn.train.faces import face_at
 from atpn.tufa import predict
-from atpn.tufa.faces import face_at
 from atpn.tufa.inference import asked_points, context_of, predict_plane
 from atpn.tufa.predict import PredictConfig, predict_images
 from edge_runtime.geometry import ROI

@@ -1,4 +1,4 @@
-"""Faces of pictures, in the crops that the tracking network asks for: what TUFA looks at."""
+"""Faces of pictures without labels, in the crops that the tracking network asks for."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class FoundFace:
     """Probability in [0, 1] that it is one."""
     spread: float
     """Mean standard deviation of the landmarks, crop widths."""
+    yaw: float
+    """Radians, against the crop's own viewing ray."""
 
 
 def faces_of(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[FoundFace]:
@@ -47,4 +49,5 @@ def face_at(image: np.ndarray, roi: ROI, atpn: ATPN) -> FoundFace:
         seen = predict(atpn, extract_crop(image, roi, atpn.config.input_size)[None])
         landmarks = roi.to_frame(seen.landmarks[0])
         roi = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
-    return FoundFace(roi, landmarks, float(seen.confidence[0]), float(seen.uncertainty.mean()))
+    spread, yaw = float(seen.uncertainty.mean()), float(seen.pose[0, 1])
+    return FoundFace(roi, landmarks, float(seen.confidence[0]), spread, yaw)

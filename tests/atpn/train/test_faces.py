@@ -1,7 +1,7 @@
 import numpy as np
 
+from atpn.train.faces import face_at, faces_of
 from atpn.train.metrics import point_errors
-from atpn.tufa.faces import face_at, faces_of
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import WFLW_98
 
