@@ -40,6 +40,16 @@ def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -
     return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
 
 
+def shared_points(first: str, second: str) -> tuple[list[int], list[int]]:
+    """Indices of the landmarks that are one and the same WFLW point in two schemes, in one order."""
+    numbers = np.arange(WFLW_98.count, dtype=float)
+    # A mean of two landmarks has not the mean square of one.
+    sources = [converted(np.column_stack([numbers, numbers**2]), scheme) for scheme in (first, second)]
+    single = [{int(n): i for i, (n, square) in enumerate(source) if n * n == square} for source in sources]
+    both = sorted(single[0].keys() & single[1].keys())
+    return [single[0][number] for number in both], [single[1][number] for number in both]
+
+
 def affine_onto(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(M, 2) points moved by the affine map that brings (N, 2) source points closest to (N, 2) target points.
 

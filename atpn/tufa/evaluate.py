@@ -19,7 +19,7 @@ from atpn.model import load_checkpoint, load_network
 from atpn.train import metrics
 from atpn.train.afw import run_passes
 from atpn.train.evaluate import library_versions
-from atpn.tufa.anchors import affine_onto, converted
+from atpn.tufa.anchors import affine_onto, converted, shared_points
 from atpn.tufa.inference import context_of, predict_planes
 from atpn.tufa.network import TUFA
 from atpn.tufa.train import SHIPPED
@@ -31,12 +31,6 @@ MAX_YAW = np.radians(60)
 """Faces turned further have next to no eye distance to divide by."""
 DENSE_STEP = 5
 """Every fifth of the dense points is asked for: time grows with their number's square."""
-COMMON = {
-    "wflw98": (16, 60, 64, 68, 72, 76, 82),
-    "cofw29": (28, 8, 10, 11, 9, 22, 23),
-    "ibug68": (8, 36, 39, 42, 45, 48, 54),
-}
-"""Points that schemes share, in one order: chin, eye corners, mouth corners. What an affine alignment goes by."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +152,10 @@ def converted_from(landmarks: np.ndarray, source: str, target: str) -> np.ndarra
 def zero_shot_plane(model: TUFA, reference: str) -> np.ndarray:
     """(68, 2) iBUG's mean shape brought onto the plane by an affine map (section 6.3.7), as if nobody had labelled it.
 
-    The map goes by seven points that it shares with a scheme that the network knows.
+    The map goes by the points that it shares with a scheme that the network knows.
     """
-    mean = mean_68()
-    return affine_onto(mean, mean[list(COMMON["ibug68"])], model.anchors(reference).numpy()[list(COMMON[reference])])
+    mean, (shared, theirs) = mean_68(), shared_points(IBUG_68.name, reference)
+    return affine_onto(mean, mean[shared], model.anchors(reference).numpy()[theirs])
 
 
 def mean_68() -> np.ndarray:

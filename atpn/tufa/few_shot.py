@@ -23,7 +23,7 @@ from atpn.train.evaluate import library_versions
 from atpn.train.faces import face_at
 from atpn.train.plots import Chart, Line, write_charts
 from atpn.tufa.anchors import converted
-from atpn.tufa.evaluate import COMMON, MAX_YAW, rendered_faces, zero_shot_plane
+from atpn.tufa.evaluate import MAX_YAW, rendered_faces, zero_shot_plane
 from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
 from atpn.tufa.inference import WEIGHTS, context_of, predict_plane
 from atpn.tufa.network import TUFA
@@ -31,7 +31,7 @@ from atpn.tufa.samples import LabelledFace
 from atpn.tufa.train import SHIPPED
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, matrix_to_angles
-from edge_runtime.landmarks import IBUG_68
+from edge_runtime.landmarks import IBUG_68, SCHEMES
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
     unfair = sorted({SCHEME, "wflw98"} & set(sources))
     if unfair:
         log.warning("this checkpoint was trained with %s, so these 68 points are not new to it", ", ".join(unfair))
-    reference = next((name for name, _ in model.config.schemes if name in COMMON and name != SCHEME), None)
+    reference = next((name for name, _ in model.config.schemes if name in SCHEMES and name != SCHEME), None)
     if reference is None:
         raise ValueError("affine alignment needs a scheme besides the 68 points: train with cofw29 in --sources")
     curve = {0: [error(model, zero_shot_plane(model, reference), crops, target)]}

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from atpn.tufa.anchors import UNSEEN, WITHOUT_IBUG, affine_onto, converted, mean_shapes
+from atpn.tufa.anchors import UNSEEN, WITHOUT_IBUG, affine_onto, converted, mean_shapes, shared_points
 from atpn.tufa.config import TUFAConfig
-from atpn.tufa.evaluate import COMMON, zero_shot_plane
+from atpn.tufa.evaluate import zero_shot_plane
 from atpn.tufa.network import new_tufa
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
@@ -45,8 +45,10 @@ def test_unseen_points_lie_where_a_shared_shape_has_them(atpn, reference):
     np.testing.assert_allclose(zero_shot_plane(model, reference), converted(mean, "ibug68"), atol=1e-5)
 
 
-def test_common_points_are_the_same_places():
-    ninety_eight = np.arange(98, dtype=float)[:, None]
-    for name in ("ibug68", "cofw29"):
-        places = converted(ninety_eight, name)[:, 0]
-        np.testing.assert_array_equal(places[list(COMMON[name])], COMMON["wflw98"])
+def test_shared_points_are_the_same_places():
+    indices = np.arange(98, dtype=float)[:, None]
+    ours, theirs = shared_points("ibug68", "cofw29")
+    np.testing.assert_array_equal(converted(indices, "ibug68")[ours], converted(indices, "cofw29")[theirs])
+    # The lids' middles, pupils, and two ends and a middle of the brows are COFW's alone, or means of two.
+    assert len(ours) == 19
+    assert shared_points("ibug68", "wflw98")[0] == list(range(68))
