@@ -18,22 +18,24 @@ from atpn.data.crops import NO_JITTER
 from atpn.data.store import SampleStore
 from atpn.distill.heads import train_template_head
 from atpn.distill.pictures import FoundFaces
-from atpn.distill.prompts import RECIPE, WEIGHTS
+from atpn.distill.prompts import RECIPE
 from atpn.distill.vectors import DenseCrops, FaceVectors, Teacher, face_vectors
-from atpn.model import ATPN, load_checkpoint, load_network, save_checkpoint
+from atpn.model import ATPN, check_output, load_checkpoint, load_network, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.landmark_branch import VECTOR
 from atpn.model.point_head import PromptHead, TemplateHead
 from atpn.train.losses import rectangle_size
 from atpn.train.machine import keep_freed_memory
-from atpn.tufa.evaluate import context_of
-from atpn.tufa.inference import predict_plane
+from atpn.tufa.inference import asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
+from atpn.weights import SHIPPED_PROMPTS, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
 from edge_runtime.template import Template
 
 log = logging.getLogger(__name__)
 
+KEPT_ASIDE = 10
+"""Of the faces in pictures one in so many is compared on, not trained on."""
 HELD_OUT = 400
 """Crops that student and teacher are compared on, not trained on."""
 
@@ -50,9 +52,9 @@ class DistillConfig:
     """Folder of renders to learn on."""
     images: tuple[Path, ...] = ()
     """Pictures without labels, or folders of them, to learn on, too: faces as the device will see them."""
-    teacher: Path = WEIGHTS / "tufa.safetensors"
+    teacher: Path = SHIPPED_TUFA
     """TUFA checkpoint."""
-    weights: Path = WEIGHTS / "prompts.safetensors"
+    weights: Path = SHIPPED_PROMPTS
     """ATPN checkpoint that gets the head; with a prompt head, the template's begins as what that says."""
     crops: int = 6_000
     """Crops that teacher and student look at."""
@@ -68,13 +70,7 @@ class DistillConfig:
         for name, least in (("crops", 1), ("steps", 0), ("threads", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} must be {least} or more, got {getattr(self, name)}")
-        if self.out.suffix != ".safetensors":
-            raise ValueError(f"--out is a checkpoint and ends in .safetensors, got {self.out}")
-        if self.out.with_suffix(".json").resolve() == self.template.resolve():
-            raise ValueError(
-                f"a checkpoint is a pair of files, and {self.out.with_suffix('.json')} would replace the template; "
-                "give --out another name"
-            )
+        check_output(self.out, self.template, self.weights, self.teacher)
         if self.data is None and not self.images:
             raise ValueError("nothing to learn on: give --data with renders, --images with pictures, or both")
 
@@ -90,17 +86,20 @@ def run(config: DistillConfig) -> dict[str, float]:
     plane = torch.from_numpy(np.array(template.points))
     head = _first_head(model, plane)
     base = model.with_head(None).eval()
-    teacher = _teacher(teacher_network, template)
+    teacher = _teacher(teacher_network, config.template, base.config.input_size)
     sources: list[tuple[Any, np.ndarray, np.ndarray]] = []
     if config.data is not None:
         store = SampleStore.read(config.data)
         sources.append((store, *store.split()))
     if config.images:
         found = FoundFaces.read(config.images, base, default_detector())
-        everyone = np.arange(len(found))
-        sources.append((found, everyone, everyone[: len(found) // 10]))
-    share = -(-config.crops // len(sources))
-    faces = _joined([_look(base, s, train, share, teacher, config) for s, train, _ in sources])
+        aside = np.arange(len(found)) % KEPT_ASIDE == KEPT_ASIDE - 1
+        sources.append((found, np.flatnonzero(~aside), np.flatnonzero(aside)))
+    everyone = sum(len(train) for _, train, _ in sources)
+    shares = [max(1, round(config.crops * len(train) / everyone)) for _, train, _ in sources]
+    faces = _joined(
+        [_look(base, s, train, share, teacher, config) for (s, train, _), share in zip(sources, shares, strict=True)]
+    )
     assert faces.taught is not None
     log.info("%d crops for %d points", len(faces), len(plane))
     if config.steps:
@@ -118,16 +117,16 @@ def run(config: DistillConfig) -> dict[str, float]:
         "teacher": weights_sha256(config.teacher, TUFA),
         "base": weights_sha256(config.weights),
         "data": None if config.data is None else config.data.name,
-        "pictures": sum(len(train) for s, train, _ in sources if isinstance(s, FoundFaces)),
+        "faces": everyone,
         "crops": len(faces),
         "steps": config.steps,
         "seed": config.seed,
         "validation": figures,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(config.out, base.with_head(head), {**metadata, "head": about, "template": template.as_dict()})
-    print(f"{config.out}: {'  '.join(f'{key} {100 * value:.2f} %' for key, value in figures.items())}")
+    told = "  ".join(f"{key} {100 * value:.2f} %" for key, value in figures.items())
+    print(f"{config.out}: {told or 'too few faces to keep some aside and compare on'}")
     return figures
 
 
@@ -137,11 +136,18 @@ def _first_head(model: ATPN, plane: Tensor) -> TemplateHead:
     return TemplateHead(model.config.channels(VECTOR), plane)
 
 
-def _teacher(network: TUFA, template: Template) -> Teacher:
-    context = context_of(network)
+def _teacher(network: TUFA, template: Path, size: int) -> Teacher:
+    """Answers for a template's file; places that the network was fitted to take precedence over the file's."""
+    if network.config.input_size != size:
+        raise ValueError(
+            f"the teacher sees crops of {network.config.input_size} px, the network that learns {size} px; "
+            "a teacher of the `small` size sees the same"
+        )
+    asked = asked_points(network, str(template))
+    context = context_of(network, asked.name)
 
     def teach(crops: Tensor) -> Tensor:
-        return torch.from_numpy(predict_plane(network, crops.numpy(), template.points, context))
+        return torch.from_numpy(predict_plane(network, crops.numpy(), asked.plane, context))
 
     return teach
 

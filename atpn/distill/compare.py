@@ -14,14 +14,14 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.distill.command import DistillConfig
 from atpn.distill.command import run as distill
-from atpn.distill.prompts import WEIGHTS
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.point_head import PromptHead, TemplateHead
 from atpn.train import metrics
 from atpn.train.evaluate import library_versions
-from atpn.tufa.evaluate import Faces, context_of, real_faces, rendered_faces
-from atpn.tufa.inference import predict_plane
+from atpn.tufa.evaluate import Faces, real_faces, rendered_faces
+from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
+from atpn.weights import SHIPPED_PROMPTS, SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 from edge_runtime.template import Template
@@ -46,9 +46,9 @@ class HeadsConfig:
     """Folder for the distilled checkpoints and the report."""
     afw: Path | None = None
     """Folder of AFW's photographs and labels; they are only measured on."""
-    teacher: Path = WEIGHTS / "tufa.safetensors"
+    teacher: Path = SHIPPED_TUFA
     """TUFA checkpoint."""
-    weights: Path = WEIGHTS / "prompts.safetensors"
+    weights: Path = SHIPPED_PROMPTS
     """ATPN checkpoint with a prompt head and its anchors."""
     crops: int = 6_000
     """See `distill`."""
@@ -97,9 +97,10 @@ def run(config: HeadsConfig) -> dict[str, Any]:
                 continue
             rows = asked.real_points if place == "afw" else np.arange(len(plane))
             seen = vectors[place]
+            context = context_of(teacher, asked.template.name)
             with torch.no_grad():
                 said = {
-                    "teacher": predict_plane(teacher, faces.crops, asked.template.points, context_of(teacher)),
+                    "teacher": predict_plane(teacher, faces.crops, asked.template.points, context),
                     "prompt_head": model.point_head(seen, plane)[0].numpy(),
                     "distilled": student(seen)[0].numpy(),
                 }

@@ -16,16 +16,16 @@ from atpn.data.crops import NO_JITTER
 from atpn.data.store import SampleStore
 from atpn.distill.heads import train_prompt_head
 from atpn.distill.vectors import DenseCrops, FaceVectors, face_vectors
-from atpn.model import ATPN, load_checkpoint, save_checkpoint
+from atpn.model import ATPN, check_output, load_checkpoint, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
 from atpn.train.config import RECIPES, Recipe
 from atpn.train.losses import rectangle_size
 from atpn.train.machine import keep_freed_memory
+from atpn.weights import SHIPPED
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 RECIPE = replace(RECIPES["atpn", "landmarks"], batch_size=64)
 """Of the crops: what the network itself learned from."""
 
@@ -38,7 +38,7 @@ class PromptsConfig:
     """Folder of renders with dense points."""
     out: Path
     """Checkpoint to write, .safetensors."""
-    weights: Path = WEIGHTS / "atpn.safetensors"
+    weights: Path = SHIPPED
     """ATPN checkpoint that gets the head."""
     rank: int = 128
     """Fixed weightings that every point's is a sum of; 96 did as well within a percent."""
@@ -56,8 +56,7 @@ class PromptsConfig:
         for name in ("rank", "crops", "steps", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be 1 or more, got {getattr(self, name)}")
-        if self.out.suffix != ".safetensors":
-            raise ValueError(f"--out is a checkpoint and ends in .safetensors, got {self.out}")
+        check_output(self.out, self.weights)
 
 
 def run(config: PromptsConfig) -> None:
@@ -95,7 +94,6 @@ def run(config: PromptsConfig) -> None:
         },
         "anchors": {model.config.scheme: anchors.double().round(decimals=5).tolist()},
     }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(config.out, model.with_head(head), {**metadata, **about})
     print(f"{config.out}: {'  '.join(f'{key} {100 * value:.2f} %' for key, value in figures.items())}")
 

@@ -42,6 +42,17 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
     write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
+def check_output(path: Path, *inputs: Path) -> None:
+    """CheckpointError, before any work is done, when `path` cannot be a checkpoint's or would replace an input."""
+    _check_suffix(path)
+    for given in inputs:
+        for written in (path, path.with_suffix(".json")):
+            if written.resolve() == given.resolve():
+                raise CheckpointError(
+                    f"a checkpoint is a pair of files, and {written} would replace what you gave; choose another name"
+                )
+
+
 def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
     """`load_network` of an ATPN."""
     return load_network(path, ATPN)

@@ -13,12 +13,11 @@ import numpy as np
 
 from atpn.model import ATPN, CheckpointError, load_network
 from atpn.tufa.network import TUFA
+from atpn.weights import SHIPPED
 from edge_runtime.landmarks import SCHEMES, WFLW_98, LandmarkScheme, convert
 
 log = logging.getLogger(__name__)
 
-_SHIPPED = Path(__file__).parents[1] / "weights"
-LANDMARK_WEIGHTS, PROMPT_WEIGHTS = _SHIPPED / "atpn.safetensors", _SHIPPED / "prompts.safetensors"
 """The shipped network that finds landmarks, and the one that finds any points, too."""
 
 
@@ -58,7 +57,7 @@ class AnchoredNetwork:
 def landmark_network(anchored: AnchoredNetwork) -> ATPN:
     """The ATPN that finds 98 landmarks: the given one, or the shipped one beside a TUFA."""
     network = anchored.network
-    return network if isinstance(network, ATPN) else load_network(LANDMARK_WEIGHTS, ATPN)[0]
+    return network if isinstance(network, ATPN) else load_network(SHIPPED, ATPN)[0]
 
 
 def _is_tufa(path: Path) -> bool:

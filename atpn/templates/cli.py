@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from tyro.conf import Positional, subcommand
 
-from atpn.templates.anchors import PROMPT_WEIGHTS, AnchoredNetwork, landmark_network
+from atpn.templates.anchors import AnchoredNetwork, landmark_network
 from atpn.templates.faces import find_face, onto_plane
 from atpn.templates.parsing import parse_edges, parse_groups, parse_indices, parse_points, read_points
 from atpn.templates.pictures import template_sheet
 from atpn.templates.scheme import chosen_indices, scheme_template
+from atpn.weights import SHIPPED_PROMPTS
 from edge_runtime.detector import default_detector
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98, scheme_by_name
@@ -69,7 +70,7 @@ class FromSchemeConfig:
     """Parts of the scheme: mouth, left_eye …"""
     indices: tuple[str, ...] = ()
     """Landmarks of the scheme: "76-95 16"."""
-    weights: Path = PROMPT_WEIGHTS
+    weights: Path = SHIPPED_PROMPTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
 
 
@@ -93,7 +94,7 @@ class FromImageConfig:
     """Points to join with a line: "0-1 1-2"."""
     groups: tuple[str, ...] = ()
     """Parts: "outer=0-11 inner=12,14"."""
-    weights: Path = PROMPT_WEIGHTS
+    weights: Path = SHIPPED_PROMPTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
 
 
@@ -107,7 +108,7 @@ class ShowConfig:
     """Picture to write."""
     image: tuple[Path, ...] = ()
     """Photographs of faces, a column of the picture each."""
-    weights: Path = PROMPT_WEIGHTS
+    weights: Path = SHIPPED_PROMPTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane; one that finds any points also finds
     the template's on the photographs, else they are carried there by the landmarks."""
 

@@ -15,7 +15,7 @@ from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
 from atpn.templates.spline import carry
 from atpn.train.faces import faces_of
-from atpn.tufa.inference import predict_plane
+from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, extract_crop
@@ -66,7 +66,8 @@ def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwo
     the landmarks."""
     network = anchored.network
     if isinstance(network, TUFA):
-        points = predict_plane(network, _crop(face, network.config.input_size)[None], plane, anchored.of(WFLW_98))[0]
+        crop = _crop(face, network.config.input_size)[None]
+        points = predict_plane(network, crop, plane, context_of(network, "template"))[0]
     elif isinstance(network.point_head, PromptHead):
         points = _prompted(network, network.point_head, _crop(face, network.config.input_size), plane)
     else:

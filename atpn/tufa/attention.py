@@ -13,9 +13,10 @@ from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
 from atpn.model import load_network
 from atpn.train.dataset import validation_batch
-from atpn.tufa.inference import WEIGHTS, Asked, asked_points, context_of, predict_plane
+from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points, write_text
+from atpn.weights import SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 
 SIDE = 168
@@ -33,7 +34,7 @@ class AttentionConfig:
     """Folder of renders."""
     out: Path
     """PNG: a row per face, with the points, the mean of all their maps, and the maps of some."""
-    weights: Path = WEIGHTS
+    weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
     faces: int = 4
     points: int = 6
@@ -54,8 +55,9 @@ def show_attention(config: AttentionConfig) -> np.ndarray:
     chosen = np.random.default_rng(config.seed).choice(store.faces, count, replace=False)
     mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
     crops = validation_batch(store, chosen, mean_shape, model.config.input_size)["image"].numpy()
-    maps = attention_maps(model, crops, asked.plane)
-    places = predict_plane(model, crops, asked.plane, context_of(model))
+    context = context_of(model, asked.name)
+    maps = attention_maps(model, crops, asked.plane, context)
+    places = predict_plane(model, crops, asked.plane, context)
     rows = [
         _row(crop, points, heat, asked, config.points) for crop, points, heat in zip(crops, places, maps, strict=True)
     ]
@@ -65,9 +67,10 @@ def show_attention(config: AttentionConfig) -> np.ndarray:
 
 
 @torch.no_grad()
-def attention_maps(model: TUFA, crops: np.ndarray, plane: np.ndarray) -> np.ndarray:
-    """(n, S, S, 3) uint8 RGB crops and (M, 2) plane points to (n, M, G, G) mean weights of the parts of the crop."""
-    asked = torch.from_numpy(np.concatenate([plane, context_of(model)])).float()
+def attention_maps(model: TUFA, crops: np.ndarray, plane: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """(n, S, S, 3) uint8 RGB crops and (M, 2) plane points, asked with (K, 2) others, to (n, M, G, G) mean weights of
+    the parts of the crop."""
+    asked = torch.from_numpy(np.concatenate([plane, context])).float()
     feature = model.image_feature(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
     return model.attention(feature, asked.expand(len(crops), -1, -1))[:, : len(plane)].numpy()
 

@@ -33,6 +33,8 @@ class TUFAConfig:
     prompt_scale: float = 30.0
     """Plane coordinates in [-1, 1] are multiplied by it before equations 6.1 and 6.2. With 1, as written, the prompts
     of all points are nearly alike: training stood still for hundreds of steps where with 30 it takes off at once."""
+    dense: bool = True
+    """Trained with points all over the face, too."""
     schemes: tuple[tuple[str, int], ...] = ()
     """Name and number of points of the schemes and templates whose anchors the network carries, in their order."""
 

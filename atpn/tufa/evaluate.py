@@ -20,9 +20,9 @@ from atpn.train import metrics
 from atpn.train.afw import run_passes
 from atpn.train.evaluate import library_versions
 from atpn.tufa.anchors import affine_onto, converted, shared_points
-from atpn.tufa.inference import context_of, predict_planes
+from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
-from atpn.tufa.train import SHIPPED
+from atpn.weights import SHIPPED
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, SCHEMES, WFLW_98
@@ -137,7 +137,7 @@ def figures(model: TUFA, faces: Faces) -> dict[str, float]:
     if faces.dense is not None and faces.plane is not None:
         asked["dense"] = faces.plane[::DENSE_STEP], faces.dense[:, ::DENSE_STEP]
     planes = [plane for plane, _ in asked.values()]
-    predicted = predict_planes(model, faces.crops, planes, context_of(model))
+    predicted = predict_planes(model, faces.crops, planes)
     return {
         name: float(metrics.point_errors(found, target, faces.size).mean())
         for found, (name, (_, target)) in zip(predicted, asked.items(), strict=True)

@@ -25,10 +25,10 @@ from atpn.train.plots import Chart, Line, write_charts
 from atpn.tufa.anchors import converted
 from atpn.tufa.evaluate import MAX_YAW, rendered_faces, zero_shot_plane
 from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
-from atpn.tufa.inference import WEIGHTS, context_of, predict_plane
+from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabelledFace
-from atpn.tufa.train import SHIPPED
+from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, matrix_to_angles
 from edge_runtime.landmarks import IBUG_68, SCHEMES
@@ -36,8 +36,6 @@ from edge_runtime.landmarks import IBUG_68, SCHEMES
 log = logging.getLogger(__name__)
 
 SCHEME = IBUG_68.name
-NAME = "new-68"
-"""Of the new template: the scheme's own name may already be one that the network knows."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class FewShotConfig:
     """Renders that the labelled faces are drawn from, up to 60 degrees of yaw."""
     held_out: Path
     """Renders with dense points to measure on, up to 60 degrees of yaw."""
-    weights: Path = WEIGHTS
+    weights: Path = SHIPPED_TUFA
     """Checkpoint trained without the 68 points."""
     sizes: tuple[int, ...] = (1, 10, 50)
     """Numbers of labelled faces."""
@@ -101,8 +99,8 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
             rng = np.random.default_rng([config.seed, size, repeat])
             drawn = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
             plane = mean_shape_on_plane(model, drawn)
-            fitted = fit(model, NAME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
-            curve[size].append(error(fitted, fitted.anchors(NAME).numpy(), crops, target))
+            fitted = fit(model, SCHEME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
+            curve[size].append(error(fitted, fitted.anchors(SCHEME).numpy(), crops, target))
             log.info("%d faces, draw %d: %.2f %%", size, repeat, 100 * curve[size][-1])
     report = {
         "scheme": SCHEME,
@@ -132,7 +130,7 @@ def labelled(store: SampleStore, index: int, atpn: ATPN) -> LabelledFace:
 
 def error(model: TUFA, plane: np.ndarray, crops: np.ndarray, target: np.ndarray) -> float:
     """Mean error of (n, S, S, 3) crops' (n, 68, 2) points over the eye distance."""
-    predicted = predict_plane(model, crops, plane, context_of(model))
+    predicted = predict_plane(model, crops, plane, context_of(model, SCHEME))
     return float(metrics.point_errors(predicted, target, IBUG_68.inter_ocular(target)).mean())
 
 

@@ -15,16 +15,16 @@ from tqdm import tqdm
 from atpn.data.augment import NO_AUGMENT, AugmentConfig, augment
 from atpn.data.crops import NO_JITTER, JitterConfig, random_crop
 from atpn.data.sample import Sample
-from atpn.model import freeze, load_checkpoint, load_network, save_checkpoint
+from atpn.model import check_output, freeze, load_checkpoint, load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.loop import learning_rate, make_optimizer
 from atpn.train.machine import pick_device
 from atpn.tufa.anchors import UNSEEN, affine_onto, converted
-from atpn.tufa.inference import WEIGHTS, context_of
+from atpn.tufa.inference import context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabelledFace, read_samples
 from atpn.tufa.task import quick_attention
-from atpn.tufa.train import SHIPPED
+from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
@@ -50,7 +50,7 @@ class FitConfig:
     """JSON list of {"image": PATH, "points": [[x, y], …]} in pixels, one entry per face; paths start at its folder."""
     out: Path
     """Checkpoint to write (.safetensors)."""
-    weights: Path = WEIGHTS
+    weights: Path = SHIPPED_TUFA
     """Checkpoint to begin with."""
     steps: int = STEPS
     """Batches of 16 crops."""
@@ -69,6 +69,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.lr <= 0:
             raise ValueError(f"--steps and --lr must be positive, got {self.steps} and {self.lr}")
+        check_output(self.out, self.weights, self.samples, Path(self.template))
 
 
 def fit_template(config: FitConfig) -> TUFA:
@@ -113,7 +114,7 @@ def fit(
     _align(model, name, faces, mean_shape, recipe, rng)
     freeze(model, () if train_features else ("features",))
     model.train()
-    optimizer, rows, context = make_optimizer(model, recipe), model.rows(name), _context(model)
+    optimizer, rows, context = make_optimizer(model, recipe), model.rows(name), _context(model, name)
     for step in tqdm(range(steps), desc=name, unit="step", disable=None):
         drawn = [faces[int(index)] for index in rng.integers(len(faces), size=recipe.batch_size)]
         image, points, flipped = _batch(drawn, mean_shape, model, recipe.jitter, recipe.augment, rng)
@@ -169,7 +170,7 @@ def _align(
     The mean shape of a few turned heads lies far off on the plane. The network knows better where its own plane meets
     these faces, unless it learns the wrong places before they have moved.
     """
-    rows, context = model.rows(name), _context(model)
+    rows, context = model.rows(name), _context(model, name)
     sides = [
         _batch(faces, mean_shape, model, replace(NO_JITTER, flip_share=share), NO_AUGMENT, rng) for share in (0.0, 1.0)
     ]
@@ -213,8 +214,8 @@ def _some(count: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(rng.choice(count, min(ASKED, count), replace=False))
 
 
-def _context(model: TUFA) -> Tensor:
-    return torch.from_numpy(context_of(model)).to(model.image_mean.device)
+def _context(model: TUFA, name: str) -> Tensor:
+    return torch.from_numpy(context_of(model, name)).to(model.image_mean.device)
 
 
 def _batch(

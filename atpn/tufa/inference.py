@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,6 @@ from atpn.tufa.anchors import UNSEEN
 from atpn.tufa.network import TUFA
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
-
-WEIGHTS = Path(__file__).parents[1] / "weights" / "tufa.safetensors"
-"""What we ship."""
 
 
 class Asked(NamedTuple):
@@ -53,11 +49,26 @@ def asked_points(model: TUFA, template: str) -> Asked:
     return Asked(read.name, fitted, read.edges)
 
 
-def context_of(model: TUFA) -> np.ndarray:
-    """(K, 2) anchors to ask along, so that any template sees the same company: those of the first landmark scheme that
-    the network knows; (0, 2) when it knows none."""
-    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)]
+def context_of(model: TUFA, name: str) -> np.ndarray:
+    """(K, 2) places to ask along with what is called `name`; (0, 2) when there are none.
+
+    Prompts see each other, and training asks either for dense points or for one scheme's anchors: a template's points
+    are at home among places spread over the face, a scheme's among anchors (those of the first scheme that the network
+    knows). A network that has not seen dense points has anchors only.
+    """
+    if model.config.dense and name not in (*SCHEMES, UNSEEN):
+        return SPREAD
+    known = [scheme for scheme, _ in model.config.schemes if scheme in (*SCHEMES, UNSEEN)]
     return model.anchors(known[0]).cpu().numpy() if known else np.zeros((0, 2), np.float32)
+
+
+def _spread() -> np.ndarray:
+    """(44, 2) float32 grid points of the plane inside the face, brows to chin."""
+    grid = np.stack(np.meshgrid(np.linspace(0.2, 0.8, 7), np.linspace(0.1, 0.8, 8)), axis=-1).reshape(-1, 2)
+    return grid[(((grid - (0.5, 0.45)) / (0.33, 0.38)) ** 2).sum(axis=1) <= 1].astype(np.float32)
+
+
+SPREAD = _spread()
 
 
 def predict_plane(

@@ -92,7 +92,7 @@ class TUFA(Network):
         """(B, 3, S, S) RGB, 0 to 255, and (B, M, 2) plane points to (B, M, 2) places in [0, 1] of the crop.
 
         `row` (B, M) names each point's alignment embedding: 1 + its place among the mean shapes, or 0. Prompts see
-        each other, so what is asked together changes the answers a little: `context` of `predict` steadies them.
+        each other, so what is asked together changes the answers: `predict_plane` has context to ask along.
         """
         if row is not None:
             plane = plane + self.alignment(row)

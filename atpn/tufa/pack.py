@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from atpn.model import load_network, save_checkpoint
+from atpn.model import check_output, load_network, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.tufa.network import TUFA
 
@@ -20,6 +20,9 @@ class PackConfig:
     """Checkpoint of `python -m atpn tufa train`."""
     out: Path
     """Checkpoint to write, .safetensors."""
+
+    def __post_init__(self) -> None:
+        check_output(self.out, self.weights)
 
 
 def pack(config: PackConfig) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from atpn.model import load_checkpoint, load_network
 from atpn.train.faces import FoundFace, faces_of
-from atpn.tufa.inference import WEIGHTS, asked_points, context_of, predict_plane
+from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points
-from atpn.tufa.train import SHIPPED
+from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
 from edge_runtime.errors import SourceError
 from edge_runtime.files import write_atomically
@@ -34,7 +34,7 @@ class PredictConfig:
     """A template's JSON file, or the name of a scheme or fitted template that the network knows."""
     images: tuple[Path, ...]
     """Pictures."""
-    weights: Path = WEIGHTS
+    weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
     out: Path | None = None
     """Folder for `points.jsonl` and a picture of each picture with its points; without, the lines are printed."""
@@ -62,7 +62,7 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
         if not faces:
             log.warning("skipped: no face found in %s; is one there, upright and wider than a twentieth of it?", path)
             continue
-        for face, points in enumerate(points_on(model, image, faces, asked.plane)):
+        for face, points in enumerate(points_on(model, image, faces, asked)):
             records.append(
                 {
                     "image": str(path),
@@ -86,10 +86,10 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
     return records
 
 
-def points_on(model: TUFA, image: np.ndarray, faces: list[FoundFace], plane: np.ndarray) -> np.ndarray:
-    """(n, M, 2) pixels of an (H, W, 3) uint8 RGB picture: (M, 2) plane points on its faces."""
+def points_on(model: TUFA, image: np.ndarray, faces: list[FoundFace], asked: Asked) -> np.ndarray:
+    """(n, M, 2) pixels of an (H, W, 3) uint8 RGB picture: what is asked, on its faces."""
     crops = np.stack([extract_crop(image, face.roi, model.config.input_size) for face in faces])
-    places = predict_plane(model, crops, plane, context_of(model))
+    places = predict_plane(model, crops, asked.plane, context_of(model, asked.name))
     return np.stack([face.roi.to_frame(points) for face, points in zip(faces, places, strict=True)])
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from atpn.model import load_network
 from atpn.train.plots import COLOURS
-from atpn.tufa.inference import WEIGHTS
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import INK, draw_points, write_text
+from atpn.weights import SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import SCHEMES
 
@@ -29,7 +29,7 @@ class ShapesConfig:
 
     out: Path
     """PNG of two panels."""
-    weights: Path = WEIGHTS
+    weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
     schemes: tuple[str, ...] = ()
     """Which to draw, in this order; none: all that the network knows."""

@@ -23,10 +23,10 @@ from atpn.tufa.config import SIZES
 from atpn.tufa.dino import load_dino
 from atpn.tufa.network import TUFA, new_tufa, take_features
 from atpn.tufa.task import TUFATask
+from atpn.weights import SHIPPED
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parents[1] / "weights" / "atpn.safetensors"
 RECIPE = Recipe(samples=200_000, batch_size=32, lr=1e-3, warmup_steps=200)
 """Of the small size. The published sizes took AdamW at 1e-4 (ViT-S/8) and 5e-5 (ViT-S/16) with batches of 16."""
 
@@ -108,7 +108,7 @@ def train(config: TrainTUFAConfig) -> TUFA:
         config.validation,
     )
     schemes = mean_shapes(store, task.faces, [name for name in config.sources if name != DENSE])
-    model = new_tufa(SIZES[config.size], schemes, config.seed)
+    model = new_tufa(replace(SIZES[config.size], dense=DENSE in config.sources), schemes, config.seed)
     start = "new"
     if config.dino is not None:
         load_dino(model, config.dino)
@@ -124,7 +124,6 @@ def train(config: TrainTUFAConfig) -> TUFA:
         "align": config.align,
         "train_features": learn_features,
     }
-    about |= {"train_features": learn_features}
     about |= {"seed": config.seed, "start": start, "data": data}
     options = RunOptions(
         out=config.out,

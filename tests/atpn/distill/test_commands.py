@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,9 +13,13 @@ import torch
 from atpn.__main__ import main
 from atpn.data.store import SampleStore
 from atpn.distill.pictures import FoundFaces
-from atpn.model import load_checkpoint
+from atpn.model import load_checkpoint, load_network, save_checkpoint
+from atpn.tufa.config import TUFAConfig
+from atpn.tufa.network import TUFA, new_tufa
 from edge_runtime.geometry import ROI
 from edge_runtime.template import Template
+
+TINY = TUFAConfig("patches", input_size=48, patch=16, dim=16, depth=1, heads=2, decoder_depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +48,55 @@ def test_prompts_leave_the_network_as_it_was(prompts, tiny_atpn):
             assert torch.equal(ours, theirs)
 
 
-def test_distilling_from_renders(prompts, dense_shards, tiny_tufa, template, tmp_path):
-    out = tmp_path / "student.safetensors"
-    options = ["--template", template, "--out", out, "--data", dense_shards, "--weights", prompts]
-    options += ["--teacher", tiny_tufa, "--crops", 64, "--steps", 30, "--workers", 0]
-    assert main(["distill", *map(str, options)]) == 0
-    model, metadata = load_checkpoint(out)
+def distilled(out, template, prompts, tiny_tufa, *more):
+    options = ["--template", template, "--out", out, "--weights", prompts, "--teacher", tiny_tufa, "--workers", 0]
+    assert main(["distill", *map(str, [*options, *more])]) == 0
+    return load_checkpoint(out)
+
+
+def test_the_student_learns_what_the_teacher_says(prompts, dense_shards, tiny_tufa, template, tmp_path):
+    given = (template, prompts, tiny_tufa, "--data", dense_shards, "--crops", 64)
+    _, before = distilled(tmp_path / "before.safetensors", *given, "--steps", 0)
+    model, after = distilled(tmp_path / "after.safetensors", *given, "--steps", 300)
     assert model.config.template_points == 3
-    assert metadata["template"] == json.loads(template.read_text())
-    assert metadata["head"]["validation"]["from_teacher"] < 0.1
+    assert after["template"] == json.loads(template.read_text())
+    errors = [metadata["head"]["validation"]["from_teacher"] for metadata in (before, after)]
+    assert errors[0] > 0.08
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_fitted_places_are_what_is_taught(prompts, dense_shards, tiny_tufa, template, tmp_path):
+    teacher = load_network(tiny_tufa, TUFA)[0].with_scheme("dots", np.array(Template.read(template).points) - 0.3)
+    save_checkpoint(tmp_path / "fitted.safetensors", teacher, {})
+    given = (template, prompts, tmp_path / "fitted.safetensors", "--data", dense_shards, "--crops", 8, "--steps", 0)
+    _, metadata = distilled(tmp_path / "student.safetensors", *given)
+    assert metadata["head"]["validation"]["from_teacher"] > 0.3
+
+
+def test_a_teacher_of_another_size_is_refused(prompts, dense_shards, template, mean_shape, tmp_path, capsys):
+    save_checkpoint(tmp_path / "big.safetensors", new_tufa(replace(TINY, input_size=64), {"wflw98": mean_shape}, 0), {})
+    options = [
+        "--template",
+        template,
+        "--out",
+        tmp_path / "a.safetensors",
+        "--weights",
+        prompts,
+        "--data",
+        dense_shards,
+    ]
+    assert main(["distill", *map(str, [*options, "--teacher", tmp_path / "big.safetensors"])]) == 1
+    assert "64 px" in capsys.readouterr().err
+
+
+def test_pictures_teach_without_labels(prompts, dense_shards, tiny_tufa, template, tmp_path, monkeypatch):
+    store = SampleStore.read(dense_shards)
+    found = FoundFaces([replace(store[i], dense=None) for i in range(20)])
+    monkeypatch.setattr("atpn.distill.command.FoundFaces.read", lambda paths, atpn, detector: found)
+    given = (template, prompts, tiny_tufa, "--images", tmp_path, "--crops", 32, "--steps", 5)
+    _, metadata = distilled(tmp_path / "student.safetensors", *given)
+    assert metadata["head"]["faces"] == 18  # every tenth is kept aside
+    assert metadata["head"]["validation"]["from_teacher"] > 0
 
 
 def test_without_steps_the_head_is_the_prompt_heads(prompts, dense_shards, tiny_tufa, template, tmp_path):
@@ -75,7 +120,7 @@ def test_nothing_to_learn_on_is_refused(template, tmp_path, capsys):
 def test_a_template_is_not_replaced_by_its_checkpoint(template, tmp_path, capsys):
     options = ["--template", str(template), "--out", str(tmp_path / "dots.safetensors"), "--data", str(tmp_path)]
     assert main(["distill", *options]) == 1
-    assert "would replace the template" in capsys.readouterr().err
+    assert "would replace what you gave" in capsys.readouterr().err
 
 
 def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ def test_labels_of_crops_agree_and_the_teacher_sees_the_clean_ones(dense_shards,
 
     faces = face_vectors(model, crops, 20, teacher, workers=0)
     assert len(faces) == 24  # whole batches
-    assert faces.vectors.shape == (24, model.point_head is not None or model.landmark_branch.residual.in_features)
+    assert faces.vectors.shape == (24, model.landmark_branch.residual.in_features)
     assert torch.equal(faces.taught, torch.cat([clean.float().mean((1, 2))[:, None, :2] for clean in seen]))
     known = torch.isfinite(faces.dense).all(dim=2).all(dim=1)
     assert known.sum() == 12  # every other face has dense points

@@ -13,9 +13,9 @@ import torch
 from atpn.model import ATPN, load_checkpoint, save_checkpoint
 from atpn.model.point_head import PromptHead
 from atpn.templates import cli
-from atpn.templates.anchors import LANDMARK_WEIGHTS
 from atpn.tufa.config import SIZES
 from atpn.tufa.network import new_tufa
+from atpn.weights import SHIPPED
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 from export.config import WEIGHTS_FOLDER
@@ -34,7 +34,7 @@ class FixedDetector:
 
 @pytest.fixture(scope="session")
 def model() -> ATPN:
-    return load_checkpoint(LANDMARK_WEIGHTS)[0]
+    return load_checkpoint(SHIPPED)[0]
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from atpn.model import ATPN, CheckpointError, save_checkpoint
-from atpn.templates.anchors import LANDMARK_WEIGHTS, AnchoredNetwork, landmark_network
+from atpn.templates.anchors import AnchoredNetwork, landmark_network
 from atpn.tufa.network import TUFA
+from atpn.weights import SHIPPED
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 
 
@@ -31,7 +32,7 @@ def test_a_tufa_aligns_its_anchors_and_has_some_of_its_own(tufa_weights, anchors
 
 
 def test_without_learned_anchors_the_mean_shape_stands_in(model, caplog):
-    np.testing.assert_array_equal(AnchoredNetwork.read(LANDMARK_WEIGHTS).of(WFLW_98), model.mean_shape)
+    np.testing.assert_array_equal(AnchoredNetwork.read(SHIPPED).of(WFLW_98), model.mean_shape)
     assert "mean shape stands in" in caplog.text
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from atpn.__main__ import main
 from atpn.templates import cli
-from atpn.templates.anchors import LANDMARK_WEIGHTS
 from atpn.templates.mean_face import SIDE
+from atpn.weights import SHIPPED
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from edge_runtime.template import Template
 
@@ -142,7 +142,7 @@ def test_points_of_a_photograph_come_onto_the_plane(call, portrait, prompt_weigh
 )
 def test_marks_beside_the_photograph_are_refused(points, message, call, portrait, detected):
     given = ["--points", points] if points else []
-    status, said = call("from-image", portrait, *given, "--weights", LANDMARK_WEIGHTS, "--out", "x.json")
+    status, said = call("from-image", portrait, *given, "--weights", SHIPPED, "--out", "x.json")
     assert status == 1
     assert message in said
 
@@ -151,7 +151,7 @@ def test_marks_off_the_face_are_refused(call, portrait, detected):
     wide = cv2.copyMakeBorder(cv2.imread(str(portrait)), 0, 0, 200, 0, cv2.BORDER_REPLICATE)
     cv2.imwrite("wide.png", wide)
     detected.rois = [type(detected.rois[0])(255.5, 55.5, 112.0)]
-    arguments = ["wide.png", "--points", "250,60 3,60", "--weights", LANDMARK_WEIGHTS, "--out", "x.json"]
+    arguments = ["wide.png", "--points", "250,60 3,60", "--weights", SHIPPED, "--out", "x.json"]
     status, said = call("from-image", *arguments)
     assert status == 1
     assert "points 1 at [3.0, 60.0] lie off the face" in said
@@ -159,7 +159,7 @@ def test_marks_off_the_face_are_refused(call, portrait, detected):
 
 def test_a_photograph_without_a_face_is_refused(call, detected):
     cv2.imwrite("wall.png", np.full((112, 112, 3), 127, np.uint8))
-    arguments = ["wall.png", "--points", "50,50", "--weights", LANDMARK_WEIGHTS, "--out", "x.json"]
+    arguments = ["wall.png", "--points", "50,50", "--weights", SHIPPED, "--out", "x.json"]
     status, said = call("from-image", *arguments)
     assert status == 1
     assert "no face was found" in said

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.templates.anchors import LANDMARK_WEIGHTS, AnchoredNetwork
+from atpn.templates.anchors import AnchoredNetwork
 from atpn.templates.faces import find_face, onto_face, onto_plane
-from atpn.tufa.inference import predict_plane
+from atpn.tufa.inference import context_of, predict_plane
+from atpn.weights import SHIPPED
 from edge_runtime.errors import SourceError
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import WFLW_98
@@ -54,7 +55,7 @@ def test_what_is_no_picture_is_refused(model, detected, tmp_path):
 
 
 def test_points_go_to_the_face_and_back(face):
-    plain = AnchoredNetwork.read(LANDMARK_WEIGHTS)
+    plain = AnchoredNetwork.read(SHIPPED)
     anchors = plain.of(WFLW_98)
     points = (anchors[:51] + anchors[40:91]) / 2  # all over the face, between landmarks
     back = onto_plane(onto_face(points, face, plain), face, anchors)
@@ -62,7 +63,7 @@ def test_points_go_to_the_face_and_back(face):
 
 
 def test_landmarks_on_the_face_are_at_their_anchors_on_the_plane(face):
-    anchors = AnchoredNetwork.read(LANDMARK_WEIGHTS).of(WFLW_98)
+    anchors = AnchoredNetwork.read(SHIPPED).of(WFLW_98)
     plane = onto_plane(face.roi.to_frame(face.landmarks), face, anchors)
     assert np.linalg.norm(plane - anchors, axis=1).mean() < 0.006
 
@@ -70,7 +71,7 @@ def test_landmarks_on_the_face_are_at_their_anchors_on_the_plane(face):
 def test_a_tufa_finds_the_points_itself(face, tufa_weights):
     anchored = AnchoredNetwork.read(tufa_weights)
     crop = extract_crop(face.image[:, :, ::-1], face.roi, 112)
-    expected = predict_plane(anchored.network, crop[None], POINTS, anchored.of(WFLW_98))[0]
+    expected = predict_plane(anchored.network, crop[None], POINTS, context_of(anchored.network, "mine"))[0]
     np.testing.assert_allclose(face.roi.to_crop(onto_face(POINTS, face, anchored)), expected, atol=1e-5)
 
 

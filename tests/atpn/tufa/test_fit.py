@@ -60,7 +60,7 @@ def test_fitting_brings_the_points_closer_and_touches_nothing_given(tiny, store,
     crops = image.permute(0, 2, 3, 1).to(torch.uint8).numpy()
 
     def error(model, plane):
-        return np.abs(predict_plane(model, crops, plane, context_of(model)) - points.numpy()).mean()
+        return np.abs(predict_plane(model, crops, plane, context_of(model, "five")) - points.numpy()).mean()
 
     assert error(fitted, fitted.anchors("five").numpy()) < 0.6 * error(tiny, start)
     np.testing.assert_array_equal(fitted.mean_shapes[fitted.rows("five")].numpy(), start)

@@ -5,7 +5,7 @@ import torch
 from atpn.model import ATPN, CheckpointError, load_checkpoint, load_network
 from atpn.tufa.config import SIZES, TUFAConfig
 from atpn.tufa.network import TUFA, new_tufa, take_features
-from atpn.tufa.train import SHIPPED
+from atpn.weights import SHIPPED
 
 
 def pictures(model, count=2):

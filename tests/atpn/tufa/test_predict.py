@@ -83,9 +83,11 @@ def test_a_template_is_a_file_or_a_name_that_the_network_knows(tiny, template):
 
 def test_context_is_asked_along_but_not_returned(tiny):
     crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    context = context_of(tiny)
-    assert context.shape == (98, 2)
-    np.testing.assert_array_equal(context, tiny.anchors("wflw98").numpy())
+    context = context_of(tiny, "mine")
+    assert context.shape == (44, 2)
+    np.testing.assert_array_equal(context_of(tiny, "cofw29"), tiny.anchors("wflw98").numpy())
+    tiny.config = replace(tiny.config, dense=False)
+    np.testing.assert_array_equal(context_of(tiny, "mine"), tiny.anchors("wflw98").numpy())
     plane = np.array(POINTS)
     together = predict_plane(tiny, crops, np.concatenate([plane, context]))
     np.testing.assert_allclose(predict_plane(tiny, crops, plane, context, batch_size=2), together[:, :3], atol=1e-6)
@@ -95,12 +97,11 @@ def test_context_is_asked_along_but_not_returned(tiny):
 
 
 def test_a_network_without_a_scheme_asks_for_nothing_along(tiny):
-    tiny.config = replace(tiny.config, schemes=(("lips", 195),))
+    tiny.config = replace(tiny.config, schemes=(("lips", 195),), dense=False)
     crops = np.zeros((1, 32, 32, 3), np.uint8)
-    assert context_of(tiny).shape == (0, 2)
-    np.testing.assert_array_equal(
-        predict_plane(tiny, crops, np.array(POINTS), context_of(tiny)), predict_plane(tiny, crops, np.array(POINTS))
-    )
+    assert context_of(tiny, "mine").shape == (0, 2)
+    alone, asked = (predict_plane(tiny, crops, np.array(POINTS), c) for c in (None, context_of(tiny, "mine")))
+    np.testing.assert_array_equal(asked, alone)
 
 
 def test_another_network_s_checkpoint_is_refused(template, portrait_file, atpn, tmp_path):
