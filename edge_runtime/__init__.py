@@ -7,6 +7,7 @@ from edge_runtime.calibration import Calibration
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.spec import ModelSpec
+from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 
-__all__ = ["ROI", "Calibration", "Face", "FaceTracker", "Intrinsics", "ModelSpec", "Pose", "TrackState"]
+__all__ = ["ROI", "Calibration", "Face", "FaceTracker", "Intrinsics", "ModelSpec", "Pose", "Template", "TrackState"]

@@ -7,14 +7,17 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from edge_runtime.errors import BackendError, ModelFileError, first_line
+from edge_runtime.prompts import Prompts
 from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
+Input = TypeVar("Input", int, str)
+"""How an engine calls a file's inputs."""
 
 _MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime", "onnxruntime": "onnxruntime"}
 _INSTALL = {
@@ -34,7 +37,16 @@ class Backend(Protocol):
         """What the model takes and gives."""
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """One (S, S, 3) uint8 RGB crop to the outputs named in the spec, float32, without the batch axis."""
+        """One (S, S, 3) uint8 RGB crop to the outputs named in the spec, float32, without the batch axis.
+
+        ValueError for another kind of crop, TemplateError when a model with prompts was not told any yet.
+        """
+
+    def prompt(self, points: np.ndarray) -> None:
+        """Tell a model with prompts which (K, 2) points of the plane to find from now on: `points` are then (K, 2).
+
+        TemplateError for more than it takes, and for a model that takes none.
+        """
 
 
 def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> Backend:
@@ -103,11 +115,12 @@ class TFLiteBackend:
         if engine == "tflite":
             _check_linear_weights(path, interpreter.get_tensor_details())
         self._interpreter = interpreter
-        inputs = interpreter.get_input_details()
-        if len(inputs) != 1:
-            raise ModelFileError(f"{path} has {len(inputs)} inputs, expected one image")
-        _check_input(path, self.spec, tuple(inputs[0]["shape"]), inputs[0]["dtype"] == np.uint8)
-        self._input = inputs[0]["index"]
+        inputs = {
+            detail["index"]: (tuple(int(n) for n in detail["shape"]), np.dtype(detail["dtype"]).name)
+            for detail in interpreter.get_input_details()
+        }
+        self._image, self._plane = match_inputs(path, self.spec, inputs)
+        self._prompts = Prompts(self.spec)
         outputs, details = [], {}
         for output in _signature_outputs(interpreter) or interpreter.get_output_details():
             if output["dtype"] != np.float32:
@@ -119,9 +132,16 @@ class TFLiteBackend:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend.run`."""
-        self._interpreter.set_tensor(self._input, checked_crop(crop, self.spec)[None])
+        self._interpreter.set_tensor(self._image, checked_crop(crop, self.spec)[None])
+        if self._plane is not None:
+            self._interpreter.set_tensor(self._plane, self._prompts.feed())
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+        outputs = {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+        return outputs if self._plane is None else self._prompts.cut(outputs)
+
+    def prompt(self, points: np.ndarray) -> None:
+        """See `Backend.prompt`."""
+        self._prompts.set(points)
 
 
 class OnnxBackend:
@@ -139,11 +159,10 @@ class OnnxBackend:
             raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
         self.spec = ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
         self._session = session
-        inputs = session.get_inputs()
-        if len(inputs) != 1:
-            raise ModelFileError(f"{path} has {len(inputs)} inputs, expected one image")
-        _check_input(path, self.spec, inputs[0].shape, inputs[0].type == "tensor(uint8)")
-        self._input = inputs[0].name
+        kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+        inputs = {i.name: (tuple(i.shape), kinds.get(i.type, i.type)) for i in session.get_inputs()}
+        self._image, self._plane = match_inputs(path, self.spec, inputs)
+        self._prompts = Prompts(self.spec)
         for output in session.get_outputs():
             if output.type != "tensor(float)":
                 raise ModelFileError(f"{path}: output {output.name} is {output.type}, expected float32")
@@ -152,9 +171,38 @@ class OnnxBackend:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend.run`."""
-        feed = {self._input: checked_crop(crop, self.spec)[None]}
+        feed = {self._image: checked_crop(crop, self.spec)[None]}
+        if self._plane is not None:
+            feed[self._plane] = self._prompts.feed()
         values = self._session.run(list(self._outputs.values()), feed)
-        return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
+        outputs = {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
+        return outputs if self._plane is None else self._prompts.cut(outputs)
+
+    def prompt(self, points: np.ndarray) -> None:
+        """See `Backend.prompt`."""
+        self._prompts.set(points)
+
+
+def match_inputs(
+    path: Path, spec: ModelSpec, inputs: Mapping[Input, tuple[Sequence[int | str | None], str]]
+) -> tuple[Input, Input | None]:
+    """The file's image and, with prompts, its plane; `inputs` are (shape, type) by the file's own names.
+
+    By type and shape, since converters scramble names. ModelFileError when they are not what the spec says.
+    """
+    expected: dict[str, tuple[tuple[int, ...], str]] = {"image": ((1, spec.input_size, spec.input_size, 3), "uint8")}
+    if spec.prompts:
+        expected["plane"] = ((1, spec.prompts, 2), "float32")
+    found: dict[str, Input] = {}
+    for key, (shape, kind) in inputs.items():
+        for name, (known, known_kind) in expected.items():
+            # The batch axis may be symbolic (a name) or free (None); the others may not.
+            same = kind == known_kind and tuple(shape[1:]) == known[1:]
+            if same and (not isinstance(shape[0], int) or shape[0] == 1):
+                found[name] = key
+    if found.keys() != expected.keys() or len(inputs) != len(expected):
+        raise ModelFileError(f"{path} takes {list(inputs.values())}, its spec promises {list(expected.values())}")
+    return found["image"], found.get("plane")
 
 
 def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]) -> dict[str, str]:
@@ -186,15 +234,6 @@ def checked_crop(crop: np.ndarray, spec: ModelSpec) -> np.ndarray:
     if crop.shape != expected or crop.dtype != np.uint8:
         raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
     return crop
-
-
-def _check_input(path: Path, spec: ModelSpec, shape: Sequence[int | str | None], is_uint8: bool) -> None:
-    # The batch axis may be symbolic (a name) or free (None); the crop's own may not.
-    found = tuple(int(n) if isinstance(n, int | np.integer) else n for n in shape)
-    expected = (1, spec.input_size, spec.input_size, 3)
-    if found[1:] != expected[1:] or (isinstance(found[0], int) and found[0] != 1) or not is_uint8:
-        kind = "uint8" if is_uint8 else "not uint8"
-        raise ModelFileError(f"{path} takes {found}, {kind}; its spec promises {expected}, uint8")
 
 
 def _check_linear_weights(path: Path, tensors: Sequence[Mapping[str, Any]]) -> None:

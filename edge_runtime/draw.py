@@ -1,4 +1,4 @@
-"""The overlay: landmarks coloured by how sure they are, pose axes, region, and a line of text per face."""
+"""The overlay: landmarks coloured by how sure they are, a template's points, pose axes, region, and a line of text."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ import numpy as np
 
 from edge_runtime.face import Face
 from edge_runtime.landmarks import LandmarkScheme
+from edge_runtime.template import Template
 
 SURE, UNSURE = 0.005, 0.05
 """Standard deviations, as a share of the region's side, drawn fully green and fully red."""
 _AXIS_COLOURS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
 _REGION_COLOUR = (200, 200, 200)
 _EDGE_COLOUR = (255, 255, 255)
+_TEMPLATE_COLOUR = (255, 0, 255)
+"""Magenta: no landmark has it."""
 _FRACTION_BITS = 4
 """OpenCV draws at sixteenths of a pixel: landmarks of small faces would jump from pixel to pixel otherwise."""
 
 
 def draw_faces(
-    image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme | None = None, mirror: bool = False
+    image: np.ndarray,
+    faces: Sequence[Face],
+    scheme: LandmarkScheme | None = None,
+    mirror: bool = False,
+    template: Template | None = None,
 ) -> np.ndarray:
-    """A copy of an (H, W, 3) uint8 BGR picture with the faces drawn on it; with a scheme, its edges too.
+    """A copy of an (H, W, 3) uint8 BGR picture with the faces drawn on it; with a scheme and a template, edges too.
 
     Axes are the head's own: red to the image's right, green down, blue out of the face. Line widths and letters follow
     the face's size and stay legible on small faces. `mirror` turns the picture left to right, as a mirror shows it,
@@ -37,6 +44,8 @@ def draw_faces(
                 _line(canvas, face.landmarks[a], face.landmarks[b], _EDGE_COLOUR, 1)
         _draw_axes(canvas, face, width)
         _draw_landmarks(canvas, face)
+        if face.points is not None:
+            _draw_points(canvas, face.points, () if template is None else template.edges, face.roi.size)
     if mirror:
         canvas = np.asarray(cv2.flip(canvas, 1))
     for face in faces:
@@ -63,15 +72,15 @@ def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
 def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
     radius = max(0.8, face.roi.size / 180)
     for point, colour in zip(face.landmarks, uncertainty_colours(face.uncertainty, face.roi.size), strict=True):
-        cv2.circle(
-            canvas,
-            _fixed(point),
-            round(radius * 2**_FRACTION_BITS),
-            tuple(int(c) for c in colour),
-            cv2.FILLED,
-            cv2.LINE_AA,
-            _FRACTION_BITS,
-        )
+        _dot(canvas, point, radius, (int(colour[0]), int(colour[1]), int(colour[2])))
+
+
+def _draw_points(canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], size: float) -> None:
+    """A template's points on a face whose region is `size` pixels wide."""
+    for a, b in edges:
+        _line(canvas, points[a], points[b], _TEMPLATE_COLOUR, max(1, round(size / 250)))
+    for point in points:
+        _dot(canvas, point, max(1.2, size / 120), _TEMPLATE_COLOUR)
 
 
 def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
@@ -113,6 +122,11 @@ def _thickness(scale: float) -> int:
 
 def _line(canvas: np.ndarray, a: np.ndarray, b: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
     cv2.line(canvas, _fixed(a), _fixed(b), colour, width, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def _dot(canvas: np.ndarray, point: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+    fixed = round(radius * 2**_FRACTION_BITS)
+    cv2.circle(canvas, _fixed(point), fixed, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _polyline(canvas: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], width: int) -> None:

@@ -30,6 +30,10 @@ class CalibrationError(EdgeRuntimeError, ValueError):
     """A file or a frame size does not belong to a calibrated camera."""
 
 
+class TemplateError(EdgeRuntimeError, ValueError):
+    """A template is no template, or not one that the model can find."""
+
+
 class SourceError(EdgeRuntimeError, OSError):
     """A camera, video, image or folder gives no frames."""
 

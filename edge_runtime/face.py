@@ -67,3 +67,7 @@ class Face:
     camera without the head's size."""
     age: int
     """Frames since this face was detected; 0 in the frame of its detection."""
+    points: np.ndarray | None = None
+    """(M, 2) points of the tracker's template, in pixels as the landmarks; None without a template."""
+    points_uncertainty: np.ndarray | None = None
+    """(M,) standard deviation of each point in pixels of the frame."""

@@ -66,7 +66,7 @@ class Preview:
             self._help = not self._help
 
     def _drawn(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        picture = draw_faces(image, faces, self._scheme, self._mirror)
+        picture = draw_faces(image, faces, self._scheme, self._mirror, self._tracker.template)
         if self._help:
             draw_lines(
                 picture,

@@ -186,7 +186,10 @@ class JsonLinesSink(_TextSink):
 
 
 class CsvSink(_TextSink):
-    """A line per face and frame: what spreadsheets take. Pixels, seconds, radians; a frame without a face has none."""
+    """A line per face and frame: what spreadsheets take. Pixels, seconds, radians; a frame without a face has none.
+
+    Columns of a template's points come last, `point_x0`, `point_y0` … `point_sigma0` ….
+    """
 
     _columns = ("frame", "time", "id", "state", "confidence", "age", "pitch", "yaw", "roll", "cx", "cy", "size")
 
@@ -194,15 +197,13 @@ class CsvSink(_TextSink):
         """See `Sink.write`."""
         for face in faces:
             if self._file is None:
-                points = range(len(face.landmarks))
-                header = [
-                    *self._columns,
-                    *(f"{axis}{i}" for i in points for axis in "xy"),
-                    *(f"sigma{i}" for i in points),
-                ]
+                header = [*self._columns, *_columns("", len(face.landmarks))]
+                header += [] if face.points is None else _columns("point_", len(face.points))
                 self._write(",".join(header) + "\n")
             roi = face.roi
-            numbers = (*face.pose.angles, roi.cx, roi.cy, roi.size, *face.landmarks.ravel(), *face.uncertainty)
+            numbers = [*face.pose.angles, roi.cx, roi.cy, roi.size, *face.landmarks.ravel(), *face.uncertainty]
+            if face.points is not None and face.points_uncertainty is not None:
+                numbers += [*face.points.ravel(), *face.points_uncertainty]
             start = (
                 frame.index,
                 f"{frame.timestamp:.6f}",
@@ -214,9 +215,18 @@ class CsvSink(_TextSink):
             self._write(",".join([*map(str, start), *(f"{number:.4f}" for number in numbers)]) + "\n")
 
 
+def _columns(prefix: str, count: int) -> list[str]:
+    """Of so many points: x and y of each, then how uncertain each is."""
+    places = [f"{prefix}{axis}{i}" for i in range(count) for axis in "xy"]
+    return [*places, *(f"{prefix}sigma{i}" for i in range(count))]
+
+
 def face_to_dict(face: Face) -> dict[str, Any]:
-    """All of a face in JSON's types: pixels and radians as in `Face`, `pose` with `angles` and row-major `matrix`."""
-    return {
+    """All of a face in JSON's types: pixels and radians as in `Face`, `pose` with `angles` and row-major `matrix`.
+
+    `points` and `points_uncertainty` are there when the face has a template's points.
+    """
+    record: dict[str, Any] = {
         "id": face.id,
         "state": face.state.value,
         "confidence": round(face.confidence, 5),
@@ -235,6 +245,10 @@ def face_to_dict(face: Face) -> dict[str, Any]:
         "landmarks": np.round(face.landmarks, 3).tolist(),
         "uncertainty": np.round(face.uncertainty, 4).tolist(),
     }
+    if face.points is not None and face.points_uncertainty is not None:
+        record["points"] = np.round(face.points, 3).tolist()
+        record["points_uncertainty"] = np.round(face.points_uncertainty, 4).tolist()
+    return record
 
 
 def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -23,6 +23,7 @@ from edge_runtime import protobuf
 from edge_runtime.errors import ModelFileError
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import SCHEMES
+from edge_runtime.template import Template
 
 FORMAT_VERSION = 1
 SPEC_KEY = "model_spec"
@@ -35,13 +36,15 @@ _COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
 
 
-def standard_outputs(points: int, with_heads: bool = True) -> dict[str, tuple[int, ...]]:
+def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -> dict[str, tuple[int, ...]]:
     """A model's outputs in order, for this many landmarks; shapes without the batch axis.
 
-    Without the heads a model gives landmarks only, for crops that are known to hold a face.
+    Without the heads a model gives landmarks only, for crops that are known to hold a face. `points` are those of a
+    template or of prompts, besides the landmarks.
     """
-    outputs: dict[str, tuple[int, ...]] = {"landmarks": (points, 2), "uncertainty": (points,)}
-    return outputs | ({"pose": (3,), "confidence": (1,)} if with_heads else {})
+    outputs: dict[str, tuple[int, ...]] = {"landmarks": (landmarks, 2), "uncertainty": (landmarks,)}
+    outputs |= {"pose": (3,), "confidence": (1,)} if with_heads else {}
+    return outputs | ({"points": (points, 2), "points_uncertainty": (points,)} if points else {})
 
 
 def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
@@ -82,6 +85,11 @@ class ModelSpec:
     confidence. Of held-out rendered faces 98 % lie below, of backgrounds with a face's confidence none."""
     precision: str = "fp32"
     """How weights and activations are stored: `fp32`, `fp16`, `int8` …"""
+    template: Template | None = None
+    """What the model finds besides the landmarks, fixed when it was exported; None: nothing, or what it is asked."""
+    prompts: int = 0
+    """So many points of the mean-face plane are a second input, `plane`, (prompts, 2) float32 in [0, 1], and the model
+    finds these; 0: there is no such input."""
     weights_sha256: str = ""
     """Hash of the checkpoint that this file was exported from."""
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +105,8 @@ class ModelSpec:
         if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
             raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
+        if self.prompts < 0 or (self.prompts and self.template is not None):
+            raise ValueError(f"a model finds one template, or so many prompts, got {self.template} and {self.prompts}")
         self._check_outputs(outputs, len(mean_shape))
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
@@ -122,15 +132,23 @@ class ModelSpec:
         """Whether the model finds faces in whole pictures."""
         return "scores" in self.outputs
 
-    def _check_outputs(self, outputs: Mapping[str, tuple[int, ...]], points: int) -> None:
+    @property
+    def points(self) -> int:
+        """How many points the model gives besides the landmarks."""
+        return self.prompts if self.template is None else len(self.template.points)
+
+    def _check_outputs(self, outputs: Mapping[str, tuple[int, ...]], landmarks: int) -> None:
         if "scores" in outputs:
             expected = [detector_outputs(outputs["scores"][0] if outputs["scores"] else 0)]
-            if points or self.scheme:
-                raise ValueError(f"a detector has no scheme and no mean shape, got {self.scheme!r} and {points} points")
-        elif points == 0:
+            if landmarks or self.scheme or self.points:
+                raise ValueError(
+                    "a detector has no scheme, no mean shape and no template, "
+                    f"got {self.scheme!r}, {landmarks} and {self.points} points"
+                )
+        elif landmarks == 0:
             raise ValueError("mean_shape must hold finite (N, 2) points, got none")
         else:
-            expected = [standard_outputs(points, heads) for heads in (True, False)]
+            expected = [standard_outputs(landmarks, heads, self.points) for heads in (True, False)]
         if not any(list(outputs.items()) == list(known.items()) for known in expected):
             raise ValueError(f"outputs must be {' or '.join(map(str, expected))} in this order, got {outputs}")
 
@@ -139,6 +157,7 @@ class ModelSpec:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         for name in ("outputs", "provenance", "versions"):
             values[name] = dict(values[name])
+        values["template"] = None if self.template is None else self.template.as_dict()
         # Six decimals are a ten-thousandth of a crop pixel and keep the file readable.
         values["mean_shape"] = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
         return json.dumps(values, indent=1)
@@ -160,6 +179,8 @@ class ModelSpec:
             raise ValueError(f"the model spec lacks {', '.join(missing)}")
         if unknown := sorted(values.keys() - {f.name for f in fields}):
             raise ValueError(f"the model spec has unknown fields: {', '.join(unknown)}")
+        if values.get("template") is not None:
+            values["template"] = Template.from_dict(values["template"])
         try:
             return cls(**values)
         except (TypeError, AttributeError) as error:

@@ -51,8 +51,8 @@ class OscSink:
     """OSC over UDP, a bundle per face and one message for the frame.
 
     `/face/frame` index, seconds, number of faces; for each face, `/face/ID/pose` pitch, yaw, roll in radians,
-    `/face/ID/confidence`, `/face/ID/region` x, y, size, roll, `/face/ID/landmarks` x0, y0, x1, y1 …; pixels as in
-    `Face`.
+    `/face/ID/confidence`, `/face/ID/region` x, y, size, roll, `/face/ID/landmarks` x0, y0, x1, y1 … and, with a
+    template, `/face/ID/points` likewise; pixels as in `Face`.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -70,6 +70,8 @@ class OscSink:
                 osc_message(f"{at}/region", roi.cx, roi.cy, roi.size, roi.roll),
                 osc_message(f"{at}/landmarks", *map(float, face.landmarks.ravel())),
             ]
+            if face.points is not None:
+                messages.append(osc_message(f"{at}/points", *map(float, face.points.ravel())))
             self._send(osc_bundle(messages))
 
     def _send(self, packet: bytes) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from edge_runtime.errors import TemplateError
 from edge_runtime.landmarks import SCHEMES
 
 MOST_POINTS = 256
@@ -103,16 +104,16 @@ class Template:
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read a template's JSON; FileNotFoundError or ValueError names the file."""
+        """Read a template's JSON; FileNotFoundError or TemplateError names the file."""
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no template at {path}; `python -m atpn template new` makes one")
         try:
             return cls.from_dict(json.loads(path.read_bytes()))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+            raise TemplateError(f"{path} is not JSON: {error}") from error
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise TemplateError(f"{path}: {error}") from error
 
 
 def _check_points(name: str, points: np.ndarray) -> None:

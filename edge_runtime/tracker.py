@@ -15,6 +15,7 @@ import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import Detector, default_detector
+from edge_runtime.errors import TemplateError
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import (
@@ -30,6 +31,7 @@ from edge_runtime.identity import LostFace, LostFaces, same_face
 from edge_runtime.motion import RegionMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
+from edge_runtime.template import Template
 
 DETECT_EVERY = 5
 """The detector runs in every fifth frame at most, so that a camera without a face, or with one that comes and goes,
@@ -91,6 +93,8 @@ class _Observation:
     next_roi: ROI
     """The crop that these landmarks ask for."""
     direction: np.ndarray
+    points: np.ndarray | None = None
+    points_uncertainty: np.ndarray | None = None
 
 
 @dataclass(eq=False)
@@ -102,6 +106,7 @@ class _Track:
     motion: RegionMotion
     point_filter: OneEuroPoints | None = None
     rotation_filter: OneEuroRotation | None = None
+    template_filter: OneEuroPoints | None = None
     age: int = 0
     doubts: int = 0
     """Consecutive frames below the tracking threshold."""
@@ -112,6 +117,7 @@ class _Track:
         """Smooth what follows; 0 does not."""
         self.point_filter = OneEuroPoints(strength) if strength else None
         self.rotation_filter = OneEuroRotation(strength) if strength else None
+        self.template_filter = OneEuroPoints(strength) if strength else None
 
 
 class FaceTracker:
@@ -130,6 +136,7 @@ class FaceTracker:
         intrinsics: Intrinsics | None = None,
         threads: int = 1,
         backend: str | Backend = "auto",
+        template: Template | None = None,
     ) -> None:
         """Load the model.
 
@@ -139,6 +146,8 @@ class FaceTracker:
         `smoothing` in [0, 1] trades jitter against lag; 0 returns what the network says.
         `intrinsics` are the camera's; None assumes a 60 degree field of view of every frame's own size.
         `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
+        `template` says which points to find besides the landmarks, for a model that takes them as an input; a model
+        that was exported for one template has it inside. TemplateError when the two do not go together.
         """
         self._tracks: list[_Track] = []
         self._smoothing = 0.0
@@ -158,6 +167,8 @@ class FaceTracker:
                 f"the model {self.spec.name} gives landmarks only; tracking needs head pose and confidence too: "
                 "use a file exported with its heads"
             )
+        self.template = self._chosen(template)
+        """What `Face.points` are; None when the model gives landmarks only."""
         self._detector = detector or default_detector()
         self._max_faces = max_faces
         self.intrinsics = intrinsics
@@ -170,6 +181,25 @@ class FaceTracker:
     def spec(self) -> ModelSpec:
         """The spec of the loaded model."""
         return self._backend.spec
+
+    def _chosen(self, template: Template | None) -> Template | None:
+        """The template that is found, its points told to the model where it takes them."""
+        spec = self.spec
+        if spec.prompts:
+            if template is None:
+                raise TemplateError(
+                    f"the model {spec.name} finds any points of the mean face, up to {spec.prompts}: "
+                    "say which by a template"
+                )
+            self._backend.prompt(template.points)
+            return template
+        inside = "landmarks only" if spec.template is None else f"the template {spec.template.name}"
+        if template is not None and (spec.template is None or template.name != spec.template.name):
+            raise TemplateError(
+                f"the model {spec.name} finds {inside}, not {template.name}: "
+                "leave the template out, or take a model that was exported with it or with prompts"
+            )
+        return spec.template
 
     @property
     def smoothing(self) -> float:
@@ -302,14 +332,18 @@ class FaceTracker:
             spread=spread,
             next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
+            points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
+            points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
         )
 
     def _report(self, track: _Track, timestamp: float) -> Face:
         seen = track.observation
-        landmarks, rotation = seen.landmarks, seen.rotation
+        landmarks, rotation, points = seen.landmarks, seen.rotation, seen.points
         if track.point_filter is not None and track.rotation_filter is not None:
             landmarks = track.point_filter(landmarks, timestamp, seen.roi.size)
             rotation = track.rotation_filter(rotation, timestamp)
+        if track.template_filter is not None and points is not None:
+            points = track.template_filter(points, timestamp, seen.roi.size)
         return Face(
             id=track.id,
             state=TrackState.TRACKED if track.age else TrackState.DETECTED,
@@ -320,6 +354,8 @@ class FaceTracker:
             roi=seen.roi,
             direction=seen.direction,
             age=track.age,
+            points=points,
+            points_uncertainty=seen.points_uncertainty,
         )
 
 

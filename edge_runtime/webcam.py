@@ -24,6 +24,7 @@ from edge_runtime.preview import Preview
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
+from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
 
@@ -38,6 +39,9 @@ class WebcamConfig:
     source: str = field(default="0", metadata={"help": "camera number, video, image, or folder of images"})
     model: Path | None = field(
         default=None, metadata={"help": ".tflite or .onnx file; the shipped model's export in dist/ when left out"}
+    )
+    template: Path | None = field(
+        default=None, metadata={"help": "JSON with the points to find, for a model that takes them as an input"}
     )
     save: Path | None = field(
         default=None, metadata={"help": "write the overlay: .mp4 or .avi, an image, or a folder (no suffix)"}
@@ -153,6 +157,7 @@ def run(config: WebcamConfig) -> int:
         smoothing=config.smoothing,
         threads=config.threads,
         backend=config.backend,
+        template=None if config.template is None else Template.read(config.template),
     )
     code = 0
     try:
@@ -221,7 +226,7 @@ def _loop(
         height, width = frame.image.shape[:2]
         tracker.intrinsics = intrinsics(width, height)
         faces = tracker.update(frame.image, frame.timestamp)
-        overlay = draw_faces(frame.image, faces, scheme) if config.save else frame.image
+        overlay = draw_faces(frame.image, faces, scheme, template=tracker.template) if config.save else frame.image
         for sink in sinks:
             sink.write(frame, faces, overlay)
         summary.frames += 1

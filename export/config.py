@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 import atpn
+from edge_runtime.template import MOST_POINTS
 
 WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
 """What we trained and ship, with the rendered crops that calibrate and check it."""
@@ -47,10 +48,17 @@ class ExportOptions(CheckOptions):
     """Take so many of them only, to see what more are worth."""
     ranges: Ranges = "min-max"
     """Over the calibration crops; `moving-average` is the TFLite quantizer's own default, and worse here."""
+    template: Path | None = None
+    """JSON of a template that weights with a prompt head shall find: the files, NAME_TEMPLATE_PRECISION.EXTENSION, take
+    no second input then."""
+    prompts: int = 64
+    """How many points of the plane the files of weights with a prompt head take, without a template."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.prompts <= MOST_POINTS:
+            raise ValueError(f"--prompts must lie between 1 and {MOST_POINTS}, got {self.prompts}")
         if self.calibration_crops is not None and self.calibration_crops < 1:
             raise ValueError(f"--calibration-crops must be at least 1, got {self.calibration_crops}")
 

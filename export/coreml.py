@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from edge_runtime.spec import SPEC_KEY
+from edge_runtime.spec import SPEC_KEY, ModelSpec
 from export.errors import ExportError
-from export.formats import Format, Job, Predictor
+from export.formats import PLANE, Format, Job, Predictor
 from export.mil import MILProgram
+from export.points import checked_plane
 from export.quiet import quiet
 from export.wrapper import wrap
 
@@ -32,15 +34,18 @@ def write(job: Job, path: Path) -> None:
     except ImportError as error:
         raise ExportError(f"the CoreML converter is not installed ({error}): pip install '.[coreml]'") from error
     spec = job.spec
-    shape = (1, 3, spec.input_size, spec.input_size)
+    shape, plane_shape = (1, 3, spec.input_size, spec.input_size), (1, spec.prompts, 2)
     with quiet():
+        examples = (torch.zeros(shape), torch.zeros(plane_shape)) if spec.prompts else (torch.zeros(shape),)
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            wrap(job.model, spec.outputs, planar=True), torch.zeros(shape)
+            wrap(job.model, spec.outputs, planar=True), examples
         )
-        rgb = coremltools.colorlayout.RGB
+        inputs = [coremltools.ImageType(name=spec.input_name, shape=shape, color_layout=coremltools.colorlayout.RGB)]
+        if spec.prompts:
+            inputs.append(coremltools.TensorType(name=PLANE, shape=plane_shape))
         package = coremltools.convert(
             traced,
-            inputs=[coremltools.ImageType(name=spec.input_name, shape=shape, color_layout=rgb)],
+            inputs=inputs,
             outputs=[coremltools.TensorType(name=name) for name in spec.outputs],
             minimum_deployment_target=coremltools.target.iOS16,
             compute_precision=coremltools.precision.FLOAT16,
@@ -69,14 +74,19 @@ def _describe(package: Any, job: Job) -> None:
         "uncertainty": "Standard deviation of each point, shares of the crop's side",
         "pose": "Pitch, yaw, roll of the head against the crop's viewing ray, radians",
         "confidence": "Probability that the crop holds a face",
+        "points": "Points of the template in model_spec, or those asked for, as the landmarks",
+        "points_uncertainty": "Standard deviation of each of them, shares of the crop's side",
     }
+    if spec.prompts:
+        package.input_description[PLANE] = "Points to find, on the plane of the mean face: x then y, 0 to 1"
     for name in spec.outputs:
         package.output_description[name] = texts[name]
 
 
 def load(path: Path) -> Predictor:
     """The package in our interpreter of its program: CoreML itself runs on Apple's systems only."""
-    return MILProgram(path).run
+    program, prompts = MILProgram(path), ModelSpec.read(path).prompts
+    return functools.partial(program.run, plane=checked_plane(prompts)) if prompts else program.run
 
 
 FORMAT = Format(

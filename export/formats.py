@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from atpn.model import Network
+from edge_runtime.backends import load_backend
 from edge_runtime.spec import ModelSpec
 from export.config import Ranges
+from export.points import checked_plane, random_plane
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""One (S, S, 3) uint8 RGB crop or picture to a file's outputs by name, float32, without the batch axis."""
+"""One (S, S, 3) uint8 RGB crop or picture to a file's outputs by name, float32, without the batch axis; a file with
+prompts is asked for `points.checked_plane`."""
+PLANE = "plane"
+"""The second input of a file with prompts, where files keep names."""
+_CALIBRATION_SEED = 11
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,17 @@ class Job:
     """(n, S, S, 3) uint8 RGB crops or pictures for value ranges; None where the precision needs none."""
     ranges: Ranges = "min-max"
     """How the ranges come from the crops."""
+
+    def calibration_inputs(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """The file's inputs for the value ranges: a (1, S, S, 3) picture and, with prompts, a (1, M, 2) plane.
+
+        Every crop is asked for other points.
+        """
+        assert self.calibration is not None
+        rng = np.random.default_rng(_CALIBRATION_SEED)
+        for crop in self.calibration:
+            plane = (random_plane(self.spec.prompts, rng)[None],) if self.spec.prompts else ()
+            yield crop[None], *plane
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,14 @@ class Format:
     """Open a file to run it as a device would, as far as this machine can."""
     native: bool = True
     """The format's own engine runs here, so that its time means something."""
+
+
+def load_native(path: Path) -> Predictor:
+    """A file in the engine of its format, one thread."""
+    backend = load_backend(path, threads=1)
+    if backend.spec.prompts:
+        backend.prompt(checked_plane(backend.spec.prompts))
+    return backend.run
 
 
 def size_of(path: Path) -> int:

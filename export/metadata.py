@@ -14,12 +14,22 @@ from typing import Any
 
 import atpn.model
 from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
+from edge_runtime.template import Template
 from export.errors import ExportError
 from export.reference import Reference
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """Zip's earliest time stamp: the same model gives the same bytes."""
-SHAPING_SOURCES = ("wrapper.py", "tflite.py", "flatbuffer.py", "quantise.py", "onnx.py", "coreml.py", "metadata.py")
+SHAPING_SOURCES = (
+    "wrapper.py",
+    "tflite.py",
+    "flatbuffer.py",
+    "quantise.py",
+    "onnx.py",
+    "coreml.py",
+    "metadata.py",
+    "points.py",
+)
 """This room's files whose changes change the exported ones; the network's own are all of `atpn.model`."""
 LONGEST_NOTE = 600
 """Characters of one checkpoint entry that the spec repeats; whole training logs stay in the checkpoint."""
@@ -32,8 +42,12 @@ def make_spec(
     with_heads: bool,
     libraries: tuple[str, ...],
     notes: Mapping[str, str] | None = None,
+    template: Template | None = None,
+    prompts: int = 0,
 ) -> ModelSpec:
     """The spec of a file about to be made; `libraries` are the distributions whose versions shape it.
+
+    The file finds a template's points, or so many prompts, besides the landmarks.
 
     ExportError when one of them is not installed.
     """
@@ -42,9 +56,13 @@ def make_spec(
         name=name,
         scheme=model.config.scheme,
         mean_shape=model.mean_shape.numpy(),
-        outputs=standard_outputs(model.config.landmark_count, with_heads),
+        outputs=standard_outputs(
+            model.config.landmark_count, with_heads, prompts if template is None else len(template.points)
+        ),
         input_size=model.config.input_size,
         precision=precision,
+        template=template,
+        prompts=prompts,
         weights_sha256=reference.weights_sha256,
         provenance={**provenance(reference.metadata), **(notes or {})},
         versions=versions_of(libraries),
@@ -81,7 +99,11 @@ def exporter_version() -> str:
 
 def provenance(metadata: Mapping[str, Any]) -> dict[str, str]:
     """What a checkpoint says about itself, as far as it is short."""
-    notes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    notes = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in metadata.items()
+        if key != "template"
+    }
     return {key: note for key, note in notes.items() if len(note) <= LONGEST_NOTE}
 
 

@@ -103,10 +103,15 @@ class MILProgram:
         return dict(counts.most_common())
 
     @torch.no_grad()
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """One (S, S, 3) uint8 RGB crop to the outputs by name, float32, without the batch axis."""
+    def run(self, crop: np.ndarray, plane: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """One (S, S, 3) uint8 RGB crop to the outputs by name, float32, without the batch axis.
+
+        A program with prompts takes an (M, 2) `plane`, too.
+        """
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)[None])).float()
         known = {**self._constants, self.inputs[0]: image}
+        if plane is not None:
+            known[self.inputs[1]] = torch.from_numpy(plane[None])
         for step in self._steps:
             result = step.operator(step.arguments(known))
             known[step.output] = result.half().float() if step.half else result
@@ -260,17 +265,21 @@ _OPERATORS: Mapping[str, Callable[[Mapping[str, Value]], Tensor]] = {
     "constexpr_affine_dequantize": _affine_dequantize,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "cos": lambda a: a["x"].cos(),
     "exp": lambda a: a["x"].exp(),
     "expand_dims": _expand_dims,
     "linear": lambda a: F.linear(a["x"], a["weight"], a.get("bias")),
     "mul": lambda a: a["x"] * a["y"],
     "reduce_mean": _reduced(torch.mean),
     "reduce_min": _reduced(torch.amin),
+    "reduce_sum": _reduced(torch.sum),
     "relu": lambda a: a["x"].clamp(min=0),
     "relu6": lambda a: a["x"].clamp(0, 6),
     "reshape": _reshape,
     "rsqrt": lambda a: (a["x"] + a.get("epsilon", 1e-12)).rsqrt(),
     "sigmoid_hard": lambda a: (a["alpha"] * a["x"] + a["beta"]).clamp(0, 1),
+    "silu": lambda a: F.silu(a["x"]),
+    "sin": lambda a: a["x"].sin(),
     "slice_by_index": _slice,
     "softmax": lambda a: a["x"].softmax(dim=int(a["axis"])),
     "sqrt": lambda a: a["x"].sqrt(),

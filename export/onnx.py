@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from atpn.model import Network
-from edge_runtime.backends import load_backend
 from edge_runtime.spec import SPEC_KEY
 from export.config import Ranges
 from export.errors import ExportError
-from export.formats import Format, Job, Predictor
+from export.formats import PLANE, Format, Job, load_native
 from export.quiet import quiet
 from export.wrapper import wrap
 
@@ -30,6 +29,7 @@ FLOAT_MODULES = (
     "landmark_branch.gather",
     "tracking_branch.gather",
     "pose_branch.gather",
+    "points",
 )
 """Modules whose convolutions stay float in an int8 file, for the reasons in `quantise.FLOAT_SCOPES`."""
 _QUANTISED = ("Conv", "ConvTranspose", "Gemm")
@@ -48,10 +48,11 @@ def write(job: Job, path: Path) -> None:
     except ImportError as error:
         raise ExportError(f"the ONNX exporter is not installed ({error}): pip install '.[export]'") from error
     spec = job.spec
-    proto = onnx.load_from_string(_convert(job.model, spec.input_name, tuple(spec.outputs)))
+    inputs = (spec.input_name, PLANE) if spec.prompts else (spec.input_name,)
+    proto = onnx.load_from_string(_convert(job.model, inputs, spec.prompts, tuple(spec.outputs)))
     if spec.precision == "int8":
-        assert job.calibration is not None
-        proto = _to_int8(proto, spec.input_name, job.calibration, job.ranges)
+        named = (dict(zip(inputs, values, strict=True)) for values in job.calibration_inputs())
+        proto = _to_int8(proto, named, job.ranges)
     proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
     for node in proto.graph.node:  # where in the exporter's sources a node comes from
         del node.metadata_props[:]
@@ -61,27 +62,30 @@ def write(job: Job, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and int8 begin with the same file
-def _convert(model: Network, input_name: str, output_names: tuple[str, ...]) -> bytes:
+def _convert(model: Network, input_names: tuple[str, ...], prompts: int, output_names: tuple[str, ...]) -> bytes:
     size = model.config.input_size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(2, size, size, 3, dtype=torch.uint8),)
+    shapes: dict[str, Any] = {"image": {0: batch}}
+    if prompts:
+        example, shapes = (*example, torch.zeros(1, prompts, 2)), shapes | {"plane": {}}
     with quiet():
         program = torch.onnx.export(
             wrap(model, output_names),
-            (example,),
+            example,
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=[input_name],
+            input_names=list(input_names),
             output_names=list(output_names),
-            dynamic_shapes={"image": {0: batch}},
+            dynamic_shapes=shapes,
         )
     assert program is not None  # only without dynamo does the exporter return nothing
     return bytes(program.model_proto.SerializeToString())
 
 
-def _to_int8(proto: Any, input_name: str, crops: np.ndarray, ranges: Ranges) -> Any:
-    """QDQ form: uint8 activations between the crops' minimum and maximum, int8 weights per channel."""
+def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges) -> Any:
+    """QDQ form: uint8 activations between their minimum and maximum for these inputs, int8 weights per channel."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -91,13 +95,12 @@ def _to_int8(proto: Any, input_name: str, crops: np.ndarray, ranges: Ranges) -> 
         quantize_static,
     )
 
-    class Crops(CalibrationDataReader):  # type: ignore[misc]
+    class Inputs(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._crops: Iterator[np.ndarray] = iter(crops)
+            self._inputs = iter(inputs)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            crop = next(self._crops, None)
-            return None if crop is None else {input_name: crop[None]}
+            return next(self._inputs, None)
 
     kept = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in FLOAT_MODULES)]
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -105,7 +108,7 @@ def _to_int8(proto: Any, input_name: str, crops: np.ndarray, ranges: Ranges) -> 
         quantize_static(
             proto,
             path,
-            Crops(),
+            Inputs(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
             nodes_to_exclude=kept,
@@ -134,11 +137,6 @@ def count_operators(path: Path) -> dict[str, int]:
     return dict(Counter(node.op_type for node in onnx.load(path).graph.node).most_common())
 
 
-def load(path: Path) -> Predictor:
-    """The file in onnxruntime, one thread."""
-    return load_backend(path, threads=1).run
-
-
 FORMAT = Format(
     name="onnx",
     suffix=".onnx",
@@ -146,5 +144,5 @@ FORMAT = Format(
     calibrated=frozenset({"int8"}),
     write=write,
     count_operators=count_operators,
-    load=load,
+    load=load_native,
 )

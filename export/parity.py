@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from atpn.train.inference import Predictions
 from edge_runtime.landmarks import LandmarkScheme, convert
 from export.crop_set import CropSet
 from export.formats import Predictor
+from export.points import PointParity
 
 TIMED_RUNS = 100
 MAX_YAW = math.radians(60)
@@ -45,15 +46,40 @@ class Bounds:
     """Growth of the mean pose error, degrees."""
     flips: float | None = None
     """Share of crops that change sides of the tracking threshold."""
+    points: float | None = None
+    """Largest difference of any coordinate of a template's points or of prompts, crop widths."""
+    points_uncertainty: float | None = None
+    """Largest difference, crop widths."""
+    points_over_landmarks: float | None = None
+    """Mean distance from the network's points over that of the landmarks, whose error's growth is bounded."""
+    points_uncertainty_change: float | None = None
+    """As `uncertainty_change`."""
 
 
-_INT8 = Bounds(uncertainty_change=0.1, nme_growth=0.04, real_nme_growth=0.04, pose_growth=0.3, flips=0.01)
+_INT8 = Bounds(
+    uncertainty_change=0.1,
+    nme_growth=0.04,
+    real_nme_growth=0.04,
+    pose_growth=0.3,
+    flips=0.01,
+    points_over_landmarks=1.5,
+    points_uncertainty_change=0.1,
+)
 BOUNDS: Mapping[str, Bounds] = MappingProxyType(
     {
         # Rounding only: 1e-4 of a crop is a hundredth of a pixel.
-        "fp32": Bounds(landmarks=1e-4, uncertainty=1e-4, pose=1e-3, confidence=1e-3),
+        "fp32": Bounds(
+            landmarks=1e-4, uncertainty=1e-4, pose=1e-3, confidence=1e-3, points=1e-4, points_uncertainty=1e-4
+        ),
         "fp16": Bounds(
-            landmarks=2e-3, uncertainty_change=0.02, nme_growth=0.01, real_nme_growth=0.01, pose_growth=0.1, flips=0.01
+            landmarks=2e-3,
+            uncertainty_change=0.02,
+            nme_growth=0.01,
+            real_nme_growth=0.01,
+            pose_growth=0.1,
+            flips=0.01,
+            points=2e-3,
+            points_uncertainty_change=0.02,
         ),
         # A loss that the eye does not see in an overlay and One-Euro smooths away.
         "int8": _INT8,
@@ -108,6 +134,8 @@ class Parity:
     """On held-out renders, up to `MAX_YAW`."""
     real: Errors | None = field(default=None)
     """On real faces."""
+    points: PointParity | None = None
+    """Of a template or of prompts, if the file has any."""
 
     @property
     def nme_growth(self) -> float:
@@ -133,7 +161,7 @@ class Parity:
         if self.real is not None:
             found |= {"real_nme": self.real.nme, "network_real_nme": self.real.network_nme}
             found["real_nme_growth"] = self.real.growth
-        return found
+        return found | ({} if self.points is None else self.points.figures())
 
     def problems(self, precision: str) -> list[str]:
         """What is out of the precision's bounds, and by how much."""
@@ -149,12 +177,11 @@ class Parity:
         return found
 
 
-def run_file(predictor: Predictor, crops: np.ndarray) -> Predictions:
-    """A file's results for (n, S, S, 3) uint8 crops; confidence as (n,), as the network gives it.
+def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
+    """A file's results for n crops, one after the other; confidence as (n,), as the network gives it.
 
     A file without heads gets pose 0 and confidence 0.
     """
-    rows = [predictor(crop) for crop in crops]
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     nothing = np.zeros((len(rows), 3), np.float32)
     return Predictions(

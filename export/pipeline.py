@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import glob
 import logging
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from atpn.model import ATPN
+from atpn.model.point_head import PromptHead
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.spec import ModelSpec
+from edge_runtime.template import Template
 from export import coreml, onnx, tflite
 from export.config import AllConfig, CoreMLConfig, ExportOptions, OnnxConfig, TFLiteConfig
 from export.crop_set import read_crop_set
@@ -20,12 +24,15 @@ from export.formats import Format, Job
 from export.measure import Comparison, Measured, Measuring, measure, violations
 from export.metadata import make_spec
 from export.parity import Parity
+from export.points import with_template
 from export.reference import Reference
 from export.report import write_report
 from export.tracks import add_tracks
 
 log = logging.getLogger(__name__)
 
+_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
+"""What a template's name has that a file's should not."""
 FORMATS: dict[str, Format] = {made.name: made for made in (tflite.FORMAT, onnx.FORMAT, coreml.FORMAT)}
 
 
@@ -81,10 +88,34 @@ def _artifacts(config: TFLiteConfig | OnnxConfig | CoreMLConfig | AllConfig, ref
                 (onnx.FORMAT, OnnxConfig().precision),
                 (coreml.FORMAT, CoreMLConfig().precision),
             ]
-    return [_artifact(config, reference, kind, precision) for kind, all_of in wanted for precision in all_of]
+    found = _found(config, reference)
+    return [_artifact(config, reference, found, kind, precision) for kind, all_of in wanted for precision in all_of]
 
 
-def _artifact(config: ExportOptions, reference: Reference, kind: Format, precision: str) -> Artifact:
+@dataclass(frozen=True)
+class _Found:
+    """What the files find besides the landmarks, by which network."""
+
+    model: ATPN
+    template: Template | None
+    prompts: int
+    name: str
+    """Of the files, without precision and extension."""
+
+
+def _found(config: ExportOptions, reference: Reference) -> _Found:
+    model, template = reference.model, reference.template
+    if config.template is not None:
+        template = Template.read(config.template)
+        model = with_template(model, template)
+    if template is not None:
+        return _Found(model, template, 0, f"{config.name}_{_IN_FILE_NAMES.sub('_', template.name)}")
+    if isinstance(model.point_head, PromptHead):
+        return _Found(model, None, config.prompts, f"{config.name}_prompt")
+    return _Found(model, None, 0, config.name)
+
+
+def _artifact(config: ExportOptions, reference: Reference, found: _Found, kind: Format, precision: str) -> Artifact:
     calibration, notes = None, {}
     if precision in kind.calibrated:
         crops = read_crop_set(config.calibration).of_size(reference.model.config.input_size)
@@ -94,9 +125,18 @@ def _artifact(config: ExportOptions, reference: Reference, kind: Format, precisi
                 f"{config.calibration} holds {len(calibration)} crops, {config.calibration_crops} asked for"
             )
         notes["calibration"] = f"{config.ranges} of {len(calibration)} rendered crops, SHA-256 {crops.sha256[:16]}"
-    spec = make_spec(reference, config.name, precision, config.heads == "all", kind.libraries, notes)
-    path = config.out / f"{config.name}_{precision}{kind.suffix}"
-    return Artifact(path, kind, Job(reference.model, spec, calibration, config.ranges))
+    spec = make_spec(
+        reference,
+        found.name,
+        precision,
+        config.heads == "all",
+        kind.libraries,
+        notes,
+        found.template,
+        found.prompts,
+    )
+    path = config.out / f"{found.name}_{precision}{kind.suffix}"
+    return Artifact(path, kind, Job(found.model, spec, calibration, config.ranges))
 
 
 def make_file(artifact: Artifact, reference: Measuring[Comparison], force: bool) -> Measured[Comparison]:

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from atpn.data.afw import read_afw
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.inference import Predictions, predict
+from atpn.train.inference import Predictions, predict, predict_vectors
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec
+from edge_runtime.template import Template
 from export.config import CheckOptions
 from export.crop_set import CropSet, read_crop_set
 from export.errors import ExportError
 from export.formats import Predictor
-from export.parity import Parity, compare, landmark_errors, run_file, without_heads
+from export.parity import Parity, compare, landmark_errors, predictions, without_heads
+from export.points import compare_points, file_points, network_points, template_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Reference:
     expected: Predictions
     real: CropSet | None
     real_expected: Predictions | None
+    template: Template | None = None
+    """The only one that the network finds, if it is trained for one."""
+    vectors: Tensor | None = None
+    """(n, 512) of the held-out crops; None for a network that gives landmarks only."""
 
     @staticmethod
     def open(options: CheckOptions) -> Reference:
@@ -57,6 +64,8 @@ class Reference:
             expected=predict(model, held_out.crops),
             real=real,
             real_expected=None if real is None else predict(model, real.crops),
+            template=template_of(model, metadata),
+            vectors=None if model.point_head is None else predict_vectors(model, held_out.crops),
         )
 
     @property
@@ -73,14 +82,25 @@ class Reference:
                 f"{path} gives {spec.scheme} landmarks from {spec.input_size} px crops, the weights "
                 f"{self.scheme.name} from {size} px: name the weights it was made from"
             )
+        if spec.points and self.vectors is None:
+            raise ExportError(f"{path} gives points, the weights landmarks only: name the weights it was made from")
+        if self.template is not None and (spec.template is None or spec.template.name != self.template.name):
+            raise ExportError(f"{path} does not find {self.template.name}: name the weights it was made from")
 
     def measure(self, predictor: Predictor, spec: ModelSpec) -> Parity:
         """A file against the network."""
         expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)
-        parity = compare(run_file(predictor, self.held_out.crops), expected, self.held_out, spec.track_threshold)
+        rows = [predictor(crop) for crop in self.held_out.crops]
+        results = predictions(rows)
+        parity = compare(results, expected, self.held_out, spec.track_threshold)
+        if spec.points and self.vectors is not None:
+            ours = network_points(self.model, self.vectors, spec)
+            moved = results.landmarks - expected.landmarks
+            points = compare_points(file_points(rows), ours, moved, self.held_out.has_face)
+            parity = dataclasses.replace(parity, points=points)
         if self.real is None or self.real_expected is None:
             return parity
-        results = run_file(predictor, self.real.crops)
+        results = predictions([predictor(crop) for crop in self.real.crops])
         errors = landmark_errors(results.landmarks, self.real_expected.landmarks, self.scheme, self.real)
         return dataclasses.replace(parity, real=errors)
 

@@ -65,21 +65,27 @@ def _table(rows: Sequence[Measured[Parity]]) -> list[tuple[str, ...]]:
     videos = list(dict.fromkeys(video for row in rows for video in row.tracks))
     header = ["file", "KiB", "max |diff|", "mean", "NME %", "growth %"]
     header += ["real NME %", "growth %"] if real else []
+    points = any(row.parity.points is not None for row in rows)
+    header += ["points |diff|", "over landmarks'"] if points else []
     header += ["pose °", "flips %", "transposes", "ms", *(f"{video} px" for video in videos), ""]
     parity = rows[0].parity
     network = ["PyTorch", "", "", "", f"{100 * parity.rendered.network_nme:.3f}", ""]
     network += [f"{100 * parity.real.network_nme:.3f}" if parity.real else "", ""] if real else []
+    network += ["", ""] if points else []
     network += [f"{parity.network_pose_error:.2f}", *[""] * (4 + len(videos))]
-    return [tuple(header), tuple(network), *(tuple(_cells(row, real, videos)) for row in rows)]
+    return [tuple(header), tuple(network), *(tuple(_cells(row, real, points, videos)) for row in rows)]
 
 
-def _cells(row: Measured[Parity], real: bool, videos: Sequence[str]) -> list[str]:
+def _cells(row: Measured[Parity], real: bool, points: bool, videos: Sequence[str]) -> list[str]:
     parity, with_heads = row.parity, "pose" in row.spec.outputs
     cells = [row.path.name, f"{row.size / 1024:.0f}", f"{parity.landmarks:.1e}", f"{parity.landmarks_mean:.1e}"]
     cells += [f"{100 * parity.rendered.nme:.3f}", f"{100 * parity.nme_growth:+.2f}"]
     if real:
         errors = parity.real
         cells += [f"{100 * errors.nme:.3f}", f"{100 * errors.growth:+.2f}"] if errors else ["", ""]
+    if points:
+        found = parity.points
+        cells += [f"{found.points_mean:.1e}", f"{found.points_over_landmarks:.2f}"] if found else ["", ""]
     cells += [f"{parity.pose_error:.2f}", f"{100 * parity.flips:.1f}"] if with_heads else ["", ""]
     cells += [str(row.transposes), "" if row.milliseconds is None else f"{row.milliseconds:.2f}"]
     cells += [f"{row.tracks[video]['mean_pixels']:.2f}" if video in row.tracks else "" for video in videos]
@@ -95,6 +101,8 @@ def _explained(rows: Sequence[Measured[Parity]]) -> str:
     real = rows[0].parity.real
     text += f"; real: {real.faces} faces of AFW in their labels' regions" if real else ""
     text += ". pose: mean absolute error on renders; flips: crops that change sides of the tracking threshold."
+    if any(row.parity.points is not None for row in rows):
+        text += " points: mean distance from PyTorch's on faces, crop widths, and over the landmarks' mean distance."
     if any(row.milliseconds is not None for row in rows):
         text += f" ms: median, one thread, this machine ({processor_name()}); compare within this table only."
     if any(row.tracks for row in rows):

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 
 from atpn.model import Network
-from edge_runtime.backends import load_backend
 from export import flatbuffer, quantise
 from export.errors import ExportError
-from export.formats import Format, Job, Predictor
+from export.formats import Format, Job, load_native
 from export.metadata import append_spec
 from export.quiet import quiet
 from export.wrapper import wrap
@@ -22,24 +21,20 @@ def write(job: Job, path: Path) -> None:
     spec = job.spec
     outputs = tuple(spec.outputs)
     if spec.precision == "int8":
-        assert job.calibration is not None
-        float_file = convert(job.model, outputs, for_int8=True)
-        content = quantise.to_int8(float_file, job.calibration, job.ranges, quantise.scopes_of(job.model))
+        float_file = convert(job.model, outputs, job.spec.prompts, for_int8=True)
+        content = quantise.to_int8(float_file, job.calibration_inputs(), job.ranges, quantise.scopes_of(job.model))
     else:
-        content = convert(job.model, outputs)
+        content = convert(job.model, outputs, job.spec.prompts)
         if spec.precision == "fp16":
             content = quantise.to_float16(content)
     path.write_bytes(append_spec(flatbuffer.compact(content), spec))
 
 
-def load(path: Path) -> Predictor:
-    """The file in LiteRT, one thread."""
-    return load_backend(path, threads=1).run
-
-
 @functools.lru_cache(maxsize=1)  # fp32 and fp16 begin with the same file
-def convert(model: Network, outputs: tuple[str, ...], for_int8: bool = False) -> bytes:
+def convert(model: Network, outputs: tuple[str, ...], prompts: int = 0, for_int8: bool = False) -> bytes:
     """A float32 TFLite file of batch 1; with `for_int8` in the form whose operators all have int8 kernels.
+
+    With `prompts` a second input takes so many points of the plane.
 
     ExportError when the converter is not installed. Tensor names are the modules' paths (see `flatbuffer.compact`).
     """
@@ -49,10 +44,11 @@ def convert(model: Network, outputs: tuple[str, ...], for_int8: bool = False) ->
     except ImportError as error:
         raise ExportError(f"the TFLite converter is not installed ({error}): pip install '.[export]'") from error
     size = model.config.input_size
-    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
+    example += (torch.zeros(1, prompts, 2),) if prompts else ()
     # The converter narrates its passes; the tables we print say what matters.
     with quiet():
-        return bytes(litert_torch.convert(wrap(model, outputs, for_int8), (example,)).model_content())
+        return bytes(litert_torch.convert(wrap(model, outputs, for_int8), example).model_content())
 
 
 FORMAT = Format(
@@ -62,5 +58,5 @@ FORMAT = Format(
     calibrated=frozenset({"int8"}),
     write=write,
     count_operators=lambda path: flatbuffer.count_operators(path.read_bytes()),
-    load=load,
+    load=load_native,
 )

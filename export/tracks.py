@@ -10,6 +10,8 @@ import numpy as np
 
 from edge_runtime.detector import Detector
 from edge_runtime.sources import open_source
+from edge_runtime.spec import ModelSpec
+from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from export.measure import Measured
 from export.parity import Parity
@@ -36,7 +38,9 @@ def add_tracks(rows: Sequence[Measured[Parity]], videos: Sequence[Path]) -> list
 
 def _track(model: Path, video: Path, detector: Detector | None = None) -> list[tuple[int, np.ndarray] | None]:
     """Per frame the face's id and (N, 2) landmarks in pixels, None while there is none."""
-    tracker = FaceTracker(model, detector, smoothing=0.0)
+    # A file with prompts must be asked for something; tracks are of the landmarks.
+    template = Template("middle", np.array([[0.5, 0.5]])) if ModelSpec.read(model).prompts else None
+    tracker = FaceTracker(model, detector, smoothing=0.0, template=template)
     with open_source(str(video)) as source:
         faces = (tracker.update(frame.image, frame.timestamp) for frame in source)
         return [(found[0].id, found[0].landmarks) if found else None for found in faces]

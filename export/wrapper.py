@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from atpn.model import ATPN, Network, landmark_heatmap
 from atpn.model.detector import FaceDetector
 from atpn.model.layers import CoordConv, spell_out_hard_swish
+from atpn.model.point_head import PromptHead, TemplateHead
 
 
 def wrap(
@@ -53,19 +54,24 @@ class ExportModel(nn.Module):
             self.tracking_branch = model.tracking_branch
             self.pose_branch = model.pose_branch
         self.decode = Decode(with_uncertainty=model.config.uncertainty)
+        self.points = None if model.point_head is None else Points(model.point_head)
         self.eval()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor, plane: Tensor | None = None) -> tuple[Tensor, ...]:
         """(B, S, S, 3) uint8 RGB to landmarks (B, N, 2), uncertainty (B, N) and with the heads pose (B, 3) and
-        confidence (B, 1).
+        confidence (B, 1); with a point head the points (B, M, 2) and their uncertainty (B, M), too.
+
+        `plane` is a prompt head's (1, M, 2).
         """
         features = self.backbone(self.normalise(image))
-        landmarks, log_sigma = self.landmark_branch(features)
+        vector = self.landmark_branch.vector(features)
+        landmarks, log_sigma = self.landmark_branch.read(vector)
+        points = () if self.points is None else self.points(vector, plane)
         if not self.with_heads:
-            return landmarks, self.decode.uncertainty(log_sigma)
+            return landmarks, self.decode.uncertainty(log_sigma), *points
         weighted = features.low * self.heatmap(landmarks)
         uncertainty, confidence = self.decode(log_sigma, self.tracking_branch(weighted))
-        return landmarks, uncertainty, self.pose_branch(weighted), confidence
+        return landmarks, uncertainty, self.pose_branch(weighted), confidence, *points
 
 
 class ExportDetector(nn.Module):
@@ -131,6 +137,19 @@ class Heatmap(nn.Module):
     def forward(self, landmarks: Tensor) -> Tensor:
         """(B, N, 2) to (B, 1, grid, grid)."""
         return landmark_heatmap(landmarks, self.grid)
+
+
+class Points(nn.Module):
+    """A point head with standard deviations instead of their logarithms."""
+
+    def __init__(self, head: TemplateHead | PromptHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, vector: Tensor, plane: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, 512) vectors and a prompt head's (1, M, 2) plane to (B, M, 2) points and (B, M) deviations."""
+        points, log_sigma = self.head(vector) if plane is None else self.head(vector, plane)
+        return points, torch.exp(log_sigma)
 
 
 class Decode(nn.Module):

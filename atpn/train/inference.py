@@ -30,3 +30,16 @@ def predict(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> Prediction
         outputs.append([tensor.float().cpu().numpy() for tensor in model(image)])
     model.train(training)
     return Predictions(*(np.concatenate(column) for column in zip(*outputs, strict=True)))
+
+
+@torch.no_grad()
+def predict_vectors(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> torch.Tensor:
+    """(n, S, S, 3) uint8 RGB crops to the (n, 512) vectors that landmarks and point heads read; else as `predict`."""
+    training, device = model.training, model.image_mean.device
+    model.eval()
+    vectors = []
+    for start in range(0, len(crops), batch_size):
+        image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
+        vectors.append(model.landmark_branch.vector(model.features(image)))
+    model.train(training)
+    return torch.cat(vectors)

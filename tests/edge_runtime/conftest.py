@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, ModelSpec
-from edge_runtime.spec import SPEC_FILE
+from edge_runtime import ROI, ModelSpec, Template
+from edge_runtime.spec import SPEC_FILE, standard_outputs
 
 
 @pytest.fixture
@@ -126,3 +126,34 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def prompt_spec(spec: ModelSpec) -> ModelSpec:
+    """Of a model that takes five points of the plane."""
+    return dataclasses.replace(spec, prompts=5, outputs=standard_outputs(98, points=5))
+
+
+@pytest.fixture
+def prompt_onnx(write_onnx: Callable[..., Path], prompt_spec: ModelSpec) -> Path:
+    """The tiny ONNX model, which finds every point where it lies on the plane."""
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx(prompt_spec.to_json())
+    model = onnx.load(path)
+    real = onnx.TensorProto.FLOAT
+    model.graph.input.insert(0, onnx.helper.make_tensor_value_info("plane", real, [1, 5, 2]))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["plane"], ["points"]))
+    # A place's x, only to have something that differs from point to point.
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0), "x"))
+    model.graph.node.append(onnx.helper.make_node("Gather", ["plane", "x"], ["points_uncertainty"], axis=2))
+    for name in ("points", "points_uncertainty"):
+        shape = [1, *prompt_spec.outputs[name]]
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, real, shape))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def lips() -> Template:
+    """Three points, two of them joined."""
+    return Template("lips", np.array([[0.3, 0.7], [0.5, 0.65], [0.7, 0.7]]), edges=((0, 1),))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import edge_runtime.backends as backends
-from edge_runtime.backends import default_model_path, load_backend, match_outputs
+from edge_runtime.backends import default_model_path, load_backend, match_inputs, match_outputs
 from edge_runtime.errors import BackendError, ModelFileError
 from edge_runtime.spec import SPEC_FILE, standard_outputs
 
@@ -92,6 +92,28 @@ def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
     assert match_outputs(path, one, numbered)["uncertainty"] == "out:9"
     placed = [("a", (1, 2)), ("b", (1,)), ("c", (3,)), ("d", (1,))]
     assert match_outputs(path, one, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
+
+
+def test_inputs_are_told_apart_by_type_and_shape(prompt_spec):
+    image, plane = ((1, 112, 112, 3), "uint8"), ((1, 5, 2), "float32")
+    assert match_inputs(Path("m.tflite"), prompt_spec, {4: plane, 9: image}) == (9, 4)
+    assert match_inputs(Path("m.onnx"), prompt_spec, {"a": (("N", 112, 112, 3), "uint8"), "b": plane}) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {0: ((1, 112, 112, 3), "uint8")},
+        {0: ((1, 112, 112, 3), "uint8"), 1: ((1, 6, 2), "float32")},
+        {0: ((1, 112, 112, 3), "float32"), 1: ((1, 5, 2), "float32")},
+        {0: ((1, 112, 112, 3), "uint8"), 1: ((1, 5, 2), "float32"), 2: ((), "float32")},
+        {0: ((2, 112, 112, 3), "uint8"), 1: ((1, 5, 2), "float32")},
+    ],
+)
+def test_other_inputs_than_the_spec_promises_are_refused(prompt_spec, inputs):
+    with pytest.raises(ModelFileError, match=r"1, 5, 2.*float32") as refused:
+        match_inputs(Path("m.tflite"), prompt_spec, inputs)
+    assert "its spec promises" in str(refused.value)
 
 
 def test_outputs_of_other_shapes_are_refused(spec):

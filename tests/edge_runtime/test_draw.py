@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -53,6 +55,24 @@ def test_blue_axis_points_where_the_face_looks():
     drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120, Pose.from_angles(0, 1.2, 0))])
     blue = (drawn[..., 0] > 200) & (drawn[..., 2] < 100)
     assert np.nonzero(blue)[1].mean() > 165
+
+
+def test_a_templates_points_and_edges_are_magenta(lips):
+    seen = dataclasses.replace(face(160, 120, 120), points=160 + 60 * (lips.points - 0.5))
+    assert not magenta(draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120)])).any()
+    dots = magenta(draw_faces(np.zeros((240, 320, 3), np.uint8), [seen]))
+    joined = magenta(
+        draw_faces(np.zeros((240, 320, 3), np.uint8), [seen], template=dataclasses.replace(lips, edges=((0, 2),)))
+    )
+    for x, y in np.rint(seen.points).astype(int):
+        assert dots[y, x]
+    x, y = np.rint(seen.points[[0, 2]].mean(axis=0)).astype(int)
+    assert joined[y, x]
+    assert not dots[y, x]
+
+
+def magenta(picture):
+    return (picture[..., 0] > 200) & (picture[..., 1] < 100) & (picture[..., 2] > 200)
 
 
 def test_a_mirror_turns_everything_but_the_text(monkeypatch):

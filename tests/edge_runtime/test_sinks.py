@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import errno
 import json
 
@@ -8,7 +9,16 @@ import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
-from edge_runtime.sinks import CsvSink, FolderSink, ImageSink, JsonLinesSink, VideoSink, fit_into, open_overlay_sink
+from edge_runtime.sinks import (
+    CsvSink,
+    FolderSink,
+    ImageSink,
+    JsonLinesSink,
+    VideoSink,
+    face_to_dict,
+    fit_into,
+    open_overlay_sink,
+)
 from edge_runtime.sources import Frame, open_source
 
 FACE = Face(
@@ -184,3 +194,21 @@ def test_csv_has_a_line_per_face_and_names_its_columns(tmp_path):
     assert [float(row[name]) for name in ("x0", "y0", "x97", "y97", "sigma97")] == [0, 1, 194, 195, 1.5]
     assert None not in row
     assert files(tmp_path) == ["faces.csv"]
+
+
+POINTS = dataclasses.replace(FACE, points=np.arange(6.0).reshape(3, 2), points_uncertainty=np.full(3, 0.5))
+
+
+def test_a_templates_points_are_in_the_json_and_last_in_the_csv(tmp_path):
+    found = face_to_dict(POINTS)
+    assert (found["points"], found["points_uncertainty"]) == ([[0, 1], [2, 3], [4, 5]], [0.5] * 3)
+    assert not {"points", "points_uncertainty"} & face_to_dict(FACE).keys()
+    with CsvSink(tmp_path / "faces.csv") as sink:
+        sink.write(frame(0), [POINTS], frame(0).image)
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    columns = ["point_x0", "point_y0", "point_x1", "point_y1", "point_x2", "point_y2"]
+    columns += [f"point_sigma{i}" for i in range(3)]
+    assert list(row)[-9:] == columns
+    assert [float(row[name]) for name in columns] == [0, 1, 2, 3, 4, 5, 0.5, 0.5, 0.5]
+    assert float(row["sigma97"]) == 1.5

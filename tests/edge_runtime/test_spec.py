@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import ModelFileError
-from edge_runtime.spec import ModelSpec, standard_outputs
+from edge_runtime.spec import ModelSpec, detector_outputs, standard_outputs
 
 
 def test_json_round_trip(spec):
@@ -34,11 +34,51 @@ def test_spec_does_not_change(spec):
         ({"crop_margin": -0.1}, "crop_margin"),
         ({"lost_threshold": 0.8}, "lost_threshold <= track_threshold"),
         ({"format_version": 2}, "format_version is 2"),
+        ({"prompts": 5}, "points_uncertainty"),
+        ({"prompts": -1}, "so many prompts"),
     ],
 )
 def test_bad_fields_are_named(spec, change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(spec, **change)
+
+
+def test_a_template_travels_in_the_spec(spec, lips):
+    found = dataclasses.replace(spec, template=lips, outputs=standard_outputs(98, points=3))
+    again = ModelSpec.from_json(found.to_json())
+    assert again.to_json() == found.to_json()
+    assert again.template.as_dict() == lips.as_dict()
+    assert (again.points, again.outputs["points"], again.outputs["points_uncertainty"]) == (3, (3, 2), (3,))
+
+
+def test_prompts_travel_in_the_spec(prompt_spec):
+    again = ModelSpec.from_json(prompt_spec.to_json())
+    assert (again.prompts, again.template, again.points) == (5, None, 5)
+    assert list(again.outputs) == [*standard_outputs(98), "points", "points_uncertainty"]
+
+
+def test_specs_from_before_templates_are_read(spec):
+    values = json.loads(spec.to_json())
+    del values["template"], values["prompts"]
+    again = ModelSpec.from_json(json.dumps(values))
+    assert (again.template, again.prompts, again.points) == (None, 0, 0)
+
+
+def test_a_template_or_prompts_but_not_both(prompt_spec, lips):
+    with pytest.raises(ValueError, match="one template, or so many prompts"):
+        dataclasses.replace(prompt_spec, template=lips)
+
+
+def test_a_damaged_template_is_refused(spec, lips):
+    values = json.loads(dataclasses.replace(spec, template=lips, outputs=standard_outputs(98, points=3)).to_json())
+    values["template"]["points"][1] = [2.0, 0.5]
+    with pytest.raises(ValueError, match=r"point 1 .* lies outside the plane"):
+        ModelSpec.from_json(json.dumps(values))
+
+
+def test_a_detector_has_no_template(lips):
+    with pytest.raises(ValueError, match="a detector has no scheme, no mean shape and no template"):
+        ModelSpec("d", "", np.empty((0, 2)), detector_outputs(4), template=lips)
 
 
 def test_templates_of_users_are_schemes_too():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import socket
 import struct
@@ -88,6 +89,14 @@ def test_osc_tells_the_frame_and_each_face(receiver):
     assert told["/face/3/confidence"] == [0.75]
     assert told["/face/3/region"] == [10, 20, 30, 0.5]
     assert told["/face/3/landmarks"] == list(range(196))
+
+
+def test_osc_tells_a_templates_points(receiver):
+    points = np.array([[1.0, 2.0], [3.0, 4.0]])
+    with OscSink(*receiver.getsockname()) as sink:
+        sink.write(FRAME, [dataclasses.replace(face(), points=points)], FRAME.image)
+    receiver.recv(4096)
+    assert parse(receiver.recv(4096))["/face/3/points"] == [1, 2, 3, 4]
 
 
 def test_nobody_listening_is_no_error():

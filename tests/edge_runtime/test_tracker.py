@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from edge_runtime import ROI, FaceTracker, Intrinsics, TrackState
-from edge_runtime.errors import FrameError
+from edge_runtime import ROI, FaceTracker, Intrinsics, Template, TrackState
+from edge_runtime.errors import FrameError, TemplateError
 from edge_runtime.frames import LONGEST_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
+from edge_runtime.spec import standard_outputs
 from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
 
 
@@ -348,3 +349,68 @@ def test_a_frame_as_large_as_opencv_warps_is_taken(tracker, detector):
     assert len(tracker.update(np.zeros((120, LONGEST_SIDE), np.uint8), 0.0)) == 1
     with pytest.raises(FrameError, match="must not exceed"):
         tracker.update(np.zeros((120, LONGEST_SIDE + 1), np.uint8), 0.0)
+
+
+def with_points(backend, lips, **spec):
+    """A backend that finds the lips where they lie on the plane, moved by `backend.slip` crop sides."""
+    count = spec.get("prompts", len(lips.points))
+    outputs = standard_outputs(98, points=count)
+    backend.spec = dataclasses.replace(backend.spec, outputs=outputs, **spec)
+    backend.asked, backend.slip = lips.points, 0.0
+    backend.prompt = lambda points: setattr(backend, "asked", points)
+    plain = backend.run
+    backend.run = lambda crop: (
+        plain(crop)
+        | {
+            "points": (backend.asked + backend.slip).astype(np.float32),
+            "points_uncertainty": np.full(len(backend.asked), 0.05, np.float32),
+        }
+    )
+    return backend
+
+
+def test_a_template_of_the_model_is_found_in_pixels(backend, detector, frame, lips):
+    tracker = FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, smoothing=0.0)
+    assert tracker.template is lips
+    for (face,) in play(tracker, frame, 3):
+        assert np.allclose(face.points, face.roi.to_frame(lips.points), atol=1e-4)
+        assert np.allclose(face.points_uncertainty, 0.05 * face.roi.size)
+    FaceTracker(backend=backend, detector=detector, template=Template("lips", lips.points))
+
+
+def test_prompts_are_asked_for_the_template(backend, detector, frame, lips):
+    backend = with_points(backend, lips, prompts=5)
+    eyes = Template("eyes", np.array([[0.3, 0.4], [0.7, 0.4]]))
+    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0, template=eyes)
+    (face,) = tracker.update(frame, 0.0)
+    assert tracker.template is eyes
+    assert np.allclose(face.points, face.roi.to_frame(eyes.points), atol=1e-4)
+
+
+def test_points_are_smoothed_on_their_own(backend, detector, frame, lips):
+    tracker = FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, smoothing=0.5)
+    play(tracker, frame, 3)
+    backend.slip = 0.02
+    (face,) = tracker.update(frame, 3 / 30)
+    moved = (face.points - face.roi.to_frame(lips.points)) / face.roi.size
+    assert (moved > 0.002).all()
+    assert (moved < 0.018).all()
+    assert np.allclose(face.landmarks, face.roi.to_frame(backend.spec.mean_shape), atol=1e-3)
+    tracker.smoothing = 0.0
+    (face,) = tracker.update(frame, 4 / 30)
+    assert np.allclose(face.points, face.roi.to_frame(lips.points + 0.02), atol=1e-3)
+
+
+def test_a_model_of_landmarks_gives_no_points(tracker, frame):
+    (face,) = tracker.update(frame, 0.0)
+    assert tracker.template is face.points is face.points_uncertainty is None
+
+
+def test_a_model_and_a_template_that_do_not_go_together(backend, detector, lips):
+    with pytest.raises(TemplateError, match="tiny finds landmarks only, not lips"):
+        FaceTracker(backend=backend, detector=detector, template=lips)
+    eyes = Template("eyes", lips.points)
+    with pytest.raises(TemplateError, match="tiny finds the template lips, not eyes"):
+        FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, template=eyes)
+    with pytest.raises(TemplateError, match="up to 5: say which by a template"):
+        FaceTracker(backend=with_points(backend, lips, template=None, prompts=5), detector=detector)

@@ -113,6 +113,26 @@ def test_what_cannot_be_done_is_one_line_and_code_1(write_video, write_onnx, tmp
     assert "its spec promises" in fails(["--headless", "--source", video, "--model", str(write_onnx(size=64))], capsys)
 
 
+def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, tmp_path, capsys):
+    video, jsonl, template = write_video([BRIGHT] * 2), tmp_path / "out.jsonl", tmp_path / "lips.json"
+    template.write_text(lips.to_json())
+    arguments = ["--source", video, "--model", prompt_onnx, "--template", template, "--headless", "--jsonl", jsonl]
+    arguments += ["--save", tmp_path / "out.avi"]
+    assert main([str(a) for a in arguments]) == 0
+    (face,) = json.loads(jsonl.read_text().splitlines()[-1])["faces"]
+    assert len(face["points"]) == 3
+    picture = list(open_source(str(tmp_path / "out.avi")))[-1].image.astype(int)
+    x, y = np.rint(face["points"][0]).astype(int)
+    assert picture[y, x, [0, 2]].min() > picture[y, x, 1] + 80
+
+    without = [str(a) for a in arguments if a not in ("--template", template)]
+    assert "say which by a template" in fails(without, capsys)
+    template.write_text("{}")
+    assert "lips.json: a template is a JSON object with `name` and `points`" in fails(list(map(str, arguments)), capsys)
+    template.unlink()
+    assert "no template at" in fails(list(map(str, arguments)), capsys)
+
+
 def test_no_model_named_and_none_exported(write_video, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "package" / "backends.py"))

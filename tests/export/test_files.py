@@ -12,7 +12,7 @@ from export import onnx, tflite
 from export.crop_set import read_crop_set
 from export.formats import sha256_of, size_of
 from export.mil import MILProgram
-from export.parity import run_file
+from export.parity import predictions
 from export.pipeline import format_of
 
 TFLITE = ("atpn_fp32.tflite", "atpn_fp16.tflite", "atpn_int8.tflite")
@@ -25,7 +25,7 @@ FILES = (*TFLITE, *ONNX, *COREML)
 def test_file_agrees_with_the_network_through_the_runtime(exported, model, noise_crops, name):
     crops = noise_crops(12, seed=31)
     predictor = format_of(exported / name).load(exported / name)
-    expected, results = predict(model, crops), run_file(predictor, crops)
+    expected, results = predict(model, crops), predictions([predictor(crop) for crop in crops])
     for field in ("landmarks", "uncertainty", "pose", "confidence"):
         want, got = getattr(expected, field), getattr(results, field)
         # Against how much the results vary from crop to crop: a file that ignores its input would be at about 0.8.

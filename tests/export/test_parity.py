@@ -8,7 +8,7 @@ import pytest
 from atpn.train.inference import Predictions
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from export.crop_set import CropSet
-from export.parity import BOUNDS, Bounds, compare, landmark_errors, run_file
+from export.parity import BOUNDS, Bounds, compare, landmark_errors, predictions
 
 
 @pytest.fixture
@@ -103,6 +103,6 @@ def test_errors_are_taken_in_the_labels_scheme():
 
 
 def test_a_file_without_heads_is_compared_without_them():
-    results = run_file(lambda crop: {"landmarks": np.ones((3, 2)), "uncertainty": np.ones(3)}, np.zeros((2, 4, 4, 3)))
+    results = predictions([{"landmarks": np.ones((3, 2)), "uncertainty": np.ones(3)}] * 2)
     assert results.pose.shape == (2, 3)
     assert not results.confidence.any()

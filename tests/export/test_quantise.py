@@ -25,4 +25,4 @@ def test_every_pattern_finds_its_operators(converted, model):
 def test_a_pattern_that_finds_nothing_is_named(converted, noise_crops):
     scopes = Scopes((*FLOAT_SCOPES, "Sequential_renamed/"))
     with pytest.raises(ExportError, match="matches 'Sequential_renamed/': a module was renamed"):
-        to_int8(converted, noise_crops(1, seed=0), "min-max", scopes)
+        to_int8(converted, [(noise_crops(1, seed=0),)], "min-max", scopes)
