@@ -65,8 +65,12 @@ class PromptHead(nn.Module):
     def forward(self, vector: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 512) vectors and (M, 2) or (B, M, 2) plane points in [0, 1] of the crop to (B, M, 2) points there and
         (B, M) log standard deviations."""
-        coefficients = self.coefficients(vector).unflatten(1, (3, self.rank))
-        found = torch.einsum("mck,bck->bmc" if plane.dim() == 2 else "bmck,bck->bmc", self.weights(plane), coefficients)
+        basis, coefficients = self.weights(plane), self.coefficients(vector).unflatten(1, (1, 3, self.rank))
+        if self.training and plane.dim() == 2:
+            # All products of a batch at once would be large; in converted files a sum of products needs no transpose.
+            found = torch.einsum("mck,bck->bmc", basis, coefficients[:, 0])
+        else:
+            found = (basis * coefficients).sum(-1)
         return plane + found[..., :2], found[..., 2] + torch.tensor(INITIAL_SIGMA).log()
 
     def weights(self, plane: Tensor) -> Tensor:
