@@ -53,6 +53,8 @@ class NewConfig:
     """Points to join with a line: "0-1 1-2"."""
     groups: tuple[str, ...] = ()
     """Parts: "outer=0-11 inner=12,14"."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class FromSchemeConfig:
     """Landmarks of the scheme: "76-95 16"."""
     weights: Path = PROMPT_WEIGHTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class FromImageConfig:
     """Parts: "outer=0-11 inner=12,14"."""
     weights: Path = PROMPT_WEIGHTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +143,12 @@ def new(config: NewConfig) -> None:
     """Write the template."""
     if config.points or config.points_file:
         points, names = _points(config)
-        _write(config.out, _template(config.name, points, names, config))
+        _write(config, _template(config.name, points, names, config))
         return
-    if config.out.exists():
-        raise FileExistsError(f"{config.out} exists and no points were given: give --points, or another --out")
+    if config.names or config.edges or config.groups:
+        raise ValueError("--names, --edges and --groups are of points: give these with --points or --points-file")
     example = EXAMPLE.as_dict() | {"name": config.name}
-    _write(config.out, Template.from_dict(example))
+    _write(config, Template.from_dict(example))
     print("it is an example: edit its points (x, y from 0 to 1, y down), then look at it with `template show`")
 
 
@@ -151,7 +157,7 @@ def from_scheme(config: FromSchemeConfig) -> None:
     scheme = scheme_by_name(config.scheme)
     indices = chosen_indices(scheme, config.groups, parse_indices(config.indices))
     anchors = AnchoredNetwork.read(config.weights).of(scheme)
-    _write(config.out, scheme_template(config.name or config.out.stem, scheme, anchors, indices))
+    _write(config, scheme_template(config.name or config.out.stem, scheme, anchors, indices))
 
 
 def from_image(config: FromImageConfig) -> None:
@@ -178,7 +184,7 @@ def from_image(config: FromImageConfig) -> None:
             f"points {marks} lie off the face: it was found around ({x}, {y}), and the plane reaches about {side // 2} "
             "pixels to each side of there"
         )
-    _write(config.out, _template(config.name or config.out.stem, plane, names, config))
+    _write(config, _template(config.name or config.out.stem, plane, names, config))
 
 
 def show(config: ShowConfig) -> None:
@@ -213,6 +219,8 @@ def _template(name: str, points: np.ndarray, names: tuple[str, ...], config: New
     return Template(name, points, names, parse_groups(config.groups), parse_edges(config.edges))
 
 
-def _write(path: Path, template: Template) -> None:
-    write_atomically(path, (template.to_json() + "\n").encode())
-    print(f"wrote {path}: {template.name}, {len(template.points)} points")
+def _write(config: NewConfig | FromSchemeConfig | FromImageConfig, template: Template) -> None:
+    if config.out.exists() and not config.overwrite:
+        raise FileExistsError(f"{config.out} exists: give --overwrite to replace it, or another --out")
+    write_atomically(config.out, (template.to_json() + "\n").encode())
+    print(f"wrote {config.out}: {template.name}, {len(template.points)} points")
