@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it; nothing is left behind when writing fails.
 
-    OSError names the file.
+    Of several writers of one path, in this process or others, the last one's content stays. OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.part")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("wb") as file:
             file.write(content)

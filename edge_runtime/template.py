@@ -5,14 +5,15 @@ the crop. As JSON:
 
     {"name": "lips", "points": [[0.4, 0.7], …], "names": ["corner", …], "groups": {"outer": [0]}, "edges": [[0, 1]]}
 
-where only name and points are needed.
+where only name and points are needed; null stands for an optional field that is left out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -56,26 +57,40 @@ class Template:
         if len(points) > MOST_POINTS:
             raise ValueError(f"template {self.name} has {len(points)} points, {MOST_POINTS} at most can be found")
         _check_points(self.name, points)
-        names = tuple(map(str, self.names))
-        if names and (len(names) != len(points) or len(set(names)) < len(names)):
-            raise ValueError(f"template {self.name}: names must differ and be one per point ({len(points)})")
-        groups = {str(group): self._indices(members, len(points)) for group, members in dict(self.groups).items()}
-        edges = tuple(self._indices(edge, len(points)) for edge in self.edges)
-        if any(len(edge) != 2 for edge in edges):
-            raise ValueError(f"template {self.name}: an edge joins two points, got {edges}")
+        names = self._names(len(points))
+        if not isinstance(self.groups, Mapping) or not all(isinstance(group, str) for group in self.groups):
+            raise ValueError(f"template {self.name}: groups are lists of indices by name, got {self.groups!r}")
+        groups = {group: self._indices(members, len(points)) for group, members in self.groups.items()}
+        if not _is_list(self.edges):
+            raise ValueError(f"template {self.name}: edges are a list of pairs of indices, got {self.edges!r}")
+        edges = tuple(self._edge(edge, len(points)) for edge in self.edges)
         points.flags.writeable = False
         for key, value in (("points", points), ("names", names), ("edges", edges)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "groups", MappingProxyType(groups))
 
+    def _names(self, count: int) -> tuple[str, ...]:
+        if not _is_list(self.names) or not all(isinstance(name, str) for name in self.names):
+            raise ValueError(f"template {self.name}: names are a list of strings, got {self.names!r}")
+        if self.names and (len(self.names) != count or len(set(self.names)) < count):
+            raise ValueError(
+                f"template {self.name}: names must differ and be one per point ({count}), got {list(self.names)}"
+            )
+        return tuple(self.names)
+
     def _indices(self, values: Any, count: int) -> tuple[int, ...]:
-        try:
-            indices = tuple(int(value) for value in values)
-        except (TypeError, ValueError):
-            raise ValueError(f"template {self.name}: groups and edges are lists of indices, got {values!r}") from None
-        if not all(0 <= index < count for index in indices):
-            raise ValueError(f"template {self.name}: {list(indices)} names points outside 0 to {count - 1}")
-        return indices
+        # True is an Integral, too, and numpy's integers are.
+        if not _is_list(values) or not all(isinstance(i, Integral) and not isinstance(i, bool) for i in values):
+            raise ValueError(f"template {self.name}: groups and edges are lists of indices, got {values!r}")
+        if not all(0 <= index < count for index in values):
+            raise ValueError(f"template {self.name}: {list(values)} names points outside 0 to {count - 1}")
+        return tuple(map(int, values))
+
+    def _edge(self, values: Any, count: int) -> tuple[int, int]:
+        indices = self._indices(values, count)
+        if len(indices) != 2 or indices[0] == indices[1]:
+            raise ValueError(f"template {self.name}: an edge joins two points, got {list(indices)}")
+        return indices[0], indices[1]
 
     def to_json(self) -> str:
         """The template as one JSON object."""
@@ -100,7 +115,7 @@ class Template:
             raise ValueError("a template is a JSON object with `name` and `points`, and perhaps names, groups, edges")
         if unknown := sorted(values.keys() - set(known)):
             raise ValueError(f"a template has no {', '.join(unknown)}; it has {', '.join(known)}")
-        return cls(**values)
+        return cls(**{key: value for key, value in values.items() if value is not None or key in known[:2]})
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -114,6 +129,10 @@ class Template:
             raise TemplateError(f"{path} is not JSON: {error}") from error
         except ValueError as error:
             raise TemplateError(f"{path}: {error}") from error
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 def _check_points(name: str, points: np.ndarray) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from atpn.model import ATPN
-from atpn.train.faces import faces_of
+from atpn.train.faces import faces_of, pictures_of
 from edge_runtime.detector import Detector
-from edge_runtime.sources import IMAGE_SUFFIXES
+from edge_runtime.errors import SourceError
+from edge_runtime.sources import read_image
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,16 @@ class FoundFaces:
 
     @staticmethod
     def read(paths: Sequence[Path], atpn: ATPN, detector: Detector) -> FoundFaces:
-        """Every face of these pictures and folders of pictures; ValueError when there is none in any."""
-        samples, files = [], [file for path in paths for file in _pictures(path)]
+        """Every face of these pictures and folders of pictures; ValueError when there is none in any.
+
+        FileNotFoundError for a path without pictures; a picture that cannot be read is told and left out.
+        """
+        samples, files = [], pictures_of(paths)
         for file in files:
-            picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-            if picture is None:
-                log.warning("%s is no picture that OpenCV reads; left out", file)
+            try:
+                picture = cv2.cvtColor(read_image(file), cv2.COLOR_BGR2RGB)
+            except SourceError as error:
+                log.warning("left out: %s", error)
                 continue
             for number, face in enumerate(faces_of(picture, atpn, detector)):
                 samples.append(_cut(picture, face.landmarks, face.roi.size, f"{file.name}:{number}"))
@@ -50,15 +55,6 @@ class FoundFaces:
             raise ValueError(f"no face was found in {len(files)} pictures of {', '.join(map(str, paths))}")
         log.info("%d faces in %d pictures", len(samples), len(files))
         return FoundFaces(samples)
-
-
-def _pictures(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    found = sorted(file for file in path.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"no picture in {path}; --images takes pictures and folders of pictures")
-    return found
 
 
 def _cut(picture: np.ndarray, landmarks: np.ndarray, size: float, key: str) -> Sample:

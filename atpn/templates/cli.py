@@ -54,6 +54,8 @@ class NewConfig:
     """Points to join with a line: "0-1 1-2"."""
     groups: tuple[str, ...] = ()
     """Parts: "outer=0-11 inner=12,14"."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class FromSchemeConfig:
     """Landmarks of the scheme: "76-95 16"."""
     weights: Path = SHIPPED_PROMPTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class FromImageConfig:
     """Parts: "outer=0-11 inner=12,14"."""
     weights: Path = SHIPPED_PROMPTS
     """TUFA or ATPN checkpoint that knows where the landmarks lie on the plane."""
+    overwrite: bool = False
+    """Replace a file that is there."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +144,12 @@ def new(config: NewConfig) -> None:
     """Write the template."""
     if config.points or config.points_file:
         points, names = _points(config)
-        _write(config.out, _template(config.name, points, names, config))
+        _write(config, _template(config.name, points, names, config))
         return
-    if config.out.exists():
-        raise FileExistsError(f"{config.out} exists and no points were given: give --points, or another --out")
+    if config.names or config.edges or config.groups:
+        raise ValueError("--names, --edges and --groups are of points: give these with --points or --points-file")
     example = EXAMPLE.as_dict() | {"name": config.name}
-    _write(config.out, Template.from_dict(example))
+    _write(config, Template.from_dict(example))
     print("it is an example: edit its points (x, y from 0 to 1, y down), then look at it with `template show`")
 
 
@@ -152,7 +158,7 @@ def from_scheme(config: FromSchemeConfig) -> None:
     scheme = scheme_by_name(config.scheme)
     indices = chosen_indices(scheme, config.groups, parse_indices(config.indices))
     anchors = AnchoredNetwork.read(config.weights).of(scheme)
-    _write(config.out, scheme_template(config.name or config.out.stem, scheme, anchors, indices))
+    _write(config, scheme_template(config.name or config.out.stem, scheme, anchors, indices))
 
 
 def from_image(config: FromImageConfig) -> None:
@@ -179,7 +185,7 @@ def from_image(config: FromImageConfig) -> None:
             f"points {marks} lie off the face: it was found around ({x}, {y}), and the plane reaches about {side // 2} "
             "pixels to each side of there"
         )
-    _write(config.out, _template(config.name or config.out.stem, plane, names, config))
+    _write(config, _template(config.name or config.out.stem, plane, names, config))
 
 
 def show(config: ShowConfig) -> None:
@@ -214,6 +220,8 @@ def _template(name: str, points: np.ndarray, names: tuple[str, ...], config: New
     return Template(name, points, names, parse_groups(config.groups), parse_edges(config.edges))
 
 
-def _write(path: Path, template: Template) -> None:
-    write_atomically(path, (template.to_json() + "\n").encode())
-    print(f"wrote {path}: {template.name}, {len(template.points)} points")
+def _write(config: NewConfig | FromSchemeConfig | FromImageConfig, template: Template) -> None:
+    if config.out.exists() and not config.overwrite:
+        raise FileExistsError(f"{config.out} exists: give --overwrite to replace it, or another --out")
+    write_atomically(config.out, (template.to_json() + "\n").encode())
+    print(f"wrote {config.out}: {template.name}, {len(template.points)} points")

@@ -25,7 +25,8 @@ def parse_points(texts: Sequence[str]) -> np.ndarray:
 def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """(M, 2) float64 points and their names, if any, of a CSV table: x, y and perhaps a name in each row.
 
-    A first row of headings is passed over. FileNotFoundError or ValueError names the file and the row.
+    A first row of headings is passed over, and an empty name is none. FileNotFoundError or ValueError names
+    the file and the row.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no table of points at {path}; write a CSV with x, y and perhaps a name in each row")
@@ -41,7 +42,7 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             points.append((float(row[0]), float(row[1])))
         except (ValueError, IndexError):
             raise ValueError(f"{path}: {','.join(row)!r}, point {number}, is not x,y or x,y,name") from None
-        names += [cell.strip() for cell in row[2:3]]
+        names += [cell.strip() for cell in row[2:3] if cell.strip()]
     if names and len(names) != len(points):
         raise ValueError(f"{path} names {len(names)} of {len(points)} points; name all or none")
     return np.array(points).reshape(-1, 2), tuple(names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from atpn.train.inference import predict
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.identity import same_face
+from edge_runtime.sources import IMAGE_SUFFIXES
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import REFINEMENTS
 
@@ -29,6 +32,22 @@ class FoundFace:
     """Mean standard deviation of the landmarks, crop widths."""
     yaw: float
     """Radians, against the crop's own viewing ray."""
+
+
+def pictures_of(paths: Sequence[Path]) -> list[Path]:
+    """The files of these pictures and folders of pictures, a folder's by name.
+
+    FileNotFoundError for a path that does not exist and a folder that holds none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        if not found or not path.exists():
+            raise FileNotFoundError(f"no picture in {path}; give pictures and folders of pictures")
+        files += found
+    return files
 
 
 def faces_of(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[FoundFace]:

@@ -88,7 +88,7 @@ def evaluate(config: EvaluateTUFAConfig) -> dict[str, Any]:
 
 
 def rendered_faces(store: SampleStore, size: int, mean_shape: np.ndarray) -> Faces:
-    """The store's faces up to `MAX_YAW` that have dense points, by the crop rule alone."""
+    """The store's faces up to `MAX_YAW` that have dense points, by the crop rule alone; ValueError when none has."""
     crops, rng = [], np.random.default_rng(0)
     indices = [int(i) for i in np.intersect1d(store.faces, store.with_dense)]
     if not indices:
@@ -97,6 +97,11 @@ def rendered_faces(store: SampleStore, size: int, mean_shape: np.ndarray) -> Fac
         roi = jittered_roi(store.landmarks[index], mean_shape, NO_JITTER, rng)
         crops.append(cut_crop(store[index], roi, size))
     frontal = [crop for crop in crops if not abs(crop.pose[1]) > MAX_YAW]
+    if not frontal:
+        raise ValueError(
+            f"none of these renders' {len(crops)} faces with dense points is turned by less than "
+            f"{np.degrees(MAX_YAW):.0f} degrees, so none can be measured on; render more"
+        )
     landmarks = np.stack([crop.landmarks for crop in frontal])
     return Faces(
         crops=np.stack([crop.image for crop in frontal]),

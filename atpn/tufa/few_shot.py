@@ -66,12 +66,15 @@ class FewShotConfig:
     def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 1 or self.repeats < 1:
             raise ValueError(f"--sizes and --repeats must be positive, got {self.sizes} and {self.repeats}")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise ValueError(f"--sizes must differ, got {self.sizes}")
 
 
 def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
     """The report, also printed and, with `out` and `plot`, written: NME over the eye distance by number of faces.
 
-    No faces: the mean shape, placed by affine alignment.
+    No faces: the mean shape, placed by affine alignment. The report is written after each number of faces, so that a
+    stop loses one at most. ValueError when there are fewer faces than asked for.
     """
     torch.set_num_threads(config.threads)
     model, metadata = load_network(config.weights, TUFA)
@@ -85,35 +88,36 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
     reference = next((name for name, _ in model.config.schemes if name in SCHEMES and name != SCHEME), None)
     if reference is None:
         raise ValueError("affine alignment needs a scheme besides the 68 points: train with cofw29 in --sources")
-    curve = {0: [error(model, zero_shot_plane(model, reference), crops, target)]}
-    log.info("0 faces: %.2f %%", 100 * curve[0][0])
     store = SampleStore.read(config.data)
     facing = store.faces[~(np.abs(matrix_to_angles(store.rotation[store.faces])[:, 1]) > MAX_YAW)]
-    for size in config.sizes:
-        if size > len(facing):
-            raise ValueError(
-                f"{config.data} has {len(facing)} faces up to 60 degrees of yaw, but --sizes asks for {size}"
-            )
-        curve[size] = []
-        for repeat in range(config.repeats):
-            rng = np.random.default_rng([config.seed, size, repeat])
-            drawn = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
-            plane = mean_shape_on_plane(model, drawn)
-            fitted = fit(model, SCHEME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=repeat)
-            curve[size].append(error(fitted, fitted.anchors(SCHEME).numpy(), crops, target))
-            log.info("%d faces, draw %d: %.2f %%", size, repeat, 100 * curve[size][-1])
-    report = {
+    if max(config.sizes) > len(facing):
+        raise ValueError(
+            f"{config.data} has {len(facing)} faces up to 60 degrees of yaw, but --sizes asks for {max(config.sizes)}"
+        )
+    curve = {0: [error(model, zero_shot_plane(model, reference), crops, target)]}
+    log.info("0 faces: %.2f %%", 100 * curve[0][0])
+    report: dict[str, Any] = {
         "scheme": SCHEME,
         "weights": config.weights.name,
         "trained_with": sources,
         "held_out_faces": len(crops),
         "steps": config.steps,
         "seed": config.seed,
-        "curve": [{"faces": n, "nme": float(np.mean(e)), "draws": e} for n, e in curve.items()],
         "versions": library_versions(),
     }
-    if config.out is not None:
-        write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    for size in config.sizes:
+        curve[size] = []
+        for repeat in range(config.repeats):
+            rng = np.random.default_rng([config.seed, size, repeat])
+            drawn = [labelled(store, int(i), atpn) for i in rng.choice(facing, size, replace=False)]
+            plane = mean_shape_on_plane(model, drawn)
+            seed = int(rng.integers(2**31))
+            fitted = fit(model, SCHEME, plane, drawn, atpn.mean_shape.numpy(), steps=config.steps, seed=seed)
+            curve[size].append(error(fitted, fitted.anchors(SCHEME).numpy(), crops, target))
+            log.info("%d faces, draw %d: %.2f %%", size, repeat, 100 * curve[size][-1])
+        report["curve"] = [{"faces": n, "nme": float(np.mean(e)), "draws": e} for n, e in curve.items()]
+        if config.out is not None:
+            write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     if config.plot is not None:
         write_charts(config.plot, [chart(report["curve"])])
     for point in report["curve"]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from tyro.conf import Positional
 
 from atpn.model import load_checkpoint, load_network
-from atpn.train.faces import FoundFace, faces_of
+from atpn.train.faces import FoundFace, faces_of, pictures_of
 from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points
@@ -32,8 +33,8 @@ class PredictConfig:
 
     template: str
     """A template's JSON file, or the name of a scheme or fitted template that the network knows."""
-    images: tuple[Path, ...]
-    """Pictures."""
+    images: Positional[tuple[Path, ...]]
+    """Pictures and folders of pictures."""
     weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
     out: Path | None = None
@@ -46,12 +47,16 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
     """One record per face: `image`, `face` (its number there), `confidence`, `template`, `points` in pixels.
 
     Pictures that cannot be read or show no face are told and passed over; ValueError when no face is left.
+    FileNotFoundError for a path without pictures.
     """
+    files = pictures_of(config.images)
+    if not files:
+        raise ValueError("give at least one picture, or a folder of pictures")
     model, _ = load_network(config.weights, TUFA)
     asked, detector = asked_points(model, config.template), default_detector()
     atpn, _ = load_checkpoint(config.atpn)
     records: list[dict[str, Any]] = []
-    for number, path in enumerate(config.images):
+    for number, path in enumerate(files):
         try:
             picture = read_image(path)
         except SourceError as error:
@@ -76,7 +81,7 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
         if config.out is not None:
             _write_picture(config.out / f"{number:04d}_{path.stem}.jpg", picture)
     if not records:
-        raise ValueError(f"no face in any of the {len(config.images)} pictures")
+        raise ValueError(f"no face in any of the {len(files)} pictures")
     lines = "".join(json.dumps(record) + "\n" for record in records)
     if config.out is None:
         print(lines, end="")

@@ -10,6 +10,19 @@ def test_a_file_is_written_into_a_folder_that_is_made(tmp_path):
     assert (tmp_path / "new" / "file.bin").read_bytes() == b"content"
 
 
+def test_writers_of_one_path_do_not_disturb_each_other(tmp_path, monkeypatch):
+    sync, path = os.fsync, tmp_path / "file.bin"
+
+    def another_writes(descriptor):
+        monkeypatch.setattr(os, "fsync", sync)
+        write_atomically(path, b"the other's")
+        assert path.read_bytes() == b"the other's"
+
+    monkeypatch.setattr(os, "fsync", another_writes)
+    write_atomically(path, b"content")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file.bin", b"content")]
+
+
 def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "file.bin").write_bytes(b"older")
 

@@ -31,6 +31,18 @@ def test_only_name_and_points_are_needed():
     assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
 
 
+def test_null_stands_for_what_is_left_out():
+    template = Template.from_dict({"name": "dot", "points": [[0, 1]], "names": None, "groups": None, "edges": None})
+    assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
+
+
+def test_numpy_s_integers_are_indices():
+    indices = np.arange(3)
+    template = Template.from_dict(lips(groups={"all": list(indices)}, edges=[indices[:2].tolist(), tuple(indices[1:])]))
+    assert json.loads(template.to_json())["groups"] == {"all": [0, 1, 2]}
+    assert template.edges == ((0, 1), (1, 2))
+
+
 def test_a_template_cannot_be_changed():
     points = np.array([[0.4, 0.5]])
     template = Template("dot", points)
@@ -68,13 +80,26 @@ def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
         ({"points": [["a", "b"]]}, "pairs of numbers"),
         ({"points": None}, "points must be"),
         ({"names": ["left", "left", "middle"]}, "names must differ and be one per point"),
-        ({"names": ["left"]}, "names must differ and be one per point"),
+        ({"names": ["left"]}, r"names must differ and be one per point \(3\), got \['left'\]"),
+        ({"names": "abc"}, "names are a list of strings, got 'abc'"),
+        ({"names": [1, 2, 3]}, "names are a list of strings, got"),
+        ({"names": 3}, "names are a list of strings, got 3"),
+        ({"groups": ["x"]}, r"groups are lists of indices by name, got \['x'\]"),
+        ({"groups": {1: [0]}}, "groups are lists of indices by name, got"),
+        ({"groups": {"corners": [0.7]}}, r"lists of indices, got \[0.7\]"),
+        ({"groups": {"corners": [True]}}, r"lists of indices, got \[True\]"),
+        ({"groups": {"corners": "01"}}, "lists of indices, got '01'"),
+        ({"groups": {"corners": None}}, "lists of indices, got None"),
         ({"groups": {"corners": [0, 3]}}, r"\[0, 3\] names points outside 0 to 2"),
         ({"groups": {"corners": ["a"]}}, "lists of indices"),
         ({"groups": {"corners": 1}}, "lists of indices"),
         ({"edges": [[0, -1]]}, "names points outside"),
         ({"edges": [[0, 1, 2]]}, "an edge joins two points"),
         ({"edges": [0]}, "lists of indices"),
+        ({"edges": [[0, 0]]}, r"an edge joins two points, got \[0, 0\]"),
+        ({"edges": ["01"]}, "lists of indices, got '01'"),
+        ({"edges": "01"}, "edges are a list of pairs of indices, got '01'"),
+        ({"edges": {"a": [0, 1]}}, "edges are a list of pairs of indices, got"),
         ({"name": ""}, "needs a printable name"),
         ({"name": 3}, "needs a printable name"),
         ({"name": "a\nb"}, "needs a printable name"),

@@ -123,7 +123,7 @@ def test_a_template_is_not_replaced_by_its_checkpoint(template, tmp_path, capsys
     assert "would replace what you gave" in capsys.readouterr().err
 
 
-def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatch):
+def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatch, caplog):
     sample = SampleStore.read(dense_shards)[0]
     cv2.imwrite(str(tmp_path / "face.png"), np.ascontiguousarray(sample.image[:, :, ::-1]))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
@@ -134,6 +134,7 @@ def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatc
     monkeypatch.setattr("atpn.distill.pictures.faces_of", lambda picture, atpn, detector: [Found])
     faces = FoundFaces.read([tmp_path], None, None)
     assert len(faces) == 1
+    assert "broken.jpg is not an image" in caplog.text
     # Cut around the face: the same pixel lies under each landmark.
     x, y = np.round(faces[0].landmarks[54]).astype(int)
     old_x, old_y = np.round(sample.landmarks[54]).astype(int)

@@ -51,8 +51,33 @@ def test_new_without_points_writes_an_example_and_spares_what_is_there(call):
     before = Path("mine.json").read_bytes()
     status, said = call("new", "other", "--out", "mine.json")
     assert status == 1
-    assert "mine.json exists and no points were given" in said
+    assert "mine.json exists: give --overwrite" in said
     assert Path("mine.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", [["--names", "a"], ["--edges", "0-1"], ["--groups", "all=0"]])
+def test_new_refuses_what_says_more_of_points_that_are_not_given(option, call):
+    status, said = call("new", "mine", *option, "--out", "mine.json")
+    assert status == 1
+    assert "give these with --points or --points-file" in said
+    assert not Path("mine.json").exists()
+
+
+def test_a_file_is_replaced_only_when_asked_for(call, portrait, prompt_weights, detected):
+    x, y = detected.rois[0].cx, detected.rois[0].cy
+    commands = [
+        ["new", "mine", "--points", "0.5,0.5"],
+        ["from-scheme", "cofw29", "--weights", prompt_weights],
+        ["from-image", portrait, "--points", f"{x},{y}", "--weights", prompt_weights],
+    ]
+    for command in commands:
+        Path("mine.json").write_text("drawn by hand")
+        status, said = call(*command, "--out", "mine.json")
+        assert status == 1
+        assert "mine.json exists: give --overwrite to replace it, or another --out" in said
+        assert Path("mine.json").read_text() == "drawn by hand"
+        assert call(*command, "--out", "mine.json", "--overwrite")[0] == 0
+        assert Template.read("mine.json").name == "mine"
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,15 @@ def test_a_table_may_have_headings(head, tmp_path):
     assert names == ("chin", "nose")
 
 
+def test_empty_names_in_a_table_are_none(tmp_path):
+    (tmp_path / "p.csv").write_text("x,y,name\n0.1,0.2,\n0.3,0.4, \n")
+    assert read_points(tmp_path / "p.csv")[1] == ()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"0.1,0.2,chin\n0.3,0.4,\n", "names 1 of 2 points"),
         (b"0.1,0.2\n0.3\n", "'0.3', point 1, is not x,y"),
         (b"0.1,0.2,chin\n0.3,0.4\n", "names 1 of 2 points"),
         (b"a,b\n", "'a,b', point 0"),

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from atpn.train.faces import face_at, faces_of
+from atpn.train.faces import face_at, faces_of, pictures_of
 from atpn.train.metrics import point_errors
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import WFLW_98
@@ -8,6 +9,18 @@ from edge_runtime.landmarks import WFLW_98
 
 def error(landmarks, truth):
     return point_errors(landmarks[None], truth[None], WFLW_98.inter_ocular(truth)[None]).mean()
+
+
+def test_folders_stand_for_their_pictures(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "deeper.png").mkdir(parents=True)
+    for name in ("b.JPG", "a.png", "notes.txt"):
+        (folder / name).write_bytes(b"content")
+    (tmp_path / "own.dat").write_bytes(b"content")
+    assert pictures_of([tmp_path / "own.dat", folder]) == [tmp_path / "own.dat", folder / "a.png", folder / "b.JPG"]
+    for path in (folder / "deeper.png", tmp_path / "missing.png"):
+        with pytest.raises(FileNotFoundError, match=f"no picture in .*{path.name}; give pictures and folders"):
+            pictures_of([folder, path])
 
 
 def test_each_face_is_found_once_and_nothing_else(portrait, atpn):

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from atpn.__main__ import main
 from atpn.model import save_checkpoint
 from atpn.train.faces import face_at
 from atpn.tufa import predict
@@ -53,12 +54,26 @@ def test_pictures_that_show_no_face_are_passed_over(
 ):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((320, 400, 3), 90, np.uint8))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    paths = (tmp_path / "wall.png", tmp_path / "broken.jpg", tmp_path / "missing.png", portrait_file)
+    paths = (tmp_path / "wall.png", tmp_path / "broken.jpg", portrait_file)
     assert len(predict_images(PredictConfig(str(template), paths, tiny_tufa))) == 1
-    for text in ("no face found in", "broken.jpg is not an image", "missing.png cannot be read"):
+    for text in ("no face found in", "broken.jpg is not an image"):
         assert text in caplog.text
-    with pytest.raises(ValueError, match="no face in any of the 3 pictures"):
-        predict_images(PredictConfig(str(template), paths[:3], tiny_tufa))
+    with pytest.raises(ValueError, match="no face in any of the 2 pictures"):
+        predict_images(PredictConfig(str(template), paths[:2], tiny_tufa))
+
+
+def test_pictures_and_folders_follow_on_the_command_line(template, tiny_tufa, portrait_file, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    inside = portrait_file.rename(folder / portrait_file.name)
+    call = ["tufa", "predict", "--weights", str(tiny_tufa), "--template", str(template)]
+    assert main([*call, str(folder), str(inside)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["image"] for line in lines] == [str(inside)] * 2
+    assert main([*call, str(tmp_path / "missing.png"), str(folder)]) == 1
+    assert "no picture in" in capsys.readouterr().err
+    assert main(call) == 1
+    assert "give at least one picture" in capsys.readouterr().err
 
 
 def test_a_template_is_a_file_or_a_name_that_the_network_knows(tiny, template):
