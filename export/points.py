@@ -11,11 +11,14 @@ from torch import Tensor
 
 from atpn.model import ATPN
 from atpn.model.point_head import PromptHead, TemplateHead
+from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
 from export.errors import ExportError
 
 _CHECKED_SEED = 7
+FACE_SHARE = 1 / (1 + 2 * ROI_MARGIN)
+"""Of the crop: what the crop rule leaves to the landmarks' rectangle."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,13 @@ def random_plane(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def checked_plane(count: int) -> np.ndarray:
-    """The (count, 2) places at which files with prompts are measured, always the same."""
-    return random_plane(count, np.random.default_rng(_CHECKED_SEED))
+    """The (count, 2) places at which files with prompts are measured, always the same.
+
+    They lie in the middle of the plane, where the mean face's landmarks fill a rectangle of this size: beyond it is
+    hair and background, which no head is trained on.
+    """
+    low, high = (1 - FACE_SHARE) / 2, (1 + FACE_SHARE) / 2
+    return low + (high - low) * random_plane(count, np.random.default_rng(_CHECKED_SEED))
 
 
 def network_points(model: ATPN, vectors: Tensor, spec: ModelSpec) -> Points:
