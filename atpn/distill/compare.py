@@ -18,6 +18,7 @@ from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.point_head import PromptHead, TemplateHead
 from atpn.train import metrics
 from atpn.train.evaluate import library_versions
+from atpn.train.inference import predict_vectors
 from atpn.tufa.evaluate import Faces, real_faces, rendered_faces
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
@@ -82,7 +83,10 @@ def run(config: HeadsConfig) -> dict[str, Any]:
     anchors = np.array(metadata["anchors"][WFLW_98.name], np.float32)
     report: dict[str, Any] = {"versions": library_versions(), "crops": config.crops, "steps": config.steps}
     report |= {"seed": config.seed, "milliseconds": _times(base, model.point_head, teacher, anchors), "templates": {}}
-    vectors = {"rendered": _vectors(base, held_out), "afw": None if real is None else _vectors(base, real)}
+    vectors = {
+        "rendered": predict_vectors(base, held_out.crops),
+        "afw": None if real is None else predict_vectors(base, real.crops),
+    }
     for asked in _templates(anchors, held_out, real):
         path = config.out / f"{asked.template.name}.template.json"
         write_atomically(path, asked.template.to_json().encode())
@@ -132,20 +136,11 @@ def _templates(anchors: np.ndarray, held_out: Faces, real: Faces | None) -> list
 
 
 @torch.no_grad()
-def _vectors(model: ATPN, faces: Faces, batch: int = 128) -> torch.Tensor:
-    parts = []
-    for start in range(0, len(faces.crops), batch):
-        image = torch.from_numpy(faces.crops[start : start + batch]).permute(0, 3, 1, 2).float()
-        parts.append(model.landmark_branch.vector(model.features(image)))
-    return torch.cat(parts)
-
-
-@torch.no_grad()
 def _times(base: ATPN, prompts: PromptHead, teacher: TUFA, anchors: np.ndarray) -> dict[str, float]:
     """Median milliseconds of one crop in PyTorch, one thread: the network, each head on top for 20 points, TUFA."""
     torch.set_num_threads(1)
     image, plane = torch.zeros(1, 3, base.config.input_size, base.config.input_size), torch.from_numpy(anchors[:20])
-    vector = base.landmark_branch.vector(base.features(image))
+    vector = base.face_vector(image)
     head = TemplateHead(vector.shape[1], plane)
 
     def median(call: Any) -> float:

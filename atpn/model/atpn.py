@@ -80,6 +80,10 @@ class ATPN(Network):
             raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
         return self.backbone((image - self.image_mean) / self.image_std)
 
+    def face_vector(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) RGB, 0 to 255, to the (B, 512) vector that landmarks and point heads read."""
+        return self.landmark_branch.vector(self.features(image))
+
     def weighted_low(self, features: Features, landmarks: Tensor) -> Tensor:
         """Low features times the landmarks' heatmap (equation 3.2): the tracking and pose branches' input."""
         return features.low * landmark_heatmap(landmarks, self.config.low_grid)

@@ -78,7 +78,7 @@ def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwo
 @torch.no_grad()
 def _prompted(network: ATPN, head: PromptHead, crop: np.ndarray, plane: np.ndarray) -> np.ndarray:
     image = torch.from_numpy(crop)[None].permute(0, 3, 1, 2).float()
-    vector = network.landmark_branch.vector(network.features(image))
+    vector = network.face_vector(image)
     return head(vector, torch.from_numpy(plane.astype(np.float32)))[0][0].numpy()
 
 

@@ -40,6 +40,6 @@ def predict_vectors(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> to
     vectors = []
     for start in range(0, len(crops), batch_size):
         image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-        vectors.append(model.landmark_branch.vector(model.features(image)))
+        vectors.append(model.face_vector(image))
     model.train(training)
     return torch.cat(vectors)
