@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "smoothing": ("smoothing", "smoothing", "SmoothingConfig", "what the smoothing knob buys: flicker against lag"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
+    "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
     "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),

@@ -60,7 +60,9 @@ class Curve:
     y_label: str
     x: Sequence[float]
     y: Sequence[float]
-    kind: Literal["line", "scatter"] = "line"
+    """One value alone is a dot."""
+    labels: Sequence[str] = ()
+    """Texts beside the points, one each."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Results:
     """The command's name."""
     figures: Sequence[Figure]
     curves: Sequence[Curve] = ()
+    stacked: Sequence[str] = ()
+    """Tables whose columns are parts of a whole: drawn as bars, too, one per row."""
     notes: Sequence[str] = ()
     """Sentences that the report puts below the tables: what was left out, what a column means."""
     settings: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,9 @@ from benchmarks.results import Curve, Figure, Results, ResultsError, mean_and_no
 
 def test_results_come_back_as_they_were_written(tmp_path):
     figures = [Figure("time", "a.tflite", "network", 1.5, "ms", 0.1), Figure("time", "a.tflite", "pose", None, "ms")]
-    results = Results("latency", figures, [Curve("CED", "a", "x", "y", [0, 1], [2, 3])], ["a note"], {"seed": 3})
+    results = Results(
+        "latency", figures, [Curve("CED", "a", "x", "y", [0, 1], [2, 3], ["a", "b"])], ["time"], ["a note"], {"seed": 3}
+    )
     results.write(tmp_path / "latency.json")
     assert Results.read(tmp_path / "latency.json") == results
     assert results.machine["python"]
