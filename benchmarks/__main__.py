@@ -23,6 +23,7 @@ COMMANDS = {
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
+    "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
     "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
 """Name: module, function, the dataclass of its options, a line of help. Each loads only what it needs: some run where
