@@ -23,6 +23,7 @@ COMMANDS = {
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
+    "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
     "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
     "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
