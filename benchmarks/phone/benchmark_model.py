@@ -26,7 +26,6 @@ FLAGS: dict[Delegate, str] = {
     "nnapi": "--use_nnapi=true",
 }
 KERNELS: dict[Delegate, str] = {
-    "cpu": "",
     "xnnpack": "XNNPack",
     "gpu": "Gpu|LITERT_CL|LITERT_OPENGL",
     "nnapi": "Nnapi",

@@ -85,6 +85,8 @@ def test_a_part_on_the_gpu_is_said():
     assert output.values["nodes"] == 54, "not those that XNNPACK took of the rest"
     assert output.values["mean"] == pytest.approx(4.89369)
     assert output.remark == "took 54 of 231 nodes, the CPU the rest"
+    litert = (OUTPUTS / "2024_gpu_partial.txt").read_text().replace("TfLiteGpuDelegateV2", "LITERT_CL")
+    assert read_output(litert, GPU) == output
     uncounted = "Explicitly applied GPU delegate, and the model graph will be partially executed by the delegate w/ 2"
     text = (OUTPUTS / "2020_gpu_complete.txt").read_text()
     old = read_output("\n".join(uncounted if line.startswith("Explicitly") else line for line in text.split("\n")), GPU)
