@@ -24,6 +24,8 @@ COMMANDS = {
     "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
+    "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
+    "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
     "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
 """Name: module, function, the dataclass of its options, a line of help. Each loads only what it needs: some run where

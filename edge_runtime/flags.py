@@ -20,15 +20,20 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
     """Fill a dataclass from the command line (`sys.argv` when no arguments are given).
 
     Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` offers its values,
-    and an optional field may be left out. `metadata={"help": ...}` explains it. What argparse or the dataclass's own
-    checks (ValueError) refuse ends the process with one line and exit code 2.
+    and an optional field may be left out. A field without a default is a positional argument.
+    `metadata={"help": ...}` explains each. What argparse or the dataclass's own checks (ValueError) refuse ends the
+    process with one line and exit code 2.
     """
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
+        if field.default is dataclasses.MISSING:
+            text = field.metadata.get("help", "")
+            parser.add_argument(field.name, type=hints[field.name], metavar=field.name.upper(), help=text)
+        else:
+            parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
     values = vars(parser.parse_args(arguments))
     try:
         return config(**values)

@@ -39,6 +39,18 @@ def test_every_kind_of_flag():
     assert given == Config("b", 2, 0.1, Path("p/q"), 9, True, "y")
 
 
+def test_a_field_without_a_default_is_positional(capsys):
+    @dataclass(frozen=True)
+    class Positional:
+        first: int
+        share: float = 0.5
+
+    assert parse_flags(Positional, "prog", "", ["3", "--share", "1"]) == Positional(3, 1.0)
+    with pytest.raises(SystemExit, match="2"):
+        parse_flags(Positional, "prog", "", [])
+    assert "the following arguments are required: FIRST" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
