@@ -144,11 +144,11 @@ def fit(
 
 
 def mean_shape_on_plane(model: TUFA, faces: Sequence[LabelledFace]) -> np.ndarray:
-    """(M, 2) mean of the faces' points, each face carried onto the plane by the spline that brings its landmarks to
+    """(M, 2) median of the faces' points, each face carried onto the plane by the spline that brings its landmarks to
     their anchors.
 
-    An affine map, as in the thesis, leaves a face's expression and pose in the shape. ValueError for a network that
-    knows no landmark scheme.
+    An affine map, as in the thesis, leaves a face's expression and pose in the shape, and a profile, whose far side is
+    a line, would spoil a mean. ValueError for a network that knows no landmark scheme.
     """
     known = [name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)]
     if not known:
@@ -161,7 +161,7 @@ def mean_shape_on_plane(model: TUFA, faces: Sequence[LabelledFace]) -> np.ndarra
         crop = ROI.from_landmarks(face.landmarks)
         landmarks = np.concatenate([converted(face.landmarks, name) for name in known])
         shapes.append(carry(crop.to_crop(face.points), crop.to_crop(landmarks), anchors))
-    return np.mean(shapes, axis=0).astype(np.float32)
+    return np.median(shapes, axis=0).astype(np.float32)
 
 
 def _template(asked: str, model: TUFA, faces: Sequence[LabelledFace]) -> Template:
