@@ -97,10 +97,11 @@ def endurance_results(model: str, checkpoints: Sequence[Checkpoint]) -> Results:
     """Figures of a run and the curve of its memory."""
     first, last = checkpoints[0], checkpoints[-1]
     time_per_frame, noise = mean_and_noise([point.milliseconds for point in checkpoints])
+    objects = last.objects - first.objects - (len(checkpoints) - 1)  # checkpoints are objects, too
     values: list[tuple[str, float, str, float]] = [
         ("memory", last.resident, "MiB", 0.0),
         ("memory left behind", last.resident - first.resident, "MiB", 0.0),
-        ("objects left behind", last.objects - first.objects, "", 0.0),
+        ("objects left behind", objects, "", 0.0),
         ("frame, drawn and serialised", time_per_frame, "ms", noise),
     ]
     return Results(

@@ -80,6 +80,7 @@ def measure(models: Sequence[Path], config: LatencyConfig) -> Results:
     figures += _frame_figures(_load(trackers, 1, problems), config.runs, regions, problems)
     figures += _start_figures(trackers, problems)
     figures += _memory_figures(loaded, problems)
+    figures.sort(key=lambda figure: figure.table in (ENERGY, CLOCK))  # these last
     for problem in dict.fromkeys(problems):
         print(f"warning: {problem}", file=sys.stderr)
     return Results(

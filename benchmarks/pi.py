@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.agreement import ROUNDING, agreement_table, compare, problems
+from benchmarks.agreement import EXACT, ROUNDING, agreement_table, compare, problems
 from benchmarks.arm64 import INT8
 from benchmarks.board import BoardState, board_name, board_state
 from benchmarks.device_outputs import PICTURES, DeviceOutputs, device_outputs
@@ -29,6 +29,9 @@ class PiConfig:
         default=None, metadata={"help": "what `outputs` wrote on another machine, to compare what this one computes"}
     )
 
+    def __post_init__(self) -> None:
+        LatencyConfig(runs=self.runs), EnduranceConfig(frames=self.frames)  # they refuse what they cannot take
+
     @property
     def lasting_model(self) -> Path:
         """The file whose memory is watched."""
@@ -42,15 +45,16 @@ def pi(config: PiConfig) -> None:
     before = board_state()
     figures: list[Figure] = []
     failed: list[str] = []
-    parts = {
-        "latency": lambda: latency(LatencyConfig(config.models, config.out / "latency.json", config.runs)),
+    parts = {  # endurance first: what latency leaves in memory is none of its
         "endurance": lambda: endurance(
             EnduranceConfig(config.lasting_model, config.out / "endurance.json", config.frames)
         ),
+        "latency": lambda: latency(LatencyConfig(config.models, config.out / "latency.json", config.runs)),
         "agreement": lambda: figures.extend(_agreement(config, failed)),
     }
     for name, part in parts.items():
         print(f"{name} ...", flush=True)
+        (config.out / f"{name}.json").unlink(missing_ok=True)  # else an earlier run's stands in for what fails now
         try:
             part()
         except (EdgeRuntimeError, OSError, ValueError) as error:
@@ -94,11 +98,12 @@ def _agreement(config: PiConfig, failed: list[str]) -> list[Figure]:
     models = [path for path in files(config.models, (".tflite",), MAKE_TFLITE) if path.name in past.precisions]
     here = device_outputs(models, count, past)
     here.write(config.out / "outputs.npz")
-    rows = compare(past, here, {"fp32": ROUNDING, "fp16": ROUNDING, "int8": INT8})
+    rows = compare(here, past, {"fp32": ROUNDING, "fp16": ROUNDING, "int8": INT8})
     print(agreement_table(rows))
     failed += [f"agreement: {problem}" for problem in problems(rows, here.refused)]
     return [
-        Figure("difference from another machine's outputs", row.group, column, value, "")
+        Figure("difference from another machine's outputs", name, column, value, "")
         for row in rows
+        for name in [f"{row.group}: pictures" if row.bound == EXACT else row.group]
         for column, value in (("largest", row.largest), ("mean", row.mean))
     ]

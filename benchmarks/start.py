@@ -46,5 +46,6 @@ def start(model: Path) -> dict[str, float]:
         whole = time.perf_counter() - began
     answer = json.loads(done.stdout) if done.returncode == 0 else {"faces": 0}
     if not answer.pop("faces"):
-        raise ValueError(f"{model}: no first face; {done.stderr.strip() or 'the detector or the network saw none'}")
+        reason = done.stderr.strip().splitlines()[-1] if done.returncode else "the detector or the network saw none"
+        raise ValueError(f"{model}: no first face; {reason}")
     return {**answer, "whole": whole}

@@ -37,6 +37,8 @@ def run(folder, out, *more):
 @pytest.mark.skipif(not memory.STATUS.is_file(), reason="this system tells no memory in /proc")
 def test_one_command_measures_and_reports_and_tells_what_failed(folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / "pi"
+    out.mkdir()
+    (out / "endurance.json").touch()
     assert run(folder, out) == 1, "there is no int8 file"
     error = capsys.readouterr().err
     assert "endurance: no model file at" in error
@@ -44,6 +46,7 @@ def test_one_command_measures_and_reports_and_tells_what_failed(folder, tmp_path
     report = (out / "report.md").read_text()
     assert "atpn.onnx" in report
     assert "Failed: endurance: no model file at" in report
+    assert not (out / "endurance.json").exists(), "an earlier one is gone, too"
     monkeypatch.setattr(pi.PiConfig, "lasting_model", folder / "atpn.onnx")
     assert run(folder, out) == 0
     assert Results.read(out / "endurance.json").curves
@@ -63,6 +66,7 @@ def test_what_the_machine_computes_is_laid_beside_anothers(tmp_path, monkeypatch
     figures = Results.read(tmp_path / "pi" / "pi.json").figures
     largest = {figure.row: figure.value for figure in figures if figure.column == "largest"}
     assert largest["detector_fp32.tflite"] == 0
+    assert (tmp_path / "pi" / "outputs.npz").is_file()
     (tmp_path / "past.npz").write_bytes(b"PK")
     assert run(tmp_path, tmp_path / "pi", "--past", tmp_path / "past.npz") == 1
     assert "agreement: " in capsys.readouterr().err
@@ -80,6 +84,12 @@ def test_the_board_is_told(monkeypatch):
     assert any("no Raspberry Pi" in note for note in notes)
     assert any("no temperature" in note for note in notes)
     assert any("does not tell whether" in note for note in notes)
+
+
+def test_what_a_part_would_refuse_is_refused_at_once(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["pi", "--frames", "5"])
+    assert "--frames must be 100 or more, got 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["pi", "latency", "endurance", "outputs", "report"])

@@ -21,5 +21,11 @@ def test_a_new_process_finds_its_first_face_and_the_stages_fit_into_the_whole(wr
 def test_what_the_process_says_is_passed_on(tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"broken" * 9)
-    with pytest.raises(ValueError, match=r"no first face; (.|\n)*damaged"):
+    with pytest.raises(ValueError, match=r"no first face; .*damaged"):
         start(broken)
+
+
+def test_a_program_that_finds_no_face_is_no_start(write_onnx, spec):
+    blind = write_onnx(dataclasses.replace(spec, track_threshold=0.99).to_json())
+    with pytest.raises(ValueError, match="no first face; the detector or the network saw none"):
+        start(blind)
