@@ -10,9 +10,9 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import parse_flags
 
 COMMANDS = {
-    "latency": ("latency", "latency", "LatencyConfig", "time exported models on this machine, stage by stage"),
-    "start": ("start", "starting", "StartConfig", "from a new process to its first face, stage by stage"),
+    "latency": ("latency", "latency", "LatencyConfig", "what files cost here: time by stage, start, size, memory"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
+    "pi": ("pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
     "tracking": (
         "tracking",
         "tracking",

@@ -107,16 +107,21 @@ class Results:
 
 
 def median_and_noise(samples: Sequence[float]) -> tuple[float, float]:
-    """The median of repeats, in order of time, and its standard error.
+    """The median of repeats, in order of time, and its standard error; see `percentile_and_noise`."""
+    return percentile_and_noise(samples, 50)
 
-    The error comes from the medians of five consecutive parts, so that a machine that slows down for a while counts;
+
+def percentile_and_noise(samples: Sequence[float], percentile: float) -> tuple[float, float]:
+    """A percentile of repeats, in order of time, and its standard error.
+
+    The error comes from the same of five consecutive parts, so that a machine that slows down for a while counts;
     repeats next to each other are far more alike than runs are. 0 for fewer than ten repeats, which tell nothing.
     """
     values = np.asarray(samples, dtype=float)
     if len(values) < 2 * BLOCKS:
-        return float(np.median(values)), 0.0
-    middles = [float(np.median(part)) for part in np.array_split(values, BLOCKS)]
-    return float(np.median(values)), float(np.std(middles, ddof=1)) / math.sqrt(BLOCKS)
+        return float(np.percentile(values, percentile)), 0.0
+    parts = [float(np.percentile(part, percentile)) for part in np.array_split(values, BLOCKS)]
+    return float(np.percentile(values, percentile)), float(np.std(parts, ddof=1)) / math.sqrt(BLOCKS)
 
 
 def mean_and_noise(values: Sequence[float]) -> tuple[float, float]:
