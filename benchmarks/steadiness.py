@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.footage import FPS, LabelledFrame
 from benchmarks.jitter import MOST_LAG, delayed, error, lag, nmf
 from benchmarks.means import mean_figure
-from benchmarks.results import Curve, Figure
+from benchmarks.results import Curve, Figure, mean_and_noise
 from benchmarks.tracks import SMOOTHING, Track, tracks_of
 from edge_runtime import Face, FaceTracker
 from edge_runtime.backends import Backend
@@ -101,10 +101,17 @@ def figures(name: str, still: Sequence[Recording], moving: Sequence[Recording]) 
 
 def curve(name: str, still: Sequence[Recording], moving: Sequence[Recording]) -> Curve:
     """Lag of moving faces against flicker of still ones, over the smoothing knob. ValueError where none was held."""
-    lags = [float(np.nanmean([each.lag(knob) for each in moving])) for knob in KNOBS]
-    flickers = [float(np.nanmean([each.nmf(knob) for each in still])) for knob in KNOBS]
+    lags = [_mean([each.lag(knob) for each in moving]) for knob in KNOBS]
+    flickers = [_mean([each.nmf(knob) for each in still]) for knob in KNOBS]
+    if math.isnan(sum(lags) + sum(flickers)):
+        raise ValueError(f"{name} held none of the rendered faces for long; give a trained network")
     labels = "lag of moving faces, frames", "NMF of still faces, %"
     return Curve("rendered faces, by smoothing", name, *labels, lags, flickers)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Without the NaN; NaN for no others."""
+    return mean_and_noise([each for each in values if not math.isnan(each)])[0]
 
 
 def _parts(recording: Recording) -> dict[str, float]:
