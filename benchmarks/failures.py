@@ -20,14 +20,13 @@ VISIBLE, HIDDEN = 0.9, 0.1
 it should not, and in between it may."""
 MATCH = 0.25
 """Face sizes that landmarks may lie off on average and still be that face's."""
-
-
 NOTES = (
     "Scenes: rendered people before a noisy camera, 640 x 480, 30 frames a second, found by the detector's file. A "
     f"person is visible while {VISIBLE:.0%} of the landmarks lie in the frame with nothing before them, hidden at "
     f"{HIDDEN:.0%}. A report is a person's if its landmarks lie within a quarter of the face's size on average.",
     "Failures: a reported face is no longer, though it stays visible; per hour of frames in which a face is visible, "
-    "and never more certain than by one failure. False tracks: frames with a report of nobody, or of somebody hidden. "
+    "and never more certain than by one failure. The scenes are made to be hard, and their mix is ours: compare files "
+    "by them; they say nothing of an hour of use. False tracks: frames with a report of nobody, or of somebody hidden. "
     "Found again after: from when a hidden face is visible again to its first report.",
     "Ids kept and swapped: of people once all are in view again for a second, the same as before, or somebody else's. "
     "A tracker remembers for two seconds whom it lost.",

@@ -32,10 +32,13 @@ def record(renderer: FaceRenderer, script: Script, number: int) -> Iterator[Labe
     rng = np.random.default_rng((renderer.seed, 4 + SCRIPTS.index(script), number))
     scene, camera = _Scene(renderer, script, number, rng), Camera(WIDTH, HEIGHT, rng)
     delay = rng.uniform(0, MOST_DELAY)
+    picture, painted = None, None
     for index in range(round(script.seconds * FPS)):
         opened, middle, closed = (script.at(index / FPS - delay + moment * EXPOSURE) for moment in (-0.5, 0.0, 0.5))
         travel = [abs(end - begin) * WIDTH for (begin, _), (end, _) in zip(opened, closed, strict=True)]
-        yield LabelledFrame(camera.take(scene.picture(middle, travel)), *scene.labels(middle))
+        if picture is None or painted != (middle, travel):
+            picture, painted = scene.picture(middle, travel), (middle, travel)
+        yield LabelledFrame(camera.take(picture), *scene.labels(middle))
 
 
 class _Scene:

@@ -45,7 +45,7 @@ def figures(video: str, name: str, seen: list[tuple[float, Face | None]], tracke
         Figure(table, name, "held", 100 * len(faces) / len(seen), "%", better="more"),
         Figure(table, name, "losses", losses, ""),
         Figure(table, name, "failures per hour", rate, "", rate_noise),
-        mean_figure(table, name, "found again after", found_again(seen), "s"),
+        mean_figure(table, name, "gap between faces", found_again(seen), "s"),
         Figure(table, name, "ids", len({face.id for face in faces}), ""),
         Figure(table, name, "detector runs", tracker.stats.detector_runs, ""),
         _flicker(table, name, "flicker unsmoothed", raw),

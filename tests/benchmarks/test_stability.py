@@ -48,7 +48,7 @@ def test_videos_tell_what_can_be_told_without_labels(tiny, tmp_path, capsys):
     # Lost in frame 12; searches in 12 and 17 are vain, the one in 22 finds it.
     assert (values["losses"], values["ids"], values["detector runs"]) == (1, 1, 4)
     assert values["held"] == pytest.approx(100 * 15 / 25)
-    assert values["found again after"] == pytest.approx(11 / 25, abs=1e-3)
+    assert values["gap between faces"] == pytest.approx(11 / 25, abs=1e-3)
     assert values["failures per hour"] == pytest.approx(3600)
     assert values["flicker"] == pytest.approx(0, abs=1e-3)
     assert "clip.avi" in capsys.readouterr().out
