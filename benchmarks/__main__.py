@@ -11,21 +11,15 @@ from edge_runtime.flags import parse_flags
 
 COMMANDS = {
     "latency": ("latency", "latency", "LatencyConfig", "what files cost here: time by stage, start, size, memory"),
+    "stability": ("stability", "stability", "StabilityConfig", "how trackers hold and shake: flicker, lag, failures"),
+    "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
     "pi": ("pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
-    "tracking": (
-        "tracking",
-        "tracking",
-        "TrackingConfig",
-        "track videos: held and lost faces, flicker, time",
-    ),
-    "smoothing": ("smoothing", "smoothing", "SmoothingConfig", "what the smoothing knob buys: flicker against lag"),
-    "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
+    "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
+    "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
-    "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
-    "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
     "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
 """Name: module, function, the dataclass of its options, a line of help. Each loads only what it needs: some run where
