@@ -20,9 +20,9 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
     """Fill a dataclass from the command line (`sys.argv` when no arguments are given).
 
     Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` offers its values,
-    a `tuple[X, ...]` takes one or more, and an optional field may be left out. A field without a default is a positional
-    argument. `metadata={"help": ...}` explains each. What argparse or the dataclass's own checks (ValueError) refuse
-    ends the process with one line and exit code 2.
+    a `tuple[X, ...]` takes one or more, and an optional field may be left out. A field without a default is an argument
+    by its position. `metadata={"help": ...}` explains each. What argparse or the dataclass's own checks (ValueError)
+    refuse ends the process with one line and exit code 2.
     """
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
