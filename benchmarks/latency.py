@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks.energy import NOT_TOLD, EnergyMeter
 from benchmarks.frame_cost import SCENES, clock_for, frame_times
 from benchmarks.inputs import model_files
-from benchmarks.machine import machine as machine  # other commands import it from here
 from benchmarks.machine import megahertz
 from benchmarks.memory import peak_memory
 from benchmarks.results import BLOCKS, Figure, Results, mean_and_noise, median_and_noise, percentile_and_noise
