@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from atpn.data.afw import Photo, read_afw
-from atpn.train.afw import DETECTION_IOU
-from atpn.train.detectors import YuNetDetector
+from atpn.train.detectors import DETECTION_IOU, YuNetDetector
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import CascadeDetector, NetworkDetector
 from edge_runtime.files import write_atomically
