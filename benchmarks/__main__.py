@@ -20,6 +20,7 @@ COMMANDS = {
         "track videos: held and lost faces, flicker, time",
     ),
     "smoothing": ("smoothing", "smoothing", "SmoothingConfig", "what the smoothing knob buys: flicker against lag"),
+    "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
