@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "smoothing": ("smoothing", "smoothing", "SmoothingConfig", "what the smoothing knob buys: flicker against lag"),
     "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
+    "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
     "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
