@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class AccuracyConfig:
     out: Path = field(default=Path("dist/bench/accuracy.json"), metadata={"help": "where the results are written"})
 
     def __post_init__(self) -> None:
+        if self.detector == "none":
+            raise ValueError("--detector none leaves no detector's box to measure; give auto or a detector")
         if self.limit < 1 or self.render < 0:
             raise ValueError(f"--limit must be positive and --render not negative, got {self.limit} and {self.render}")
         if self.data is None and self.afw is None and self.render == 0:
@@ -102,18 +105,17 @@ EXPLANATIONS = (
 )
 
 
-def face_sets(config: AccuracyConfig, spec: ModelSpec) -> list[tuple[FaceSet, str]]:
-    """The datasets asked for and where each comes from. A new reader's samples go in by `FaceSet.of_samples`."""
+def face_sets(config: AccuracyConfig, spec: ModelSpec) -> Iterator[tuple[FaceSet, str]]:
+    """The datasets asked for and where each comes from, made one after the other: they take memory.
+
+    A new reader's samples go in by `FaceSet.of_samples`.
+    """
     detector = default_detector() if config.detector == "auto" else make_detector(config.detector)
-    if detector is None:
-        raise ValueError("--detector none leaves no detector's box to measure; give `auto` or a detector")
-    sets = []
     if config.data is not None or config.render:
         store, origin = rendered_store(config.data, config.render, config.assets)
-        sets.append((FaceSet.of_store(RENDERS, store, config.limit, detector, spec), origin))
+        yield FaceSet.of_store(RENDERS, store, config.limit, detector, spec), origin
     if config.afw is not None:
-        sets.append((FaceSet.of_photos(AFW, list(read_afw(config.afw)), detector, spec), "photographs"))
-    return sets
+        yield FaceSet.of_photos(AFW, list(read_afw(config.afw)), detector, spec), "photographs"
 
 
 def open_file(path: Path) -> FilePredictor:

@@ -14,13 +14,14 @@ from atpn.data.store import SampleStore
 from atpn.train.backend import CropPredictor
 from atpn.train.detectors import detected_regions
 from atpn.train.passes import run_passes
-from atpn.train.rendered import TRACKED_FACES
 from atpn.train.tracking import photograph_crops, tracking_crops
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec
 
+TRACKED_FACES = 100
+"""Of a set; each brings ten crops of background along."""
 TRUE_BOX, SETTLED, DETECTOR_BOX = "true box", "settled", "detector box"
 """Where the measured landmarks come from: the labels' own region; the last of the regions that the tracker makes from
 it at a detection; the same from a detector's region."""
@@ -44,7 +45,7 @@ class FaceSet:
     def of_samples(name: str, samples: Sequence[Sample], detector: Detector, spec: ModelSpec) -> FaceSet:
         """Any dataset: the labels' regions at roll 0, and random regions around the faces as background."""
         rois = [ROI.from_landmarks(sample.landmarks) for sample in samples]
-        crops = photograph_crops(samples, spec.input_size)
+        crops = photograph_crops(samples[:: -(-len(samples) // TRACKED_FACES)], spec.input_size)
         return FaceSet(name, samples, rois, detected_regions(samples, detector), crops)
 
     @staticmethod

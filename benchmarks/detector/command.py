@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
+import numpy as np
+from tqdm import tqdm
 
 from atpn.data.afw import read_afw
 from benchmarks.detector.figures import FALSE_ALARMS, LOOSE_IOU, Detections, curve_of, figures_of
@@ -22,7 +23,7 @@ from benchmarks.results import Curve, Figure, Results
 from edge_runtime.backends import Backend, load_backend
 
 SCENES, AFW = "scenes", "AFW"
-MOST_JUDGED = 12
+MOST_JUDGED = 8
 """Candidates per picture that the tracking network looks at."""
 T = TypeVar("T")
 
@@ -36,15 +37,18 @@ class DetectorConfig:
     peers: Path = field(default=Path("peers"), metadata={"help": "folder of other people's detectors"})
     afw: Path | None = field(default=None, metadata={"help": "folder of AFW's labels.json and images"})
     data: Path | None = field(default=None, metadata={"help": "folder of held-out renders; none: render some"})
-    scenes: int = field(default=80, metadata={"help": "scenes to put together from renders, 0 for none"})
+    scenes: int = field(default=60, metadata={"help": "scenes to put together from renders, 0 for none"})
     render: int = field(default=60, metadata={"help": "pictures to render for them without --data"})
     assets: Path | None = field(default=None, metadata={"help": "3D assets to render from; none: a procedural head"})
-    photographs: int = field(default=185, metadata={"help": "photographs of --afw to look at, at most"})
+    photographs: int = field(default=120, metadata={"help": "photographs of --afw to look at, at most"})
     out: Path = field(default=Path("dist/bench/detector.json"), metadata={"help": "where the results are written"})
 
     def __post_init__(self) -> None:
-        if min(self.scenes, self.render, self.photographs) < 0:
-            raise ValueError("--scenes, --render and --photographs must not be negative")
+        if min(self.scenes, self.render) < 0 or self.photographs < 1:
+            raise ValueError(
+                "--scenes and --render must not be negative and --photographs positive, got "
+                f"{self.scenes}, {self.render} and {self.photographs}"
+            )
         if self.afw is None and self.scenes == 0:
             raise ValueError("nothing to look at: give --afw FOLDER or --scenes NUMBER")
         if self.data is None and self.scenes and not self.render:
@@ -97,8 +101,8 @@ def picture_sets(config: DetectorConfig) -> list[tuple[str, str, list[Picture]]]
         sets.append((SCENES, f"{SCENE_SIZE} px, from {origin}", scenes(store, config.scenes)))
     if config.afw is not None:
         photos = list(read_afw(config.afw))
-        step = max(1, len(photos) // max(config.photographs, 1))
-        sets.append((AFW, "photographs", photographs(photos[::step][: config.photographs])))
+        chosen = np.linspace(0, len(photos) - 1, min(config.photographs, len(photos))).round().astype(int)
+        sets.append((AFW, f"of {len(photos)} photographs", photographs([photos[i] for i in chosen])))
     return sets
 
 
@@ -106,7 +110,7 @@ def detect(found: Sequence[Finder], judge: Backend, pictures: Sequence[Picture])
     """Every detector alone and judged, interleaved picture by picture in a rotating order."""
     alone: dict[str, tuple[list[Scored], list[float]]] = {finder.name: ([], []) for finder in found}
     after: dict[str, tuple[list[Scored], list[float]]] = {finder.name: ([], []) for finder in found}
-    for turn, picture in enumerate(pictures):
+    for turn, picture in enumerate(tqdm(pictures, unit="picture")):
         image = cv2.cvtColor(picture.frame, cv2.COLOR_BGR2RGB)
         start = turn % len(found)
         for finder in (*found[start:], *found[:start]):
@@ -121,8 +125,6 @@ def detect(found: Sequence[Finder], judge: Backend, pictures: Sequence[Picture])
                 spent += took if score >= finder.threshold else 0.0
             after[finder.name][0].append(distinct(verdicts))
             after[finder.name][1].append(spent)
-        print(f"\r{turn + 1} of {len(pictures)} pictures", end="", file=sys.stderr)
-    print(file=sys.stderr)
     made = [Detections(f.name, *alone[f.name], f.threshold) for f in found]
     return made + [Detections(f.name, *after[f.name], judge.spec.track_threshold, judged=True) for f in found]
 
