@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from atpn.data.afw import read_afw
+from atpn.data.afw import read_afw, samples_of
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.train.backend import CheckpointBackend, CropPredictor, FilePredictor
@@ -17,15 +17,15 @@ from atpn.train.detectors import make_detector
 from benchmarks.accuracy.faces import FaceSet, measure
 from benchmarks.accuracy.figures import figures_of
 from benchmarks.accuracy.truth import COVERED, FACING_YAW, MOST_YAW
+from benchmarks.backends import open_backend
 from benchmarks.inputs import tracking_files
 from benchmarks.renders import rendered_store
 from benchmarks.results import Curve, Figure, Results
-from edge_runtime.backends import load_backend
-from edge_runtime.detector import default_detector
+from edge_runtime.detector import Detector, default_detector
 from edge_runtime.spec import ModelSpec
-from export.points import checked_plane
+from export.config import WEIGHTS_FOLDER
 
-WEIGHTS = Path("atpn/weights/atpn.safetensors")
+WEIGHTS = WEIGHTS_FOLDER / "atpn.safetensors"
 RENDERS, AFW = "renders", "AFW"
 
 
@@ -65,7 +65,7 @@ def accuracy(config: AccuracyConfig) -> None:
     networks: dict[str, CropPredictor] = {config.weights.name: CheckpointBackend(model)}
     reference, made_from = networks[config.weights.name].spec, weights_sha256(config.weights)
     for path in tracking_files(config.models):
-        network = open_file(path)
+        network = FilePredictor(open_backend(path))
         if (network.spec.scheme, network.spec.input_size) != (reference.scheme, reference.input_size):
             notes.append(f"Left out: {path.name}, of another kind than {config.weights.name}.")
             continue
@@ -76,8 +76,9 @@ def accuracy(config: AccuracyConfig) -> None:
         networks[path.name] = network
     figures: list[Figure] = []
     curves: list[Curve] = []
-    settings = {"detector": config.detector, "threads": 1}
-    for faces, origin in face_sets(config, reference):
+    detector = default_detector() if config.detector == "auto" else make_detector(config.detector)
+    settings = {"detector": f"{config.detector}: {type(detector).__name__}", "limit": config.limit}
+    for faces, origin in face_sets(config, detector, reference):
         measured = {}
         for name, network in networks.items():
             measured[name] = measure(network, faces)
@@ -105,25 +106,15 @@ EXPLANATIONS = (
 )
 
 
-def face_sets(config: AccuracyConfig, spec: ModelSpec) -> Iterator[tuple[FaceSet, str]]:
-    """The datasets asked for and where each comes from, made one after the other: they take memory.
-
-    A new reader's samples go in by `FaceSet.of_samples`.
-    """
-    detector = default_detector() if config.detector == "auto" else make_detector(config.detector)
+def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> Iterator[tuple[FaceSet, str]]:
+    """The datasets asked for and where each comes from. A new reader's samples go in by `FaceSet.of_samples`."""
+    # Read first: what is missing is told before anything is measured.
+    photos = [] if config.afw is None else list(read_afw(config.afw))
     if config.data is not None or config.render:
         store, origin = rendered_store(config.data, config.render, config.assets)
         yield FaceSet.of_store(RENDERS, store, config.limit, detector, spec), origin
-    if config.afw is not None:
-        yield FaceSet.of_photos(AFW, list(read_afw(config.afw)), detector, spec), "photographs"
-
-
-def open_file(path: Path) -> FilePredictor:
-    """An exported file; one with prompts is asked for points of its own plane, which its landmarks do not depend on."""
-    backend = load_backend(path)
-    if backend.spec.prompts:
-        backend.prompt(checked_plane(backend.spec.prompts))
-    return FilePredictor(backend)
+    if photos:
+        yield FaceSet.of_samples(AFW, samples_of(photos), detector, spec), "photographs"
 
 
 def main_table(results: Results) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atpn.data.afw import Photo, samples_of
 from atpn.data.crops import cut_crop
 from atpn.data.sample import Sample
 from atpn.data.store import SampleStore
@@ -47,11 +46,6 @@ class FaceSet:
         rois = [ROI.from_landmarks(sample.landmarks) for sample in samples]
         crops = photograph_crops(samples[:: -(-len(samples) // TRACKED_FACES)], spec.input_size)
         return FaceSet(name, samples, rois, detected_regions(samples, detector), crops)
-
-    @staticmethod
-    def of_photos(name: str, photos: Sequence[Photo], detector: Detector, spec: ModelSpec) -> FaceSet:
-        """AFW."""
-        return FaceSet.of_samples(name, samples_of(photos), detector, spec)
 
     @staticmethod
     def of_store(name: str, store: SampleStore, limit: int, detector: Detector, spec: ModelSpec) -> FaceSet:

@@ -14,13 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from atpn.data.afw import read_afw
+from benchmarks.backends import open_backend
 from benchmarks.detector.figures import FALSE_ALARMS, LOOSE_IOU, Detections, curve_of, figures_of
 from benchmarks.detector.finders import Finder, Scored, distinct, finders, judged
 from benchmarks.detector.pictures import SCENE_SIZE, SMALLEST, Picture, photographs, scenes
 from benchmarks.inputs import tracking_files
 from benchmarks.renders import rendered_store
 from benchmarks.results import Curve, Figure, Results
-from edge_runtime.backends import Backend, load_backend
+from edge_runtime.backends import Backend
 
 SCENES, AFW = "scenes", "AFW"
 MOST_JUDGED = 8
@@ -60,7 +61,7 @@ def detector(config: DetectorConfig) -> None:
     cv2.setNumThreads(1)
     found, notes = finders(config.models, config.peers)
     judge_file = config.judge or tracking_files(config.models)[0]
-    judge = load_backend(judge_file)
+    judge = open_backend(judge_file)
     figures: list[Figure] = []
     curves: list[Curve] = []
     settings: dict[str, object] = {"judge": judge_file.name, "threads": 1}

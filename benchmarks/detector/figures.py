@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -108,6 +109,8 @@ def _hits(
     return np.array(hits, bool), overlaps
 
 
-def _mean(table: str, row: str, column: str, values: Sequence[float] | np.ndarray, unit: str, better: str) -> Figure:
+def _mean(
+    table: str, row: str, column: str, values: Sequence[float] | np.ndarray, unit: str, better: Literal["less", "more"]
+) -> Figure:
     value, noise = mean_and_noise(values)
     return Figure(table, row, column, value, unit, noise, better)

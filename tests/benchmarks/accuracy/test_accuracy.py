@@ -153,7 +153,7 @@ def test_the_command_writes_results_for_renders_and_photographs(
     assert any(note.startswith("renders: 6 faces") for note in results.notes)
     assert not any(f.table == "AFW: pose" for f in results.figures), "AFW labels no pose"
     assert "tiny.onnx" in capsys.readouterr().out
-    assert json.loads(out.read_text())["settings"]["detector"] == "cascade"
+    assert json.loads(out.read_text())["settings"]["detector"] == "cascade: CascadeDetector"
 
 
 def test_nothing_to_measure_on_is_refused(capsys):
