@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 import atpn
+from edge_runtime.sources import Frame
 
 PICTURES = Path(atpn.__file__).parent / "weights" / "detector_heldout.npz"
 PICTURE = 1
@@ -37,3 +40,9 @@ def frame_at(face: np.ndarray, index: int) -> np.ndarray:
         return np.full_like(face, 127)
     x, y = SWAY[0] * math.sin(index * math.tau / 90), SWAY[1] * math.sin(index * math.tau / 70)
     return np.asarray(cv2.warpAffine(face, np.array([[1, 0, x], [0, 1, y]]), SIZE, borderMode=cv2.BORDER_REPLICATE))
+
+
+def swaying_frames(fps: float = 30.0) -> Iterator[Frame]:
+    """The clip as a source gives it."""
+    face = rendered_face()
+    return (Frame(frame_at(face, index), index / fps, index) for index in itertools.count())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.latency import machine
+from benchmarks.machine import machine
 from edge_runtime import ROI, Face, FaceTracker
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import NetworkDetector
@@ -55,10 +56,13 @@ class DeviceOutputs:
 
     @staticmethod
     def read(path: Path) -> DeviceOutputs:
-        """Read what `write` wrote."""
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        return DeviceOutputs(arrays, **json.loads(str(arrays.pop("about"))))
+        """Read what `write` wrote; ValueError for anything else."""
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            return DeviceOutputs(arrays, **json.loads(str(arrays.pop("about"))))
+        except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not what `python -m benchmarks outputs` writes ({error})") from error
 
 
 def device_outputs(models: Sequence[Path], count: int, past: DeviceOutputs | None = None) -> DeviceOutputs:

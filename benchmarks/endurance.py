@@ -5,21 +5,20 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.clip import frame_at, rendered_face
-from benchmarks.latency import machine
+from benchmarks.memory import mebibytes
+from benchmarks.results import Curve, Figure, Results, mean_and_noise
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
-from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.sinks import face_to_dict
 
-CHECKPOINTS = (0.01, 0.1, 0.5, 1.0)
-"""Shares of the run after which memory is read."""
-STATUS = Path("/proc/self/status")
+PARTS = 10
+"""Of the run; memory is read after each, and what the first leaves behind counts as starting."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class EnduranceConfig:
     """Options of `endurance`."""
 
     model: Path = field(default=Path("dist/atpn_int8.tflite"), metadata={"help": ".tflite or .onnx file"})
-    out: Path = field(default=Path("dist/endurance.json"), metadata={"help": "where the report is written"})
+    out: Path = field(default=Path("dist/bench/endurance.json"), metadata={"help": "where the results are written"})
     frames: int = field(default=100_000, metadata={"help": "length of the run"})
     most: float = field(default=1.0, metadata={"help": "MiB that the last nine tenths of the run may leave behind"})
 
@@ -54,7 +53,7 @@ class Checkpoint:
 def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
     """Follow the endless clip, draw and serialise each frame as the command does. OSError where there is no /proc."""
     face, scheme = rendered_face(), SCHEMES.get(tracker.spec.scheme)
-    due = [max(1, round(share * frames)) for share in CHECKPOINTS]
+    due = [round(frames * part / PARTS) for part in range(1, PARTS + 1)]
     began, before = time.perf_counter(), 0
     for number in range(1, frames + 1):
         image = frame_at(face, number)
@@ -72,12 +71,11 @@ def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
 
 def resident() -> float:
     """MiB of memory that this process holds. OSError where the system has no /proc."""
-    lines = STATUS.read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+    return mebibytes("VmRSS")
 
 
 def endurance(config: EnduranceConfig) -> None:
-    """Run, print a line per checkpoint, write JSON; ValueError when memory grew."""
+    """Run, print a line per checkpoint, write the results; ValueError when memory grew."""
     resident()  # fails at once where it must
     checkpoints: list[Checkpoint] = []
     print(f"{'frames':>8} {'MiB':>7} {'objects':>8} {'losses':>7} {'ms/frame':>9}")
@@ -87,8 +85,41 @@ def endurance(config: EnduranceConfig) -> None:
             f"{point.frames:8} {point.resident:7.1f} {point.objects:8} {point.losses:7} {point.milliseconds:9.2f}",
             flush=True,
         )
-    report = {**machine(), "model": config.model.name, "checkpoints": [asdict(point) for point in checkpoints]}
-    write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
-    grown = checkpoints[-1].resident - checkpoints[1].resident
-    if grown > config.most:
-        raise ValueError(f"{grown:.1f} MiB were left behind after frame {checkpoints[1].frames}, {config.most} at most")
+    results = endurance_results(config.model.name, checkpoints)
+    results.write(config.out)
+    print(f"written: {config.out}")
+    first, last = checkpoints[0], checkpoints[-1]
+    if (grown := last.resident - first.resident) > config.most:
+        raise ValueError(f"{grown:.1f} MiB were left behind after frame {first.frames}, {config.most} at most")
+
+
+def endurance_results(model: str, checkpoints: Sequence[Checkpoint]) -> Results:
+    """Figures of a run and the curve of its memory."""
+    first, last = checkpoints[0], checkpoints[-1]
+    time_per_frame, noise = mean_and_noise([point.milliseconds for point in checkpoints])
+    objects = last.objects - first.objects - (len(checkpoints) - 1)  # checkpoints are objects, too
+    values: list[tuple[str, float, str, float]] = [
+        ("memory", last.resident, "MiB", 0.0),
+        ("memory left behind", last.resident - first.resident, "MiB", 0.0),
+        ("objects left behind", objects, "", 0.0),
+        ("frame, drawn and serialised", time_per_frame, "ms", noise),
+    ]
+    return Results(
+        "endurance",
+        [Figure("long run", model, column, value, unit, noise) for column, value, unit, noise in values],
+        curves=[
+            Curve(
+                chart="memory of a long run",
+                name=model,
+                x_label="frames",
+                y_label="MiB",
+                x=[point.frames for point in checkpoints],
+                y=[point.resident for point in checkpoints],
+            )
+        ],
+        notes=[
+            f"A rendered face sways before a camera and leaves, {last.losses} times in {last.frames} frames; left "
+            f"behind: since frame {first.frames}."
+        ],
+        settings={"frames": last.frames},
+    )

@@ -25,20 +25,15 @@ FACE_SIZE = 260.0
 
 
 @dataclass(frozen=True)
-class FrameCost:
-    """Median milliseconds of a tracked frame."""
+class FrameTimes:
+    """Milliseconds of tracked frames, one after the other."""
 
-    faces: int
     region: float
     """Median side of the crop's region, pixels of the frame."""
-    network: float
-    around: float
+    network: list[float]
+    """Of that the network's, for all faces."""
+    around: list[float]
     """Everything but the network."""
-
-    @property
-    def share(self) -> float:
-        """Everything but the network over the network's own time."""
-        return self.around / self.network
 
 
 def clock_for(threads: int) -> Callable[[], float]:
@@ -46,15 +41,12 @@ def clock_for(threads: int) -> Callable[[], float]:
     return time.thread_time if threads == 1 else time.perf_counter
 
 
-def frame_costs(backend: Backend, runs: int, threads: int) -> dict[str, FrameCost]:
-    """The cost of so many tracked frames of each scene, a tenth as many before them to warm up.
+def frame_times(backend: Backend, scene: str, runs: int, threads: int = 1) -> FrameTimes:
+    """Track so many frames of a scene, a tenth as many before them to warm up.
 
     ValueError for a model that does not hold the rendered faces.
     """
-    return {name: _cost(backend, runs, threads, faces, scale) for name, (faces, scale) in SCENES.items()}
-
-
-def _cost(backend: Backend, runs: int, threads: int, faces: int, scale: float) -> FrameCost:
+    faces, scale = SCENES[scene]
     clock = clock_for(threads)
     network = _Stopwatch(backend, clock)
     tracker = FaceTracker(backend=network, detector=_Known(faces, scale), max_faces=faces)
@@ -68,11 +60,11 @@ def _cost(backend: Backend, runs: int, threads: int, faces: int, scale: float) -
         found = tracker.update(frame, number / 30)
         whole = clock() - began
         if len(found) == faces and all(face.age for face in found):
-            samples.append((network.spent * 1e3, (whole - network.spent) * 1e3, found[0].roi.size))
+            samples.append((found[0].roi.size, network.spent * 1e3, (whole - network.spent) * 1e3))
     if not samples:
         raise ValueError(f"the model {backend.spec.name} does not hold the rendered faces; time a trained one")
-    inside, around, region = np.median(samples[-runs:], axis=0).tolist()
-    return FrameCost(faces, region, inside, around)
+    regions, inside, around = np.array(samples[-runs:]).T.tolist()
+    return FrameTimes(float(np.median(regions)), inside, around)
 
 
 class _Stopwatch:

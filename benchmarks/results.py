@@ -60,7 +60,9 @@ class Curve:
     y_label: str
     x: Sequence[float]
     y: Sequence[float]
-    kind: Literal["line", "scatter"] = "line"
+    """One value alone is a dot."""
+    labels: Sequence[str] = ()
+    """Texts beside the points, one each."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Results:
     """The command's name."""
     figures: Sequence[Figure]
     curves: Sequence[Curve] = ()
+    stacked: Sequence[str] = ()
+    """Tables whose columns are parts of a whole: drawn as bars, too, one per row."""
     notes: Sequence[str] = ()
     """Sentences that the report puts below the tables: what was left out, what a column means."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -103,16 +107,21 @@ class Results:
 
 
 def median_and_noise(samples: Sequence[float]) -> tuple[float, float]:
-    """The median of repeats, in order of time, and its standard error.
+    """The median of repeats, in order of time, and its standard error; see `percentile_and_noise`."""
+    return percentile_and_noise(samples, 50)
 
-    The error comes from the medians of five consecutive parts, so that a machine that slows down for a while counts;
+
+def percentile_and_noise(samples: Sequence[float], percentile: float) -> tuple[float, float]:
+    """A percentile of repeats, in order of time, and its standard error.
+
+    The error comes from the same of five consecutive parts, so that a machine that slows down for a while counts;
     repeats next to each other are far more alike than runs are. 0 for fewer than ten repeats, which tell nothing.
     """
     values = np.asarray(samples, dtype=float)
     if len(values) < 2 * BLOCKS:
-        return float(np.median(values)), 0.0
-    middles = [float(np.median(part)) for part in np.array_split(values, BLOCKS)]
-    return float(np.median(values)), float(np.std(middles, ddof=1)) / math.sqrt(BLOCKS)
+        return float(np.percentile(values, percentile)), 0.0
+    parts = [float(np.percentile(part, percentile)) for part in np.array_split(values, BLOCKS)]
+    return float(np.percentile(values, percentile)), float(np.std(parts, ddof=1)) / math.sqrt(BLOCKS)
 
 
 def mean_and_noise(values: Sequence[float]) -> tuple[float, float]:

@@ -20,18 +20,23 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
     """Fill a dataclass from the command line (`sys.argv` when no arguments are given).
 
     Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` offers its values,
-    and an optional field may be left out. `metadata={"help": ...}` explains it. What argparse or the dataclass's own
-    checks (ValueError) refuse ends the process with one line and exit code 2.
+    a `tuple[X, ...]` takes one or more, and an optional field may be left out. A field without a default is an argument
+    by its position. `metadata={"help": ...}` explains each. What argparse or the dataclass's own checks (ValueError)
+    refuse ends the process with one line and exit code 2.
     """
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
+        if field.default is dataclasses.MISSING:
+            text = field.metadata.get("help", "")
+            parser.add_argument(field.name, type=hints[field.name], metavar=field.name.upper(), help=text)
+        else:
+            parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
     values = vars(parser.parse_args(arguments))
     try:
-        return config(**values)
+        return config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except ValueError as error:
         parser.error(str(error))
 
@@ -44,6 +49,8 @@ def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         options["default"] = argparse.SUPPRESS if field.default is None else field.default
     if hint is bool:
         return {**options, "action": "store_true"}
+    if get_origin(hint) is tuple:
+        hint, options["nargs"] = get_args(hint)[0], "+"
     if get_origin(hint) is Literal:
         return {**options, "choices": get_args(hint)}
     return {**options, "type": hint, "metavar": hint.__name__.upper()}

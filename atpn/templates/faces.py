@@ -13,10 +13,10 @@ import torch
 from atpn.model import ATPN
 from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
-from atpn.templates.spline import carry
 from atpn.train.faces import faces_of
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
+from atpn.tufa.spline import carry
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import WFLW_98

@@ -12,7 +12,7 @@ from atpn.synthetic.appearance import Painter
 from atpn.synthetic.gl import GraphicsError, HeadCanvas, Shading
 from atpn.synthetic.lighting import Light
 from atpn.synthetic.procedural import procedural_head
-from atpn.templates.spline import carry
+from atpn.tufa.spline import carry
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.landmarks import WFLW_98
 

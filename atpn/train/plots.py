@@ -1,9 +1,9 @@
-"""Small line charts drawn with OpenCV, so that a report's pictures need no plotting library."""
+"""Small charts drawn with OpenCV, so that a report's pictures need no plotting library."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -52,6 +52,48 @@ class Chart:
     legend: Literal["top left", "top right", "bottom right"] = "bottom right"
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Stacked horizontal bars: how a whole is made up, one bar per row."""
+
+    title: str
+    x_label: str
+    rows: Mapping[str, Mapping[str, float]]
+    """Row's name to its parts' names and values."""
+
+
+def draw_bars(bars: Bars) -> np.ndarray:
+    """(480, 640, 3) uint8 BGR."""
+    picture = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
+    parts = list(dict.fromkeys(part for row in bars.rows.values() for part in row))
+    left, right = 24 + max(map(_text_width, bars.rows)), WIDTH - _RIGHT
+    top, bottom = _TOP + 26, HEIGHT - _BOTTOM
+    largest = max((sum(row.values()) for row in bars.rows.values()), default=0.0) or 1.0
+    for value in _ticks(largest):
+        x = round(left + value / largest * (right - left))
+        cv2.line(picture, (x, top), (x, bottom), _GRID, 1)
+        _text(picture, f"{value:g}", (x, bottom + 18), centred=True)
+    pitch = (bottom - top) / max(1, len(bars.rows))
+    for number, (name, row) in enumerate(bars.rows.items()):
+        middle, half = top + (number + 0.5) * pitch, min(16.0, 0.35 * pitch)
+        _text(picture, name, (left - 10 - _text_width(name), round(middle) + 5))
+        begin = 0.0
+        for part, value in row.items():
+            ends = [round(left + v / largest * (right - left)) for v in (begin, begin + value)]
+            corners = (ends[0], round(middle - half)), (ends[1], round(middle + half))
+            cv2.rectangle(picture, *corners, COLOURS[parts.index(part) % len(COLOURS)], -1)
+            begin += value
+    cv2.line(picture, (left, top), (left, bottom), _INK, 1)
+    x = left
+    for number, part in enumerate(parts):
+        cv2.rectangle(picture, (x, _TOP - 2), (x + 10, _TOP + 8), COLOURS[number % len(COLOURS)], -1)
+        _text(picture, part, (x + 15, _TOP + 8))
+        x += 32 + _text_width(part)
+    _text(picture, bars.title, (WIDTH // 2, 24), centred=True, size=0.55)
+    _text(picture, bars.x_label, ((left + right) // 2, HEIGHT - 12), centred=True)
+    return picture
+
+
 def draw_chart(chart: Chart) -> np.ndarray:
     """(480, 640, 3) uint8 BGR."""
     picture = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
@@ -79,10 +121,10 @@ def draw_chart(chart: Chart) -> np.ndarray:
     return picture
 
 
-def write_charts(path: Path, charts: Sequence[Chart], columns: int = 3) -> None:
+def write_charts(path: Path, charts: Sequence[Chart | Bars], columns: int = 3) -> None:
     """A PNG of the charts, `columns` in a row; the file appears complete or not at all (OSError)."""
     columns = min(columns, len(charts))
-    tiles = [draw_chart(chart) for chart in charts]
+    tiles = [draw_bars(chart) if isinstance(chart, Bars) else draw_chart(chart) for chart in charts]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     _, encoded = cv2.imencode(".png", np.vstack(rows))
@@ -120,6 +162,8 @@ def _draw_line(
 
 def _draw_legend(picture: np.ndarray, names: Sequence[str], place: str) -> None:
     names = [name for name in names if name]
+    if not names:
+        return
     width = max(map(_text_width, names), default=0)
     x = _LEFT + 14 if place == "top left" else WIDTH - _RIGHT - 48 - width
     top = _TOP + 20 if place.startswith("top") else HEIGHT - _BOTTOM - 14 - 18 * (len(names) - 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
-from edge_runtime.landmarks import WFLW_98, convert, scheme_by_name
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert, scheme_by_name
 
 DENSE = "dense"
 """Source of training points that are all over the face and belong to no scheme."""
@@ -17,10 +17,9 @@ UNSEEN = "wflw98-without-ibug68"
 _FACES = 4000
 """Faces that a mean is taken over; more change nothing."""
 
-WITHOUT_IBUG = tuple(
-    i for i in range(98) if i not in {*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60)}
-    | {60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)}
-)  # fmt: skip
+_NUMBERS = np.arange(WFLW_98.count)
+WITHOUT_IBUG = np.setdiff1d(_NUMBERS, convert(_NUMBERS[:, None], WFLW_98, IBUG_68))
+"""Which they are."""
 
 
 def converted(landmarks: np.ndarray, scheme: str) -> np.ndarray:
@@ -42,7 +41,7 @@ def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -
 
 def shared_points(first: str, second: str) -> tuple[list[int], list[int]]:
     """Indices of the landmarks that are one and the same WFLW point in two schemes, in one order."""
-    numbers = np.arange(WFLW_98.count, dtype=float)
+    numbers = _NUMBERS.astype(float)
     # A mean of two landmarks has not the mean square of one.
     sources = [converted(np.column_stack([numbers, numbers**2]), scheme) for scheme in (first, second)]
     single = [{int(n): i for i, (n, square) in enumerate(source) if n * n == square} for source in sources]

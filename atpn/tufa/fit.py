@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +20,15 @@ from atpn.model import check_output, freeze, load_checkpoint, load_network, save
 from atpn.train.config import Recipe
 from atpn.train.loop import learning_rate, make_optimizer
 from atpn.train.machine import pick_device
-from atpn.tufa.anchors import UNSEEN, affine_onto, converted
+from atpn.tufa.anchors import UNSEEN, converted
 from atpn.tufa.inference import context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabelledFace, read_samples
+from atpn.tufa.spline import carry
 from atpn.tufa.task import quick_attention
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
+from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
 
@@ -37,6 +40,8 @@ ASKED = 24
 """Points asked of each crop, and as many anchors of a known scheme beside them; as in training (section 6.2.1)."""
 ALIGN_STEPS, ALIGN_LR = 100, 1e-2
 """Of the first steps, in which only the template's places move; plane units."""
+PRIOR_FACES = 3
+"""What the network knew before weighs as much as so many labelled faces: one face's labels are mostly its own form."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,12 @@ def fit(
     `mean_shape` is (98, 2), ATPN's, for the crop rule.
 
     New alignment embeddings and all of the network, its features apart, learn from jittered, augmented crops of the
-    faces with the L1 loss of training (equation 6.12).
+    faces with the L1 loss of training (equation 6.12). What the network says about places that it knew is held, the
+    more so the fewer faces there are.
     """
     torch.manual_seed(seed)
-    rng, model = np.random.default_rng(seed), model.with_scheme(name, plane)
+    known, rng, model = model, np.random.default_rng(seed), model.with_scheme(name, plane)
+    hold = PRIOR_FACES / len(faces)
     _align(model, name, faces, mean_shape, recipe, rng)
     freeze(model, () if train_features else ("features",))
     model.train()
@@ -122,7 +129,12 @@ def fit(
             group["lr"] = learning_rate(recipe, step / steps, step, epoch=0)
         with quick_attention(image.device):
             places = model.mean_shapes[rows] + model.alignment.weight[1:][rows]
-            loss = _loss(model, model.image_feature(image), points, flipped, places, context, rng)
+            asked = _ask(len(places), context, rng)
+            loss, others = _loss(model, model.image_feature(image), points, flipped, places, asked)
+            with torch.no_grad():
+                as_before = _loss(known, known.image_feature(image), points, flipped, places, asked)[1]
+            if len(asked.context):
+                loss = loss + hold * 100 * (others - as_before).abs().sum(-1).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], recipe.gradient_clip)
@@ -132,19 +144,24 @@ def fit(
 
 
 def mean_shape_on_plane(model: TUFA, faces: Sequence[LabelledFace]) -> np.ndarray:
-    """(M, 2) mean of the faces' points, each face carried onto the plane by the affine map that brings its landmarks
-    closest to their anchors.
+    """(M, 2) median of the faces' points, each face carried onto the plane by the spline that brings its landmarks to
+    their anchors.
 
-    ValueError for a network that knows no landmark scheme.
+    An affine map, as in the thesis, leaves a face's expression and pose in the shape, and a profile, whose far side is
+    a line, would spoil a mean. ValueError for a network that knows no landmark scheme.
     """
-    scheme = next((name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)), None)
-    if scheme is None:
+    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, UNSEEN)]
+    if not known:
         raise ValueError(
             "this network knows no landmark scheme to place the samples by; train it with one in --sources"
         )
-    anchors = model.anchors(scheme).cpu().numpy()
-    shapes = [affine_onto(face.points, converted(face.landmarks, scheme), anchors) for face in faces]
-    return np.mean(shapes, axis=0).astype(np.float32)
+    anchors = np.concatenate([model.anchors(name).cpu().numpy() for name in known])
+    shapes = []
+    for face in faces:
+        crop = ROI.from_landmarks(face.landmarks)
+        landmarks = np.concatenate([converted(face.landmarks, name) for name in known])
+        shapes.append(carry(crop.to_crop(face.points), crop.to_crop(landmarks), anchors))
+    return np.median(shapes, axis=0).astype(np.float32)
 
 
 def _template(asked: str, model: TUFA, faces: Sequence[LabelledFace]) -> Template:
@@ -185,29 +202,38 @@ def _align(
         drawn = torch.from_numpy(rng.integers(len(feature), size=recipe.batch_size))
         places = model.mean_shapes[rows] + offset
         with quick_attention(feature.device):
-            loss = _loss(model, feature[drawn], points[drawn], flipped[drawn], places, context, rng)
+            asked = _ask(len(places), context, rng)
+            loss = _loss(model, feature[drawn], points[drawn], flipped[drawn], places, asked)[0]
+            loss = loss + PRIOR_FACES / len(faces) * 100 * offset.norm(dim=1).mean()
         (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimizer.step()
     with torch.no_grad():
         model.alignment.weight[1:][rows] = offset
 
 
+class _Asked(NamedTuple):
+    """Some of the points, as many as training asks at a time, and others beside them."""
+
+    chosen: Tensor
+    """(m,) rows of the template's points."""
+    context: Tensor
+    """(k, 2) places that the network knew before."""
+
+
+def _ask(count: int, context: Tensor, rng: np.random.Generator) -> _Asked:
+    return _Asked(_some(count, rng), context[_some(len(context), rng)])
+
+
 def _loss(
-    model: TUFA,
-    feature: Tensor,
-    points: Tensor,
-    flipped: Tensor,
-    places: Tensor,
-    context: Tensor,
-    rng: np.random.Generator,
-) -> Tensor:
-    """L1 in percent of the crop over some of the (M, 2) points, as many as training asks at a time, among others."""
-    chosen = _some(len(places), rng)
-    asked = torch.cat([places[chosen], context[_some(len(context), rng)]])
+    model: TUFA, feature: Tensor, points: Tensor, flipped: Tensor, places: Tensor, asked: _Asked
+) -> tuple[Tensor, Tensor]:
+    """L1 of the chosen ones of (M, 2) points in percent of the crop, and the (B, k, 2) answers about the context."""
+    plane = torch.cat([places[asked.chosen], asked.context])
     # What a mirrored face shows at a place was at the place's mirror image.
-    mirrored = torch.stack([1 - asked[:, 0], asked[:, 1]], dim=1)
-    mapped = model.mapped(feature, torch.where(flipped[:, None, None], mirrored, asked))
-    return 100 * (mapped[:, : len(chosen)] - points[:, chosen]).abs().sum(-1).mean()
+    mirrored = torch.stack([1 - plane[:, 0], plane[:, 1]], dim=1)
+    mapped = model.mapped(feature, torch.where(flipped[:, None, None], mirrored, plane))
+    count = len(asked.chosen)
+    return 100 * (mapped[:, :count] - points[:, asked.chosen]).abs().sum(-1).mean(), mapped[:, count:]
 
 
 def _some(count: int, rng: np.random.Generator) -> Tensor:

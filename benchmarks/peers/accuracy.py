@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,28 +11,54 @@ import numpy as np
 from atpn.data.afw import Photo
 from atpn.train.metrics import failure_rate, point_errors
 from benchmarks.peers.network import LandmarkNetwork, region_of
+from benchmarks.results import Curve, Figure, mean_and_noise
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68
 
 BOX_SCALES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
 """Sides of the crop over that of the landmarks' squared rectangle, to choose a peer's best from."""
 NO_JAW = tuple(range(17, 68))
+TABLE = "AFW, true boxes"
+MOST_ERROR = 15.0
+"""Up to which errors are drawn, % of the eye distance."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One network on the photographs that nothing was chosen on. Errors are % of the outer eye corners' distance."""
+    """One network on the photographs that nothing was chosen on."""
 
     name: str
-    faces: int
     box_scale: float
-    points: int
-    """How many of iBUG's 68 it has; means go over these."""
-    nme: float
-    nme_without_jaw: float
-    """Where labelling rules agree best: a surface's outline is not where annotators see a jaw."""
-    failure_rate: float
-    """% of the faces with a mean error above 10 %."""
+    points: tuple[int, ...]
+    """Which of iBUG's 68 it has; means go over these."""
+    errors: np.ndarray
+    """(faces, 68) % of the outer eye corners' distance, NaN for points that the network lacks."""
+
+    @property
+    def per_face(self) -> np.ndarray:
+        """(faces,) mean errors, %."""
+        return self.errors[:, self.points].mean(axis=1)
+
+    def figures(self) -> list[Figure]:
+        """For the table of AFW."""
+        name, failed = self.name, 100 * failure_rate(self.per_face / 100)
+        # Where labelling rules agree best: a surface's outline is not where annotators see a jaw.
+        inner = self.errors[:, [point for point in self.points if point in NO_JAW]].mean(axis=1)
+        nme, nme_without_jaw = mean_and_noise(self.per_face), mean_and_noise(inner)
+        return [
+            Figure(TABLE, name, "points", len(self.points), "", better=""),
+            Figure(TABLE, name, "box", self.box_scale, "", better=""),
+            Figure(TABLE, name, "NME", nme[0], "%", nme[1]),
+            Figure(TABLE, name, "without the jaw", nme_without_jaw[0], "%", nme_without_jaw[1]),
+            Figure(TABLE, name, "above 10 %", failed, "%", math.sqrt(failed * (100 - failed) / len(self.errors))),
+        ]
+
+    def curve(self) -> Curve:
+        """Cumulative errors."""
+        error = np.linspace(0, MOST_ERROR, 61)
+        share = 100 * np.searchsorted(np.sort(self.per_face), error, side="right") / len(self.errors)
+        axes = "NME, % of the eye distance", "faces, %"
+        return Curve("AFW: cumulative error", self.name, *axes, error.tolist(), share.tolist())
 
 
 def split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
@@ -44,18 +71,7 @@ def measure(network: LandmarkNetwork, choosing: Sequence[Photo], reported: Seque
     scale = network.box_scale
     if not network.box_is_fixed:
         scale = min(BOX_SCALES, key=lambda s: float(_errors(network, choosing, s)[:, network.points].mean()))
-    errors = _errors(network, reported, scale)
-    per_face = errors[:, network.points].mean(axis=1)
-    inner = [point for point in network.points if point in NO_JAW]
-    return Accuracy(
-        name=network.name,
-        faces=len(errors),
-        box_scale=scale,
-        points=len(network.points),
-        nme=100 * float(per_face.mean()),
-        nme_without_jaw=100 * float(errors[:, inner].mean()),
-        failure_rate=100 * failure_rate(per_face),
-    )
+    return Accuracy(network.name, scale, tuple(network.points), 100 * _errors(network, reported, scale))
 
 
 def _errors(network: LandmarkNetwork, photos: Sequence[Photo], scale: float) -> np.ndarray:

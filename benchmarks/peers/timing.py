@@ -7,10 +7,9 @@ and on a busy one, or while a video is read ahead, only the first repeats.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -18,37 +17,35 @@ import numpy as np
 
 from benchmarks.peers.network import LandmarkNetwork, region_of
 from benchmarks.peers.ours import AtpnNetwork
+from benchmarks.results import Figure, median_and_noise
 from edge_runtime.detector import Detector, default_detector
 from edge_runtime.geometry import ROI
-from edge_runtime.sources import open_source
+from edge_runtime.sources import Frame
 from edge_runtime.tracker import FaceTracker
 
 STAGES = ("network", "crop, network, decode", "whole frame")
 """What is timed. A whole frame, of ours alone, is `FaceTracker.update`: motion, crop, network, checks, smoothing."""
 NETWORK, AROUND, WHOLE = STAGES
+RATIOS = (
+    ("network", NETWORK, "network", NETWORK),
+    (AROUND, AROUND, AROUND, AROUND),
+    ("whole tracked frame", WHOLE, "network alone", NETWORK),
+)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ClipTimes:
-    """Median milliseconds on one clip: stage to network's name to time."""
+    """Milliseconds on one clip's frames: stage to network's name to a time per frame."""
 
     clip: str
     frames: int
-    stages: Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Our time over a peer's: the middle of the clips, the least and the greatest."""
-
-    median: float
-    low: float
-    high: float
+    stages: Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def time_clip(
-    video: Path,
+    clip: str,
+    frames: Iterable[Frame],
     ours: Sequence[AtpnNetwork],
     peers: Sequence[LandmarkNetwork],
     most_frames: int,
@@ -65,28 +62,24 @@ def time_clip(
     trackers = [FaceTracker(detector=detector, backend=network.backend) for network in ours]
     networks: list[LandmarkNetwork] = [*ours, *peers]
     samples: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
-    with open_source(str(video)) as source:
-        for frame in source:
-            whole, region = _update(trackers, ours, frame.image, frame.timestamp)
-            if region is None:
-                continue
-            turn = len(samples[WHOLE]) % len(networks)
-            box = region_of(region, 1 / ours[0].box_scale)
-            timed = {
-                n.name: _time(n, frame.image, region_of(box, n.box_scale)) for n in (*networks[turn:], *networks[:turn])
-            }
-            samples[NETWORK].append({name: alone for name, (alone, _) in timed.items()})
-            samples[AROUND].append({name: all_of_it for name, (_, all_of_it) in timed.items()})
-            samples[WHOLE].append(whole)
-            if len(samples[WHOLE]) == most_frames:
-                break
+    for frame in frames:
+        whole, region = _update(trackers, ours, frame.image, frame.timestamp)
+        if region is None:
+            continue
+        turn = len(samples[WHOLE]) % len(networks)
+        box = region_of(region, 1 / ours[0].box_scale)
+        timed = {
+            n.name: _time(n, frame.image, region_of(box, n.box_scale)) for n in (*networks[turn:], *networks[:turn])
+        }
+        samples[NETWORK].append({name: alone for name, (alone, _) in timed.items()})
+        samples[AROUND].append({name: all_of_it for name, (_, all_of_it) in timed.items()})
+        samples[WHOLE].append(whole)
+        if len(samples[WHOLE]) == most_frames:
+            break
     if not samples[WHOLE]:
-        raise ValueError(f"{video}: no frame in which every file holds a face; give a video of a face")
-    medians = {
-        stage: {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
-        for stage, rows in samples.items()
-    }
-    return ClipTimes(video.name, len(samples[WHOLE]), medians)
+        raise ValueError(f"{clip}: no frame in which every file holds a face; give a video of a face")
+    stages = {stage: {name: [row[name] for row in rows] for name in rows[0]} for stage, rows in samples.items()}
+    return ClipTimes(clip, len(samples[WHOLE]), stages)
 
 
 def _update(
@@ -121,7 +114,28 @@ def _milliseconds(call: Callable[[], T]) -> tuple[float, T]:
     return (time.thread_time() - began) * 1e3, result
 
 
-def ratio(clips: Sequence[ClipTimes], stage: str, name: str, peer: str, peers_stage: str | None = None) -> Ratio:
-    """Our `name`'s time in a stage over a peer's in the same, or in `peers_stage`, clip by clip."""
-    values = [clip.stages[stage][name] / clip.stages[peers_stage or stage][peer] for clip in clips]
-    return Ratio(float(np.median(values)), min(values), max(values))
+def ratio(
+    clips: Sequence[ClipTimes], stage: str, name: str, peer: str, peers_stage: str | None = None
+) -> tuple[float, float]:
+    """Our `name`'s time in a stage over a peer's in the same, or in `peers_stage`: median over all frames, noise.
+
+    Both ran on the same frame within milliseconds, so that a machine's slower moments cancel.
+    """
+    pairs = [(clip.stages[stage][name], clip.stages[peers_stage or stage][peer]) for clip in clips]
+    return median_and_noise(np.concatenate([np.divide(ours, theirs) for ours, theirs in pairs]).tolist())
+
+
+def time_figures(clips: Sequence[ClipTimes], ours: Sequence[str], peers: Sequence[str]) -> list[Figure]:
+    """Ratios of our times to theirs, and everybody's milliseconds on this machine."""
+    found = [
+        Figure(f"our {title} over their {theirs}", name, peer, value, "", noise)
+        for title, stage, theirs, peers_stage in RATIOS
+        for name in ours
+        for peer in peers
+        for value, noise in [ratio(clips, stage, name, peer, peers_stage)]
+    ]
+    for stage, times in clips[0].stages.items():
+        for name in times:
+            value, noise = median_and_noise([each for clip in clips for each in clip.stages[stage][name]])
+            found.append(Figure("time on this machine", name, stage, value, "ms", noise))
+    return found

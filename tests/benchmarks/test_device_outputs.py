@@ -60,6 +60,13 @@ def test_outputs_are_written_and_read_back(tmp_path):
     assert (again.precisions, again.refused, again.versions) == ({"a": "fp32"}, {"b": "why"}, {"numpy": "2"})
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK\3\4 and no archive"])
+def test_another_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "odd.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"odd\.npz is not what `python -m benchmarks outputs` writes"):
+        DeviceOutputs.read(tmp_path / "odd.npz")
+
+
 def test_refused_file_is_told(tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(b"\0\0\0\0TFL3")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from benchmarks import endurance
+from benchmarks import endurance, memory
 from benchmarks.__main__ import main
 from benchmarks.clip import AWAY, PERIOD, frame_at, rendered_face
+from benchmarks.results import Results
 from edge_runtime import ROI
 
-pytestmark = pytest.mark.skipif(not endurance.STATUS.is_file(), reason="this system tells no memory in /proc")
+pytestmark = pytest.mark.skipif(not memory.STATUS.is_file(), reason="this system tells no memory in /proc")
 
 
 class FaceDetector:
@@ -35,10 +34,14 @@ def test_the_command_counts_memory_and_fails_when_it_grows(write_onnx, spec, tmp
     out = tmp_path / "endurance.json"
     command = ["endurance", "--model", str(write_onnx()), "--out", str(out), "--frames", "100"]
     assert main([*command, "--most", "64"]) == 0
-    points = json.loads(out.read_text())["checkpoints"]
-    assert [point["frames"] for point in points] == [1, 10, 50, 100]
-    assert all(point["resident"] > 1 and point["objects"] > 1000 for point in points)
-    sizes = iter([50.0, 50.0, 50.0, 52.0, 55.5])
+    results = Results.read(out)
+    (curve,) = results.curves
+    assert curve.x == list(range(10, 101, 10))
+    assert min(curve.y) > 1
+    figures = {figure.column: figure.value for figure in results.figures}
+    assert figures["memory left behind"] == curve.y[-1] - curve.y[0]
+    assert figures["frame, drawn and serialised"] > 0
+    sizes = iter([49.0, *[50.0] * 9, 55.5])
     monkeypatch.setattr(endurance, "resident", lambda: next(sizes))
     assert main([*command, "--most", "5"]) == 1
     assert "5.5 MiB were left behind after frame 10, 5.0 at most" in capsys.readouterr().err

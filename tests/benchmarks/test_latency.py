@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import os
 
 import pytest
 
+from benchmarks import latency, memory
 from benchmarks.__main__ import main
-from benchmarks.frame_cost import SCENES
-from benchmarks.latency import measure
+from benchmarks.energy import EnergyMeter
+from benchmarks.frame_cost import SCENES, frame_times
+from benchmarks.latency import FRAMES, MEMORY, START, LatencyConfig, measure
+from benchmarks.results import Results
+from benchmarks.stages import stages
+from edge_runtime.backends import load_backend
+from edge_runtime.draw import draw_faces
+
+STAGES = {"crop", "network", "decode", "smooth", "pose", "draw"}
 
 
 @pytest.fixture
@@ -19,46 +27,98 @@ def model(write_onnx, spec):
     return write_onnx(dataclasses.replace(spec, track_threshold=0.05, lost_threshold=0.04).to_json())
 
 
-def test_every_stage_is_timed_and_the_median_lies_below_the_95th_percentile(model):
-    result = measure(model, runs=20, threads=1)
-    assert set(result.stages) == {"crop", "network", "decode", "pose", "smooth"}
-    assert all(0 < timing.median <= timing.p95 for timing in result.stages.values())
-    assert result.engine == "OnnxBackend"
+@pytest.fixture
+def quick(monkeypatch):
+    """New processes are tested on their own."""
+    monkeypatch.setattr(latency, "start", lambda path: {"import": 0.2, "whole": 0.5})
+    monkeypatch.setattr(latency, "peak_memory", lambda path: (50.0, 60.0))
 
 
-def test_whole_frames_are_timed_for_one_face_and_for_three(model):
-    frames = measure(model, runs=5, threads=1).frames
-    assert {name: cost.faces for name, cost in frames.items()} == {name: faces for name, (faces, _) in SCENES.items()}
-    assert frames["far"].region < 224 < frames["near"].region, "below and above what the crop rule samples finer"
-    assert all(cost.share == cost.around / cost.network > 0 for cost in frames.values())
+def by_table(results):
+    tables = {}
+    for figure in results.figures:
+        tables.setdefault(figure.table, {})[figure.row, figure.column] = figure.value
+    return tables
 
 
-def test_a_model_that_holds_no_face_is_refused(write_onnx, spec):
+def test_all_is_measured_and_the_median_lies_below_the_95th_percentile(model, quick):
+    results = measure([model], LatencyConfig(runs=20, threads=(1, 2)))
+    tables = by_table(results)
+    for threads in ("1 thread", "2 threads"):
+        medians, late = tables[f"latency, {threads}"], tables[f"latency, {threads}, 95th percentile"]
+        assert {stage for _, stage in medians} == STAGES
+        assert all(0 < value <= late[name] for name, value in medians.items())
+    assert set(tables[FRAMES]) == {("tiny.onnx", f"{scene}{end}") for scene in SCENES for end in ("", ", beside")}
+    assert tables[START] == {("tiny.onnx", "import"): 0.2, ("tiny.onnx", "whole"): 0.5}
+    assert tables[MEMORY]["tiny.onnx", "after imports"] == 10
+    assert tables[MEMORY]["tiny.onnx", "file"] == model.stat().st_size / 1024
+    assert results.settings["engines"] == {"tiny.onnx": "OnnxBackend"}
+
+
+def test_the_overlay_that_is_timed_is_one_of_a_face(model):
+    drawn = stages(load_backend(model))["draw"]()
+    assert (drawn != draw_faces(drawn, [])).sum() == 0
+    assert len({tuple(pixel) for pixel in drawn.reshape(-1, 3)[::7] if pixel.max() == 255}) > 1, "saturated colours"
+
+
+def test_scenes_lie_below_and_above_what_the_crop_rule_samples_finer(model):
+    far, near = (frame_times(load_backend(model), scene, 5) for scene in ("far", "near"))
+    assert far.region < 224 < near.region
+    assert len(far.network) == len(far.around) == 5
+    assert min(far.network) > 0
+
+
+def test_threads_are_taken_once_each_and_0_is_all_of_them():
+    cores = os.cpu_count()
+    assert LatencyConfig(threads=(1, cores, 0, 1)).thread_counts == list(dict.fromkeys([1, cores]))
+
+
+def test_what_cannot_be_measured_is_told_and_the_rest_is_measured(write_onnx, spec, tmp_path, quick, capsys):
     blind = write_onnx(dataclasses.replace(spec, track_threshold=0.99).to_json())
-    with pytest.raises(ValueError, match="does not hold the rendered faces"):
-        measure(blind, runs=5, threads=1)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"broken" * 9)
+    results = measure([broken, blind], LatencyConfig(runs=5, threads=(1,)))
+    assert {row for row, _ in by_table(results)["latency, 1 thread"]} == {"tiny.onnx"}
+    assert FRAMES not in by_table(results)
+    warnings = capsys.readouterr().err
+    for text in ("broken.onnx left out: ", "damaged", "tracked frame left out", "does not hold the rendered faces"):
+        assert any(text in note for note in results.notes)
+        assert text in warnings
 
 
-def test_the_command_writes_a_report_with_machine_and_versions(model, tmp_path, monkeypatch, capsys):
+def test_energy_is_measured_where_it_is_told(model, quick, tmp_path, monkeypatch):
+    counter = iter(range(0, 10**9, 6000))
+    monkeypatch.setattr(EnergyMeter, "find", lambda: EnergyMeter((tmp_path,)))
+    monkeypatch.setattr(EnergyMeter, "read", lambda self: (next(counter),))
+    results = measure([model], LatencyConfig(runs=10, threads=(1,)))
+    assert by_table(results)[latency.ENERGY] == {("tiny.onnx", "1 thread"): pytest.approx(3.0)}
+    assert not any("Energy" in note for note in results.notes)
+
+
+def test_the_command_writes_results_and_says_what_matters(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(latency, "STARTS", 1)
+    monkeypatch.setattr(latency, "MEMORY_RUNS", 1)
     out = tmp_path / "latency.json"
-    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--models", str(model), "--out", str(out), "--runs", "5"])
-    assert main() == 0
-    report = json.loads(out.read_text())
-    assert report["results"][0]["file"] == "tiny.onnx"
-    assert report["machine"]["python"]
-    assert report["versions"]["numpy"]
-    assert set(report["results"][0]["frames"]) == set(SCENES)
+    assert main(["latency", "--models", str(model), "--out", str(out), "--runs", "5", "--threads", "1"]) == 0
+    results = Results.read(out)
+    assert results.machine["python"]
+    assert results.settings["threads"] == [1]
     assert "tiny.onnx" in capsys.readouterr().out
+    if memory.STATUS.is_file():
+        assert by_table(results)[MEMORY]["tiny.onnx", "peak memory"] > 10
+    assert json.loads(out.read_text())["format"] == 1
 
 
-def test_an_empty_folder_is_an_error_that_names_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--models", str(tmp_path)])
-    assert main() == 1
+def test_nothing_to_measure_is_an_error(tmp_path, capsys):
+    assert main(["latency", "--models", str(tmp_path)]) == 1
     assert "make export-tflite" in capsys.readouterr().err
+    (tmp_path / "broken.onnx").write_bytes(b"broken" * 9)
+    assert main(["latency", "--models", str(tmp_path), "--runs", "5"]) == 1
+    assert "no file can be measured" in capsys.readouterr().err
 
 
-def test_no_runs_are_refused(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["bench", "latency", "--runs", "0"])
+@pytest.mark.parametrize(("flag", "value"), [("--runs", "0"), ("--threads", "-1")])
+def test_wrong_numbers_are_refused(flag, value, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main()
-    assert "--runs" in capsys.readouterr().err
+        main(["latency", flag, value])
+    assert flag in capsys.readouterr().err

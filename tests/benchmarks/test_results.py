@@ -7,12 +7,22 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.results import Curve, Figure, Results, ResultsError, mean_and_noise, median_and_noise
+from benchmarks.results import (
+    Curve,
+    Figure,
+    Results,
+    ResultsError,
+    mean_and_noise,
+    median_and_noise,
+    percentile_and_noise,
+)
 
 
 def test_results_come_back_as_they_were_written(tmp_path):
     figures = [Figure("time", "a.tflite", "network", 1.5, "ms", 0.1), Figure("time", "a.tflite", "pose", None, "ms")]
-    results = Results("latency", figures, [Curve("CED", "a", "x", "y", [0, 1], [2, 3])], ["a note"], {"seed": 3})
+    results = Results(
+        "latency", figures, [Curve("CED", "a", "x", "y", [0, 1], [2, 3], ["a", "b"])], ["time"], ["a note"], {"seed": 3}
+    )
     results.write(tmp_path / "latency.json")
     assert Results.read(tmp_path / "latency.json") == results
     assert results.machine["python"]
@@ -43,6 +53,14 @@ def test_the_medians_noise_counts_drift_and_not_scatter_alone():
     drifting = steady + np.repeat(np.linspace(0, 1, 5), 40)
     assert median_and_noise(steady)[1] < 0.02 < 0.1 < median_and_noise(drifting)[1]
     assert median_and_noise([3.0, 1.0, 2.0]) == (2.0, 0.0)
+
+
+def test_a_percentiles_noise_is_its_own():
+    rng = np.random.default_rng(0)
+    times = rng.exponential(1.0, 500)
+    value, noise = percentile_and_noise(times, 95)
+    assert value == pytest.approx(np.log(20), rel=0.15)
+    assert noise > median_and_noise(times)[1] > 0
 
 
 def test_the_means_noise_is_its_standard_error():

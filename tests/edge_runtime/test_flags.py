@@ -18,6 +18,7 @@ class Config:
     most: int | None = None
     quiet: bool = False
     kind: Literal["x", "y"] = "x"
+    sizes: tuple[int, ...] = (1, 2)
 
     def __post_init__(self):
         if self.count < 1:
@@ -34,9 +35,22 @@ def test_defaults_are_the_dataclasss():
 
 def test_every_kind_of_flag():
     given = parse(
-        *("--name", "b", "--count", "2", "--share", "0.1", "--target", "p/q", "--most", "9", "--quiet", "--kind", "y")
+        *("--name", "b", "--count", "2", "--share", "0.1", "--target", "p/q", "--most", "9", "--quiet", "--kind", "y"),
+        *("--sizes", "3", "4", "5"),
     )
-    assert given == Config("b", 2, 0.1, Path("p/q"), 9, True, "y")
+    assert given == Config("b", 2, 0.1, Path("p/q"), 9, True, "y", (3, 4, 5))
+
+
+def test_a_field_without_a_default_is_positional(capsys):
+    @dataclass(frozen=True)
+    class Positional:
+        first: int
+        share: float = 0.5
+
+    assert parse_flags(Positional, "prog", "", ["3", "--share", "1"]) == Positional(3, 1.0)
+    with pytest.raises(SystemExit, match="2"):
+        parse_flags(Positional, "prog", "", [])
+    assert "the following arguments are required: FIRST" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -46,6 +60,8 @@ def test_every_kind_of_flag():
         (["--kind", "z"], "invalid choice: 'z'"),
         (["--colour", "red"], "unrecognized arguments"),
         (["--cou", "3"], "unrecognized arguments"),
+        (["--sizes"], "expected at least one argument"),
+        (["--sizes", "1", "x"], "invalid int value: 'x'"),
         (["--count", "0"], "--count must be 1 or more, got 0"),
     ],
 )

@@ -1,22 +1,20 @@
-"""Ratios and tables from recorded times, and the whole command on made-up networks."""
+"""Ratios from recorded times, and the whole command on made-up networks."""
 
 from __future__ import annotations
-
-import json
 
 import cv2
 import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.peers.accuracy import Accuracy
 from benchmarks.peers.ours import AtpnNetwork
-from benchmarks.peers.report import report
-from benchmarks.peers.timing import AROUND, NETWORK, STAGES, WHOLE, ClipTimes, Ratio, ratio, time_clip
+from benchmarks.peers.timing import AROUND, NETWORK, STAGES, WHOLE, ClipTimes, ratio, time_clip, time_figures
+from benchmarks.results import Results
 from edge_runtime import ROI
+from edge_runtime.sources import open_source
 
 CLIPS = [
-    ClipTimes(f"{i}.mp4", 10, {NETWORK: {"a": a, "b": 4.0}, AROUND: {"a": 2.0, "b": 8.0}, WHOLE: {"a": 3.0}})
+    ClipTimes(f"{i}.mp4", 2, {NETWORK: {"a": [a, a], "b": [4.0, 4.0]}, WHOLE: {"a": [3.0, 3.0]}})
     for i, a in enumerate((1.0, 3.0, 2.0))
 ]
 
@@ -37,30 +35,33 @@ def clip(tmp_path):
     return path
 
 
-def test_ratios_go_clip_by_clip():
-    assert ratio(CLIPS, NETWORK, "a", "b") == Ratio(0.5, 0.25, 0.75)
-    assert ratio(CLIPS, WHOLE, "a", "b", NETWORK) == Ratio(0.75, 0.75, 0.75)
+def timed(clip, model, frames, detector=None):
+    with open_source(str(clip)) as source:
+        return time_clip(clip.name, source, [AtpnNetwork(model)], [], frames, detector or CentreDetector())
 
 
-def test_tables_say_what_was_divided_and_what_is_missing():
-    scored = [Accuracy("b", 9, 1.2, 66, 5.5, 4.25, 10.0)]
-    text = report(CLIPS, ["a"], ["b"], scored, {"c": "no file x/c.onnx"})
-    assert "| network alone | b |" in text
-    assert "| a | 0.50 (0.25 to 0.75) |" in text
-    assert "| whole frame over their network alone | b |" in text
-    assert "3 clips" in text
-    assert "30 tracked frames" in text
-    assert "| b | 66 | 1.2 | 5.50 | 4.25 | 10.0 |" in text
-    assert "Left out: c, no file x/c.onnx." in text
+def test_ratios_go_frame_by_frame():
+    assert ratio(CLIPS, NETWORK, "a", "b")[0] == 0.5
+    assert ratio(CLIPS, WHOLE, "a", "b", NETWORK)[0] == 0.75
+    drifting = [ClipTimes("slower", 20, {NETWORK: {"a": np.arange(1.0, 21), "b": np.arange(2.0, 42, 2)}})]
+    assert ratio(drifting, NETWORK, "a", "b") == (0.5, 0.0), "a machine that slows down slows both"
+
+
+def test_figures_say_what_was_divided():
+    figures = {(f.table, f.row, f.column): f.value for f in time_figures(CLIPS, ["a"], [])}
+    assert figures["time on this machine", "a", WHOLE] == 3.0
+    stages = {NETWORK: {"a": [1.0], "b": [4.0]}, AROUND: {"a": [2.0], "b": [8.0]}, WHOLE: {"a": [3.0]}}
+    figures = {(f.table, f.row, f.column): f.value for f in time_figures([ClipTimes("c", 1, stages)], ["a"], ["b"])}
+    assert figures["our whole tracked frame over their network alone", "a", "b"] == 0.75
 
 
 def test_only_tracked_frames_are_timed(write_onnx, clip):
-    times = time_clip(clip, [AtpnNetwork(write_onnx())], [], 100, CentreDetector())
+    times = timed(clip, write_onnx(), 100)
     # Found in frame 0, held to 11 and, after the search in frame 22, in 23 and 24.
     assert times.frames == 13
     assert set(times.stages) == set(STAGES)
-    assert times.stages[NETWORK]["tiny.onnx"] <= times.stages[AROUND]["tiny.onnx"]
-    assert time_clip(clip, [AtpnNetwork(write_onnx())], [], 5, CentreDetector()).frames == 5
+    assert np.all(np.array(times.stages[NETWORK]["tiny.onnx"]) <= times.stages[AROUND]["tiny.onnx"])
+    assert timed(clip, write_onnx(), 5).frames == 5
 
 
 def test_a_clip_without_a_face_is_refused(write_onnx, clip):
@@ -69,10 +70,10 @@ def test_a_clip_without_a_face_is_refused(write_onnx, clip):
             return []
 
     with pytest.raises(ValueError, match=r"clip\.avi"):
-        time_clip(clip, [AtpnNetwork(write_onnx())], [], 5, Blind())
+        timed(clip, write_onnx(), 5, Blind())
 
 
-def test_the_command_writes_json_tables_and_a_picture(write_onnx, write_constant, clip, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_results_and_a_picture(write_onnx, write_constant, clip, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("edge_runtime.tracker.default_detector", CentreDetector)
     monkeypatch.setattr("benchmarks.peers.timing.default_detector", CentreDetector)
     monkeypatch.setattr("benchmarks.peers.command.PICTURED_FRAME", 3)
@@ -80,11 +81,17 @@ def test_the_command_writes_json_tables_and_a_picture(write_onnx, write_constant
     model, out = write_onnx(), tmp_path / "out" / "peers.json"
     arguments = ["peers", "--peers", tmp_path, "--videos", clip, "--models", model, "--out", out, "--frames", 6]
     assert main([str(argument) for argument in arguments]) == 0
-    result = json.loads(out.read_text())
-    assert result["clips"][0]["frames"] == 6
-    assert set(result["clips"][0]["stages"][NETWORK]) == {"tiny.onnx", "Peppa slim"}
-    assert set(result["skipped"]) == {"OpenSeeFace", "MediaPipe", "PFLD-GhostOne", "GhostNet-Slim"}
-    assert out.with_suffix(".md").read_text() == capsys.readouterr().out
+    result = Results.read(out)
+    assert result.settings["clips"] == {"clip.avi": 6}
+    assert {f.row for f in result.figures if f.column == NETWORK} == {"tiny.onnx", "Peppa slim"}
+    left_out = [note for note in result.notes if note.startswith("Left out")]
+    assert [note.split()[2].rstrip(",") for note in left_out] == [
+        "OpenSeeFace",
+        "MediaPipe",
+        "PFLD-GhostOne",
+        "GhostNet-Slim",
+    ]
+    assert "beside Peppa slim" in capsys.readouterr().out
     assert cv2.imread(str(out.with_suffix(".png"))).shape == (24 + 240, 2 * 240, 3)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atpn.templates.spline import carry
+from atpn.tufa.spline import carry
 from edge_runtime.geometry import rotation_2d
 
 
@@ -15,8 +15,8 @@ def test_an_affine_map_is_found_exactly_near_and_far(ring):
     np.testing.assert_allclose(carry(points, ring, ring @ matrix.T + shift), points @ matrix.T + shift, atol=1e-5)
 
 
-def test_a_smooth_warp_is_followed_and_undone(model):
-    source = model.mean_shape.numpy()
+def test_a_smooth_warp_is_followed_and_undone(atpn):
+    source = atpn.mean_shape.numpy()
 
     def warped(points: np.ndarray) -> np.ndarray:
         return points + 0.03 * np.sin(4 * points[:, ::-1])
@@ -27,8 +27,8 @@ def test_a_smooth_warp_is_followed_and_undone(model):
     assert np.linalg.norm(carry(there, warped(source), source) - inside, axis=1).max() < 0.008
 
 
-def test_a_closed_mouth_does_not_fold_the_face(model):
-    target = model.mean_shape.numpy()
+def test_a_closed_mouth_does_not_fold_the_face(atpn):
+    target = atpn.mean_shape.numpy()
     source = target.copy()
     source[[89, 90, 91]] = source[[95, 94, 93]]  # the inner lips touch
     around = target[[78, 80, 84, 86]]
