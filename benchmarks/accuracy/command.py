@@ -88,7 +88,7 @@ def accuracy(config: AccuracyConfig) -> None:
         found = sum(roi is not None for roi in faces.found)
         settings[faces.name] = origin
         notes.append(f"{faces.name}: {len(faces.samples)} faces ({origin}), {found} of them found by the detector.")
-    results = Results("accuracy", figures, curves, [*notes, *EXPLANATIONS], settings)
+    results = Results("accuracy", figures, curves, notes=[*notes, *EXPLANATIONS], settings=settings)
     results.write(config.out)
     print(main_table(results))
 

@@ -76,7 +76,7 @@ def detector(config: DetectorConfig) -> None:
         for made in detections:
             figures += figures_of(where, pictures, made, detections[0])
             curves.append(curve_of(where, pictures, made))
-    results = Results("detector", figures, curves, [*notes, *EXPLANATIONS], settings)
+    results = Results("detector", figures, curves, notes=[*notes, *EXPLANATIONS], settings=settings)
     results.write(config.out)
     print(main_table(results))
 

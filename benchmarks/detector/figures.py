@@ -21,6 +21,8 @@ LOOSE_IOU = 0.3
 """Overlap that is enough for the tracking network to find the face."""
 FALSE_ALARMS = (0.1, 0.3)
 """Per picture: recall is reported at a threshold that gives so many."""
+MOST_ALARMS = 2.0
+"""Per picture: where the curves end."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ def figures_of(where: str, pictures: Sequence[Picture], made: Detections, first:
 def curve_of(where: str, pictures: Sequence[Picture], made: Detections) -> Curve:
     """Recall against false alarms as the threshold falls."""
     recall, per_picture, _ = ranking(pictures, made.found)
-    name = f"{made.name}, judged" if made.judged else made.name
-    title = f"{where}: recall at false alarms"
-    return Curve(title, name, "false alarms per picture", "recall, %", per_picture.tolist(), (100 * recall).tolist())
+    title = f"{where}: recall at false alarms" + (", judged" if made.judged else "")
+    shown = per_picture <= MOST_ALARMS
+    x, y = per_picture[shown].tolist(), (100 * recall[shown]).tolist()
+    return Curve(title, made.name, "false alarms per picture", "recall, %", x, y)
 
 
 def ranking(pictures: Sequence[Picture], found: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray, float]:
