@@ -24,8 +24,6 @@ from benchmarks.results import Curve, Figure, Results
 from edge_runtime.backends import Backend
 
 SCENES, AFW = "scenes", "AFW"
-MOST_JUDGED = 8
-"""Candidates per picture that the tracking network looks at."""
 T = TypeVar("T")
 
 
@@ -41,7 +39,7 @@ class DetectorConfig:
     scenes: int = field(default=60, metadata={"help": "scenes to put together from renders, 0 for none"})
     render: int = field(default=60, metadata={"help": "pictures to render for them without --data"})
     assets: Path | None = field(default=None, metadata={"help": "3D assets to render from; none: a procedural head"})
-    photographs: int = field(default=120, metadata={"help": "photographs of --afw to look at, at most"})
+    photographs: int = field(default=200, metadata={"help": "photographs of --afw to look at, at most"})
     out: Path = field(default=Path("dist/bench/detector.json"), metadata={"help": "where the results are written"})
 
     def __post_init__(self) -> None:
@@ -86,7 +84,7 @@ EXPLANATIONS = (
     f"0.5 of the landmarks' region (IoU {LOOSE_IOU} is enough for the tracking network). YuNet's and the cascades' "
     "boxes are carried over to that region by average proportions. Recall at "
     f"{' and '.join(map(str, FALSE_ALARMS))} false alarms is per picture, at whatever threshold gives so many.",
-    "Judged: the candidates as the tracking network takes them on, at its own threshold.",
+    "Judged: what a detector gives at its threshold, as the tracking network takes it on, at the network's own.",
     "Sizes: the face's region over the frame's longer side. Our detector sees whole frames here; in the loop it looks "
     f"at parts of large ones, too. AFW's faces below {SMALLEST:.0f} px need not be found, and its labels leave some "
     "faces out, which count as false alarms for every detector alike.",
@@ -119,11 +117,10 @@ def detect(found: Sequence[Finder], judge: Backend, pictures: Sequence[Picture])
             alone[finder.name][0].append(regions)
             alone[finder.name][1].append(spent)
             verdicts = []
-            for score, roi in regions[:MOST_JUDGED]:
+            for roi in (roi for score, roi in regions if score >= finder.threshold):
                 took, verdict = _milliseconds(partial(judged, judge, image, roi))
                 verdicts.append(verdict)
-                # The loop asks only about what the detector gives as it comes.
-                spent += took if score >= finder.threshold else 0.0
+                spent += took
             after[finder.name][0].append(distinct(verdicts))
             after[finder.name][1].append(spent)
     made = [Detections(f.name, *alone[f.name], f.threshold) for f in found]

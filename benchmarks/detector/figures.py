@@ -21,6 +21,9 @@ LOOSE_IOU = 0.3
 """Overlap that is enough for the tracking network to find the face."""
 FALSE_ALARMS = (0.1, 0.3)
 """Per picture: recall is reported at a threshold that gives so many."""
+RECALL_COLUMNS = tuple(f"recall at {most} false alarms" for most in FALSE_ALARMS)
+RESAMPLES = 50
+"""Bootstrap samples for the noise of figures that all pictures' scores share."""
 MOST_ALARMS = 2.0
 """Per picture: where the curves end."""
 
@@ -54,12 +57,10 @@ def figures_of(where: str, pictures: Sequence[Picture], made: Detections, first:
     empty = [count for count, picture in zip(alarms, pictures, strict=True) if not picture.faces]
     if empty:
         yield _mean(table, row, "false alarms per picture without a face", empty, "", "less")
-    recall, per_picture, precision = ranking(pictures, made.found)
-    yield Figure(table, row, "AP", 100 * precision, "%", better="more")
-    for most in FALSE_ALARMS:
-        within = np.searchsorted(per_picture, most, side="right")
-        reached = 100 * float(recall[within - 1]) if within else 0.0
-        yield Figure(table, row, f"recall at {most} false alarms", reached, "%", better="more")
+    matched = _matched(pictures, made.found)
+    summary, noise = _summary(matched), _noise(matched)
+    for column, value, error in zip(("AP", *RECALL_COLUMNS), summary, noise, strict=True):
+        yield Figure(table, row, column, 100 * value, "%", 100 * error, "more")
     value, noise = median_and_noise(made.milliseconds)
     yield Figure(table, row, "time", value, "ms", noise)
     value, noise = median_and_noise([a / b for a, b in zip(made.milliseconds, first.milliseconds, strict=True)])
@@ -74,29 +75,64 @@ def figures_of(where: str, pictures: Sequence[Picture], made: Detections, first:
 
 def curve_of(where: str, pictures: Sequence[Picture], made: Detections) -> Curve:
     """Recall against false alarms as the threshold falls."""
-    recall, per_picture, _ = ranking(pictures, made.found)
+    recall, per_picture = ranking(_matched(pictures, made.found))
     title = f"{where}: recall at false alarms" + (", judged" if made.judged else "")
     shown = per_picture <= MOST_ALARMS
     x, y = per_picture[shown].tolist(), (100 * recall[shown]).tolist()
     return Curve(title, made.name, "false alarms per picture", "recall, %", x, y)
 
 
-def ranking(pictures: Sequence[Picture], found: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Recall and false alarms per picture after each detection in order of the scores, and average precision."""
-    scores, right = [], []
+@dataclass(frozen=True)
+class Matched:
+    """One picture's detections that count."""
+
+    scores: Sequence[float]
+    right: Sequence[bool]
+    wanted: int
+    """Faces to be found."""
+
+
+def _matched(pictures: Sequence[Picture], found: Sequence[Scored]) -> list[Matched]:
+    made = []
     for picture, pairs in zip(pictures, found, strict=True):
         matches, _ = match_detections(pairs, picture.faces, picture.wanted)
-        for (score, _), overlap in zip(pairs, matches, strict=True):
-            if overlap is not None:
-                scores.append(score)
-                right.append(overlap > 0)
-    wanted = sum(sum(picture.wanted) for picture in pictures)
-    order = np.argsort(-np.array(scores), kind="stable")
-    hits = np.array(right, bool)[order]
-    recall = hits.cumsum() / max(wanted, 1)
+        counted = [
+            (score, overlap > 0) for (score, _), overlap in zip(pairs, matches, strict=True) if overlap is not None
+        ]
+        made.append(Matched([score for score, _ in counted], [right for _, right in counted], sum(picture.wanted)))
+    return made
+
+
+def ranking(matched: Sequence[Matched]) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and false alarms per picture after each detection, best first."""
+    scores, hits = _joined(matched)
+    hits = hits[np.argsort(-scores, kind="stable")]
+    return hits.cumsum() / max(sum(each.wanted for each in matched), 1), (~hits).cumsum() / len(matched)
+
+
+def _joined(matched: Sequence[Matched]) -> tuple[np.ndarray, np.ndarray]:
+    """All pictures' scores and whether each is right."""
+    scores = np.array([score for each in matched for score in each.scores], float)
+    return scores, np.array([right for each in matched for right in each.right], bool)
+
+
+def _summary(matched: Sequence[Matched]) -> list[float]:
+    """Average precision and the recall at each of `FALSE_ALARMS`."""
+    recall, per_picture = ranking(matched)
+    scores, hits = _joined(matched)
     # Average precision counts recall among what was detected at all.
-    precision = float(recall[-1]) * average_precision(np.array(scores)[order], hits) if hits.any() else 0.0
-    return recall, (~hits).cumsum() / len(pictures), precision
+    values = [float(recall[-1]) * average_precision(scores, hits) if hits.any() else 0.0]
+    for most in FALSE_ALARMS:
+        within = np.searchsorted(per_picture, most, side="right")
+        values.append(float(recall[within - 1]) if within else 0.0)
+    return values
+
+
+def _noise(matched: Sequence[Matched]) -> list[float]:
+    """Standard errors of `_summary`, by drawing the pictures anew."""
+    rng = np.random.default_rng(0)
+    draws = [[matched[i] for i in rng.integers(0, len(matched), len(matched))] for _ in range(RESAMPLES)]
+    return [float(error) for error in np.std([_summary(draw) for draw in draws], axis=0)]
 
 
 def _hits(

@@ -36,9 +36,9 @@ class Finder:
 
 
 def finders(models: Path, peers: Path) -> tuple[list[Finder], list[str]]:
-    """Our files, the cascade, and the peers that are there; and a sentence for each that is left out."""
+    """Our files, TFLite first, the cascade, and the peers that are there; and a sentence for each that is left out."""
     found, notes = [], []
-    for path in model_files(models):
+    for path in sorted(model_files(models), key=lambda path: (path.suffix != ".tflite", path.name)):
         spec = ModelSpec.read(path)
         if spec.is_detector:
             detector = NetworkDetector(path)
