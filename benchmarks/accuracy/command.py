@@ -98,7 +98,8 @@ EXPLANATIONS = (
     f"error up to 10 %. Renders count up to {MOST_YAW}° of yaw, and at any yaw where the error is over the rectangle's "
     "longer side.",
     "True box: the labels' region, upright for renders, along the image's axes for AFW. Settled: the last region that "
-    "the tracker makes from it. Detector box: the same from a detector's region, faces that it finds.",
+    "the tracker makes from it. Detector box: the same from a detector's region, faces that "
+    "it finds; its growth is that of the same faces.",
     f"Covered: at least {COVERED:.0%} of the landmarks hidden within {FACING_YAW}° of yaw, which glasses do not do. "
     "Closed eyes: by the labels' openings. AFW labels neither what is hidden nor pose: its bins of yaw are "
     "the checkpoint's.",

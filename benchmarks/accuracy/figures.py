@@ -46,6 +46,10 @@ def _landmarks(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
         yield _mean(table, row, f"FR10, {box}", 100.0 * (errors > 100 * metrics.FAILURE))
         # A face adds to the area under the cumulative errors what its own error leaves of the threshold.
         yield _mean(table, row, f"AUC10, {box}", np.clip(1 - errors / (100 * metrics.FAILURE), 0, None), "", "more")
+    given, found = (truth.errors(made.landmarks[box]).mean(axis=1)[truth.counted] for box in (TRUE_BOX, DETECTOR_BOX))
+    held = ~np.isnan(found)
+    growth = 100 * (found - given)[held] / given[held].mean() if held.any() else []
+    yield _mean(table, row, "NME growth by the detector box", growth)
 
 
 def _parts(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
