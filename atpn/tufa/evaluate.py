@@ -117,9 +117,8 @@ def real_faces(folder: Path, size: int, atpn: Any) -> tuple[Faces, float]:
     """AFW's faces with their 68 labels, and ATPN's own error on the same crops."""
     found = [(photo.image, face) for photo in read_afw(folder) for face in photo.faces]
     images, target = [image for image, _ in found], np.stack([face for _, face in found])
-    upright = run_passes(CheckpointBackend(atpn), images, [ROI.from_landmarks(face) for face in target], IBUG_68)[
-        "upright"
-    ]
+    regions = [ROI.from_landmarks(face) for face in target]
+    upright = run_passes(CheckpointBackend(atpn), images, regions, IBUG_68)["upright"]
     crops = np.stack([extract_crop(image, roi, size) for image, roi in zip(images, upright.rois, strict=True)])
     landmarks = np.stack([roi.to_crop(face) for roi, face in zip(upright.rois, target, strict=True)])
     own = metrics.point_errors(upright.landmarks, target, IBUG_68.inter_ocular(target)).mean()
