@@ -11,6 +11,8 @@ from edge_runtime.flags import parse_flags
 
 COMMANDS = {
     "latency": ("latency", "latency", "LatencyConfig", "what files cost here: time by stage, start, size, memory"),
+    "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
+    "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
     "stability": ("stability", "stability", "StabilityConfig", "how trackers hold and shake: flicker, lag, failures"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
