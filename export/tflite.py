@@ -14,6 +14,7 @@ from export.errors import ExportError
 from export.formats import Format, Job, load_native
 from export.metadata import append_spec
 from export.quiet import quiet
+from export.upsampling import spell_out_upsampling
 from export.wrapper import wrap
 
 
@@ -28,7 +29,7 @@ def write(job: Job, path: Path) -> None:
         content = convert(job.model, outputs, job.spec.prompts)
         if spec.precision == "fp16":
             content = quantise.to_float16(content)
-    path.write_bytes(append_spec(flatbuffer.compact(content), spec))
+    path.write_bytes(append_spec(flatbuffer.compact(spell_out_upsampling(content)), spec))
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and fp16 begin with the same file
