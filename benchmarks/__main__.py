@@ -13,6 +13,8 @@ COMMANDS = {
     "latency": ("latency", "latency", "LatencyConfig", "time exported models on this machine, stage by stage"),
     "start": ("start", "starting", "StartConfig", "from a new process to its first face, stage by stage"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
+    "roofline": ("roofline", "roofline", "RooflineConfig", "how near the networks come to this core's peak"),
+    "profile": ("profile", "profile", "ProfileConfig", "where a network's time goes, by block and by operator"),
     "tracking": (
         "tracking",
         "tracking",
