@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.roofline import matrix_product
+from edge_runtime.spec import ModelSpec, standard_outputs
 from export.flatbuffer import new_operator, pack, schema, unpack
+from export.metadata import append_spec
 
 
 @pytest.fixture
@@ -26,3 +28,12 @@ def chain_of_convolutions():
         previous = here
     graph.outputs = [previous]
     return pack(file)
+
+
+@pytest.fixture
+def named_blocks(chain_of_convolutions, tmp_path):
+    """The same as a file with a spec."""
+    spec = ModelSpec(name="dots", scheme="dots", mean_shape=np.full((4, 2), 0.5), outputs=standard_outputs(4))
+    path = tmp_path / "blocks.tflite"
+    path.write_bytes(append_spec(chain_of_convolutions, spec))
+    return path

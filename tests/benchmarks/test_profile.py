@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.graph import Graph, Operator
-from benchmarks.profile import blocks_of, kinds_of
+from benchmarks.profile import ProfileConfig, blocks_of, kinds_of, profile
+from benchmarks.results import Results
 
 
 def test_operators_fall_into_blocks_in_the_networks_order(chain_of_convolutions):
@@ -23,3 +24,14 @@ def test_padding_counts_with_its_convolution():
     kinds = ("PAD", "CONV_2D", "ADD")
     operators = [Operator(i, kind, "", 0, "float32") for i, kind in enumerate(kinds)]
     assert kinds_of(operators) == {"CONV_2D, float32": [operators[:2]], "ADD, float32": [operators[2:]]}
+
+
+def test_each_block_and_kind_has_a_row(named_blocks, tmp_path):
+    profile(ProfileConfig(models=named_blocks, out=tmp_path / "profile.json", runs=10))
+    figures = Results.read(tmp_path / "profile.json").figures
+    rows = {figure.row for figure in figures if figure.column == "time"}
+    assert rows == {"stem", "landmarks from the vector", "heatmap", "whole file", "CONV_2D, float32"}
+    shares = [
+        figure.value for figure in figures if figure.table.startswith("time by block") and "share" in figure.column
+    ]
+    assert sum(shares) - 100 == pytest.approx(shares[-1])  # the whole file's is on top
