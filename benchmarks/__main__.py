@@ -10,32 +10,19 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import parse_flags
 
 COMMANDS = {
-    "latency": (
-        "latency.command",
-        "latency",
-        "LatencyConfig",
-        "what files cost here: time by stage, start, size, memory",
-    ),
+    "latency": ("latency.command", "latency", "LatencyConfig", "what files cost here: time by stage, start, memory"),
+    "roofline": ("roofline", "roofline", "RooflineConfig", "how near the networks come to this core's peak"),
+    "profile": ("profile", "profile", "ProfileConfig", "where a network's time goes, by block and by operator"),
     "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
+    "stability": ("stability.command", "stability", "StabilityConfig", "how trackers hold and shake: flicker, lag, loss"),
     "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
-    "stability": (
-        "stability.command",
-        "stability",
-        "StabilityConfig",
-        "how trackers hold and shake: flicker, lag, failures",
-    ),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
     "pi": ("elsewhere.pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
     "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
     "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
-    "outputs": (
-        "elsewhere.command",
-        "outputs",
-        "OutputsConfig",
-        "write what this machine computes with exported TFLite files",
-    ),
+    "outputs": ("elsewhere.command", "outputs", "OutputsConfig", "write what this machine computes with TFLite files"),
     "agree": ("elsewhere.command", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
     "arm64": ("elsewhere.command", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
