@@ -11,10 +11,15 @@ from edge_runtime.flags import parse_flags
 
 COMMANDS = {
     "latency": ("latency.command", "latency", "LatencyConfig", "what files cost here: time by stage, start, memory"),
-    "roofline": ("roofline", "roofline", "RooflineConfig", "how near the networks come to this core's peak"),
-    "profile": ("profile", "profile", "ProfileConfig", "where a network's time goes, by block and by operator"),
+    "roofline": ("profile.roofline", "roofline", "RooflineConfig", "how near the networks come to this core's peak"),
+    "profile": ("profile.command", "profile", "ProfileConfig", "where a network's time goes, by block and by operator"),
     "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
-    "stability": ("stability.command", "stability", "StabilityConfig", "how trackers hold and shake: flicker, lag, loss"),
+    "stability": (
+        "stability.command",
+        "stability",
+        "StabilityConfig",
+        "how trackers hold and shake: flicker, loss",
+    ),
     "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.roofline import matrix_product
+from benchmarks.profile.roofline import matrix_product
 from edge_runtime.spec import ModelSpec, standard_outputs
 from export.flatbuffer import new_operator, pack, schema, unpack
 from export.metadata import append_spec

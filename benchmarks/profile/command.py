@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.graph import Graph, Operator, runner, take_turns
 from benchmarks.inputs import files
+from benchmarks.profile.graph import Graph, Operator, runner, take_turns
 from benchmarks.results import Figure, Results, median_and_noise
 from edge_runtime.spec import ModelSpec
 

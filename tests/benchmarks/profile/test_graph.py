@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.graph import Graph, runner, take_turns
-from benchmarks.roofline import matrix_product
+from benchmarks.profile.graph import Graph, runner, take_turns
+from benchmarks.profile.roofline import matrix_product
 
 
 def _run(content, values):

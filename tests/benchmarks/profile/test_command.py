@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.graph import Graph, Operator
-from benchmarks.profile import ProfileConfig, blocks_of, kinds_of, profile
+from benchmarks.profile.command import ProfileConfig, blocks_of, kinds_of, profile
+from benchmarks.profile.graph import Graph, Operator
 from benchmarks.results import Results
 
 

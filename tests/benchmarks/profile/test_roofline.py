@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.profile.roofline import RooflineConfig, roofline
 from benchmarks.results import Results
-from benchmarks.roofline import RooflineConfig, roofline
 
 
 def test_files_are_held_against_the_peak(named_blocks, tmp_path):
