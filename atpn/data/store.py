@@ -36,6 +36,7 @@ class SampleStore:
         self._neighbours: dict[int, np.ndarray] = {}
         boxes: list[dict[str, list[float]]] = []
         self.identities: list[str] = []
+        subsets: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
             labels = sample.labels
@@ -62,6 +63,7 @@ class SampleStore:
             self._heads.append(head)
             self.keys.append(labels["key"])
             self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
+            subsets.append(labels["attributes"].get("subsets", ""))
             if labels["landmarks"] is not None:
                 schemes.add(labels["scheme"])
         if len(schemes) > 1:
@@ -86,6 +88,9 @@ class SampleStore:
         """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
         self.backgrounds = np.setdiff1d(np.flatnonzero(~labelled), self.boxed)
         """Indices of the samples without a face."""
+        parts = [text.split() for text in subsets]
+        names = sorted({name for names in parts for name in names})
+        self._subsets = {name: np.array([i for i, own in enumerate(parts) if name in own]) for name in names}
 
     @staticmethod
     def read(folder: Path, boxes_suffice: bool = False) -> SampleStore:
@@ -103,7 +108,10 @@ class SampleStore:
         planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
         store = SampleStore((sample for shard in shards for sample in read_shard(shard)), planes)
         if len(store.faces) == 0 and not (boxes_suffice and len(store.boxed)):
-            raise ValueError(f"{folder} holds {len(store)} samples but no face with landmarks; nothing to learn from")
+            raise ValueError(
+                f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; "
+                "nothing to learn from"
+            )
         return store
 
     def neighbours(self, index: int) -> np.ndarray | None:
@@ -128,6 +136,12 @@ class SampleStore:
     def plane(self, index: int) -> np.ndarray:
         """(P, 2) places on the mean-face plane of a sample's dense points; KeyError for one without."""
         return self._planes[self._heads[index]]
+
+    def subset(self, name: str) -> np.ndarray:
+        """Indices of the samples in a part that a dataset's protocol names; ValueError lists the parts there are."""
+        if name not in self._subsets:
+            raise ValueError(f"no subset {name!r} in these data; there are: {', '.join(self._subsets) or 'none'}")
+        return self._subsets[name]
 
     def __len__(self) -> int:
         return len(self.keys)

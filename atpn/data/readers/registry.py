@@ -88,7 +88,7 @@ _ALL = (
         {"train": 15449, "test": 3865},
         "faces",
         "https://github.com/abhi1kumar/MERL-RAV_dataset",
-        f"{RESEARCH} (AFLW's pictures are given on request)",
+        f"{RESEARCH}; AFLW's pictures are given on request",
         merl_rav.recognise,
         merl_rav.read,
     ),
