@@ -6,14 +6,14 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
+from atpn.data.readers.findings import Fault, Finding, Report
 from atpn.data.readers.images import ImageSource, UnreadSample
 from atpn.data.readers.registry import Found
 from atpn.data.sample import Sample
@@ -59,16 +59,15 @@ class Conversion:
         folder.mkdir(parents=True, exist_ok=True)
         _claim(folder, self._setup(shard_size))
         samples = self.samples()
-        bar = tqdm(desc=f"{self.found.dataset.name} {folder.name}", unit=" samples")
-        for index in range(10**6):
-            chunk = list(islice(samples, shard_size))
-            path = folder / f"faces-{index:06d}.tar"
-            if chunk and not path.is_file():
-                write_shard(path, self._cut(chunk))
-            bar.update(len(chunk))
-            if len(chunk) < shard_size:
-                break
-        bar.close()
+        with tqdm(desc=f"{self.found.dataset.name} {folder.name}", unit=" samples") as bar:
+            for index in count():
+                chunk = list(islice(samples, shard_size))
+                path = folder / f"faces-{index:06d}.tar"
+                if chunk and not path.is_file():
+                    write_shard(path, self._cut(chunk))
+                bar.update(len(chunk))
+                if len(chunk) < shard_size:
+                    return
 
     def samples(self) -> Iterator[UnreadSample]:
         """The chosen samples, in the dataset's order; ValueError for one that is broken, unless `partial`."""
@@ -94,17 +93,29 @@ class Conversion:
         source: ImageSource | None = None
         image = np.empty(0)
         for sample in chunk:
-            if sample.image != source:
-                source, image = sample.image, sample.image.read()
-            yield cut_out(replace(sample.labels, image=image), self.cutting)
+            try:
+                if sample.image != source:
+                    image = sample.image.read()
+                    source = sample.image
+                cut = cut_out(replace(sample.labels, image=image), self.cutting)
+            except (OSError, ValueError) as error:
+                if not self.partial:
+                    raise ValueError(f"{error}; --partial goes without") from error
+                self.skipped += 1
+                self.faces -= sample.labels.outline is not None
+                self.backgrounds -= sample.labels.outline is None
+                continue
+            yield cut
 
     def _report(self) -> Report:
         def report(finding: Finding) -> None:
             concerns_us = finding.split in ("", self.split)
             if self.partial:
                 self.skipped += finding.fault is Fault.CORRUPT and concerns_us
-            elif concerns_us:
-                refuse(finding)
+            elif concerns_us and finding.fault is not Fault.LEFT_OUT:
+                raise ValueError(
+                    f"{finding.fault}: {finding.what}; `datasets check` lists all of it, --partial goes without"
+                )
 
         return report
 

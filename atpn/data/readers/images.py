@@ -36,7 +36,7 @@ class ImageFile:
     path: Path
 
     def read(self) -> np.ndarray:
-        """See `ImageSource`. Grey pictures become RGB; Exif's orientation is ignored, as the labels' authors did."""
+        """See `ImageSource`. Grey pictures become RGB; Exif's orientation is ignored, as MATLAB does."""
         content = np.frombuffer(self.path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
         if image is None:

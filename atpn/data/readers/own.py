@@ -14,7 +14,8 @@ the image's right and tilting clockwise are positive). Other entries are passed 
 CSV: a row per face under the names of its columns: `image`, `x0`, `y0`, `x1`, `y1` …, perhaps `split` and `identity`.
 
 `scheme` is wflw98, ibug68, cofw29 or celeba5; without it the number of landmarks tells. `first_pixel` is the coordinate
-of the first pixel's centre: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the picture's outer edge.
+of the first pixel's centre: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the picture's outer edge. A
+picture's Exif orientation is ignored: labels are of the pixels as they are stored.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from atpn.data.readers.findings import Report, refuse
 from atpn.data.readers.images import UnreadSample
 
 Unit = Literal["faces", "pictures", "videos"]
-RESEARCH = "research only, not for commercial use"
+RESEARCH = "research only"
 UNSPLIT = "unsplit"
 """The split of samples whose part in the protocol another file would tell, which is not there."""
 
@@ -65,7 +65,7 @@ _ALL = (
         "lfpw/, helen/, afw/, ibug/, 300W/01_Indoor/, 300W/02_Outdoor/ with .pts files",
         {"train": 3148, "test": 689, "private": 600},
         "faces",
-        "https://ibug.doc.ic.ac.uk/resources/300-W/",
+        "https://ibug.doc.ic.ac.uk/resources/300-W/ and https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/",
         RESEARCH,
         ibug300w.recognise,
         ibug300w.read,

@@ -60,7 +60,7 @@ def read_300w_lp(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
             report(Finding(Fault.MISSING, f"{root / name}"))
     helen_test = _helen_test(root)
     for part, folder in folders:
-        for path in sorted(folder.glob("*.mat")):
+        for path in files(folder, ".mat"):
             sample = _sample(path, "pt2d", report)
             if sample is None:
                 continue
@@ -117,10 +117,13 @@ def head_to_camera(pitch: float, yaw: float, roll: float) -> np.ndarray:
 def y_down(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """(68, 2) points whose y runs down, counted from 1: as they are, or turned over when they belie the pose.
 
-    The way from the brows to the chin must go where the pose says that the head's own down axis points.
+    From brows to chin and from eye to eye, points must rise and fall as the pose says of the head's axes. Together the
+    two tell at any roll.
     """
-    way = points[8] - points[17:27].mean(axis=0)
-    return points if way @ rotation[:2, 1] >= 0 else np.column_stack([points[:, 0], SIDE + 1 - points[:, 1]])
+    down = points[8] - points[17:27].mean(axis=0)
+    right = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
+    belied = right[1] * rotation[1, 0] + down[1] * rotation[1, 1] < 0
+    return np.column_stack([points[:, 0], SIDE + 1 - points[:, 1]]) if belied else points
 
 
 def _sample(path: Path, name: str, report: Report) -> tuple[np.ndarray, np.ndarray] | None:

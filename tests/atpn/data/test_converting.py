@@ -102,6 +102,12 @@ def test_what_is_missing_stops_it_unless_partial(tmp_path, replica, capsys):
     assert "missing: the picture of" in capsys.readouterr().err
     assert convert(tmp_path / "data", tmp_path / "part", "--split", "test", "--partial") == 0
     assert "test: 2 faces, 0 pictures without, 1 missing or broken" in capsys.readouterr().out
+    (tmp_path / "data" / "300W" / "01_Indoor" / "indoor_001.png").write_bytes(b"cut short")
+    assert convert(tmp_path / "data", tmp_path / "out", "--split", "private") == 1
+    assert "indoor_001.png does not decode as a picture; --partial goes without" in capsys.readouterr().err
+    assert convert(tmp_path / "data", tmp_path / "part", "--split", "private", "--partial") == 0
+    assert "private: 1 faces, 0 pictures without, 1 missing or broken" in capsys.readouterr().out
+    assert len(SampleStore.read(tmp_path / "part" / "private")) == 1
 
 
 def test_what_cannot_be_converted_is_refused(tmp_path, replica, capsys):

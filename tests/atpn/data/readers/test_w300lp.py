@@ -5,6 +5,7 @@ import pytest
 from atpn.data.crops import cut_crop
 from atpn.data.readers import w300lp
 from edge_runtime.geometry import ROI, matrix_to_angles
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,6 +45,16 @@ def test_300w_lp_gives_landmarks_pose_and_300ws_split(tmp_path, replica):
     assert kinds["IBUG_IBUG_image_003_1_0"] == ("test", ["ibug", "challenging", "original"])
     assert kinds["LFPW_LFPW_image_test_0001_3"] == ("test", ["lfpw", "common"])
     assert len({s.labels.attributes["identity"] for s in samples.values()}) == 6
+
+
+@pytest.mark.parametrize("roll", [-80, -45, 0, 45, 80])
+@pytest.mark.parametrize("yaw", [-85, 0, 40])
+def test_a_picture_turned_over_is_noticed_at_any_roll(draw_sample, yaw, roll):
+    sample = draw_sample(np.random.default_rng(0), size=450, angles=np.radians([10, yaw, roll]))
+    points = convert(sample.landmarks, WFLW_98, IBUG_68)
+    turned = np.column_stack([points[:, 0], 451 - points[:, 1]])
+    for given in (points, turned):
+        np.testing.assert_allclose(w300lp.y_down(given, sample.rotation), points, atol=1e-4)
 
 
 def test_the_pose_holds_wherever_the_face_is(tmp_path, replica):
