@@ -153,7 +153,7 @@ _ALL = (
         "Anno/list_landmarks_celeba.txt or list_landmarks_align_celeba.txt, Eval/, Img/, MAFL/",
         {"train": 162770, "val": 19867, "test": 19962},
         "faces",
-        "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and http://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html (MAFL)",
+        "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and https://github.com/zhzhanp/TCDCN-face-alignment (MAFL)",
         RESEARCH,
         celeba.recognise,
         celeba.read,

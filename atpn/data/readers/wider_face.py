@@ -71,7 +71,7 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
 
 def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.ndarray]]:
     """Each picture's path and its (K, 10) integers; a list that stops making sense is reported and ends there."""
-    lines = path.read_text().splitlines()
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
     at = 0
     while at < len(lines):
         photo = lines[at].strip()
@@ -81,7 +81,9 @@ def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.nd
             rows = rows.reshape(count, len(COLUMNS))
         except (IndexError, ValueError) as error:
             report(
-                Finding(Fault.CORRUPT, f"{path} line {at + 1}: {photo!r} and its faces do not read ({error})", split)
+                Finding(
+                    Fault.CORRUPT, f"{path} near line {at + 1}: {photo!r} and its faces do not read ({error})", split
+                )
             )
             return
         yield photo, rows

@@ -228,7 +228,7 @@ def wider_face(faces, root):
             save(root / f"WIDER_{split}" / "images" / name, faces().image)
             lines += [name, str(len(boxes)), *(boxes or ["0 0 0 0 0 0 0 0 0 0 "])]
         (root / "wider_face_split").mkdir(parents=True, exist_ok=True)
-        (root / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt").write_text("\n".join(lines) + "\n")
+        (root / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt").write_text("\n".join(lines) + "\n\n")
     return lists
 
 
