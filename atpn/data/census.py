@@ -36,11 +36,15 @@ class Census:
     """Some of the faces, by chance, whose pictures are there."""
 
     @property
+    def there(self) -> dict[str, int]:
+        """Units per split, and of "all" where the official numbers are of the whole."""
+        whole = {"all": self.units.total()} if "all" in self.found.dataset.official else {}
+        return dict(self.units) | whole
+
+    @property
     def short(self) -> list[str]:
         """Splits of which there is less than there should be."""
-        official = self.found.dataset.official
-        there = self.units | ({"all": self.units.total()} if "all" in official else {})
-        return [split for split, count in official.items() if there[split] < count]
+        return [split for split, count in self.found.dataset.official.items() if self.there.get(split, 0) < count]
 
     @property
     def complete(self) -> bool:
@@ -82,8 +86,7 @@ def describe(census: Census) -> str:
     dataset = census.found.dataset
     lines = [f"{dataset.name} in {census.found.root}: {dataset.what}"]
     lines.append(f"  {'split':12} {'official':>9} {'there':>9}   {dataset.unit}")
-    official = dict(dataset.official)
-    there = dict(census.units) | ({"all": census.units.total()} if "all" in official else {})
+    official, there = dataset.official, census.there
     for split in (*official, *sorted(there.keys() - official.keys())):
         note = "short" if split in census.short else ""
         if dataset.unit != "faces" and split in census.faces:

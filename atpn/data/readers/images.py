@@ -77,7 +77,8 @@ class _Player:
     """A video and the number of its next frame."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.next, self.last = path, 0, None
+        self.path, self.next = path, 0
+        self.last: np.ndarray | None = None
         self.capture = cv2.VideoCapture(str(path))
 
     def frame(self, index: int) -> np.ndarray:

@@ -80,11 +80,8 @@ def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.nd
             rows = np.array([line.split()[: len(COLUMNS)] for line in lines[at + 2 : at + 2 + count]], np.int64)
             rows = rows.reshape(count, len(COLUMNS))
         except (IndexError, ValueError) as error:
-            report(
-                Finding(
-                    Fault.CORRUPT, f"{path} near line {at + 1}: {photo!r} and its faces do not read ({error})", split
-                )
-            )
+            what = f"{path} near line {at + 1}: {photo!r} and its faces do not read ({error})"
+            report(Finding(Fault.CORRUPT, what, split))
             return
         yield photo, rows
         at += 2 + count

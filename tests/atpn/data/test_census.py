@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def test_half_a_download_is_told_with_numbers_and_the_page(tmp_path, replica, ca
     assert "and 2 more" in out
     assert "https://wywu.github.io/projects/LAB/WFLW.html" in out
     assert "not all is there or whole: wflw" in err
+
+
+def test_a_split_that_is_not_there_at_all_is_short(tmp_path, replica):
+    replica.ibug300w(tmp_path)
+    shutil.rmtree(tmp_path / "300W")
+    result = census(tmp_path)
+    assert result.short == ["train", "test", "private"]
+    assert "private            600         0   short" in describe(result)
+    assert [f.split for f in result.findings] == ["private", "private"]
 
 
 def test_deep_decodes_pictures_and_notices_foreign_labels(tmp_path, replica):
