@@ -18,6 +18,7 @@ COMMANDS = {
     "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
     "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
+    "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: check what is there, convert it to shards"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
     "template": ("atpn.templates.cli", "Config", "points of your own: draw them on the mean face, look at them"),
     "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),

@@ -37,7 +37,8 @@ class LandmarkScheme:
     edges: tuple[tuple[int, int], ...]
     """Index pairs to join with a line in an overlay."""
     outer_eye_corners: tuple[int, int]
-    """The two indices whose distance is the inter-ocular normaliser of NME."""
+    """The two indices whose distance is the inter-ocular normaliser of NME; the eyes' centres where there are no
+    corners."""
     mirror: np.ndarray = field(init=False, repr=False, compare=False)
     """(count,) permutation: landmark i of a flipped image is landmark mirror[i] of the original."""
 
@@ -161,7 +162,17 @@ COFW_29 = LandmarkScheme(
 )
 """COFW (Burgos-Artizzu et al., 2013)."""
 
-SCHEMES: Mapping[str, LandmarkScheme] = MappingProxyType({s.name: s for s in (WFLW_98, IBUG_68, COFW_29)})
+CELEBA_5 = LandmarkScheme(
+    name="celeba5",
+    count=5,
+    groups={"left_eye": (0,), "right_eye": (1,), "nose": (2,), "mouth": (3, 4)},
+    mirror_pairs=((0, 1), (3, 4)),
+    edges=((0, 2), (1, 2), (2, 3), (2, 4), (3, 4)),
+    outer_eye_corners=(0, 1),
+)
+"""CelebA (Liu et al., 2015) and MAFL: eye centres, nose tip, mouth corners."""
+
+SCHEMES: Mapping[str, LandmarkScheme] = MappingProxyType({s.name: s for s in (WFLW_98, IBUG_68, COFW_29, CELEBA_5)})
 
 
 def scheme_by_name(name: str) -> LandmarkScheme:
@@ -191,8 +202,13 @@ _WFLW_TO_COFW: tuple[tuple[int, ...], ...] = (
     *((76,), (82,), (79,), (90,), (94,), (85,)),
     (16,),
 )
+_WFLW_TO_CELEBA: tuple[tuple[int, ...], ...] = ((96,), (97,), (54,), (76,), (82,))
 _CONVERSIONS: Mapping[tuple[str, str], tuple[tuple[int, ...], ...]] = MappingProxyType(
-    {("wflw98", "ibug68"): _WFLW_TO_IBUG, ("wflw98", "cofw29"): _WFLW_TO_COFW}
+    {
+        ("wflw98", "ibug68"): _WFLW_TO_IBUG,
+        ("wflw98", "cofw29"): _WFLW_TO_COFW,
+        ("wflw98", "celeba5"): _WFLW_TO_CELEBA,
+    }
 )
 
 

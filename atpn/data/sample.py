@@ -17,7 +17,8 @@ class Sample:
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     landmarks: np.ndarray | None = None
-    """(N, 2) float32 pixels, x right, y down, pixel centres at integers; None when no face is in the image."""
+    """(N, 2) float32 pixels, x right, y down, pixel centres at integers; NaN for one whose place nobody knows. None
+    where the face's are not labelled, or there is no face: then `boxes` is empty too."""
     scheme: str = "wflw98"
     """Name of the landmarks' scheme."""
     visibility: np.ndarray | None = None
@@ -33,8 +34,18 @@ class Sample:
     boxes: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """Left, top, right, bottom in pixels by kind: "tight" around the landmarks, "detector" as a detector draws it."""
     neighbours: np.ndarray | None = None
-    """(K, N, 2) float32 pixels: landmarks of the other faces in the image; None when there is none."""
+    """(K, M, 2) float32 pixels around the other faces in the image: their landmarks, or the corners of their boxes
+    where only those are labelled; None when there is none."""
     key: str = ""
     """Unique within its dataset."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What the source knows besides: identity, skin, panorama …, for splits and breakdowns."""
+
+    @property
+    def outline(self) -> np.ndarray | None:
+        """(M, 2) float32 points around the face: landmarks of known place, else a box's corners; None without."""
+        if self.landmarks is not None and len(known := self.landmarks[~np.isnan(self.landmarks).any(axis=1)]) > 1:
+            return known
+        for left, top, right, bottom in self.boxes.values():
+            return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
+        return None

@@ -142,7 +142,11 @@ def _packed(dense: np.ndarray, visibility: np.ndarray | None) -> bytes:
 
 
 def _rounded(array: np.ndarray | None, digits: int) -> list[Any] | None:
-    return None if array is None else array.astype(np.float64).round(digits).tolist()
+    """Nested lists; null stands for NaN, which JSON lacks."""
+    if array is None:
+        return None
+    rounded = array.astype(np.float64).round(digits)
+    return np.where(np.isnan(rounded), None, rounded).tolist()
 
 
 def _array(values: list[Any] | None, dtype: type) -> np.ndarray | None:

@@ -34,7 +34,9 @@ class SampleStore:
         landmarks, visibility, rotation, intrinsics = [], [], [], []
         self.keys: list[str] = []
         self._neighbours: dict[int, np.ndarray] = {}
+        boxes: list[dict[str, list[float]]] = []
         self.identities: list[str] = []
+        subsets: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
             labels = sample.labels
@@ -47,6 +49,7 @@ class SampleStore:
             intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
             if labels.get("neighbours"):
                 self._neighbours[len(self.keys)] = np.array(labels["neighbours"], np.float32)
+            boxes.append(labels.get("boxes", {}))
             head = labels["attributes"].get("head", "")
             packed = sample.packed_dense() if head in self._planes else None
             if packed is not None:
@@ -60,6 +63,7 @@ class SampleStore:
             self._heads.append(head)
             self.keys.append(labels["key"])
             self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
+            subsets.append(labels["attributes"].get("subsets", ""))
             if labels["landmarks"] is not None:
                 schemes.add(labels["scheme"])
         if len(schemes) > 1:
@@ -70,20 +74,30 @@ class SampleStore:
         self._ends = np.array(ends, np.int64)
         count = self.scheme.count
         self.landmarks = self._stacked(landmarks, np.full((count, 2), np.nan, np.float32))
-        """(n, N, 2) float32 pixels; NaN where a sample has no face."""
+        """(n, N, 2) float32 pixels; NaN where a sample has no labelled face, or does not know one landmark's place."""
         self.visibility = self._stacked(visibility, np.ones(count, bool))
         self.rotation = np.array(rotation, np.float64).reshape(-1, 3, 3)
         """(n, 3, 3) head to camera; NaN where unknown."""
         self._intrinsics = np.array(intrinsics, np.float64).reshape(-1, 4)
-        has_face = ~np.isnan(self.landmarks).any(axis=(1, 2))
-        self.faces = np.flatnonzero(has_face)
-        """Indices of the samples with a face."""
-        self.backgrounds = np.flatnonzero(~has_face)
-        """Indices of the samples without."""
+        kinds = sorted({kind for sides in boxes for kind in sides})
+        self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
+        self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
+        """Indices of the samples with a face whose landmarks are all known."""
+        labelled = np.array([points is not None for points in landmarks], bool)
+        self.boxed = np.array([i for i in np.flatnonzero(~labelled) if boxes[i]], np.int64)
+        """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
+        self.backgrounds = np.setdiff1d(np.flatnonzero(~labelled), self.boxed)
+        """Indices of the samples without a face."""
+        parts = [text.split() for text in subsets]
+        names = sorted({name for names in parts for name in names})
+        self._subsets = {name: np.array([i for i, own in enumerate(parts) if name in own]) for name in names}
 
     @staticmethod
-    def read(folder: Path) -> SampleStore:
-        """All shards of a folder; FileNotFoundError or ValueError says what is missing or broken."""
+    def read(folder: Path, boxes_suffice: bool = False) -> SampleStore:
+        """All shards of a folder; FileNotFoundError or ValueError says what is missing or broken.
+
+        Without a face with landmarks there is nothing to learn from, unless faces with boxes suffice.
+        """
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
         shards = sorted(folder.glob("*.tar"))
@@ -93,13 +107,21 @@ class SampleStore:
         planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
         planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
         store = SampleStore((sample for shard in shards for sample in read_shard(shard)), planes)
-        if len(store.faces) == 0:
-            raise ValueError(f"{folder} holds {len(store)} samples but no face with landmarks; nothing to learn from")
+        if len(store.faces) == 0 and not (boxes_suffice and len(store.boxed)):
+            raise ValueError(
+                f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; "
+                "nothing to learn from"
+            )
         return store
 
     def neighbours(self, index: int) -> np.ndarray | None:
-        """(K, N, 2) landmarks of the other faces in a sample's image; None without."""
+        """(K, M, 2) points around the other faces in a sample's image (see `Sample`); None without."""
         return self._neighbours.get(index)
+
+    def boxes(self, index: int) -> dict[str, tuple[float, float, float, float]]:
+        """Left, top, right, bottom in pixels by kind, of a sample's face; empty without one."""
+        rows = {kind: rows[index].tolist() for kind, rows in self._boxes.items() if not np.isnan(rows[index]).any()}
+        return {kind: (left, top, right, bottom) for kind, (left, top, right, bottom) in rows.items()}
 
     @property
     def with_dense(self) -> np.ndarray:
@@ -115,6 +137,12 @@ class SampleStore:
         """(P, 2) places on the mean-face plane of a sample's dense points; KeyError for one without."""
         return self._planes[self._heads[index]]
 
+    def subset(self, name: str) -> np.ndarray:
+        """Indices of the samples in a part that a dataset's protocol names; ValueError lists the parts there are."""
+        if name not in self._subsets:
+            raise ValueError(f"no subset {name!r} in these data; there are: {', '.join(self._subsets) or 'none'}")
+        return self._subsets[name]
+
     def __len__(self) -> int:
         return len(self.keys)
 
@@ -127,7 +155,7 @@ class SampleStore:
         return image
 
     def __getitem__(self, index: int) -> Sample:
-        has_face = not np.isnan(self.landmarks[index]).any()
+        has_face = not np.isnan(self.landmarks[index]).all()
         has_rotation = not np.isnan(self.rotation[index]).any()
         has_camera = not np.isnan(self._intrinsics[index]).any()
         packed = self._dense[self._dense_row[index]] if index in self._dense_row else None
@@ -141,6 +169,7 @@ class SampleStore:
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
             neighbours=self.neighbours(index),
+            boxes=self.boxes(index),
             key=self.keys[index],
             attributes={"identity": self.identities[index]},
         )

@@ -27,6 +27,12 @@ GAP_PAIRS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
             *((51, 57), (50, 58), (52, 56), (48, 54)),
             *((19, 37), (21, 39), (24, 44), (22, 42)),
         ),
+        "cofw29": (
+            *((12, 13), (14, 15)),
+            *((25, 26), (24, 27), (22, 23)),
+            *((4, 12), (6, 14)),
+        ),
+        "celeba5": ((3, 4),),
     }
 )
 """Landmark pairs whose distance is an expression: open eyes, open mouth, raised brows."""

@@ -17,6 +17,7 @@ OPENINGS: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxy
     {
         "wflw98": {"mouth": ((90, 94),), "eyes": ((62, 66), (70, 74))},
         "ibug68": {"mouth": ((62, 66),), "eyes": ((37, 41), (38, 40), (43, 47), (44, 46))},
+        "cofw29": {"mouth": ((25, 26),), "eyes": ((12, 13), (14, 15))},
     }
 )
 """Landmark pairs whose mean distance tells how far the mouth and the eyes are open."""

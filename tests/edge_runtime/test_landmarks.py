@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from edge_runtime.landmarks import COFW_29, IBUG_68, SCHEMES, WFLW_98, LandmarkScheme, convert, scheme_by_name
+from edge_runtime.landmarks import (
+    CELEBA_5,
+    COFW_29,
+    IBUG_68,
+    SCHEMES,
+    WFLW_98,
+    LandmarkScheme,
+    convert,
+    scheme_by_name,
+)
 
 ALL = [pytest.param(scheme, id=name) for name, scheme in SCHEMES.items()]
 
@@ -29,6 +38,7 @@ def test_midlines_are_the_published_ones():
     assert midline["wflw98"] == {16, 51, 52, 53, 54, 57, 79, 85, 90, 94}
     assert midline["ibug68"] == {8, 27, 28, 29, 30, 33, 51, 57, 62, 66}
     assert midline["cofw29"] == {20, 21, 24, 25, 26, 27, 28}
+    assert midline["celeba5"] == {2}
 
 
 def test_98_to_68_follows_the_published_table():
@@ -38,7 +48,7 @@ def test_98_to_68_follows_the_published_table():
     assert np.array_equal(convert(points, WFLW_98, IBUG_68), points[:, table])
 
 
-@pytest.mark.parametrize("target", [IBUG_68, COFW_29], ids=lambda s: s.name)
+@pytest.mark.parametrize("target", [IBUG_68, COFW_29, CELEBA_5], ids=lambda s: s.name)
 def test_conversion_commutes_with_mirroring(target):
     points = np.random.default_rng(1).normal(size=(98, 2))
     mirrored = convert(points[WFLW_98.mirror], WFLW_98, target)

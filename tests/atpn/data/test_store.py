@@ -81,3 +81,28 @@ def test_a_wrong_number_of_landmarks_is_named(tmp_path, draw_sample):
     write_shard(tmp_path / "a.tar", [Sample(sample.image, sample.landmarks[:68], key="short")])
     with pytest.raises(ValueError, match=r"'short'.*\(68, 2\)"):
         SampleStore.read(tmp_path)
+
+
+def test_boxes_subsets_and_faces_known_in_part(tmp_path, draw_sample):
+    rng = np.random.default_rng(0)
+    whole, part = draw_sample(rng, "whole", 48), draw_sample(rng, "part", 48)
+    part.landmarks[7] = np.nan
+    image, box = whole.image, {"detector": (1.0, 2.0, 30.5, 40.0)}
+    named = {"subsets": "pose blur"}
+    samples = [
+        Sample(image, whole.landmarks, boxes=box, key="whole", attributes=named),
+        Sample(image, part.landmarks, key="part"),
+        Sample(image, boxes=box, key="boxed", attributes={"subsets": "blur"}),
+        Sample(image, key="empty"),
+    ]
+    write_shard(tmp_path / "a.tar", samples)
+    store = SampleStore.read(tmp_path)
+    assert (store.faces.tolist(), store.boxed.tolist(), store.backgrounds.tolist()) == ([0], [2], [3])
+    assert store.boxes(0) == store[2].boxes == box
+    assert store.boxes(3) == {}
+    assert np.isnan(store[1].landmarks[7]).all()
+    np.testing.assert_allclose(store[1].landmarks[8], part.landmarks[8], atol=1e-3)
+    assert store[2].landmarks is None
+    assert (store.subset("pose").tolist(), store.subset("blur").tolist()) == ([0], [0, 2])
+    with pytest.raises(ValueError, match="no subset 'night' in these data; there are: blur, pose"):
+        store.subset("night")

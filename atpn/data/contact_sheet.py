@@ -1,0 +1,73 @@
+"""A sheet of labelled faces to look at: are the labels where they should be?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.data.sample import Sample
+from edge_runtime.geometry import ROI, Intrinsics, crop_to_camera, extract_crop
+from edge_runtime.landmarks import scheme_by_name
+
+TILE = 224
+COLUMNS = 5
+SEEN, HIDDEN, EDGE, BOX = (80, 255, 80), (80, 80, 255), (230, 230, 230), (255, 200, 60)
+"""BGR: landmarks that are seen (or may be), hidden ones, the lines between them, boxes."""
+AXES = (60, 60, 255), (60, 220, 60), (255, 120, 40)
+"""The head's axes: red to the image's right, green down, blue out of the face."""
+_BITS = 4
+"""OpenCV draws at sixteenths of a pixel."""
+
+
+def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
+    """Faces side by side with everything that is labelled drawn on them; OSError when the file cannot be written."""
+    tiles = [face_tile(sample) for sample in samples]
+    tiles += [np.zeros((TILE, TILE, 3), np.uint8)] * (-len(tiles) % COLUMNS)
+    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(path), np.vstack(rows))
+    except cv2.error:
+        written = False
+    if not written:
+        raise OSError(f"cannot write {path}: is its suffix an image's, and the folder writable?")
+
+
+def face_tile(sample: Sample) -> np.ndarray:
+    """(TILE, TILE, 3) BGR picture of a sample's face and its labels; ValueError for a sample without a face."""
+    outline = sample.outline
+    if outline is None:
+        raise ValueError(f"sample {sample.key!r} has no face to draw")
+    face = ROI.from_landmarks(outline)
+    roi = ROI(face.cx, face.cy, 1.2 * face.size)
+    tile = np.ascontiguousarray(extract_crop(sample.image, roi, TILE)[:, :, ::-1])
+    for box in sample.boxes.values():
+        corners = roi.to_crop(np.array([box[:2], box[2:]])) * TILE - 0.5
+        cv2.rectangle(tile, _fixed(corners[0]), _fixed(corners[1]), BOX, 1, cv2.LINE_AA, _BITS)
+    if sample.landmarks is not None:
+        points = roi.to_crop(sample.landmarks) * TILE - 0.5
+        known = ~np.isnan(points).any(axis=1)
+        for a, b in scheme_by_name(sample.scheme).edges:
+            if known[a] and known[b]:
+                cv2.line(tile, _fixed(points[a]), _fixed(points[b]), EDGE, 1, cv2.LINE_AA, _BITS)
+        seen = known if sample.visibility is None else sample.visibility
+        for point, visible in zip(points[known], seen[known], strict=True):
+            cv2.circle(tile, _fixed(point), 2 << _BITS, SEEN if visible else HIDDEN, cv2.FILLED, cv2.LINE_AA, _BITS)
+    if sample.rotation is not None:
+        height, width = sample.image.shape[:2]
+        # Drawn as seen along the ray to the face: its axes in parallel projection.
+        rotation = crop_to_camera(roi, sample.intrinsics or Intrinsics.from_fov(width, height)).T @ sample.rotation
+        for axis, colour in zip((rotation * (1.0, 1.0, -1.0)).T, AXES, strict=True):
+            middle = np.full(2, TILE / 2)
+            cv2.line(tile, _fixed(middle), _fixed(middle + axis[:2] * TILE * 0.3), colour, 2, cv2.LINE_AA, _BITS)
+    cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, EDGE, 1, cv2.LINE_AA)
+    return tile
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    x, y = np.rint(np.clip(point, -32000, 32000) * 2**_BITS)
+    return int(x), int(y)

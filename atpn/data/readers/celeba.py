@@ -1,0 +1,108 @@
+"""CelebA (Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015) and MAFL, 20,000 of its faces: 5 points.
+
+`Anno/list_landmarks_celeba.txt` for the photographs in `Img/img_celeba/`, or `Anno/list_landmarks_align_celeba.txt` for
+the aligned ones in `Img/img_align_celeba/`: a line with the count, one with the columns' names, then a picture's name
+and x, y of left eye, right eye, nose, left and right mouth corner (the image's sides). The photographs are taken if
+they are there, else the aligned ones. `Eval/list_eval_partition.txt` gives the split (0 train, 1 val, 2 test),
+`Anno/identity_CelebA.txt` the person, `Anno/list_bbox_celeba.txt` the photographs' boxes (left, top, width, height;
+some are empty and left off). The files may also lie in one folder, as some downloads leave them.
+
+MAFL (Zhang et al., "Facial Landmark Detection by Deep Multi-task Learning", ECCV 2014) is two lists of names,
+`MAFL/training.txt` and `MAFL/testing.txt`: subsets `mafl-train`, `mafl-test`. They cut across CelebA's own splits: who
+trains on CelebA and measures on MAFL must leave `mafl-test` out.
+
+Coordinates are whole pixels; whether they count from 0 or 1 is documented nowhere, and they are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from atpn.data.readers.findings import Fault, Finding, Report, refuse
+from atpn.data.readers.folders import first_below
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, box_of, key_of
+from atpn.data.sample import Sample
+
+SPLITS = {"0": "train", "1": "val", "2": "test"}
+EDITIONS = (("list_landmarks_celeba.txt", "img_celeba"), ("list_landmarks_align_celeba.txt", "img_align_celeba"))
+"""Landmarks and pictures that go together; the photographs first."""
+
+
+def recognise(root: Path) -> bool:
+    """Whether one of the landmark files, or the partition, lies here."""
+    names = (*(landmarks for landmarks, _ in EDITIONS), "list_eval_partition.txt")
+    return any(_file(root, name) is not None for name in names)
+
+
+def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
+    """The faces in the order of the landmark file."""
+    editions = [(path, images) for name, images in EDITIONS if (path := _file(root, name)) is not None]
+    if not editions:
+        report(Finding(Fault.MISSING, f"{root / 'Anno' / EDITIONS[0][0]}, the landmarks"))
+        return
+    with_pictures = [(path, images) for path, images in editions if _pictures(root, images) is not None]
+    path, images = (with_pictures or editions)[0]
+    folder = _pictures(root, images) or root / "Img" / images
+    if not with_pictures:
+        report(Finding(Fault.MISSING, f"{folder}, the pictures of {path.name}"))
+    splits = _column(_file(root, "list_eval_partition.txt"))
+    if not splits:
+        report(Finding(Fault.MISSING, f"{root / 'Eval' / 'list_eval_partition.txt'}, the splits"))
+    people = _column(_file(root, "identity_CelebA.txt"))
+    mafl = {
+        name: f"mafl-{part}"
+        for part, file in (("train", "training.txt"), ("test", "testing.txt"))
+        for name in _column(first_below(root, f"MAFL/{file}", f"Anno/MAFL/{file}"))
+    }
+    boxes = _boxes(_file(root, "list_bbox_celeba.txt")) if images == "img_celeba" else {}
+    there = {entry.name for entry in folder.iterdir()} if with_pictures else set()
+    for number, line in enumerate(path.read_text().splitlines()[2:], 3):
+        name, *numbers = line.split() or [""]
+        try:
+            landmarks = np.array(numbers, np.float32).reshape(5, 2)
+        except ValueError:
+            report(Finding(Fault.CORRUPT, f"{path} line {number}: {len(numbers)} numbers after the name, expected 10"))
+            continue
+        # Aligned pictures come as .jpg or, in the larger edition, as .png; the list says .jpg.
+        split = SPLITS.get(splits.get(name, ""), "unsplit")
+        file = next((f for f in (name, f"{Path(name).stem}.png") if f in there), name)
+        if with_pictures and file not in there:
+            report(Finding(Fault.MISSING, str(folder / name), split))
+        labels = Sample(
+            NO_IMAGE,
+            landmarks=landmarks,
+            scheme="celeba5",
+            boxes={"detector": box_of(*boxes[name])} if name in boxes else {},
+            key=key_of("celeba", Path(name).stem),
+            attributes={
+                "split": split,
+                "subsets": mafl.get(name, ""),
+                "identity": people.get(name, name),
+            },
+        )
+        yield UnreadSample(labels, ImageFile(folder / file))
+
+
+def _file(root: Path, name: str) -> Path | None:
+    return first_below(root, f"Anno/{name}", f"Eval/{name}", name)
+
+
+def _pictures(root: Path, name: str) -> Path | None:
+    places = (f"Img/{name}", f"Img/{name}/{name}", f"Img/{name}_png", name)
+    found = (first_below(root, place) for place in places)
+    return next((f for f in found if f is not None and next(f.glob("[0-9]*.*"), None)), None)
+
+
+def _column(path: Path | None) -> dict[str, str]:
+    """A picture's name to what stands beside it; empty for a list of names, and without a file."""
+    rows = [line.split() for line in path.read_text().splitlines()] if path else []
+    return {row[0]: row[1] if len(row) > 1 else "" for row in rows if row}
+
+
+def _boxes(path: Path | None) -> dict[str, tuple[float, float, float, float]]:
+    rows = [line.split() for line in path.read_text().splitlines()[2:]] if path else []
+    numbers = {row[0]: tuple(map(float, row[1:])) for row in rows if len(row) == 5}
+    return {name: (x, y, w, h) for name, (x, y, w, h) in numbers.items() if w > 0 and h > 0}

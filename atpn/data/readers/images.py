@@ -1,0 +1,145 @@
+"""Samples whose picture is still where the dataset keeps it: a file, a frame of a video, a cell of an HDF5 file."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import h5py
+import numpy as np
+
+from atpn.data.sample import Sample
+
+NO_IMAGE = np.empty((0, 0, 3), np.uint8)
+"""The picture of a sample that has not been read."""
+
+
+class ImageSource(Protocol):
+    """Where a picture is."""
+
+    @property
+    def path(self) -> Path:
+        """The file that holds it, perhaps with others."""
+
+    def read(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; OSError or ValueError names what does not decode."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A picture of its own."""
+
+    path: Path
+
+    def read(self) -> np.ndarray:
+        """See `ImageSource`. Grey pictures become RGB; Exif's orientation is ignored, as MATLAB does."""
+        content = np.frombuffer(self.path.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
+        if image is None:
+            raise ValueError(f"{self.path} does not decode as a picture")
+        return image
+
+
+@dataclass(frozen=True)
+class HDF5Image:
+    """A cell of MATLAB's array of pictures."""
+
+    path: Path
+    array: str
+    index: int
+
+    def read(self) -> np.ndarray:
+        """See `ImageSource`. MATLAB's axes come reversed: (3, W, H), or (W, H) for a grey picture."""
+        file = _opened(self.path)
+        image = file[file[self.array][:].flat[self.index]][:].T
+        if image.dtype != np.uint8 or image.ndim not in (2, 3):
+            raise ValueError(f"{self.path}: {self.array}[{self.index}] is no picture but {image.dtype} {image.shape}")
+        return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A frame of a video, counted from 0."""
+
+    path: Path
+    index: int
+
+    def read(self) -> np.ndarray:
+        """See `ImageSource`. Frames are decoded from the start onward, because seeking in AVI files is inexact."""
+        return _player(self.path).frame(self.index)
+
+
+class _Player:
+    """A video and the number of its next frame."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.next = path, 0
+        self.last: np.ndarray | None = None
+        self.capture = cv2.VideoCapture(str(path))
+
+    def frame(self, index: int) -> np.ndarray:
+        if index < self.next - 1:
+            self.capture, self.next = cv2.VideoCapture(str(self.path)), 0
+        while self.next < index and self.capture.grab():
+            self.next += 1
+        if self.next == index:
+            _, self.last = self.capture.read()
+            self.next += 1
+        if self.next != index + 1 or self.last is None:
+            raise ValueError(f"{self.path}: frame {index + 1} does not decode; the video may be cut short")
+        return np.ascontiguousarray(self.last[:, :, ::-1])
+
+
+@functools.lru_cache(maxsize=1)
+def _player(path: Path) -> _Player:
+    return _Player(path)
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(path: Path) -> h5py.File:
+    return h5py.File(path, "r")
+
+
+@dataclass(frozen=True)
+class UnreadSample:
+    """A sample without its picture, and where that is."""
+
+    labels: Sample
+    image: ImageSource
+
+    def decode(self) -> Sample:
+        """The sample with its picture; OSError or ValueError names one that does not decode."""
+        return replace(self.labels, image=self.image.read())
+
+    @property
+    def split(self) -> str:
+        """Which part of the dataset it belongs to."""
+        return self.labels.attributes["split"]
+
+    @property
+    def subsets(self) -> list[str]:
+        """Parts of the split that the protocol reports by themselves."""
+        return self.labels.attributes.get("subsets", "").split()
+
+
+def key_of(*parts: object) -> str:
+    """A key that may name a file in a shard: letters, digits, hyphens and underscores."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", "_".join(map(str, parts)))
+
+
+def box_of(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a box whose first pixel is (x, y), counted from 0.
+
+    Pixel centres are at integers, so the outer edges of `width` pixels from x on lie half a pixel beyond them.
+    """
+    return x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5
+
+
+def box_corners(box: tuple[float, float, float, float]) -> np.ndarray:
+    """(4, 2) corners of a box."""
+    left, top, right, bottom = box
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)

@@ -1,0 +1,84 @@
+"""MERL-RAV (Kumar et al., "LUVLi Face Alignment", CVPR 2020): AFLW's faces with 68 landmarks and why each is not seen.
+
+`{frontal,left,lefthalf,right,righthalf}/{trainset,testset}/` hold a .pts per face, with the picture beside it when the
+authors' script has organised the labels and AFLW's pictures (`merl_rav_organized/`), or in a `labels/` folder without
+(`merl_rav_labels/`, with AFLW's pictures in `aflw/flickr/{0,2,3}/` beside it). The second and third face of a picture
+end in `_2`, `_3`.
+
+The coordinates say more than the place: (x, y) is seen; (-x, -y) is at (x, y) behind something; (-1, -1) is on the
+face's far side and nobody knows where: NaN here. Whether pixels count from 0 or 1 is documented nowhere; they are taken
+to count from 1, as in the other .pts files. Splits: train, test; the five folders are the subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from atpn.data.readers.findings import Fault, Finding, Report, refuse
+from atpn.data.readers.folders import below, files, first_below, picture_beside
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
+from atpn.data.readers.pts import FIRST_PIXEL, read_pts
+from atpn.data.sample import Sample
+
+POSES = ("frontal", "left", "lefthalf", "right", "righthalf")
+PLACES = ("merl_rav_organized", "merl_rav_labels")
+AFLW = ("aflw/flickr", "aflw/data/flickr", "flickr")
+
+
+def recognise(root: Path) -> bool:
+    """Whether the labels lie here, organised or not."""
+    return any(below(folder, "lefthalf") is not None for folder in (root, *_places(root)))
+
+
+def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
+    """The faces pose by pose. Labels that were organised are preferred, since their pictures lie beside them."""
+    folder = next((f for f in (*_places(root), root) if below(f, "lefthalf") is not None), root)
+    flickr = first_below(root, *AFLW) or first_below(root.parent, *AFLW)
+    for pose in POSES:
+        for split in ("train", "test"):
+            part = below(folder, pose, f"{split}set")
+            if part is None:
+                report(Finding(Fault.MISSING, f"{folder / pose / f'{split}set'}, of split {split}", split))
+                continue
+            for path in files(part, ".pts"):
+                try:
+                    landmarks, visible = decoded(read_pts(path))
+                except ValueError as error:
+                    report(Finding(Fault.CORRUPT, str(error), split))
+                    continue
+                photo = path.stem.partition("_")[0]
+                picture = picture_beside(path) or _in_aflw(flickr, photo)
+                if picture is None:
+                    report(Finding(Fault.MISSING, f"the picture of {path} (AFLW's {photo}.jpg)", split))
+                labels = Sample(
+                    NO_IMAGE,
+                    landmarks=landmarks,
+                    scheme="ibug68",
+                    visibility=visible,
+                    key=key_of("merl-rav", pose, split, path.stem),
+                    attributes={"split": split, "subsets": pose, "identity": photo},
+                )
+                yield UnreadSample(labels, ImageFile(picture or path.with_suffix(".jpg")))
+
+
+def decoded(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(68, 2) numbers of a file to (68, 2) float32 pixels, NaN where unknown, and (68,) whether each is seen."""
+    unknown = (numbers == -1).all(axis=1)
+    # A point at the picture's edge may have one coordinate below 0, so both must be negative to mean "behind".
+    behind = (numbers < 0).all(axis=1) & ~unknown
+    points = np.where(behind[:, None], -numbers, numbers) - FIRST_PIXEL
+    points[unknown] = np.nan
+    return points.astype(np.float32), ~(unknown | behind)
+
+
+def _places(root: Path) -> list[Path]:
+    return [place for name in PLACES if (place := below(root, name)) is not None]
+
+
+def _in_aflw(flickr: Path | None, photo: str) -> Path | None:
+    if flickr is None:
+        return None
+    return next((p for part in ("0", "2", "3") if (p := flickr / part / f"{photo}.jpg").exists()), None)

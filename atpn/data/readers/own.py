@@ -1,0 +1,122 @@
+"""One's own faces: a `labels.json` or a `labels.csv` in a folder, with the pictures' paths below it.
+
+JSON: a list of pictures, or an object with that list as `images` and, for all of them, `scheme` and `first_pixel`:
+
+    {"scheme": "ibug68", "first_pixel": 0, "images": [
+      {"image": "a/1.jpg", "split": "train", "faces": [
+        {"landmarks": [[x, y], …], "visibility": [1, 0, …], "box": [left, top, right, bottom],
+         "pose": [pitch, yaw, roll], "identity": "ann"}]}]}
+
+Only `image` and `faces` must be there; a face needs `landmarks` or a `box`, and an empty list is a picture without a
+face. A landmark whose place nobody knows is null. `pose` is in degrees, in the contract's signs (looking up, turning to
+the image's right and tilting clockwise are positive). Other entries are passed over.
+
+CSV: a row per face under the names of its columns: `image`, `x0`, `y0`, `x1`, `y1` …, perhaps `split` and `identity`.
+
+`scheme` is wflw98, ibug68, cofw29 or celeba5; without it the number of landmarks tells. `first_pixel` is the coordinate
+of the first pixel's centre: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the picture's outer edge. A
+picture's Exif orientation is ignored: labels are of the pixels as they are stored.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atpn.data.readers.findings import Fault, Finding, Report, refuse
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, box_corners, key_of
+from atpn.data.sample import Sample
+from edge_runtime.face import Pose
+from edge_runtime.landmarks import SCHEMES
+
+NAMES = ("labels.json", "labels.csv")
+
+
+def recognise(root: Path) -> bool:
+    """Whether one of the two files lies here."""
+    return any((root / name).is_file() for name in NAMES)
+
+
+def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
+    """The faces in the order of the file; of both files the JSON one is read."""
+    path = next(root / name for name in NAMES if (root / name).is_file())
+    try:
+        content = json.loads(path.read_text()) if path.suffix == ".json" else _table(path)
+        head = {"images": content} if isinstance(content, list) else content
+        scheme, first, images = head.get("scheme"), float(head.get("first_pixel", 0)), head["images"]
+        if scheme is not None and scheme not in SCHEMES:
+            raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        report(Finding(Fault.CORRUPT, f"{path} is not what `python -m atpn datasets list own` describes: {error!r}"))
+        return
+    for number, entry in enumerate(images):
+        try:
+            picture = root / entry["image"]
+            faces = [_face(face, scheme, first) for face in entry["faces"]]
+        except (KeyError, TypeError, ValueError) as error:
+            report(Finding(Fault.CORRUPT, f"{path}, picture {number + 1}: {error!r}"))
+            continue
+        attributes = {"split": str(entry.get("split", "all")), "identity": str(entry["image"])}
+        if not picture.is_file():
+            report(Finding(Fault.MISSING, str(picture), attributes["split"]))
+        stem = key_of("own", f"{number:06d}", picture.stem)
+        if not faces:
+            yield UnreadSample(Sample(NO_IMAGE, key=stem, attributes=attributes), ImageFile(picture))
+        outlines = [f["landmarks"] if "landmarks" in f else box_corners(f["boxes"]["detector"]) for f in faces]
+        for index, (face, raw) in enumerate(zip(faces, entry["faces"], strict=True)):
+            others = [outline for i, outline in enumerate(outlines) if i != index]
+            alike = len({outline.shape for outline in others}) == 1
+            identity = {"identity": str(raw["identity"])} if raw.get("identity") else {}
+            labels = Sample(
+                NO_IMAGE,
+                **face,
+                neighbours=np.array(others, np.float32) if alike else None,
+                key=f"{stem}_{index}",
+                attributes=attributes | identity,
+            )
+            yield UnreadSample(labels, ImageFile(picture))
+
+
+def _face(face: dict[str, Any], scheme: str | None, first: float) -> dict[str, Any]:
+    """The fields of a sample; ValueError for landmarks of no known number, or neither landmarks nor a box."""
+    fields: dict[str, Any] = {}
+    if face.get("landmarks") is not None:
+        rows = [(np.nan, np.nan) if row is None else row for row in face["landmarks"]]
+        landmarks = np.array(rows, np.float32).reshape(-1, 2) - np.float32(first)
+        named = scheme or next((name for name, s in SCHEMES.items() if s.count == len(landmarks)), None)
+        if named is None or SCHEMES[named].count != len(landmarks):
+            expected = named or " or ".join(f"{s.count} ({name})" for name, s in SCHEMES.items())
+            raise ValueError(f"{len(landmarks)} landmarks, expected {expected}")
+        fields |= {"landmarks": landmarks, "scheme": named}
+        if face.get("visibility") is not None:
+            fields["visibility"] = np.array(face["visibility"], bool).reshape(len(landmarks))
+    if face.get("box") is not None:
+        left, top, right, bottom = (float(side) - first for side in face["box"])
+        fields["boxes"] = {"detector": (left, top, right, bottom)}
+    if not fields:
+        raise ValueError("a face with neither landmarks nor a box")
+    if face.get("pose") is not None:
+        pitch, yaw, roll = map(float, np.radians(face["pose"]))
+        fields["rotation"] = Pose.from_angles(pitch, yaw, roll).matrix
+    return fields
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file as JSON's pictures, faces of one picture together; an empty cell is an unknown place."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pictures: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        count = sum(name.startswith("x") and name[1:].isdigit() for name in row)
+        cells = [(row[f"x{i}"], row[f"y{i}"]) for i in range(count)]
+        landmarks = [None if "" in cell else [float(cell[0]), float(cell[1])] for cell in cells]
+        entry = pictures.setdefault(row["image"], {"image": row["image"], "faces": []})
+        if row.get("split"):
+            entry["split"] = row["split"]
+        entry["faces"].append({"landmarks": landmarks, "identity": row.get("identity")})
+    return list(pictures.values())

@@ -1,0 +1,25 @@
+"""The .pts files of the iBUG group: landmarks as text, one per line, counted from pixel 1 as in MATLAB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+FIRST_PIXEL = 1.0
+"""Centre of the first pixel in these files; the contract's is 0."""
+
+
+def read_pts(path: Path, count: int = 68) -> np.ndarray:
+    """(count, 2) float64 numbers as they stand in the file; ValueError for anything but that many finite points."""
+    text = path.read_text(errors="replace")
+    head, brace, rest = text.partition("{")
+    body, closed, _ = rest.partition("}")
+    try:
+        points = np.array(body.split(), np.float64).reshape(-1, 2)
+    except ValueError as error:
+        raise ValueError(f"{path} is no .pts file: {error}") from error
+    if not brace or not closed or len(points) != count or not np.isfinite(points).all():
+        state = "is cut short" if brace and not closed else f"has {len(points)} points (expected {count})"
+        raise ValueError(f"{path} {state}; it begins {head.strip()[:40]!r}")
+    return points
