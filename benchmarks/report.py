@@ -126,8 +126,9 @@ def charts(results: Results) -> list[Chart | Bars]:
             row: {f.column: f.value for f in figures if f.row == row} for row in dict.fromkeys(f.row for f in figures)
         }
         drawn.append(Bars(title, next((f.unit for f in figures), ""), rows))
-    for title in dict.fromkeys(curve.chart for curve in results.curves):
-        curves = [curve for curve in results.curves if curve.chart == title]
+    measured = [curve for curve in results.curves if len(curve.x)]
+    for title in dict.fromkeys(curve.chart for curve in measured):
+        curves = [curve for curve in measured if curve.chart == title]
         # A dot with a label needs no line in the legend; labels need room beside the outermost points.
         lines = [
             Line("" if len(c.x) == 1 and c.labels else c.name, c.x, c.y, dots=_dotted(c), labels=c.labels)
