@@ -17,7 +17,7 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
-from atpn.train.landmarks import LandmarkTask, new_model
+from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, pick_device
 from atpn.train.pose import PoseTask
@@ -90,7 +90,10 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Networ
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share", "fixed_norm_share")}
+    names = ["batch_size", "lr", "coarse_share", "fixed_norm_share"]
+    if stage == "landmarks":
+        names += ["landmark_loss", "semantic_alignment", "shape_components"]
+    given = {name: getattr(config, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     if (config.recipe, stage) not in RECIPES:
         raise ValueError(f"the {config.recipe} recipe has no stage {stage}; use --recipe atpn")
@@ -130,7 +133,8 @@ def _initial(
                 f"run `python -m atpn train landmarks --data {config.data} --out {config.out}` first or give --weights"
             )
     if path is None:
-        return new_model(store, faces, config.width, recipe.input_size, config.seed), "new"
+        model = new_model(store, faces, config.width, recipe.input_size, config.seed)
+        return with_heads_of(model, recipe), "new"
     model, metadata = load_checkpoint(path)
     if model.config.scheme != store.scheme.name:
         raise ValueError(f"{path} predicts {model.config.scheme}, but the data are labelled {store.scheme.name}")
@@ -138,6 +142,8 @@ def _initial(
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
         model = model.resized(recipe.input_size)
+    if stage == "landmarks":
+        model = with_heads_of(model, recipe)
     return model, _origin(path, ATPN)
 
 

@@ -13,10 +13,12 @@ import tyro
 from atpn.data.augment import AugmentConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.gatherings import GatheringConfig
+from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis"]
+LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
-    landmark_loss: Literal["wing", "thesis"] = "wing"
+    landmark_loss: LandmarkLoss = "wing"
+    """`wing_losses.py` and `star.py` say what the others are; measured with wrong labels, none is the default."""
     gap_weight: float = 2.0
     """A network can score well on points alone and not see an open mouth."""
     range_weight: float = 5.0
@@ -60,6 +63,12 @@ class Recipe:
     accuracy."""
     uncertainty_weight: float = 0.1
     """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them. 0: not trained."""
+    semantic_alignment: bool = False
+    """Train landmarks on what Semantic Alignment finds behind the labels instead of on the labels."""
+    shape_components: int = 0
+    """Labels are first replaced by their likeliest shape in a model of this many components; 0: as they are."""
+    label_noise: NoiseConfig = field(default_factory=NoiseConfig)
+    """Makes labels wrong, to measure what a recipe does with such."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
@@ -121,6 +130,12 @@ class TrainConfig:
     """Instead of the recipe's."""
     lr: float | None = None
     """Peak learning rate, instead of the recipe's."""
+    landmark_loss: LandmarkLoss | None = None
+    """Of the landmark stage, instead of the recipe's."""
+    semantic_alignment: bool | None = None
+    """In the landmark stage, search consistent labels behind those given; for people's labels."""
+    shape_components: int | None = None
+    """In the landmark stage, correct labels by a shape model of this many components; for people's labels."""
     coarse_share: float | None = None
     """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
     fixed_norm_share: float | None = None
@@ -149,6 +164,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
+        if self.shape_components is not None and self.shape_components < 0:
+            raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
         for name in ("coarse_share", "fixed_norm_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

@@ -43,6 +43,8 @@ class StageTask(Protocol[Learner]):
     name: str
     trained: tuple[str, ...]
     """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
+    average: Learner
+    """The averaged network, set by the loop before the first loss and whenever it is another one."""
 
     def begin(self, model: Learner) -> None:
         """Training begins with this network, or goes on with it."""
@@ -174,6 +176,7 @@ class Trainer(Generic[Learner]):
         self.average = average.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
         freeze(self.model, set(self.model.PARTS) - set(self.task.trained))
         self.average.frozen = self.model.frozen
+        self.task.average = self.average
         self.optimizer = make_optimizer(self.model, self.recipe)
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
