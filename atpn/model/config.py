@@ -23,7 +23,7 @@ class ATPNConfig:
     uncertainty: bool = True
     """Predict a standard deviation per landmark; costs one linear layer."""
     ambiguity: bool = False
-    """Learn the shape of each landmark's distribution, too, which STAR loss weighs errors by; only training reads it."""
+    """Learn the shape of each landmark's distribution, by which STAR loss weighs errors; only training reads it."""
     template_points: int = 0
     """Points of a user's template that the network gives besides its landmarks; 0: none."""
     prompt_rank: int = 0
