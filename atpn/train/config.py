@@ -109,7 +109,10 @@ The thesis knows neither uncertainty nor a detector, so its recipe leaves that h
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train ATPN on rendered faces. The same command again continues an interrupted run."""
+    """Train ATPN on rendered faces. The same command again continues an interrupted run.
+
+    Under torchrun, each process holds its share of the shards and makes its share of every batch.
+    """
 
     stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
     """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
@@ -148,6 +151,8 @@ class TrainConfig:
     """Compute threads; on a busy machine one does better than two."""
     workers: int = 1
     """Loader processes; one feeds several hundred crops a second."""
+    on_disk: bool = False
+    """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
     bfloat16: bool = True

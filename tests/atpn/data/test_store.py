@@ -81,3 +81,14 @@ def test_a_wrong_number_of_landmarks_is_named(tmp_path, draw_sample):
     write_shard(tmp_path / "a.tar", [Sample(sample.image, sample.landmarks[:68], key="short")])
     with pytest.raises(ValueError, match=r"'short'.*\(68, 2\)"):
         SampleStore.read(tmp_path)
+
+
+def test_images_on_disk_are_those_in_memory(face_shards):
+    memory, disk = SampleStore.read(face_shards), SampleStore.read(face_shards, on_disk=True)
+    for index in (0, 5, 27):
+        np.testing.assert_array_equal(memory.image(index), disk.image(index))
+    assert disk.keys == memory.keys
+    # Nothing of the images is held: the one buffer is empty, the other files are mapped.
+    buffer, shard = disk._files
+    assert len(buffer) == 0
+    assert isinstance(shard, np.memmap)
