@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 EPOCHS = 12
 """A step schedule counts epochs; a short run is cut into as many as the thesis recipe has, to decay as often."""
 
+PARTS = ("jaw", "brow", "nose", "eye", "mouth")
+"""Whose errors have a column of their own."""
+
 
 @dataclass(frozen=True)
 class AblateConfig:
@@ -164,7 +167,7 @@ def markdown(report: dict[str, Any]) -> str:
     titles = {"rendered": "renders, yaw ≤ 60°", "afw": "AFW, true box"}
     columns = ["recipe"]
     for key in sets:
-        columns += [f"NME, {titles[key]}", "FR10", "mouth slope / corr", "eyes slope / corr"]
+        columns += [f"NME, {titles[key]}", f"of {' / '.join(PARTS)}", "FR10", "mouth slope / corr", "eyes slope / corr"]
     faces = setup.get("training_faces", setup["data"]["faces"])
     start = f", from the features of {setup['start']}" if "start" in setup else ""
     lines = [
@@ -185,13 +188,14 @@ def markdown(report: dict[str, Any]) -> str:
 
 def _cells(figures: dict[str, Any] | None, default: dict[str, Any] | None) -> list[str]:
     if figures is None:
-        return ["-"] * 4
+        return ["-"] * 5
     nme = f"{100 * figures['nme']:.2f}"
     if default is not None and default is not figures:
         nme += f" ({100 * (figures['nme'] - default['nme']):+.2f})"
     gaps = [figures[f"{part}_opening"] for part in ("mouth", "eyes")]
     return [
         nme,
+        " / ".join(f"{100 * figures['nme_by_part'][part]:.2f}" for part in PARTS),
         f"{100 * figures['failure_rate_10']:.1f}",
         *(f"{gap['slope']:.2f} / {gap['correlation']:.2f}" for gap in gaps),
     ]
@@ -207,7 +211,9 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{path} is no ablation report ({error}); delete it or give another --out") from error
     if before != setup:
         changed = [
-            f"{key}: {before.get(key)} before, {setup[key]} now" for key in setup if before.get(key) != setup[key]
+            f"{key}: {before.get(key)} before, {setup.get(key)} now"
+            for key in before | setup
+            if before.get(key) != setup.get(key)
         ]
         raise ValueError(
             f"{path} holds rows of other options ({'; '.join(changed)}), which would not compare; give another --out"
