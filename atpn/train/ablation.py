@@ -63,6 +63,8 @@ class AblateConfig:
     """Faces to train on, at most: the fewer, the less do their labels' errors average out."""
     batch_size: int | None = None
     """Instead of the recipe's; more steps of fewer crops for short runs."""
+    lr: float | None = None
+    """Peak learning rate instead of the recipe's; lower for trained features and for small batches."""
     input_size: int | None = None
     """Side of the crops in pixels, instead of the recipe's; smaller is faster."""
     samples: int = 120_000
@@ -86,9 +88,9 @@ class AblateConfig:
         table = TABLES[self.table]
         if unknown := [name for name in self.rows if name not in table]:
             raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(table)}")
-        for name in ("faces", "batch_size", "input_size"):
+        for name in ("faces", "batch_size", "lr", "input_size"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
         if self.samples < 1 or self.niceness < 0:
             raise ValueError(
@@ -145,7 +147,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
 
 def row_recipe(name: str, config: AblateConfig) -> Recipe:
     """The recipe of a row of the config's table."""
-    given = {key: getattr(config, key) for key in ("batch_size", "input_size")}
+    given = {key: getattr(config, key) for key in ("batch_size", "lr", "input_size")}
     changes = {key: value for key, value in given.items() if value is not None}
     default = replace(RECIPES["atpn", "landmarks"], coarse_share=config.coarse_share, **changes)
     return TABLES[config.table][name][1](default)
