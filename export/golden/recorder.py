@@ -235,8 +235,8 @@ def _face(face: Face) -> Json:
 
 
 def region(roi: ROI) -> list[float]:
-    """[cx, cy, size, roll]."""
-    return numbers(np.array([roi.cx, roi.cy, roi.size, roi.roll]))
+    """[cx, cy, size, roll], unrounded: a crop's places are rounded to 1/32 px, and must fall to the same side."""
+    return [float(roi.cx), float(roi.cy), float(roi.size), float(roi.roll)]
 
 
 def numbers(values: np.ndarray) -> list[float]:
