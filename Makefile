@@ -8,6 +8,9 @@ PACKAGING := pyproject.toml constraints.txt
 WEIGHTS ?= atpn/weights/atpn.safetensors
 ASSETS ?=
 AFW ?=
+PEERS ?=
+VIDEOS ?=
+BENCHMARK_MODEL ?=
 RENDERS ?= renders
 RUN ?= runs/atpn
 COUNT ?= 12000
@@ -17,7 +20,7 @@ BOARD ?= both
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench check-arm64 check-tflite-runtime clean-venv
+.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench bench-phone check-arm64 check-tflite-runtime clean-venv
 
 help: ## This list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -85,8 +88,20 @@ lint: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench export-tflite export-onnx ## Time the exported files, one thread
+# Each writes dist/bench/NAME.json. Peers, photographs, videos and renders are measured on where they are given.
+HELD_OUT = $(wildcard $(RENDERS)/heldout)
+bench: $(VENV)/.bench export-tflite export-onnx ## Measure everything: dist/bench/report.html (PEERS, AFW, VIDEOS, ASSETS=folders)
 	$(BIN)/python -m benchmarks latency
+	$(BIN)/python -m benchmarks roofline
+	$(BIN)/python -m benchmarks profile
+	$(BIN)/python -m benchmarks accuracy $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m benchmarks stability $(if $(ASSETS),--assets $(ASSETS)) $(if $(VIDEOS),--videos $(VIDEOS))
+	$(BIN)/python -m benchmarks detector $(if $(PEERS),--peers $(PEERS)) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m benchmarks peers $(if $(PEERS),--peers $(PEERS)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS))
+	$(BIN)/python -m benchmarks report
+
+bench-phone: $(VENV)/.bench export-tflite ## Time dist/*.tflite on a phone (BENCHMARK_MODEL=file)
+	$(BIN)/python -m benchmarks phone --benchmark-model $(BENCHMARK_MODEL)
 
 check-arm64: $(VENV)/.runtime ## Tests and outputs of the plain install on emulated Raspberry Pis (BOARD=pi4, pi5, both)
 	$(BIN)/python -m benchmarks arm64 --board $(BOARD)

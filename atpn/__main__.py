@@ -14,7 +14,6 @@ COMMANDS = {
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
     "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
-    "detectors": ("atpn.train.detector_recall", "DetectorsConfig", "compare face detectors on AFW's photographs"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
     "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),

@@ -10,17 +10,26 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import parse_flags
 
 COMMANDS = {
-    "latency": ("latency", "latency", "LatencyConfig", "what files cost here: time by stage, start, size, memory"),
-    "stability": ("stability", "stability", "StabilityConfig", "how trackers hold and shake: flicker, lag, failures"),
+    "latency": ("latency.command", "latency", "LatencyConfig", "what files cost here: time by stage, start, memory"),
+    "roofline": ("profile.roofline", "roofline", "RooflineConfig", "how near the networks come to this core's peak"),
+    "profile": ("profile.command", "profile", "ProfileConfig", "where a network's time goes, by block and by operator"),
+    "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files beside the checkpoint's"),
+    "stability": (
+        "stability.command",
+        "stability",
+        "StabilityConfig",
+        "how trackers hold and shake: flicker, loss",
+    ),
+    "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
-    "pi": ("pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
+    "pi": ("elsewhere.pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
     "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
     "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
-    "outputs": ("elsewhere", "outputs", "OutputsConfig", "write what this machine computes with exported TFLite files"),
-    "agree": ("elsewhere", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
-    "arm64": ("elsewhere", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
+    "outputs": ("elsewhere.command", "outputs", "OutputsConfig", "write what this machine computes with TFLite files"),
+    "agree": ("elsewhere.command", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
+    "arm64": ("elsewhere.command", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
 """Name: module, function, the dataclass of its options, a line of help. Each loads only what it needs: some run where
 there is nothing but the plain install."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.clip import frame_at, rendered_face
-from benchmarks.memory import mebibytes
+from benchmarks.latency.memory import mebibytes
 from benchmarks.results import Curve, Figure, Results, mean_and_noise
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces

@@ -13,7 +13,7 @@ from atpn.train.plots import Bars, Chart, Line, write_charts
 from benchmarks.results import Curve, Figure, Results, ResultsError
 from edge_runtime.files import write_atomically
 
-ORDER = ("latency", "roofline", "profile", "accuracy", "stability", "detector", "peers", "phone", "endurance")
+ORDER = ("latency", "roofline", "profile", "accuracy", "stability", "detector", "peers", "phone", "pi", "endurance")
 """Of the sections; any other follows."""
 DECIMALS = {"ms": 3, "%": 2, "KiB": 0, "MiB": 1, "°": 2, "s": 2, "frames": 2, "px": 0}
 STYLE = """
@@ -133,7 +133,7 @@ def charts(results: Results) -> list[Chart | Bars]:
             Line("" if len(c.x) == 1 and c.labels else c.name, c.x, c.y, dots=_dotted(c), labels=c.labels)
             for c in curves
         ]
-        room = (1.3, 1.15) if any(curve.labels for curve in curves) else (1.0, 1.0)
+        room = (1.3, 1.15) if any(curve.labels for curve in curves) else (1.0, 1.03)
         x_max, y_max = (
             share * max(map(max, values))
             for share, values in zip(room, ([c.x for c in curves], [c.y for c in curves]), strict=True)

@@ -16,6 +16,7 @@ SURE, UNSURE = 0.005, 0.05
 _AXIS_COLOURS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
 _REGION_COLOUR = (200, 200, 200)
 _EDGE_COLOUR = (255, 255, 255)
+_SQUARE = ((0, 1), (1, 2), (2, 3), (3, 0))
 _TEMPLATE_COLOUR = (255, 0, 255)
 """Magenta: no landmark has it."""
 _FRACTION_BITS = 4
@@ -38,10 +39,9 @@ def draw_faces(
     canvas = image.copy()
     for face in faces:
         width = max(1, round(face.roi.size / 250))
-        _polyline(canvas, face.roi.corners(), _REGION_COLOUR, 1)
+        _lines(canvas, face.roi.corners(), _SQUARE, _REGION_COLOUR, 1)
         if scheme is not None:
-            for a, b in scheme.edges:
-                _line(canvas, face.landmarks[a], face.landmarks[b], _EDGE_COLOUR, 1)
+            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOUR, 1)
         _draw_axes(canvas, face, width)
         _draw_landmarks(canvas, face)
         if face.points is not None:
@@ -70,17 +70,14 @@ def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
 
 
 def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
-    radius = max(0.8, face.roi.size / 180)
-    for point, colour in zip(face.landmarks, uncertainty_colours(face.uncertainty, face.roi.size), strict=True):
-        _dot(canvas, point, radius, (int(colour[0]), int(colour[1]), int(colour[2])))
+    colours = uncertainty_colours(face.uncertainty, face.roi.size).tolist()
+    _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colours)
 
 
 def _draw_points(canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], size: float) -> None:
     """A template's points on a face whose region is `size` pixels wide."""
-    for a, b in edges:
-        _line(canvas, points[a], points[b], _TEMPLATE_COLOUR, max(1, round(size / 250)))
-    for point in points:
-        _dot(canvas, point, max(1.2, size / 120), _TEMPLATE_COLOUR)
+    _lines(canvas, points, edges, _TEMPLATE_COLOUR, max(1, round(size / 250)))
+    _dots(canvas, points, max(1.2, size / 120), [_TEMPLATE_COLOUR] * len(points))
 
 
 def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
@@ -89,7 +86,8 @@ def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
     # Image and camera share x right and y down. The head's z axis points into the head, its face the other way.
     axes = face.pose.matrix * (1.0, 1.0, -1.0)
     for axis, colour in zip(axes.T, _AXIS_COLOURS, strict=True):
-        _line(canvas, origin, origin + axis[:2] * face.roi.size * 0.3, colour, width + 1)
+        ends = np.stack([origin, origin + axis[:2] * face.roi.size * 0.3])
+        _lines(canvas, ends, ((0, 1),), colour, width + 1)
 
 
 def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
@@ -120,21 +118,21 @@ def _thickness(scale: float) -> int:
     return max(1, round(scale * 1.6))
 
 
-def _line(canvas: np.ndarray, a: np.ndarray, b: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
-    cv2.line(canvas, _fixed(a), _fixed(b), colour, width, cv2.LINE_AA, _FRACTION_BITS)
+def _lines(
+    canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], colour: tuple[int, int, int], width: int
+) -> None:
+    """Lines between those of the (N, 2) points that edges join."""
+    if edges:
+        ends = _fixed(points)[np.array(edges)]
+        cv2.polylines(canvas, list(ends), False, colour, width, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _dot(canvas: np.ndarray, point: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+def _dots(canvas: np.ndarray, points: np.ndarray, radius: float, colours: Sequence[Sequence[int]]) -> None:
     fixed = round(radius * 2**_FRACTION_BITS)
-    cv2.circle(canvas, _fixed(point), fixed, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+    for point, colour in zip(_fixed(points).tolist(), colours, strict=True):
+        cv2.circle(canvas, point, fixed, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _polyline(canvas: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
-    for a, b in zip(points, np.roll(points, -1, axis=0), strict=True):
-        _line(canvas, a, b, colour, width)
-
-
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """Pixels as OpenCV's fixed point numbers, kept within what its drawing can clip."""
-    x, y = np.rint(np.clip(point, -32000, 32000) * 2**_FRACTION_BITS)
-    return int(x), int(y)
+def _fixed(points: np.ndarray) -> np.ndarray:
+    """(N, 2) int32 pixels as OpenCV's fixed point numbers, kept within what its drawing can clip."""
+    return np.asarray(np.rint(np.clip(points, -32000, 32000) * 2**_FRACTION_BITS), np.int32)

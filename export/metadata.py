@@ -24,6 +24,7 @@ SHAPING_SOURCES = (
     "wrapper.py",
     "tflite.py",
     "flatbuffer.py",
+    "upsampling.py",
     "quantise.py",
     "onnx.py",
     "coreml.py",

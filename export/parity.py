@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from types import MappingProxyType
@@ -175,21 +175,6 @@ class Parity:
             if bound is not None and figures.get(name, 0.0) > bound:
                 found.append(f"{name} {figures[name]:.3g}, allowed {bound:g}")
         return found
-
-
-def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
-    """A file's results for n crops, one after the other; confidence as (n,), as the network gives it.
-
-    A file without heads gets pose 0 and confidence 0.
-    """
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    nothing = np.zeros((len(rows), 3), np.float32)
-    return Predictions(
-        stacked["landmarks"],
-        stacked["uncertainty"],
-        stacked.get("pose", nothing),
-        stacked.get("confidence", nothing[:, 0]).reshape(len(rows)),
-    )
 
 
 def without_heads(results: Predictions) -> Predictions:

@@ -13,7 +13,7 @@ from torch import Tensor
 from atpn.data.afw import read_afw
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.inference import Predictions, predict, predict_vectors
+from atpn.train.inference import Predictions, predict, predict_vectors, predictions
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec
@@ -22,7 +22,7 @@ from export.config import CheckOptions
 from export.crop_set import CropSet, read_crop_set
 from export.errors import ExportError
 from export.formats import Predictor
-from export.parity import Parity, compare, landmark_errors, predictions, without_heads
+from export.parity import Parity, compare, landmark_errors, without_heads
 from export.points import compare_points, file_points, network_points, template_of
 
 

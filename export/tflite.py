@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 
 from atpn.model import Network
+from atpn.model.layers import GlobalDepthwise, HardSwish
 from export import flatbuffer, quantise
 from export.errors import ExportError
 from export.formats import Format, Job, load_native
 from export.metadata import append_spec
 from export.quiet import quiet
+from export.upsampling import spell_out_upsampling
 from export.wrapper import wrap
 
 
@@ -27,12 +29,12 @@ def write(job: Job, path: Path) -> None:
         content = convert(job.model, outputs, job.spec.prompts)
         if spec.precision == "fp16":
             content = quantise.to_float16(content)
-    path.write_bytes(append_spec(flatbuffer.compact(content), spec))
+    path.write_bytes(append_spec(flatbuffer.compact(spell_out_upsampling(content)), spec))
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and fp16 begin with the same file
 def convert(model: Network, outputs: tuple[str, ...], prompts: int = 0, for_int8: bool = False) -> bytes:
-    """A float32 TFLite file of batch 1; with `for_int8` in the form whose operators all have int8 kernels.
+    """A float32 TFLite file of batch 1 in the form that LiteRT is fast with; `for_int8`: all has int8 kernels.
 
     With `prompts` a second input takes so many points of the plane.
 
@@ -46,9 +48,10 @@ def convert(model: Network, outputs: tuple[str, ...], prompts: int = 0, for_int8
     size = model.config.input_size
     example: tuple[torch.Tensor, ...] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
     example += (torch.zeros(1, prompts, 2),) if prompts else ()
+    spelled_out = (GlobalDepthwise, HardSwish) if for_int8 else (GlobalDepthwise,)
     # The converter narrates its passes; the tables we print say what matters.
     with quiet():
-        return bytes(litert_torch.convert(wrap(model, outputs, for_int8), example).model_content())
+        return bytes(litert_torch.convert(wrap(model, outputs, spelled_out), example).model_content())
 
 
 FORMAT = Format(

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from atpn.model import ATPN, Network, landmark_heatmap
+from atpn.model.blocks import InvertedResidual
 from atpn.model.detector import FaceDetector
-from atpn.model.layers import CoordConv, spell_out_hard_swish
+from atpn.model.layers import CoordConv, HardSwish, spell_out
 from atpn.model.point_head import PromptHead, TemplateHead
 
 
 def wrap(
-    model: Network, outputs: Collection[str], spelled_out_hard_swish: bool = False, planar: bool = False
+    model: Network, outputs: Collection[str], spelled_out: tuple[type[nn.Module], ...] = (), planar: bool = False
 ) -> nn.Module:
     """The module to convert for these outputs of a spec; see `ExportModel` and `ExportDetector`."""
     if isinstance(model, FaceDetector):
         return ExportDetector(model, planar)
     assert isinstance(model, ATPN)
-    return ExportModel(model, "pose" in outputs, spelled_out_hard_swish, planar)
+    return ExportModel(model, "pose" in outputs, spelled_out, planar)
 
 
 class ExportModel(nn.Module):
@@ -32,19 +33,25 @@ class ExportModel(nn.Module):
     """
 
     def __init__(
-        self, model: ATPN, with_heads: bool = True, spelled_out_hard_swish: bool = False, planar: bool = False
+        self,
+        model: ATPN,
+        with_heads: bool = True,
+        spelled_out: tuple[type[nn.Module], ...] = (),
+        planar: bool = False,
     ) -> None:
-        """`with_heads`: pose and confidence besides landmarks and uncertainty. `planar`: the image comes as float
-        (B, 3, S, S) from 0 to 255, as CoreML hands over pictures.
+        """`with_heads`: pose and confidence besides landmarks and uncertainty. `spelled_out`: kinds of layers that are
+        written in simpler operators. `planar`: the image comes as float (B, 3, S, S) from 0 to 255, as CoreML hands
+        over pictures.
         """
         super().__init__()
         model = copy.deepcopy(model).eval().requires_grad_(False)
         for module in model.modules():
             if isinstance(module, CoordConv):
                 module.fold_coordinates()
+            if isinstance(module, InvertedResidual) and HardSwish in spelled_out:
+                module.fold_sixths()
         model.landmark_branch.fold_upsampling()
-        if spelled_out_hard_swish:
-            spell_out_hard_swish(model)
+        spell_out(model, spelled_out)
         self.normalise = Normalise(model, planar)
         self.backbone = model.backbone
         self.landmark_branch = model.landmark_branch

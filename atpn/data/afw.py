@@ -6,12 +6,15 @@ The labels' terms are for research, so nothing that leads to shipped weights rea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from atpn.data.sample import Sample
+from edge_runtime.landmarks import IBUG_68
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,14 @@ def read_afw(folder: Path) -> Iterator[Photo]:
             if face.shape != (68, 2):
                 raise ValueError(f"{path}: a face has landmarks of shape {face.shape}, expected (68, 2)")
         yield Photo(bgr[:, :, ::-1], faces, entry["image"])
+
+
+def samples_of(photos: Iterable[Photo]) -> list[Sample]:
+    """A sample for each face; those of a photograph share its image and are each other's neighbours."""
+    samples = []
+    for photo in photos:
+        for i, face in enumerate(photo.faces):
+            others = photo.faces[:i] + photo.faces[i + 1 :]
+            neighbours = np.stack(others) if others else None
+            samples.append(Sample(photo.image, face, IBUG_68.name, neighbours=neighbours, key=f"{photo.key} {i}"))
+    return samples

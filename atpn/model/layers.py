@@ -13,25 +13,28 @@ class HardSwish(nn.Module):
     """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2).
 
     `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognise it as
-    HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the TFLite export sets it: elsewhere one fused
+    HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the int8 TFLite export sets it: elsewhere one fused
     operator is faster.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.spelled_out = False
+        self.sixfold = False
+        """Spelled out, leave the last factor to a later layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same shape."""
         if self.spelled_out:
-            return F.relu6(x + 3.0) * x * (1.0 / 6.0)
+            product = F.relu6(x + 3.0) * x
+            return product if self.sixfold else product * (1.0 / 6.0)
         return F.hardswish(x)
 
 
-def spell_out_hard_swish(model: nn.Module) -> None:
-    """Switch every HardSwish below `model` to its spelled-out form, in place."""
+def spell_out(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
+    """Switch every layer of these kinds below `model` to its spelled-out form, in place; for export only."""
     for module in model.modules():
-        if isinstance(module, HardSwish):
+        if isinstance(module, kinds):
             module.spelled_out = True
 
 
@@ -69,13 +72,15 @@ class SqueezeExcite(nn.Module):
         hidden = max(8, channels // reduction)
         self.reduce = nn.Conv2d(channels, hidden, 1)
         self.expand = nn.Conv2d(hidden, channels, 1)
+        self.sixfold = False
+        """Leave the hard sigmoid's factor of 1/6 to a later layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         # The same mean: pooling has the faster gradient, but int8 CPU delegates only know the reduction.
         means = F.avg_pool2d(x, x.shape[2:]) if self.training else x.mean((2, 3), keepdim=True)
         gates = self.expand(F.relu(self.reduce(means)))
-        return x * F.hardsigmoid(gates)
+        return x * (F.relu6(gates + 3.0) if self.sixfold else F.hardsigmoid(gates))
 
 
 class CoordConv(nn.Module):
@@ -120,16 +125,21 @@ def coordinate_grid(size: int) -> Tensor:
 
 
 class GlobalDepthwise(nn.Module):
-    """A depthwise convolution as large as its input: one weight per channel and cell, (B, C, S, S) to (B, C)."""
+    """A depthwise convolution as large as its input: one weight per channel and cell, (B, C, S, S) to (B, C).
+
+    `spelled_out` writes it as a product and a sum. LiteRT's CPU delegate takes as long for a convolution of this size
+    as for fifty times as many multiplications elsewhere. Only the TFLite export sets it.
+    """
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels, 1, size, size) / size)
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.spelled_out = False
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) features to (B, C)."""
-        if self.training:
+        if self.training or self.spelled_out:
             # The gradient of so large a depthwise convolution is slow on a CPU; channels last, as the features are.
             cells = x.permute(0, 2, 3, 1) * self.weight[:, 0].permute(1, 2, 0).contiguous()
             return cells.sum((1, 2)) + self.bias

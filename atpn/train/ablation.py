@@ -23,6 +23,7 @@ from atpn.data.augment import NO_AUGMENT
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
 from atpn.train.afw import evaluate_afw
+from atpn.train.backend import CheckpointBackend
 from atpn.train.config import RECIPES, Recipe
 from atpn.train.evaluate import library_versions
 from atpn.train.landmarks import LandmarkTask, new_model
@@ -177,10 +178,11 @@ def row_recipe(name: str, coarse_share: float) -> Recipe:
 
 def measure(model: ATPN, held_out: SampleStore, photos: list[Photo], limit: int) -> dict[str, Any]:
     """Landmark figures on held-out renders and AFW; the other branches are untrained here."""
-    rendered = evaluate_rendered(model, held_out, limit, heads=False)
+    network = CheckpointBackend(model)
+    rendered = evaluate_rendered(network, held_out, limit, heads=False)
     figures = {"rendered": rendered.get("landmarks_yaw_60", rendered["landmarks"])}
     if photos:
-        figures["afw"] = evaluate_afw(model, photos, heads=False)["first"]
+        figures["afw"] = evaluate_afw(network, photos, heads=False)["first"]
     return figures
 
 

@@ -1,16 +1,46 @@
-"""A checkpoint behind the runtime's own interface, so that the device's loop can be measured without an export."""
+"""One interface for a network in PyTorch and as an exported file, so that both are measured the same way."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
 from atpn.model import ATPN
-from atpn.train.inference import predict
+from atpn.train.inference import Predictions, predict, predictions
+from edge_runtime.backends import Backend
 from edge_runtime.spec import ModelSpec, standard_outputs
 
 
+class CropPredictor(Protocol):
+    """What evaluation asks of a network, wherever it runs."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it takes and gives."""
+
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """Results for (n, S, S, 3) uint8 RGB crops; pose and confidence 0 from a file without heads."""
+
+
+class FilePredictor:
+    """An exported file as it runs on the device, crop by crop."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The file's own."""
+        return self._backend.spec
+
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """See `CropPredictor.predict`."""
+        return predictions([self._backend.run(crop) for crop in crops])
+
+
 class CheckpointBackend:
-    """See `edge_runtime.backends.Backend`."""
+    """A checkpoint as `CropPredictor` and as `edge_runtime.backends.Backend`: no export needed."""
 
     def __init__(self, model: ATPN) -> None:
         config = model.config
@@ -30,5 +60,9 @@ class CheckpointBackend:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """One (S, S, 3) uint8 RGB crop to the outputs named in the spec."""
-        made = predict(self._model, crop[None])
+        made = self.predict(crop[None])
         return {name: np.reshape(getattr(made, name)[0], shape) for name, shape in self._spec.outputs.items()}
+
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """See `CropPredictor.predict`."""
+        return predict(self._model, crops)

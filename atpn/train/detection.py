@@ -15,12 +15,11 @@ from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, Steps
 from atpn.train.losses import focal_loss, region_loss
+from atpn.train.matching import match_detections
 from atpn.train.metrics import average_precision
 from edge_runtime.detector import read_regions
 from edge_runtime.geometry import ROI
 
-SAME_FACE_IOU = 0.5
-"""A detection whose region overlaps a face's this much has found it."""
 LOWEST_SCORE = 0.02
 """From which detections count for average precision."""
 SPREAD = 0.06
@@ -143,8 +142,9 @@ def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gath
     """
     scores, is_face, overlaps, missed = [], [], [], 0
     for picture, detections in zip(pictures, found, strict=True):
-        matches, unfound = match_detections(detections, picture)
-        missed += unfound
+        faces = [ROI(*map(float, region)) for region in picture.regions]
+        matches, unfound = match_detections(detections, faces, picture.wanted)
+        missed += len(unfound)
         for (score, _), overlap in zip(detections, matches, strict=True):
             if overlap is not None:
                 scores.append(score)
@@ -156,21 +156,3 @@ def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gath
     # Average precision counts recall among what was detected at all.
     precision = recall * average_precision(np.array(scores), np.array(is_face))
     return {"average_precision": precision, "recall": recall, "overlap": float(np.mean(overlaps))}
-
-
-def match_detections(detections: Sequence[tuple[float, ROI]], picture: Gathering) -> tuple[list[float | None], int]:
-    """For each detection, best first: its overlap with the face it found, 0 where there is none, None where it need not
-    have looked; and the number of wanted faces that none found. A face is found once."""
-    faces = [ROI(*map(float, region)) for region in picture.regions]
-    free, matches = set(range(len(faces))), []
-    for _, roi in detections:
-        best = max(free, key=lambda i: roi.iou(faces[i]), default=None)
-        if best is None or roi.iou(faces[best]) < SAME_FACE_IOU:
-            near_unwanted = any(
-                roi.iou(face) > 0.2 for face, wanted in zip(faces, picture.wanted, strict=True) if not wanted
-            )
-            matches.append(None if near_unwanted else 0.0)
-            continue
-        free.discard(best)
-        matches.append(roi.iou(faces[best]) if picture.wanted[best] else None)
-    return matches, sum(bool(picture.wanted[i]) for i in free)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from atpn.data.sample import Sample
 from edge_runtime.detector import CascadeDetector, Detector, NetworkDetector
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
@@ -16,6 +18,9 @@ SCORE = 0.5
 """Low, because the network refuses what is no face."""
 LOWEST_SCORE = 0.05
 SAME_FACE_IOU = 0.3
+"""Two of a detector's regions that overlap more than this are one face."""
+DETECTION_IOU = 0.3
+"""A region overlapping a face's true region this much is enough for the tracking network to find the face."""
 
 # YuNet learned WIDER FACE's boxes, which "tightly contain the forehead, chin and cheek" (Yang et al., 2016): hairline
 # to chin, cheek to cheek. Of hairline to chin, 185 mm on average, the landmarks' rectangle has the 139 mm from the
@@ -74,3 +79,20 @@ def make_detector(name: str) -> Detector | None:
             f"unknown detector {name!r}; give `cascade`, `none`, an exported detector's .tflite or a YuNet .onnx file"
         )
     return YuNetDetector(Path(name))
+
+
+def detected_regions(samples: Iterable[Sample], detector: Detector) -> list[ROI | None]:
+    """The detector's best-fitting region for each sample's face; None for a miss.
+
+    Samples that share an image follow each other: it is searched once.
+    """
+    regions: list[ROI | None] = []
+    searched, candidates = None, []
+    for sample in samples:
+        if sample.image is not searched:
+            searched = sample.image
+            candidates = detector.detect(np.ascontiguousarray(searched[:, :, ::-1]))
+        truth = ROI.from_landmarks(sample.landmarks)
+        best = max(candidates, key=truth.iou, default=None)
+        regions.append(best if best is not None and truth.iou(best) >= DETECTION_IOU else None)
+    return regions

@@ -19,8 +19,10 @@ from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.afw import PASSES, evaluate_afw
+from atpn.train.afw import evaluate_afw
+from atpn.train.backend import CheckpointBackend
 from atpn.train.detectors import make_detector
+from atpn.train.passes import PASSES
 from atpn.train.plots import Chart, Line, write_charts
 from atpn.train.rendered import evaluate_rendered
 from edge_runtime.files import write_atomically
@@ -62,6 +64,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     cv2.setNumThreads(config.threads)
     detector = make_detector(config.detector)
     model, description = load_checkpoint(config.weights)
+    network = CheckpointBackend(model)
     report: dict[str, Any] = {
         "weights": config.weights.name,
         "weights_sha256": weights_sha256(config.weights),
@@ -69,9 +72,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "versions": library_versions(),
     }
     if config.data is not None:
-        report["rendered"] = evaluate_rendered(model, SampleStore.read(config.data), config.limit, config.overlay)
+        report["rendered"] = evaluate_rendered(network, SampleStore.read(config.data), config.limit, config.overlay)
     if config.afw is not None:
-        report["afw"] = evaluate_afw(model, list(read_afw(config.afw)), detector, config.overlay)
+        report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay)
         if detector is not None:
             report["afw"]["detector"]["name"] = Path(config.detector).name
     if config.out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,21 @@ class Predictions(NamedTuple):
     uncertainty: np.ndarray
     pose: np.ndarray
     confidence: np.ndarray
+
+
+def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
+    """A file's results for n crops, one after the other; confidence as (n,), as the network gives it.
+
+    A file without heads gets pose 0 and confidence 0.
+    """
+    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    nothing = np.zeros((len(rows), 3), np.float32)
+    return Predictions(
+        stacked["landmarks"],
+        stacked["uncertainty"],
+        stacked.get("pose", nothing),
+        stacked.get("confidence", nothing[:, 0]).reshape(len(rows)),
+    )
 
 
 @torch.no_grad()

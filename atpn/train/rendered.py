@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from atpn.data.store import SampleStore
-from atpn.model import ATPN
 from atpn.train import metrics
+from atpn.train.backend import CropPredictor
 from atpn.train.dataset import validation_batch
-from atpn.train.inference import predict
 from atpn.train.overlay import write_overlay
 from atpn.train.reliability import reliability_report
 from atpn.train.reports import landmark_report, pose_report
@@ -22,20 +21,20 @@ TRACKED_FACES = 200
 
 
 def evaluate_rendered(
-    model: ATPN, store: SampleStore, limit: int, overlay: Path | None = None, heads: bool = True
+    network: CropPredictor, store: SampleStore, limit: int, overlay: Path | None = None, heads: bool = True
 ) -> dict[str, Any]:
     """Figures on the first `limit` renders. Landmarks and pose: crops by the rule, upright.
 
     Tracking: the first 200 faces, each off the rule by what a followed head moves between two frames, against ten
     negatives each, with the store's backgrounds (see `tracking_crops`). `heads` False leaves out pose and tracking.
     """
-    scheme, size, mean_shape = store.scheme, model.config.input_size, model.mean_shape.numpy()
-    if model.config.scheme != scheme.name:
-        raise ValueError(f"the weights predict {model.config.scheme}, but the data are labelled {scheme.name}")
+    scheme, size, mean_shape = store.scheme, network.spec.input_size, network.spec.mean_shape
+    if network.spec.scheme != scheme.name:
+        raise ValueError(f"the weights predict {network.spec.scheme}, but the data are labelled {scheme.name}")
     faces = store.faces[:limit]
     batch = validation_batch(store, faces, mean_shape, size)
     images, target, pose = (batch[key].numpy() for key in ("image", "landmarks", "pose"))
-    predicted = predict(model, images)
+    predicted = network.predict(images)
     report = {"faces": len(faces), "landmarks": landmark_report(predicted.landmarks, target, scheme)}
     # Binned by the head's yaw to the viewing ray; over the rectangle, since the eye distance vanishes in profile.
     errors = metrics.point_errors(predicted.landmarks, target, metrics.rectangle_size(target))
@@ -50,12 +49,12 @@ def evaluate_rendered(
             )
         if heads:
             report["pose"] = pose_report(predicted.pose[known], pose[known])
-    if model.config.uncertainty:
+    if predicted.uncertainty.any():
         distance = np.linalg.norm(predicted.landmarks - target, axis=-1)
         report["uncertainty"] = reliability_report(distance, predicted.uncertainty, scheme)
     if heads:
         candidates, is_face = tracking_crops(store, faces[:TRACKED_FACES], store.backgrounds, mean_shape, size)
-        report["tracking"] = tracking_figures(predict(model, candidates).confidence, is_face)
+        report["tracking"] = tracking_figures(network.predict(candidates).confidence, is_face)
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)
     return report

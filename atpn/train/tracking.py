@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from atpn.data.augment import NO_AUGMENT
 from atpn.data.crops import JitterConfig
-from atpn.data.scenes import SceneConfig
+from atpn.data.sample import Sample
+from atpn.data.scenes import NEGATIVE_IOU, SceneConfig, negative_roi
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
 from atpn.train.config import Recipe
@@ -16,9 +19,12 @@ from atpn.train.dataset import Batch, TrackingBatches
 from atpn.train.inference import predict
 from atpn.train.losses import tracking_loss
 from atpn.train.metrics import average_precision
+from edge_runtime.geometry import ROI, extract_crop
 
 THRESHOLD = 0.7
 """The thesis' tracking threshold, for the error rates in the log."""
+NEGATIVES = 10
+"""Per face of a photograph, as in training (thesis, section 3.3.2)."""
 
 
 FOLLOWED = JitterConfig(
@@ -83,6 +89,23 @@ def tracking_crops(
     is_face = np.zeros((len(groups), 1 + recipe.negatives), bool)
     is_face[:, 0] = True
     return np.stack([crop for group in groups for crop in group]), is_face.ravel()
+
+
+def photograph_crops(samples: Sequence[Sample], crop_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, S, S, 3) crops of true regions (roll 0, no jitter) and up to ten random ones per face, and (n,) labels.
+
+    Regions that meet another face of the picture are left out, so there are somewhat fewer.
+    """
+    rng = np.random.default_rng(0)
+    crops, is_face = [], []
+    for sample in samples:
+        truth = ROI.from_landmarks(sample.landmarks)
+        others = [ROI.from_landmarks(face) for face in ([] if sample.neighbours is None else sample.neighbours)]
+        for k, roi in enumerate([truth, *(negative_roi(truth, rng) for _ in range(NEGATIVES))]):
+            if k == 0 or all(roi.iou(other) < NEGATIVE_IOU for other in (truth, *others)):
+                crops.append(extract_crop(sample.image, roi, crop_size))
+                is_face.append(k == 0)
+    return np.stack(crops), np.array(is_face)
 
 
 def tracking_figures(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:

@@ -17,8 +17,9 @@ from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi
 from atpn.data.store import SampleStore
 from atpn.model import load_checkpoint, load_network
 from atpn.train import metrics
-from atpn.train.afw import run_passes
+from atpn.train.backend import CheckpointBackend
 from atpn.train.evaluate import library_versions
+from atpn.train.passes import run_passes
 from atpn.tufa.anchors import affine_onto, converted, shared_points
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
@@ -116,7 +117,8 @@ def real_faces(folder: Path, size: int, atpn: Any) -> tuple[Faces, float]:
     """AFW's faces with their 68 labels, and ATPN's own error on the same crops."""
     found = [(photo.image, face) for photo in read_afw(folder) for face in photo.faces]
     images, target = [image for image, _ in found], np.stack([face for _, face in found])
-    upright = run_passes(atpn, images, [ROI.from_landmarks(face) for face in target])["upright"]
+    regions = [ROI.from_landmarks(face) for face in target]
+    upright = run_passes(CheckpointBackend(atpn), images, regions, IBUG_68)["upright"]
     crops = np.stack([extract_crop(image, roi, size) for image, roi in zip(images, upright.rois, strict=True)])
     landmarks = np.stack([roi.to_crop(face) for roi, face in zip(upright.rois, target, strict=True)])
     own = metrics.point_errors(upright.landmarks, target, IBUG_68.inter_ocular(target)).mean()

@@ -146,4 +146,4 @@ def chart(curve: Sequence[dict[str, Any]]) -> Chart:
     worst = [100 * max(point["draws"]) for point in curve]
     lines.append(Line("worst draw", faces, worst, guide=True))
     axes = "labelled faces", "NME, % of the eye distance"
-    return Chart("Few-shot: the 68 points of iBUG", *axes, lines, y_max=1.15 * max(worst))
+    return Chart("Few-shot: the 68 points of iBUG", *axes, lines, x_max=1.2 * max(faces), y_max=1.15 * max(worst))

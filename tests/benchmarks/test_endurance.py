@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import endurance, memory
+from benchmarks import endurance
 from benchmarks.__main__ import main
 from benchmarks.clip import AWAY, PERIOD, frame_at, rendered_face
+from benchmarks.latency import memory
 from benchmarks.results import Results
 from edge_runtime import ROI
 

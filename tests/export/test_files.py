@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.train.inference import predict
+from atpn.train.inference import predict, predictions
 from edge_runtime.spec import ModelSpec
 from export import onnx, tflite
 from export.crop_set import read_crop_set
 from export.formats import sha256_of, size_of
 from export.mil import MILProgram
-from export.parity import predictions
 from export.pipeline import format_of
 
 TFLITE = ("atpn_fp32.tflite", "atpn_fp16.tflite", "atpn_int8.tflite")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from atpn.model.layers import GlobalDepthwise, HardSwish
 from edge_runtime.spec import standard_outputs
 from export.wrapper import ExportModel
 
@@ -13,8 +14,8 @@ def _images(noise_crops, count=3):
 def test_wrapper_says_what_the_network_says(model, noise_crops):
     images = _images(noise_crops)
     expected = model(images.permute(0, 3, 1, 2).float())
-    for spelled_out in (False, True):
-        results = ExportModel(model, spelled_out_hard_swish=spelled_out)(images)
+    for spelled_out in ((), (GlobalDepthwise,), (GlobalDepthwise, HardSwish)):
+        results = ExportModel(model, spelled_out=spelled_out)(images)
         for name, result in zip(standard_outputs(98), results, strict=True):
             torch.testing.assert_close(
                 result.reshape(getattr(expected, name).shape), getattr(expected, name), rtol=1e-3, atol=1e-5
@@ -28,7 +29,7 @@ def test_wrapper_shapes(model, noise_crops):
 
 def test_wrapping_leaves_the_network_untouched(model, noise_crops):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    ExportModel(model, spelled_out_hard_swish=True)
+    ExportModel(model, spelled_out=(GlobalDepthwise, HardSwish))
     after = model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

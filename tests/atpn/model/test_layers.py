@@ -12,7 +12,7 @@ from atpn.model.layers import (
     HardSwish,
     SqueezeExcite,
     coordinate_grid,
-    spell_out_hard_swish,
+    spell_out,
 )
 
 
@@ -20,7 +20,7 @@ def test_hard_swish_spelled_out_equals_torch():
     x = torch.linspace(-8, 8, 1001)
     layer = HardSwish()
     torch.testing.assert_close(layer(x), nn.Hardswish()(x))
-    spell_out_hard_swish(nn.Sequential(layer))
+    spell_out(nn.Sequential(layer), (HardSwish,))
     assert layer.spelled_out
     torch.testing.assert_close(layer(x), nn.Hardswish()(x))
 
@@ -78,6 +78,8 @@ def test_global_depthwise_is_a_weighted_sum_per_channel():
     expected = np.einsum("bchw,chw->bc", x.numpy(), layer.weight.detach().numpy()[:, 0]) + layer.bias.detach().numpy()
     for training in (True, False):
         np.testing.assert_allclose(layer.train(training)(x).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    spell_out(nn.Sequential(layer.eval()), (GlobalDepthwise,))
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_resampled_global_depthwise_keeps_the_sum_over_a_flat_map():
@@ -87,6 +89,17 @@ def test_resampled_global_depthwise_keeps_the_sum_over_a_flat_map():
     nn.init.normal_(layer.bias)
     other = layer.resampled(8)
     torch.testing.assert_close(layer(torch.ones(1, 4, 4, 4)), other(torch.ones(1, 4, 8, 8)), rtol=0.02, atol=0.02)
+
+
+def test_folded_sixths_change_nothing():
+    torch.manual_seed(6)
+    x = torch.randn(2, 16, 8, 8)
+    for squeeze in (True, False):
+        block = InvertedResidual(16, 32, 24, squeeze=squeeze).eval()
+        before = block(x)
+        block.fold_sixths()
+        spell_out(block, (HardSwish,))
+        torch.testing.assert_close(block(x), before, rtol=1e-4, atol=1e-5)
 
 
 def test_inverted_residual_shapes_and_shortcut():

@@ -4,6 +4,7 @@ import pytest
 from atpn.data.afw import read_afw
 from atpn.model import load_checkpoint
 from atpn.train.afw import evaluate_afw
+from atpn.train.backend import CheckpointBackend
 from atpn.train.detectors import make_detector, roi_from_yunet_box
 from edge_runtime.geometry import ROI
 
@@ -40,7 +41,7 @@ def test_detected_regions_are_compared_on_the_same_faces(tiny_weights, drawn_afw
             self.calls += 1
             return [ROI.from_landmarks(photos[1].faces[0])] if self.calls == 2 else []
 
-    report = evaluate_afw(load_checkpoint(tiny_weights)[0], photos, OneOfThree(), heads=False)
+    report = evaluate_afw(CheckpointBackend(load_checkpoint(tiny_weights)[0]), photos, OneOfThree(), heads=False)
     detector = report["detector"]
     assert (detector["found"], detector["missed"]) == (1, 2)
     # The region is the true one, so the same face fares the same, whatever the other two do.

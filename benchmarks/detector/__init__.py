@@ -1,0 +1,1 @@
+"""Face detectors on the same pictures: ours, OpenCV's cascades, YuNet."""
