@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.phone.app import read_app_results
+
 CHECK = Path(__file__).resolve().parents[2] / "android_demo" / "check.sh"
 MISSING = 77
 """The script's exit status when a tool is not there."""
@@ -27,3 +29,10 @@ def test_a_missing_tool_is_named(tmp_path, tools, said):
     assert done.returncode == MISSING
     assert said in done.stderr
     assert "apt-get install" in done.stderr
+
+
+def test_what_the_app_shares_is_read():
+    """The core's own tests see that it writes this file."""
+    results = read_app_results(CHECK.parent / "core" / "src" / "test" / "resources" / "latency.json")
+    assert results.settings["frames"] == 200
+    assert any("refuses" in note for note in results.notes)

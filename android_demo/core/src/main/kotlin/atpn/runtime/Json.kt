@@ -1,5 +1,5 @@
 /*
- * JSON, as far as it is read here: a model's spec is JSON, and the core has no library but Kotlin's own.
+ * JSON: a model's spec is JSON, and the core has no library but Kotlin's own.
  */
 package atpn.runtime
 
@@ -8,6 +8,25 @@ class JsonException(message: String) : IllegalArgumentException(message)
 
 /** A JSON value as Map (keys in the text's order), List, String, Boolean, null, or Double for every number. */
 fun parseJson(text: String): Any? = JsonReader(text).document()
+
+/** A Map, List, String, Boolean, null or finite number as JSON. */
+fun writeJson(value: Any?): String =
+    when (value) {
+        null, is Boolean, is Int, is Long -> value.toString()
+        is Double -> value.toString().also { require(value.isFinite()) { "JSON has no $value" } }
+        is String -> quoted(value)
+        is List<*> -> value.joinToString(",", "[", "]") { writeJson(it) }
+        is Map<*, *> -> value.entries.joinToString(",", "{", "}") { (name, item) -> "${quoted(name as String)}:${writeJson(item)}" }
+        else -> throw IllegalArgumentException("${value.javaClass.name} is not JSON")
+    }
+
+private fun quoted(text: String) = text.toCharArray().joinToString("", "\"", "\"") { letter ->
+    when {
+        letter == '"' || letter == '\\' -> "\\$letter"
+        letter < ' ' -> "\\u%04x".format(letter.code)
+        else -> letter.toString()
+    }
+}
 
 private class JsonReader(private val text: String) {
     private var at = 0
