@@ -29,7 +29,7 @@ from export.golden.scenes import Paste, paint
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
 """Uneven, once standing still, once set back."""
-TILED = ((1280, 720, 192), (575, 400, 192), (576, 400, 192), (480, 1000, 192), (4000, 3001, 320))
+TILED = ((1280, 720, 192), (575, 400, 192), (576, 400, 192), (480, 1000, 192), (4000, 3001, 320), (1000, 870, 192))
 """Width and height of frames, and a detector's input size."""
 
 
@@ -197,9 +197,8 @@ def _recall() -> list[Any]:
         ([near], [100, 100, 60, 0.0], 0.9),
         ([near, far], [145, 100, 60, 0.0], 1.5),
         ([near, far], [135, 100, 60, 0.0], 1.5),
-        ([moving], [196, 100, 60, 0.0], 2.0),
-        ([moving], [190, 100, 60, 0.0], 2.9),
-        ([moving], [203, 100, 60, 0.0], 2.9),
+        ([moving], [184.5, 100, 60, 0.0], 2.9),
+        ([moving], [186, 100, 60, 0.0], 2.9),
     ]
     return [[lost, found, time, _recalled(lost, found, time)] for lost, found, time in cases]
 
@@ -223,9 +222,17 @@ def _read_regions(rng: np.random.Generator) -> list[Any]:
         centres = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), axis=-1) + 0.5) / grid
         sizes = rng.uniform(0.1, 0.4, (grid, grid, 1))
         regions = np.concatenate([centres, sizes], axis=-1).round(4).astype(np.float32)
-        found = [[_rounded(score), *region(roi)] for score, roi in read_regions(scores, regions, 0.3)]
-        cases.append([grid, numbers(scores), numbers(regions), 0.3, found])
+        cases.append(_read(scores, regions))
+    for shift in (0.53, 0.55):  # squares of side 1 so far apart overlap by 0.307 and 0.290
+        scores, regions = np.zeros((5, 5), np.float32), np.ones((5, 5, 3), np.float32)
+        scores[0, 0], scores[3, 3], regions[3, 3, 0] = 0.9, 0.8, 1 + shift
+        cases.append(_read(scores, regions))
     return cases
+
+
+def _read(scores: np.ndarray, regions: np.ndarray) -> list[Any]:
+    found = [[_rounded(score), *region(roi)] for score, roi in read_regions(scores, regions, 0.3)]
+    return [len(scores), numbers(scores), numbers(regions), 0.3, found]
 
 
 def _fit_frame(faces: Sequence[np.ndarray]) -> list[Any]:
