@@ -121,8 +121,8 @@ check-tflite-runtime: $(VENV)/.runtime $(TFLITE_VENV)/.tflite ## Tests and outpu
 	$(TFLITE_VENV)/bin/python -m benchmarks outputs --pictures 200 --past $(TFLITE_VENV)/litert.npz --out $(TFLITE_VENV)/tflite.npz
 	$(BIN)/python -m benchmarks agree --ours $(TFLITE_VENV)/litert.npz --theirs $(TFLITE_VENV)/tflite.npz --may-refuse atpn_int8.tflite
 
-android-check: ## Compile the Kotlin core and test it against the golden vectors
-	android_demo/check.sh
+android-check: ## Compile the Android demo, test its core against the golden vectors, lint its API level
+	android_demo/check.sh core app
 
 clean-venv: ## Remove the environments
 	rm -rf $(VENV) $(TFLITE_VENV)

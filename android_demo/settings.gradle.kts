@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "atpn-demo"
-include(":core")
+include(":core", ":app")

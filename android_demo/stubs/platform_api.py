@@ -1,6 +1,6 @@
 """Android's published API as Java sources without code, to compile an app against where there is no Android SDK.
 
-    python platform.py current.txt FOLDER
+    python platform_api.py current.txt FOLDER
 
 `current.txt` is AOSP's list of the API in its signature format 2.0. Nullability is left out, and so are all bodies: the
 Kotlin compiler reads only declarations.
@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ANNOTATION = re.compile(r"@(?!interface\b)[\w.]+(\((?:[^()\"]|\"[^\"]*\"|\([^()]*\))*\))?\s*")
-TYPE = re.compile(r"^(?P<modifiers>(?:[a-z]+ )*)(?P<kind>class|interface|@interface|enum) (?P<name>[\w.]+)(?P<rest>.*) \{$")
+TYPE = re.compile(
+    r"^(?P<modifiers>(?:[a-z]+ )*)(?P<kind>class|interface|@interface|enum) (?P<name>[\w.]+)(?P<rest>.*) \{$"
+)
 MEMBER = re.compile(r"^(?P<kind>ctor|method|field|enum_constant) (?P<text>.*);$")
 CONSTANT = re.compile(r"^(?P<declared>.*?) = (?P<value>.*)$")
 DROPPED = re.compile(r"\b(abstract|synchronized|native|deprecated|default|transient|volatile) ")
@@ -96,7 +98,9 @@ def _member(kind: str, text: str, of: str) -> str | None:
         return f"{head.replace('abstract ', '')}({_parameters(signature)}{body}"
     if re.search(r"\babstract ", head):
         return f"{head}({_parameters(signature)};"
-    return f"{DROPPED.sub('', head).replace('public ', 'public native ', 1).replace('protected ', 'protected native ', 1)}({_parameters(signature)};"
+    # Native: declared without a body.
+    declared = re.sub(r"\b(public|protected) ", r"\1 native ", DROPPED.sub("", head), count=1)
+    return f"{declared}({_parameters(signature)};"
 
 
 def _parameters(signature: str) -> str:
