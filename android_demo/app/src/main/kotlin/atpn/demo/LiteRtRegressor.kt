@@ -26,15 +26,16 @@ class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) 
         Accelerator.NNAPI -> NnApiDelegate()
         Accelerator.CPU, Accelerator.XNNPACK -> null
     }
-    private val interpreter = Interpreter(direct(model.bytes), options(accelerator, threads))
+    private val interpreter = orClose(delegate) { Interpreter(direct(model.bytes), options(accelerator, threads)) }
     private val input = ByteBuffer.allocateDirect(spec.inputSize * spec.inputSize * 3)
     private val indices: List<Int>
     private val results: List<ByteBuffer>
 
     init {
-        check(model.name)
-        val outputs = namedOutputs()
-        indices = matchOutputs(model.name, spec, outputs.map { it.first }).map { outputs[it].second }
+        indices = orClose(this) {
+            check(model.name)
+            matchOutputs(model.name, spec, outputs())
+        }
         results = spec.outputs.values.map { shape ->
             ByteBuffer.allocateDirect(4 * shape.fold(1, Int::times)).order(ByteOrder.nativeOrder())
         }
@@ -71,18 +72,26 @@ class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) 
         }
     }
 
-    /** The outputs and their indices, under their signature's names where there is one: those survive conversion better. */
-    private fun namedOutputs(): List<Pair<FileOutput, Int>> {
-        val tensors = (0 until interpreter.getOutputTensorCount()).map(interpreter::getOutputTensor)
+    /** By their signature's names where there is one: those survive conversion better than the tensors'. */
+    private fun outputs(): List<FileOutput> {
         val key = interpreter.getSignatureKeys().singleOrNull()
         val names = key?.let { interpreter.getSignatureOutputs(it) }.orEmpty().associateBy { name ->
             interpreter.getOutputTensorFromSignature(name, key).index()
         }
-        return tensors.mapIndexed { i, tensor ->
-            FileOutput(names[tensor.index()] ?: tensor.name(), tensor.shape().drop(1)) to i
+        return (0 until interpreter.getOutputTensorCount()).map(interpreter::getOutputTensor).map { tensor ->
+            FileOutput(names[tensor.index()] ?: tensor.name(), tensor.shape().drop(1))
         }
     }
 }
+
+/** What [make] makes; where it fails, what was opened before is closed. */
+private fun <T> orClose(opened: AutoCloseable?, make: () -> T): T =
+    try {
+        make()
+    } catch (error: RuntimeException) {
+        opened?.close()
+        throw error
+    }
 
 private fun direct(bytes: ByteArray): ByteBuffer {
     val buffer = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder())

@@ -163,7 +163,8 @@ private class Running(
 
     private fun begin() {
         try {
-            val name = (listOf(model) + store.trackers()).first { it in store.trackers() }
+            val names = store.trackers()
+            val name = if (model in names) model else names.first()
             val finder = store.detectors().first()
             tracker = FaceTracker(load(name), NetworkDetector(load(finder)), MAX_FACES)
             camera.open()
