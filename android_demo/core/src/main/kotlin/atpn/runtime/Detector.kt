@@ -60,7 +60,9 @@ class NetworkDetector(private val regressor: Regressor) : Detector {
         val parts = tiles(frame.width, frame.height, regressor.spec.inputSize)
         repeat(min(TILES_PER_SEARCH, parts.size)) {
             val (x, y, side) = parts[turn++ % parts.size]
-            found += scored(frame.part(x, y, side)).map { (score, roi) -> Candidate(score, roi.copy(cx = roi.cx + x, cy = roi.cy + y)) }
+            found += scored(frame.part(x, y, side)).map { (score, roi) ->
+                Candidate(score, roi.copy(cx = roi.cx + x, cy = roi.cy + y))
+            }
         }
         return distinct(found.sortedByDescending { it.score }).map { it.roi }
     }

@@ -73,8 +73,9 @@ data class Rectangle(val cx: Double, val cy: Double, val width: Double, val heig
     /** Of the rectangle's area, the share within a frame of so many pixels. */
     fun shareInside(frameWidth: Int, frameHeight: Int): Double {
         // Pixels reach half a pixel beyond their centres.
-        val frame = Rectangle((frameWidth - 1) / 2.0, (frameHeight - 1) / 2.0, frameWidth.toDouble(), frameHeight.toDouble(), 0.0)
-        return intersectionArea(corners(), frame.corners()) / (width * height)
+        val (right, low) = Pair(frameWidth - 0.5, frameHeight - 0.5)
+        val frame = doubleArrayOf(-0.5, -0.5, right, -0.5, right, low, -0.5, low)
+        return intersectionArea(corners(), frame) / (width * height)
     }
 
     /** Four points from the rectangle's own top left, clockwise. */
@@ -155,7 +156,9 @@ data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Do
     companion object {
         /** A camera whose longer side sees [fovDegrees], centred. */
         fun fromFov(width: Int, height: Int, fovDegrees: Double = DEFAULT_FOV): Intrinsics {
-            require(fovDegrees > 0 && fovDegrees < 180) { "the field of view must lie between 0 and 180 degrees, got $fovDegrees" }
+            require(fovDegrees > 0 && fovDegrees < 180) {
+                "the field of view must lie between 0 and 180 degrees, got $fovDegrees"
+            }
             val focal = max(width, height) / 2.0 / tan(fovDegrees * PI / 360)
             return Intrinsics(focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
         }

@@ -16,7 +16,8 @@ fun writeJson(value: Any?): String =
         is Double -> value.toString().also { require(value.isFinite()) { "JSON has no $value" } }
         is String -> quoted(value)
         is List<*> -> value.joinToString(",", "[", "]") { writeJson(it) }
-        is Map<*, *> -> value.entries.joinToString(",", "{", "}") { (name, item) -> "${quoted(name as String)}:${writeJson(item)}" }
+        is Map<*, *> ->
+            value.entries.joinToString(",", "{", "}") { (name, item) -> "${quoted(name as String)}:${writeJson(item)}" }
         else -> throw IllegalArgumentException("${value.javaClass.name} is not JSON")
     }
 

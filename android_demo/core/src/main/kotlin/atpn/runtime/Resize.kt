@@ -6,6 +6,7 @@ package atpn.runtime
 import kotlin.math.abs
 import kotlin.math.ceil
 import kotlin.math.floor
+import kotlin.math.max
 import kotlin.math.roundToInt
 
 /** Bits of a bilinear weight. */
@@ -20,7 +21,7 @@ fun resize(picture: Picture, width: Int, height: Int): ByteArray {
     return when {
         width == picture.width && height == picture.height -> blocks(picture, width, height, 1, 1)
         scaleX < 1 || scaleY < 1 -> bilinear(picture, width, height)
-        abs(scaleX - stepX) < Math.ulp(1.0) && abs(scaleY - stepY) < Math.ulp(1.0) -> blocks(picture, width, height, stepX, stepY)
+        max(abs(scaleX - stepX), abs(scaleY - stepY)) < Math.ulp(1.0) -> blocks(picture, width, height, stepX, stepY)
         else -> areas(picture, width, height, scaleX, scaleY)
     }
 }

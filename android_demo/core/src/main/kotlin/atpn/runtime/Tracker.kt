@@ -87,7 +87,8 @@ class FaceTracker(
         require(smoothing in 0.0..1.0) { "smoothing must lie in [0, 1], got $smoothing" }
         require(!spec.isDetector) { "the model ${spec.name} is a face detector; it goes in `detector`" }
         require("confidence" in spec.outputs) {
-            "the model ${spec.name} gives landmarks only; tracking needs head pose and confidence too: use a file exported with its heads"
+            "the model ${spec.name} gives landmarks only; tracking needs head pose and confidence too: " +
+                "use a file exported with its heads"
         }
         require(spec.prompts == 0) {
             "the model ${spec.name} is to be told which points to find, which is not done here: export it with --template"

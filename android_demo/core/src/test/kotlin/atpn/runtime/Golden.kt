@@ -55,7 +55,8 @@ fun paint(width: Int, height: Int, number: Int, pastes: List<List<Int>>): Pictur
             mixed = (mixed xor (mixed ushr 15)) * 0x2C1B3C6D
             val noise = ((mixed xor (mixed ushr 12)) ushr 8) and 7
             val paste = pastes.lastOrNull { (face, left, top, scale) ->
-                x >= left && y >= top && x < left + scale * Golden.faces[face].width && y < top + scale * Golden.faces[face].height
+                val picture = Golden.faces[face]
+                x >= left && y >= top && x < left + scale * picture.width && y < top + scale * picture.height
             }
             for (channel in 0..2) {
                 val base = if (paste == null) {

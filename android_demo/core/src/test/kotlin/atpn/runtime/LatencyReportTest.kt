@@ -7,9 +7,11 @@ import org.junit.Test
 class LatencyReportTest {
     @Test fun theReportIsTheAgreedOne() {
         val frames = List(LATENCY_FRAMES) { if (it == 0) 9.5 else 2.25 }
+        val hash = "ab".repeat(32)
+        val refused = "a \"delegate\" that\nrefuses"
         val runs = listOf(
-            LatencyRun("atpn_int8.tflite", "ab".repeat(32), Accelerator.XNNPACK, 4, 31.5, frames, null),
-            LatencyRun("atpn_int8.tflite", "ab".repeat(32), Accelerator.GPU, 1, null, emptyList(), "a \"delegate\" that\nrefuses"),
+            LatencyRun("atpn_int8.tflite", hash, Accelerator.XNNPACK, 4, 31.5, frames, null),
+            LatencyRun("atpn_int8.tflite", hash, Accelerator.GPU, 1, null, emptyList(), refused),
         )
         val device = Device("Maker", "Phone 1", null, "board", 8, "maker/phone/1", "15", 35)
         val made = parseJson(latencyJson(device, "0.1.0", "1.4.0", Pair(28.4, null), runs))

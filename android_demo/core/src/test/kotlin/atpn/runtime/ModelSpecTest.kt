@@ -30,14 +30,16 @@ class ModelSpecTest {
 
     @Test fun whatASpecLeavesOutHasTheRuntimesDefaults() {
         val spec = ModelSpec.fromJson(json)
-        assertEquals(listOf(0.7, 0.4, 0.06, 0.25), listOf(spec.trackThreshold, spec.lostThreshold, spec.mostUncertain, spec.cropMargin))
+        assertEquals(listOf(0.7, 0.4), listOf(spec.trackThreshold, spec.lostThreshold))
+        assertEquals(listOf(0.06, 0.25), listOf(spec.mostUncertain, spec.cropMargin))
         assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
     }
 
     @Test fun aTemplateComesWithItsPoints() {
-        val template = """{"name": "mouth", "points": [[0.4, 0.7], [0.5, 0.6], [0.6, 0.7]], "edges": [[0, 1]], "names": []}"""
+        val template = """{"name": "mouth", "points": [[0.4, 0.7], [0.5, 0.6], [0.6, 0.7]], "edges": [[0, 1]]}"""
         val outputs = """"confidence": [1], "points": [3, 2], "points_uncertainty": [3]"""
-        val spec = ModelSpec.fromJson(json.replace("\"confidence\": [1]", outputs).replace("\"name\": \"lips\"", "\"name\": \"lips\", \"template\": $template"))
+        val text = json.replace("\"confidence\": [1]", outputs).replace("\"lips\"", "\"lips\", \"template\": $template")
+        val spec = ModelSpec.fromJson(text)
         assertEquals(3, spec.template?.count)
         assertEquals(listOf(0 to 1), spec.template?.edges)
     }

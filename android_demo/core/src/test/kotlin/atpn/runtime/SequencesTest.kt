@@ -23,7 +23,8 @@ class SequencesTest {
         val network = Replay("$name, network", Golden.networkSpec, frames.flatMap { networkLooks(it) })
         val detector = Replay("$name, detector", Golden.detectorSpec, frames.flatMap { detectorLooks(it) })
         val camera = sequence["intrinsics"]?.intrinsics
-        val tracker = FaceTracker(network, NetworkDetector(detector), sequence["max_faces"].int, sequence["smoothing"].double, camera)
+        val (faces, smoothing) = Pair(sequence["max_faces"].int, sequence["smoothing"].double)
+        val tracker = FaceTracker(network, NetworkDetector(detector), faces, smoothing, camera)
         for ((number, frame) in frames.withIndex()) {
             val pastes = frame["pastes"].list.map { paste -> paste.list.map { it.int } }
             val picture = paint(sequence["width"].int, sequence["height"].int, number, pastes)
@@ -31,10 +32,10 @@ class SequencesTest {
             for ((i, run) in frame["runs"].list.withIndex()) {
                 checkRun("$where, run $i", run.obj, picture, camera ?: Intrinsics.fromFov(picture.width, picture.height))
             }
-            val faces = tracker.update(picture, frame["time"].double)
+            val found = tracker.update(picture, frame["time"].double)
             checkTracker(where, frame, tracker)
-            assertEquals("$where: faces", frame["faces"].list.size, faces.size)
-            for ((expected, face) in frame["faces"].list.zip(faces)) checkFace("$where, face ${face.id}", expected.obj, face)
+            assertEquals("$where: faces", frame["faces"].list.size, found.size)
+            for ((expected, face) in frame["faces"].list.zip(found)) checkFace("$where, face ${face.id}", expected.obj, face)
         }
         network.assertAtEnd()
         detector.assertAtEnd()
@@ -66,7 +67,8 @@ class SequencesTest {
         assertEquals("$where: tracks", frame["tracks"].list.size, tracker.tracks.size)
         for ((expected, track) in frame["tracks"].list.zip(tracker.tracks)) {
             val (id, age, doubts, surprise) = expected.doubles.toList()
-            assertEquals("$where: id, age, doubts", listOf(id, age, doubts).map { it.toInt() }, listOf(track.id, track.age, track.doubts))
+            val whole = listOf(id, age, doubts).map { it.toInt() }
+            assertEquals("$where: id, age, doubts", whole, listOf(track.id, track.age, track.doubts))
             assertEquals("$where: surprise", surprise, track.surprise, TOLERANCE)
         }
     }

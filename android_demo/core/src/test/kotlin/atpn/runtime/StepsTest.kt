@@ -110,7 +110,9 @@ class StepsTest {
 
     @Test fun crop() {
         val picture = paint(320, 240, 2, listOf(listOf(1, 40, 30, 1), listOf(0, 200, 100, 1)))
-        cases("extract_crop") { where, (roi, pixels) -> assertPixels(where, pixels, extractCrop(picture, roi.roi, 112), 112) }
+        cases("extract_crop") { where, (roi, pixels) ->
+            assertPixels(where, pixels, extractCrop(picture, roi.roi, 112), 112)
+        }
     }
 
     private fun rectangle(values: Any?) = values.doubles.let { v -> Rectangle(v[0], v[1], v[2], v[3], v[4]) }

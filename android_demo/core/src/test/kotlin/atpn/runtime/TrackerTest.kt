@@ -21,7 +21,7 @@ class TrackerTest {
             "uncertainty" to FloatArray(4) { 0.02f },
             "pose" to FloatArray(3),
             "confidence" to floatArrayOf(0.9f),
-        ) + if (spec.template == null) emptyMap() else mapOf("points" to mouth.points, "points_uncertainty" to floatArrayOf(0.1f))
+        ) + mapOf("points" to mouth.points, "points_uncertainty" to floatArrayOf(0.1f)).filterKeys { it in spec.outputs }
     }
 
     @Test fun idsAreNotUsedAgainAfterAReset() {
