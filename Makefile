@@ -21,7 +21,7 @@ BOARD ?= both
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench bench-phone check-arm64 check-tflite-runtime clean-venv
+.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
 
 help: ## This list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -121,6 +121,9 @@ check-tflite-runtime: $(VENV)/.runtime $(TFLITE_VENV)/.tflite ## Tests and outpu
 	$(BIN)/python -m benchmarks outputs --pictures 200 --out $(TFLITE_VENV)/litert.npz
 	$(TFLITE_VENV)/bin/python -m benchmarks outputs --pictures 200 --past $(TFLITE_VENV)/litert.npz --out $(TFLITE_VENV)/tflite.npz
 	$(BIN)/python -m benchmarks agree --ours $(TFLITE_VENV)/litert.npz --theirs $(TFLITE_VENV)/tflite.npz --may-refuse atpn_int8.tflite
+
+android-check: ## Compile the Android demo, test its core against the golden vectors, lint its API level
+	android_demo/check.sh core app
 
 clean-venv: ## Remove the environments
 	rm -rf $(VENV) $(TFLITE_VENV)

@@ -16,6 +16,7 @@ from export.config import (
     CoreMLConfig,
     CropSetConfig,
     DetectorConfig,
+    GoldenConfig,
     ListConfig,
     OnnxConfig,
     PictureSetConfig,
@@ -59,6 +60,12 @@ def _picture_sets(config: PictureSetConfig) -> None:
     make_picture_sets(config)
 
 
+def _golden(config: GoldenConfig) -> None:
+    from export.golden.command import write_golden
+
+    write_golden(config)
+
+
 COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "tflite": (_export, TFLiteConfig, "write .tflite files for LiteRT, on phones, Pis and desktops"),
     "onnx": (_export, OnnxConfig, "write .onnx files for onnxruntime"),
@@ -67,6 +74,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
     "detector": (_detector, DetectorConfig, "write the face detector's files"),
     "check": (_check, CheckConfig, "measure exported files again, against their own specs and the weights"),
     "list": (_list, ListConfig, "tell what the model files of a folder are"),
+    "golden": (_golden, GoldenConfig, "record what the runtime does on short sequences, for its ports to be tested by"),
     "calibration-set": (_crop_sets, CropSetConfig, "cut the crops that calibrate and check the files, from renders"),
     "picture-set": (_picture_sets, PictureSetConfig, "put together the pictures that do so for the detector's files"),
 }

@@ -177,3 +177,15 @@ class CropSetConfig:
     """Side of the crops; the network's input size."""
     seed: int = 20
     """Decides people, jitter and backgrounds; stored in the files."""
+
+
+@dataclass(frozen=True)
+class GoldenConfig:
+    """Options of `python -m export golden`."""
+
+    model: Path = Path("dist/atpn_fp32.tflite")
+    """Exported tracking network, whose outputs are recorded."""
+    detector: Path = Path("dist/detector_fp32.tflite")
+    """The same of the detector."""
+    out: Path = Path("android_demo/core/src/test/resources/golden")
+    """Folder for the vectors."""

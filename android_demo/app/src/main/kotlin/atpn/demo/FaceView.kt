@@ -1,0 +1,115 @@
+package atpn.demo
+
+import android.content.Context
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.graphics.Color
+import android.graphics.Matrix
+import android.graphics.Paint
+import android.view.View
+import atpn.runtime.Face
+import atpn.runtime.Picture
+
+private val AXES = listOf(Color.RED, Color.GREEN, Color.BLUE)
+
+/** Of an axis, in sizes of the face's region. */
+private const val AXIS = 0.35f
+
+/** What is shown of one frame. */
+private class Shown(val bitmap: Bitmap, val faces: List<Face>, val milliseconds: Double, val mirrored: Boolean)
+
+/** The camera's picture with what was found in it: points, axes of the head's pose, confidence, time per frame. */
+class FaceView(context: Context) : View(context) {
+    private var shown: Shown? = null
+    private var message = ""
+    private val points = Paint().apply { color = Color.CYAN }
+    private val template = Paint().apply { color = Color.YELLOW }
+    private val lines = Paint().apply { strokeWidth = 4 * density }
+    private val text = Paint().apply {
+        color = Color.WHITE
+        textSize = 16 * density
+        isAntiAlias = true
+        setShadowLayer(2 * density, 0f, 0f, Color.BLACK)
+    }
+    private val density get() = resources.displayMetrics.density
+
+    /** Shows a frame, [mirrored] as a front camera's user expects it; from any thread. [picture] may be used again. */
+    fun show(picture: Picture, faces: List<Face>, milliseconds: Double, mirrored: Boolean) {
+        val next = Shown(bitmapOf(picture), faces, milliseconds, mirrored)
+        post {
+            shown = next
+            message = ""
+            invalidate()
+        }
+    }
+
+    /** Shows words instead of a frame; from any thread. */
+    fun say(words: String) {
+        post {
+            shown = null
+            message = words
+            invalidate()
+        }
+    }
+
+    override fun onDraw(canvas: Canvas) {
+        canvas.drawColor(Color.BLACK)
+        var y = height / 2f
+        for (line in message.chunked(48)) {
+            canvas.drawText(line, 16 * density, y, text)
+            y += 1.3f * text.textSize
+        }
+        shown?.let { draw(canvas, it) }
+    }
+
+    private fun draw(canvas: Canvas, shown: Shown) {
+        val bitmap = shown.bitmap
+        val scale = minOf(width / bitmap.width.toFloat(), height / bitmap.height.toFloat())
+        val left = (width - scale * bitmap.width) / 2
+        val top = (height - scale * bitmap.height) / 2
+        val placing = Matrix()
+        placing.setScale(if (shown.mirrored) -scale else scale, scale)
+        placing.postTranslate(if (shown.mirrored) left + scale * bitmap.width else left, top)
+        canvas.drawBitmap(bitmap, placing, null)
+        // Pixel centres lie at integers in the runtime and at halves on the canvas.
+        fun place(x: Double, y: Double) = floatArrayOf(x.toFloat() + 0.5f, y.toFloat() + 0.5f).also(placing::mapPoints)
+        for (face in shown.faces) {
+            dots(canvas, face.landmarks, points, ::place)
+            face.points?.let { dots(canvas, it, template, ::place) }
+            axes(canvas, face, ::place)
+            val (x, y) = place(face.roi.cx, face.roi.cy - face.roi.size / 2)
+            canvas.drawText("%d  %.2f".format(face.id, face.confidence), x, y, text)
+        }
+        canvas.drawText("%.1f ms".format(shown.milliseconds), left + 8 * density, top + 24 * density, text)
+    }
+
+    private fun dots(canvas: Canvas, points: DoubleArray, paint: Paint, place: (Double, Double) -> FloatArray) {
+        for (i in points.indices step 2) {
+            val (x, y) = place(points[i], points[i + 1])
+            canvas.drawCircle(x, y, 2 * density, paint)
+        }
+    }
+
+    /** The head's axes as the camera sees them, without perspective: to the right red, down green, backwards blue. */
+    private fun axes(canvas: Canvas, face: Face, place: (Double, Double) -> FloatArray) {
+        val (x, y) = place(face.roi.cx, face.roi.cy)
+        val reach = AXIS * face.roi.size
+        for ((axis, colour) in AXES.withIndex()) {
+            lines.color = colour
+            val (endX, endY) = place(face.roi.cx + reach * face.pose.matrix[axis], face.roi.cy + reach * face.pose.matrix[3 + axis])
+            canvas.drawLine(x, y, endX, endY, lines)
+        }
+    }
+}
+
+private fun bitmapOf(picture: Picture): Bitmap {
+    val colours = IntArray(picture.width * picture.height) { i ->
+        val at = 3 * i
+        Color.rgb(
+            picture.pixels[at].toInt() and 0xFF,
+            picture.pixels[at + 1].toInt() and 0xFF,
+            picture.pixels[at + 2].toInt() and 0xFF,
+        )
+    }
+    return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888)
+}

@@ -1,0 +1,187 @@
+package atpn.demo
+
+import android.Manifest
+import android.app.Activity
+import android.app.AlertDialog
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.os.Bundle
+import android.os.Handler
+import android.os.HandlerThread
+import android.view.Gravity
+import android.view.Surface
+import android.view.WindowManager
+import android.widget.Button
+import android.widget.FrameLayout
+import android.widget.LinearLayout
+import android.widget.Toast
+import atpn.runtime.Accelerator
+import atpn.runtime.FaceTracker
+import atpn.runtime.ModelFileException
+import atpn.runtime.NetworkDetector
+import atpn.runtime.Picture
+import java.io.IOException
+
+private const val ASK_FOR_CAMERA = 1
+private const val ASK_FOR_MODEL = 2
+private const val MAX_FACES = 2
+private const val THREADS = 2
+private const val PREFERRED = "atpn_int8.tflite"
+private const val MODEL = "model"
+private const val FACING = "facing"
+
+/** Follows faces before the camera and shows what it finds. */
+class MainActivity : Activity() {
+    private lateinit var view: FaceView
+    private lateinit var store: ModelStore
+    private var facing = Facing.FRONT
+    private var model = PREFERRED
+    private var running: Running? = null
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
+        store = ModelStore(this)
+        val kept = getPreferences(MODE_PRIVATE)
+        model = kept.getString(MODEL, PREFERRED) ?: PREFERRED
+        facing = if (kept.getString(FACING, null) == Facing.BACK.name) Facing.BACK else Facing.FRONT
+        view = FaceView(this)
+        val buttons = LinearLayout(this)
+        fun button(label: String, onClick: () -> Unit) =
+            buttons.addView(Button(this).apply { text = label; setOnClickListener { onClick() } })
+        button("Camera") { restart { facing = if (facing == Facing.FRONT) Facing.BACK else Facing.FRONT } }
+        button("Model", ::pickModel)
+        button("Latency") { startActivity(Intent(this, LatencyActivity::class.java)) }
+        val low = FrameLayout.LayoutParams(FrameLayout.LayoutParams.WRAP_CONTENT, FrameLayout.LayoutParams.WRAP_CONTENT, Gravity.BOTTOM)
+        setContentView(FrameLayout(this).apply { addView(view); addView(buttons, low) })
+    }
+
+    override fun onResume() {
+        super.onResume()
+        if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
+            start()
+        } else if (shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)) {
+            view.say("without the camera there is nothing to see: allow it in the system's settings")
+        } else {
+            requestPermissions(arrayOf(Manifest.permission.CAMERA), ASK_FOR_CAMERA)
+        }
+    }
+
+    override fun onPause() {
+        stop()
+        super.onPause()
+    }
+
+    override fun onRequestPermissionsResult(code: Int, permissions: Array<out String>, granted: IntArray) {
+        if (granted.none { it == PackageManager.PERMISSION_GRANTED }) {
+            view.say("without the camera there is nothing to see: allow it in the system's settings")
+        }
+    }
+
+    override fun onActivityResult(code: Int, result: Int, data: Intent?) {
+        val document = data?.data
+        if (code != ASK_FOR_MODEL || result != RESULT_OK || document == null) return
+        try {
+            choose(store.bring(document))
+        } catch (error: ModelFileException) {
+            Toast.makeText(this, error.message, Toast.LENGTH_LONG).show()
+        } catch (error: IOException) {
+            Toast.makeText(this, error.message, Toast.LENGTH_LONG).show()
+        }
+    }
+
+    private fun pickModel() {
+        val names = store.trackers()
+        val labels = (names + "Another file …").toTypedArray()
+        AlertDialog.Builder(this)
+            .setTitle(model)
+            .setItems(labels) { _, which -> if (which < names.size) choose(names[which]) else askForModel() }
+            .show()
+    }
+
+    private fun askForModel() {
+        val any = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*")
+        startActivityForResult(any, ASK_FOR_MODEL)
+    }
+
+    private fun choose(name: String) = restart { model = name }
+
+    /** Changes something and begins anew, where the camera is running. */
+    private fun restart(change: () -> Unit) {
+        val ran = running != null
+        stop()
+        change()
+        getPreferences(MODE_PRIVATE).edit().putString(MODEL, model).putString(FACING, facing.name).apply()
+        if (ran) start()
+    }
+
+    private fun start() {
+        if (running == null) running = Running(this, view, store, model, facing, ::screenDegrees)
+    }
+
+    private fun stop() {
+        running?.stop()
+        running = null
+    }
+
+    @Suppress("DEPRECATION") // its successor needs API level 30
+    private fun screenDegrees() = when (windowManager.defaultDisplay.rotation) {
+        Surface.ROTATION_90 -> 90
+        Surface.ROTATION_180 -> 180
+        Surface.ROTATION_270 -> 270
+        else -> 0
+    }
+}
+
+/** A camera and a tracker on a thread of their own, until [stop]. */
+private class Running(
+    activity: Activity,
+    private val view: FaceView,
+    private val store: ModelStore,
+    private val model: String,
+    private val facing: Facing,
+    screenDegrees: () -> Int,
+) {
+    private val thread = HandlerThread("tracking").apply { start() }
+    private val handler = Handler(thread.looper)
+    private val networks = ArrayList<LiteRtRegressor>()
+    private val camera = CameraStream(activity, facing, screenDegrees, handler, ::track, view::say)
+    private var tracker: FaceTracker? = null
+
+    init {
+        handler.post(::begin)
+    }
+
+    /** Comes back at once; what is open is closed on its own thread. */
+    fun stop() {
+        handler.post {
+            camera.close()
+            networks.forEach(LiteRtRegressor::close)
+            thread.quit()
+        }
+    }
+
+    private fun begin() {
+        try {
+            val names = store.trackers()
+            val name = if (model in names) model else names.first()
+            val finder = store.detectors().first()
+            tracker = FaceTracker(load(name), NetworkDetector(load(finder)), MAX_FACES)
+            camera.open()
+        } catch (_: NoSuchElementException) {
+            view.say("no model files: make export-tflite, then build the app again, or choose one under Model")
+        } catch (error: IllegalArgumentException) {
+            view.say(error.message.orEmpty())
+        } catch (error: IOException) {
+            view.say(error.message.orEmpty())
+        }
+    }
+
+    private fun load(name: String) = LiteRtRegressor(store.read(name), Accelerator.XNNPACK, THREADS).also(networks::add)
+
+    private fun track(picture: Picture, time: Double) {
+        val began = System.nanoTime()
+        val faces = tracker?.update(picture, time) ?: return
+        view.show(picture, faces, (System.nanoTime() - began) / 1e6, mirrored = facing == Facing.FRONT)
+    }
+}

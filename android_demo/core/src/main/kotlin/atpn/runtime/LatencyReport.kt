@@ -1,0 +1,73 @@
+/*
+ * What the latency page shares: the JSON that `python -m benchmarks` reads, which tells what the values mean
+ * (benchmarks/phone/app.py).
+ */
+package atpn.runtime
+
+/** The version of the format. */
+const val LATENCY_FORMAT = 1
+
+/** Frames that each runner is timed for. */
+const val LATENCY_FRAMES = 200
+
+/** What runs a network: as the format calls it. */
+enum class Accelerator { CPU, XNNPACK, GPU, NNAPI }
+
+/** One model on one runner; an [error] comes instead of times, which are in milliseconds. */
+class LatencyRun(
+    val model: String,
+    val sha256: String,
+    val accelerator: Accelerator,
+    val threads: Int,
+    val initMs: Double?,
+    val framesMs: List<Double>,
+    val error: String?,
+)
+
+/** The phone. */
+class Device(
+    val manufacturer: String,
+    val model: String,
+    val soc: String?,
+    val hardware: String,
+    val cores: Int,
+    val fingerprint: String,
+    val release: String,
+    val api: Int,
+)
+
+/** All runs as JSON; [battery] is the temperature before and after in degrees Celsius, null where it is not told. */
+fun latencyJson(
+    device: Device,
+    appVersion: String,
+    litertVersion: String,
+    battery: Pair<Double?, Double?>,
+    runs: List<LatencyRun>,
+): String = writeJson(
+    mapOf(
+        "format" to LATENCY_FORMAT,
+        "device" to mapOf(
+            "manufacturer" to device.manufacturer,
+            "model" to device.model,
+            "soc" to device.soc,
+            "hardware" to device.hardware,
+            "cores" to device.cores,
+            "fingerprint" to device.fingerprint,
+        ),
+        "android" to mapOf("release" to device.release, "api" to device.api),
+        "app" to mapOf("version" to appVersion, "litert" to litertVersion),
+        "battery_celsius" to mapOf("before" to battery.first, "after" to battery.second),
+        "runs" to runs.map { run ->
+            mapOf(
+                "model" to run.model,
+                "sha256" to run.sha256,
+                "delegate" to run.accelerator.name.lowercase(),
+                "threads" to run.threads,
+                "init_ms" to run.initMs,
+                "frames_ms" to run.framesMs,
+                "nodes_delegated" to null,
+                "error" to run.error,
+            )
+        },
+    ),
+)

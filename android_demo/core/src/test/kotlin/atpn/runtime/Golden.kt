@@ -1,0 +1,90 @@
+package atpn.runtime
+
+import java.util.zip.CRC32
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotNull
+
+/** How far results may be off the runtime's: pixels of the frame, radians, or whatever they are. */
+const val TOLERANCE = 1e-4
+
+/** Every so many pixels of a picture its values were written down. */
+private const val SAMPLE_STEP = 16
+
+/** The golden vectors that `python -m export golden` wrote from `edge_runtime`. */
+object Golden {
+    val faces: List<Picture> = listOf("face_0.ppm", "face_1.ppm").map(::ppm)
+    val networkSpec = ModelSpec.read(bytes("network.tflite"), "network.tflite")
+    val detectorSpec = ModelSpec.read(bytes("detector.tflite"), "detector.tflite")
+
+    fun bytes(name: String): ByteArray {
+        val stream = javaClass.getResourceAsStream("/golden/$name")
+        assertNotNull("no golden/$name among the test resources: python -m export golden", stream)
+        return stream!!.use { it.readBytes() }
+    }
+
+    fun json(name: String) = parseJson(bytes(name).decodeToString()).obj
+
+    private fun ppm(name: String): Picture {
+        val content = bytes(name)
+        val header = content.decodeToString(0, 20).split('\n', limit = 4)
+        val (width, height) = header[1].split(' ').map { it.toInt() }
+        return Picture.rgb(content.copyOfRange(content.size - 3 * width * height, content.size), width, height)
+    }
+}
+
+typealias Json = Map<*, *>
+
+val Any?.obj get() = this as Json
+val Any?.list get() = this as List<*>
+val Any?.int get() = (this as Double).toInt()
+val Any?.double get() = this as Double? ?: Double.NaN
+val Any?.doubles get() = list.map { it.double }.toDoubleArray()
+val Any?.floats get() = list.map { it.double.toFloat() }.toFloatArray()
+val Any?.roi get() = doubles.let { (cx, cy, size, roll) -> Roi(cx, cy, size, roll) }
+val Any?.intrinsics get() = doubles.let { (fx, fy, cx, cy) -> Intrinsics(fx, fy, cx, cy) }
+
+val Roi.values get() = doubleArrayOf(cx, cy, size, roll)
+
+/** Frame [number] of a sequence, by the rule that export/golden/scenes.py has, too. */
+fun paint(width: Int, height: Int, number: Int, pastes: List<List<Int>>): Picture {
+    val pixels = ByteArray(width * height * 3)
+    for (y in 0 until height) {
+        for (x in 0 until width) {
+            // The noise's arithmetic is modulo 2^32, as Int's is.
+            var mixed = x * 0x9E3779B1.toInt() xor y * 0x85EBCA77.toInt() xor number * 0xC2B2AE3D.toInt()
+            mixed = (mixed xor (mixed ushr 15)) * 0x2C1B3C6D
+            val noise = ((mixed xor (mixed ushr 12)) ushr 8) and 7
+            val paste = pastes.lastOrNull { (face, left, top, scale) ->
+                val picture = Golden.faces[face]
+                x >= left && y >= top && x < left + scale * picture.width && y < top + scale * picture.height
+            }
+            for (channel in 0..2) {
+                val base = if (paste == null) {
+                    60 + (x + 2 * y) / 8 % 64 + 20 * channel
+                } else {
+                    val (face, left, top, scale) = paste
+                    val picture = Golden.faces[face]
+                    picture.pixels[(y - top) / scale * picture.rowStride + (x - left) / scale * 3 + channel].toInt() and 0xFF
+                }
+                pixels[(y * width + x) * 3 + channel] = minOf(base + noise, 255).toByte()
+            }
+        }
+    }
+    return Picture.rgb(pixels, width, height)
+}
+
+fun assertClose(what: String, expected: Any?, actual: DoubleArray) {
+    val wanted = expected.doubles
+    assertEquals("$what: how many", wanted.size, actual.size)
+    for (i in wanted.indices) assertEquals("$what[$i]", wanted[i], actual[i], TOLERANCE)
+}
+
+/** That size x size RGB pixels are the recorded ones, to the byte. */
+fun assertPixels(what: String, expected: Any?, pixels: ByteArray, size: Int) {
+    val half = SAMPLE_STEP / 2
+    val samples = (half until size step SAMPLE_STEP).flatMap { y ->
+        (half until size step SAMPLE_STEP).flatMap { x -> (0..2).map { pixels[(y * size + x) * 3 + it].toInt() and 0xFF } }
+    }
+    assertEquals("$what: sampled pixels", expected.obj["samples"].list.map { it.int }, samples)
+    assertEquals("$what: checksum", expected.obj["crc"].double.toLong(), CRC32().apply { update(pixels) }.value)
+}

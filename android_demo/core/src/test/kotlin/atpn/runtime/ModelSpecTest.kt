@@ -1,0 +1,112 @@
+package atpn.runtime
+
+import java.io.ByteArrayOutputStream
+import java.util.zip.ZipEntry
+import java.util.zip.ZipOutputStream
+import org.junit.Assert.assertArrayEquals
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+class ModelSpecTest {
+    private val json = """{
+        "name": "lips", "scheme": "pair", "mean_shape": [[0.25, 0.5], [0.75, 0.5]], "format_version": 1,
+        "outputs": {"landmarks": [2, 2], "uncertainty": [2], "pose": [3], "confidence": [1]}
+    }"""
+
+    @Test fun theExportedFilesSpecsAreRead() {
+        val spec = Golden.networkSpec
+        assertEquals("wflw98", spec.scheme)
+        assertEquals(listOf(98, 2), spec.outputs["landmarks"])
+        assertEquals(98 * 2, spec.meanShape.size)
+        assertEquals(112, spec.inputSize)
+        assertTrue(spec.upright)
+        assertFalse(spec.isDetector)
+        assertTrue(Golden.detectorSpec.isDetector)
+        assertEquals(192, Golden.detectorSpec.inputSize)
+    }
+
+    @Test fun whatASpecLeavesOutHasTheRuntimesDefaults() {
+        val spec = ModelSpec.fromJson(json)
+        assertEquals(listOf(0.7, 0.4), listOf(spec.trackThreshold, spec.lostThreshold))
+        assertEquals(listOf(0.06, 0.25), listOf(spec.mostUncertain, spec.cropMargin))
+        assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
+    }
+
+    @Test fun aTemplateComesWithItsPoints() {
+        val template = """{"name": "mouth", "points": [[0.4, 0.7], [0.5, 0.6], [0.6, 0.7]], "edges": [[0, 1]]}"""
+        val outputs = """"confidence": [1], "points": [3, 2], "points_uncertainty": [3]"""
+        val text = json.replace("\"confidence\": [1]", outputs).replace("\"lips\"", "\"lips\", \"template\": $template")
+        val spec = ModelSpec.fromJson(text)
+        assertEquals(3, spec.template?.count)
+        assertEquals(listOf(0 to 1), spec.template?.edges)
+    }
+
+    @Test fun whatIsWrongIsSaid() {
+        fun refused(text: String, expected: String) {
+            val error = assertThrows(IllegalArgumentException::class.java) { ModelSpec.fromJson(text) }
+            assertTrue("'${error.message}' should say '$expected'", expected in error.message.orEmpty())
+        }
+        refused("[1]", "must be a JSON object")
+        refused("{", "not JSON: expected a name at character 1")
+        refused(json.replace("\"format_version\": 1", "\"format_version\": 2"), "format_version is 2.0, this runtime reads 1")
+        refused(json.replace(", \"format_version\": 1", ""), "format_version is null")
+        refused(json.replace("\"scheme\": \"pair\", ", ""), "lacks scheme")
+        refused(json.replace("\"name\"", "\"colour\": 1, \"name\""), "unknown fields: colour")
+        refused(json.replace("\"lips\"", "5"), "wrong type: name is 5.0")
+        refused(json.replace("[0.25, 0.5]", "[0.25]"), "mean_shape must hold finite (N, 2) points")
+        refused(json.replace("\"pair\"", "\"wflw98\""), "scheme wflw98 has 98 points, mean_shape has 2")
+        refused(json.replace("\"landmarks\": [2, 2]", "\"landmarks\": [3, 2]"), "outputs must be")
+        refused(json.replace("\"pose\": [3], \"confidence\": [1]", "\"confidence\": [1], \"pose\": [3]"), "in this order")
+        refused(json.replace("\"name\"", "\"input_size\": 4, \"name\""), "input_size must be at least 8 pixels, got 4")
+        refused(json.replace("\"name\"", "\"input_size\": 8.5, \"name\""), "input_size must be a whole number")
+        refused(json.replace("\"name\"", "\"lost_threshold\": 0.8, \"name\""), "got 0.8 and 0.7")
+        refused(json.replace("\"name\"", "\"most_uncertain\": 0, \"name\""), "most_uncertain must be positive")
+    }
+
+    @Test fun filesThatAreNoModelsAreRefused() {
+        fun refused(file: ByteArray, expected: String) {
+            val error = assertThrows(ModelFileException::class.java) { ModelSpec.read(file, "face.tflite") }
+            val message = error.message.orEmpty()
+            assertTrue("'$message' should say '$expected'", message.startsWith("face.tflite") && expected in message)
+        }
+        val whole = Golden.bytes("network.tflite")
+        refused(ByteArray(0), "is empty")
+        refused("<html>not found</html>".toByteArray(), "is not a TFLite file")
+        refused(whole.copyOf(8), "carries no model spec")
+        refused(whole.copyOf(whole.size / 2), "carries no model spec")
+        refused(whole.copyOf(whole.size - 1), "carries no model spec")
+        refused(model(mapOf("labels.txt" to "lips")), "carries no model spec")
+        refused(model(mapOf(SPEC_FILE to "{}")), "format_version is null")
+    }
+
+    @Test fun theSpecMayBeOneOfSeveralFiles() {
+        assertEquals("lips", ModelSpec.read(model(mapOf("labels.txt" to "a\nb", SPEC_FILE to json)), "a.tflite").name)
+    }
+
+    /** A model file without a network, with these associated files. */
+    private fun model(files: Map<String, String>): ByteArray {
+        val head = byteArrayOf(28, 0, 0, 0) + "TFL3".toByteArray()
+        val content = ByteArrayOutputStream()
+        content.write(head)
+        ZipOutputStream(content).use { archive ->
+            for ((name, text) in files) {
+                archive.putNextEntry(ZipEntry(name))
+                archive.write(text.toByteArray())
+            }
+        }
+        val bytes = content.toByteArray()
+        // Java counts from the archive's beginning, Python's and TFLite's tools from the file's.
+        return bytes.also { shiftOffsets(it, head.size) }
+    }
+
+    private fun shiftOffsets(file: ByteArray, by: Int) {
+        val bytes = java.nio.ByteBuffer.wrap(file).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        val end = file.size - 22
+        val directory = bytes.getInt(end + 16) + by
+        bytes.putInt(end + 16, directory)
+        bytes.putInt(directory + 42, bytes.getInt(directory + 42) + by)
+    }
+}

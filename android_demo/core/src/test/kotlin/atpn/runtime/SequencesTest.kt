@@ -1,0 +1,123 @@
+package atpn.runtime
+
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotNull
+import org.junit.Assert.assertNull
+import org.junit.Test
+
+/** Whole sequences: the network's outputs are recorded, everything else is worked out here and compared. */
+class SequencesTest {
+    @Test fun aFaceThatHoldsStill() = play("still")
+
+    @Test fun aFaceThatMovesFastAndIsLostAndFoundAgain() = play("fast")
+
+    @Test fun twoFacesThatCross() = play("crossing")
+
+    @Test fun aTrackThatSlipsOntoAnotherFace() = play("slipped")
+
+    @Test fun aFaceThatIsDoubted() = play("doubted")
+
+    private fun play(name: String) {
+        val sequence = Golden.json("sequence_$name.json")
+        val frames = sequence["frames"].list.map { it.obj }
+        val network = Replay("$name, network", Golden.networkSpec, frames.flatMap { networkLooks(it) })
+        val detector = Replay("$name, detector", Golden.detectorSpec, frames.flatMap { detectorLooks(it) })
+        val camera = sequence["intrinsics"]?.intrinsics
+        val (faces, smoothing) = Pair(sequence["max_faces"].int, sequence["smoothing"].double)
+        val tracker = FaceTracker(network, NetworkDetector(detector), faces, smoothing, camera)
+        for ((number, frame) in frames.withIndex()) {
+            val pastes = frame["pastes"].list.map { paste -> paste.list.map { it.int } }
+            val picture = paint(sequence["width"].int, sequence["height"].int, number, pastes)
+            val where = "$name, frame $number"
+            for ((i, run) in frame["runs"].list.withIndex()) {
+                checkRun("$where, run $i", run.obj, picture, camera ?: Intrinsics.fromFov(picture.width, picture.height))
+            }
+            val found = tracker.update(picture, frame["time"].double)
+            checkTracker(where, frame, tracker)
+            assertEquals("$where: faces", frame["faces"].list.size, found.size)
+            for ((expected, face) in frame["faces"].list.zip(found)) checkFace("$where, face ${face.id}", expected.obj, face)
+        }
+        network.assertAtEnd()
+        detector.assertAtEnd()
+    }
+
+    /** One look at a recorded region, by itself. */
+    private fun checkRun(where: String, run: Json, picture: Picture, camera: Intrinsics) {
+        val seen = observe(picture, run["roi"].roi, camera, Golden.networkSpec) { crop ->
+            assertPixels("$where: crop", run["crop"], crop, Golden.networkSpec.inputSize)
+            outputsOf(run)
+        }
+        val expected = run["seen"]?.obj ?: return assertNull(where, seen)
+        assertNotNull(where, seen)
+        assertClose("$where: landmarks", expected["landmarks"], seen!!.landmarks)
+        assertClose("$where: rotation", expected["rotation"], seen.rotation)
+        assertEquals("$where: spread", expected["spread"].double, seen.spread, TOLERANCE)
+        assertClose("$where: next region", expected["next_roi"], seen.nextRoi.values)
+        assertClose("$where: direction", expected["direction"], seen.direction)
+    }
+
+    private fun checkTracker(where: String, frame: Json, tracker: FaceTracker) {
+        val counts = frame["stats"].obj
+        val stats = tracker.stats
+        assertEquals("$where: detector runs", counts["detector_runs"].int, stats.detectorRuns)
+        assertEquals("$where: detections", counts["detections"].int, stats.detections)
+        assertEquals("$where: losses", counts["losses"].int, stats.losses)
+        assertEquals("$where: network runs", counts["network_runs"].int, stats.networkRuns)
+        assertEquals("$where: lost faces", frame["lost"].int, tracker.lost.size)
+        assertEquals("$where: tracks", frame["tracks"].list.size, tracker.tracks.size)
+        for ((expected, track) in frame["tracks"].list.zip(tracker.tracks)) {
+            val (id, age, doubts, surprise) = expected.doubles.toList()
+            val whole = listOf(id, age, doubts).map { it.toInt() }
+            assertEquals("$where: id, age, doubts", whole, listOf(track.id, track.age, track.doubts))
+            assertEquals("$where: surprise", surprise, track.surprise, TOLERANCE)
+        }
+    }
+
+    private fun checkFace(where: String, expected: Json, face: Face) {
+        assertEquals(where, expected["id"].int, face.id)
+        assertEquals(where, expected["state"], face.state.name.lowercase())
+        assertEquals(where, expected["age"].int, face.age)
+        assertEquals("$where: confidence", expected["confidence"].double, face.confidence, TOLERANCE)
+        assertClose("$where: landmarks", expected["landmarks"], face.landmarks)
+        assertClose("$where: uncertainty", expected["uncertainty"], face.uncertainty)
+        assertClose("$where: matrix", expected["matrix"], face.pose.matrix)
+        assertClose("$where: angles", expected["angles"], face.pose.angles)
+        assertClose("$where: region", expected["roi"], face.roi.values)
+        assertClose("$where: direction", expected["direction"], face.direction)
+    }
+}
+
+/** What a network saw and said. */
+private class Look(val picture: Any?, val outputs: Map<String, FloatArray>)
+
+/** Gives recorded outputs in their order, and sees that the pictures are the recorded ones. */
+private class Replay(private val name: String, override val spec: ModelSpec, private val looks: List<Look>) : Regressor {
+    private var at = 0
+
+    override fun run(crop: ByteArray): Map<String, FloatArray> {
+        val look = looks.getOrNull(at) ?: throw AssertionError("$name runs more than ${looks.size} times")
+        assertPixels("$name, run $at", look.picture, crop, spec.inputSize)
+        at++
+        return look.outputs
+    }
+
+    fun assertAtEnd() = assertEquals("$name: runs", looks.size, at)
+}
+
+private fun outputsOf(run: Json) = run["outputs"].obj.entries.associate { (name, values) -> name as String to values.floats }
+
+private fun networkLooks(frame: Json) =
+    frame["runs"].list.map { it.obj }.filter { it["outputs"] != null }.map { Look(it["crop"], outputsOf(it)) }
+
+private fun detectorLooks(frame: Json) = frame["searches"].list.map { it.obj }.map { search ->
+    val grid = Golden.detectorSpec.outputs.getValue("scores")[0]
+    val scores = FloatArray(grid * grid)
+    val regions = FloatArray(grid * grid * 3)
+    for (cell in search["cells"].list) {
+        val values = cell.doubles
+        val at = values[0].toInt() * grid + values[1].toInt()
+        scores[at] = values[2].toFloat()
+        for (k in 0..2) regions[3 * at + k] = values[3 + k].toFloat()
+    }
+    Look(search["picture"], mapOf("scores" to scores, "regions" to regions))
+}

@@ -1,0 +1,119 @@
+package atpn.runtime
+
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** Single steps on inputs near the limits that decide something. */
+class StepsTest {
+    private val steps = Golden.json("steps.json")
+
+    private fun cases(name: String, check: (where: String, case: List<*>) -> Unit) {
+        val found = steps[name].list
+        assertTrue(name, found.isNotEmpty())
+        found.forEachIndexed { i, case -> check("$name, case $i", case.list) }
+    }
+
+    @Test fun overlap() = cases("iou") { where, (first, second, value) ->
+        assertEquals(where, value.double, first.roi.iou(second.roi), TOLERANCE)
+    }
+
+    @Test fun shareInsideTheFrame() = cases("share_inside") { where, (values, width, height, share) ->
+        assertEquals(where, share.double, rectangle(values).shareInside(width.int, height.int), TOLERANCE)
+    }
+
+    @Test fun plausibleLandmarks() = cases("plausible") { where, (values, roi, width, height, expected) ->
+        assertEquals(where, expected, plausible(rectangle(values), roi.roi, width.int, height.int))
+    }
+
+    @Test fun rollOfLandmarks() = cases("upright_roll") { where, (landmarks, mean, roll) ->
+        assertEquals(where, roll.double, uprightRoll(landmarks.doubles, mean.floats), TOLERANCE)
+    }
+
+    @Test fun anglesAndBack() = cases("angles") { where, (angles, matrix, back) ->
+        val (pitch, yaw, roll) = angles.doubles
+        val made = anglesToMatrix(pitch, yaw, roll)
+        assertClose(where, matrix, made)
+        assertClose(where, back, matrixToAngles(made))
+    }
+
+    @Test fun viewingRay() = cases("crop_to_camera") { where, (roi, camera, rotation, ray) ->
+        assertClose(where, rotation, cropToCamera(roi.roi, camera.intrinsics))
+        assertClose(where, ray, camera.intrinsics.ray(roi.roi.cx, roi.roi.cy))
+    }
+
+    @Test fun oneEuroOfPoints() = cases("one_euro_points") { where, (strength, size, times, points, results) ->
+        val filter = OneEuroPoints(strength.double)
+        for ((i, time) in times.doubles.withIndex()) {
+            assertClose("$where, time $i", results.list[i], filter.smooth(points.list[i].doubles, time, size.double))
+        }
+    }
+
+    @Test fun oneEuroOfRotations() = cases("one_euro_rotation") { where, (strength, times, angles, results) ->
+        val filter = OneEuroRotation(strength.double)
+        for ((i, time) in times.doubles.withIndex()) {
+            val (pitch, yaw, roll) = angles.list[i].doubles
+            assertClose("$where, time $i", results.list[i], filter.smooth(anglesToMatrix(pitch, yaw, roll), time))
+        }
+    }
+
+    @Test fun shareOfATurn() = cases("share_of_turn") { where, (angle, weight, share) ->
+        assertEquals(where, share.double, shareOfTurn(angle.double, weight.double), TOLERANCE)
+    }
+
+    @Test fun motion() = cases("motion") { where, rows ->
+        val motion = RegionMotion(Roi(100.0, 100.0, 60.0, 0.1), 0.0)
+        for ((i, row) in rows.withIndex()) {
+            val (time, predicted, carriedOn, seen) = row.list
+            assertClose("$where, row $i", predicted, motion.predict(time.double).values)
+            assertClose("$where, row $i", carriedOn, motion.carriedOn(time.double, CARRIED_ON_SECONDS).values)
+            motion.update(seen.roi, time.double)
+        }
+    }
+
+    @Test fun sameFace() = cases("same_face") { where, (first, second, same) ->
+        assertEquals(where, same, sameFace(first.doubles, second.doubles))
+    }
+
+    @Test fun recall() = cases("recall") { where, (lost, found, now, id) ->
+        val memory = LostFaces()
+        for (face in lost.list) {
+            val (number, place, speed, time) = face.list
+            val roi = place.roi
+            val motion = RegionMotion(roi.copy(cx = roi.cx - speed.double), time.double - 1)
+            motion.update(roi, time.double)
+            memory.remember(LostFace(number.int, motion, time.double))
+        }
+        memory.forgetOld(now.double)
+        assertEquals(where, id?.int, memory.recall(found.roi, now.double))
+    }
+
+    @Test fun detectorsRegions() = cases("read_regions") { where, (_, scores, regions, threshold, found) ->
+        val place = Roi(0.5, 0.5, 1.0)
+        val read = readRegions(scores.floats, regions.floats, place, threshold.double)
+        assertEquals("$where: regions", found.list.size, read.size)
+        for ((expected, candidate) in found.list.zip(read)) {
+            assertClose(where, expected, doubleArrayOf(candidate.score) + candidate.roi.values)
+        }
+    }
+
+    @Test fun partsOfALargeFrame() = cases("tiles") { where, (width, height, size, parts) ->
+        val expected = parts.list.map { part -> part.list.map { it.int } }
+        assertEquals(where, expected, tiles(width.int, height.int, size.int).map { listOf(it.x, it.y, it.side) })
+    }
+
+    @Test fun frameAsTheDetectorSeesIt() = cases("fit_frame") { where, (width, height, pixels, place) ->
+        val fitted = fitFrame(paint(width.int, height.int, 1, listOf(listOf(0, 5, -10, 1))), 192)
+        assertPixels("$where, $width x $height", pixels, fitted.pixels, 192)
+        assertClose(where, place, fitted.place.values)
+    }
+
+    @Test fun crop() {
+        val picture = paint(320, 240, 2, listOf(listOf(1, 40, 30, 1), listOf(0, 200, 100, 1)))
+        cases("extract_crop") { where, (roi, pixels) ->
+            assertPixels(where, pixels, extractCrop(picture, roi.roi, 112), 112)
+        }
+    }
+
+    private fun rectangle(values: Any?) = values.doubles.let { v -> Rectangle(v[0], v[1], v[2], v[3], v[4]) }
+}

@@ -1,0 +1,99 @@
+"""`python -m export golden`: write the vectors, and work them out again from what is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.backends import load_backend
+from edge_runtime.files import write_atomically
+from edge_runtime.spec import ModelSpec
+from export.config import GoldenConfig
+from export.golden.constants import constants
+from export.golden.recorder import Recorder, Replayer, detector_outputs, network_outputs, play, scene_of
+from export.golden.scenes import cut_faces, read_ppm, scenes, write_ppm
+from export.golden.steps import steps
+from export.metadata import append_spec
+
+log = logging.getLogger(__name__)
+
+MODEL_HEAD = b"\x1c\x00\x00\x00TFL3"
+"""How a TFLite file begins: enough to carry a spec that is read before any network is."""
+SEQUENCES = "sequence_*.json"
+
+Document = dict[str, Any]
+
+
+def write_golden(config: GoldenConfig) -> None:
+    """Track the scenes with the exported files and write everything; FileNotFoundError or ModelFileError for those."""
+    networks = [load_backend(path) for path in (config.model, config.detector)]
+    faces = cut_faces()
+    files = {f"face_{number}.ppm": write_ppm(face) for number, face in enumerate(faces)}
+    for name, network in zip(("network", "detector"), networks, strict=True):
+        files[f"{name}.tflite"] = append_spec(MODEL_HEAD, network.spec)
+    documents: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}
+    for scene in scenes():
+        network, detector = (Recorder(backend, scene) for backend in networks)
+        documents[f"sequence_{scene.name}.json"] = play(scene, network, detector, faces)
+    files |= {name: _text(document).encode() for name, document in documents.items()}
+    for name, content in files.items():
+        write_atomically(config.out / name, content)
+        log.info("%s: %d KiB", config.out / name, len(content) // 1024)
+    log.info("%d KiB in all", sum(map(len, files.values())) // 1024)
+
+
+def read_golden(folder: Path) -> dict[str, Document]:
+    """The JSON files by name."""
+    return {path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+
+
+def golden_again(folder: Path) -> dict[str, Document]:
+    """What today's runtime makes of the written faces, specs and network outputs; no network runs."""
+    faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
+    network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
+    made: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}
+    for path in sorted(folder.glob(SEQUENCES)):
+        written = json.loads(path.read_bytes())
+        network = Replayer(network_spec, network_outputs(written, network_spec))
+        detector = Replayer(detector_spec, detector_outputs(written, detector_spec))
+        made[path.name] = play(scene_of(path.stem, written), network, detector, faces)
+    return {name: json.loads(_text(document)) for name, document in made.items()}
+
+
+def difference(ours: Any, theirs: Any, tolerance: float, place: str = "") -> str | None:
+    """Where two documents first differ, and how; None when they agree within the tolerance."""
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        pairs: Sequence[tuple[str, Any, Any]] = [(f"{place}.{key}", ours[key], theirs[key]) for key in ours]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(f"{place}[{i}]", a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+    elif isinstance(ours, float) and isinstance(theirs, float):
+        return None if abs(ours - theirs) <= tolerance else f"{place}: {ours} and {theirs}"
+    else:
+        return None if ours == theirs else f"{place}: {str(ours)[:60]} and {str(theirs)[:60]}"
+    return next((found for p, a, b in pairs if (found := difference(a, b, tolerance, p)) is not None), None)
+
+
+def _text(document: Document) -> str:
+    """JSON with a line for each frame or case."""
+    plain = json.loads(json.dumps(document, default=_plain, allow_nan=False))
+    return _broken(plain, 2) + "\n"
+
+
+def _broken(value: Any, levels: int) -> str:
+    if levels and isinstance(value, dict):
+        inner = (f"{json.dumps(key)}: {_broken(item, levels - 1)}" for key, item in value.items())
+        return "{\n" + ",\n".join(inner) + "\n}"
+    if levels and isinstance(value, list) and value and isinstance(value[0], list | dict):
+        return "[\n" + ",\n".join(_broken(item, 0) for item in value) + "\n]"
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")

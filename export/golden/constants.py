@@ -1,0 +1,28 @@
+"""The runtime's tuned numbers by name: a port that has others is another runtime."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from edge_runtime import detector, geometry, identity, motion, smoothing, tracker
+
+MODULES = (detector, geometry, identity, motion, smoothing, tracker)
+NOT_PORTED = {
+    *("SEARCH_SIZE", "SMALLEST_FACE", "SCALE_STEP", "MIN_NEIGHBOURS", "SURE_NEIGHBOURS"),
+    *("FRONTAL_TO_LANDMARKS", "PROFILE_TO_LANDMARKS"),
+}
+"""Of OpenCV's cascades."""
+
+
+def constants() -> dict[str, float | list[float]]:
+    """Every number, or pair of them, that a module of the loop itself defines."""
+    found: dict[str, float | list[float]] = {}
+    for module in MODULES:
+        for name in sorted(_own(module) - NOT_PORTED):
+            value = getattr(module, name)
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _own(module: ModuleType) -> set[str]:
+    return {name for name, value in vars(module).items() if name.isupper() and isinstance(value, int | float | tuple)}

@@ -1,0 +1,170 @@
+"""The golden sequences' frames: rendered faces pasted by whole pixels, so that any language paints the same bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from export.config import WEIGHTS_FOLDER
+from export.picture_set import read_picture_set
+
+PICTURES = WEIGHTS_FOLDER / "detector_heldout.npz"
+CUTS = ((22, 4, 36, 108), (21, 72, 26, 120))
+"""Of each face: number of the picture, left, top and side in it. Nobody that a network was trained on."""
+FPS = 30.0
+
+Outputs = dict[str, np.ndarray]
+"""A network's, by name."""
+
+
+@dataclass(frozen=True)
+class Paste:
+    """A face in a frame."""
+
+    face: int
+    x: int
+    """Pixel column of its left edge; may lie outside the frame."""
+    y: int
+    scale: int = 1
+    """Each of its pixels becomes so many squared."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame of a sequence."""
+
+    time: float
+    pastes: tuple[Paste, ...] = ()
+    """The nearer ones later."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A sequence to track."""
+
+    name: str
+    width: int
+    height: int
+    moments: Sequence[Moment]
+    max_faces: int = 1
+    smoothing: float = 0.5
+    intrinsics: tuple[float, float, float, float] | None = None
+    """fx, fy, cx, cy; None: the runtime's default camera."""
+    disturbed: Mapping[int, Callable[[Outputs], Outputs]] = field(default_factory=dict)
+    """By frame, what becomes of the network's outputs: states that no picture leads to reliably."""
+
+
+def cut_faces() -> list[np.ndarray]:
+    """(S, S, 3) uint8 RGB pictures."""
+    pictures = read_picture_set(PICTURES).pictures
+    return [pictures[number, top : top + side, left : left + side] for number, left, top, side in CUTS]
+
+
+def paint(width: int, height: int, number: int, pastes: Sequence[Paste], faces: Sequence[np.ndarray]) -> np.ndarray:
+    """(height, width, 3) uint8 BGR: frame `number`, faces before a slanted ramp, with noise of its own.
+
+    All arithmetic is of whole numbers, the noise's modulo 2^32.
+    """
+    y, x = np.mgrid[:height, :width].astype(np.uint32)
+    base = np.stack([60 + (x + 2 * y) // 8 % 64 + 20 * channel for channel in range(3)], axis=-1)
+    for paste in pastes:
+        face = np.repeat(np.repeat(faces[paste.face], paste.scale, axis=0), paste.scale, axis=1)
+        x0, y0 = max(paste.x, 0), max(paste.y, 0)
+        x1, y1 = min(paste.x + face.shape[1], width), min(paste.y + face.shape[0], height)
+        if x0 < x1 and y0 < y1:
+            base[y0:y1, x0:x1] = face[y0 - paste.y : y1 - paste.y, x0 - paste.x : x1 - paste.x]
+    mixed = x * np.uint32(0x9E3779B1) ^ y * np.uint32(0x85EBCA77) ^ np.uint32(number * 0xC2B2AE3D % 2**32)
+    mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(0x2C1B3C6D)
+    noise = (mixed ^ mixed >> np.uint32(12)) >> np.uint32(8) & np.uint32(7)
+    return np.ascontiguousarray(np.minimum(base + noise[..., None], 255).astype(np.uint8)[..., ::-1])
+
+
+def write_ppm(picture: np.ndarray) -> bytes:
+    """An (H, W, 3) uint8 RGB picture as a binary PPM file."""
+    return f"P6\n{picture.shape[1]} {picture.shape[0]}\n255\n".encode() + picture.tobytes()
+
+
+def read_ppm(path: Path) -> np.ndarray:
+    """The inverse of `write_ppm`."""
+    _, size, _, pixels = path.read_bytes().split(b"\n", 3)
+    width, height = map(int, size.split())
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+
+def scenes() -> list[Scene]:
+    """All sequences."""
+    return [_still(), _fast(), _crossing(), _slipped(), _doubted()]
+
+
+def _still() -> Scene:
+    """A large tilted face that only noise moves; the clock runs unevenly, stands still and is set back.
+
+    There would be room for a second face, which is looked for now and then.
+    """
+    times = [0.0, 0.033, 0.066, 0.1, 0.134, 0.134, 0.2, 0.5, 0.53, 0.1, 0.133, 0.166, 0.2, 0.233, 0.266, 0.3, 0.333]
+    pastes = (Paste(1, 60, 10, scale=3),)
+    camera = (520.0, 500.0, 230.0, 190.0)
+    return Scene("still", 480, 360, [Moment(time, pastes) for time in times], max_faces=2, intrinsics=camera)
+
+
+def _fast() -> Scene:
+    """A face that speeds up to a third of its region a frame, leaves, is back within a second, and then after three.
+
+    The frame is large enough to be searched in parts.
+    """
+    moments = []
+    x = 20.0
+    for number in range(14):
+        moments.append(Moment(number / FPS, (Paste(0, round(x), 130 + 4 * number, scale=2),)))
+        x += min(6.0 * number, 54.0)
+    away = [Moment(number / FPS) for number in range(14, 18)]
+    back = [Moment(number / FPS, (Paste(0, 420 - 8 * (number - 18), 180, scale=2),)) for number in range(18, 24)]
+    later = [Moment(3.9 + number / FPS, (Paste(0, 380, 180, scale=2),) if number > 1 else ()) for number in range(8)]
+    return Scene("fast", 640, 480, [*moments, *away, *back, *later])
+
+
+def _crossing() -> Scene:
+    """Two faces past each other, one before the other."""
+    moments = []
+    for number in range(26):
+        behind, front = Paste(0, 10 + 9 * number, 40), Paste(1, 240 - 9 * number, 60)
+        moments.append(Moment(number / FPS, (behind, front)))
+    return Scene("crossing", 360, 240, moments, max_faces=2)
+
+
+def _slipped() -> Scene:
+    """Two faces, of which one vanishes as the other jumps to where both tracks find it: one of them gives way."""
+    apart = (Paste(1, 132, 50), Paste(1, 60, 60))
+    ways = [apart, apart, apart, *[(Paste(1, 96, 55),)] * 3]
+    return Scene("slipped", 320, 240, [Moment(n / FPS, pastes) for n, pastes in enumerate(ways)], max_faces=2)
+
+
+def _doubted() -> Scene:
+    """A face of which the network is unsure, or talks nonsense, unsmoothed."""
+    moments = [Moment(n / FPS, (Paste(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(46)]
+    disturbed = dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11), _set("confidence", 0.69)) | {6: _set("confidence", 0.71)}
+    # Uncertain beyond what a new face may be, within and beyond what a held one may be.
+    disturbed |= {16: _uncertain(0.061), 22: _uncertain(0.101), 23: _uncertain(0.103), 24: _uncertain(0.101)}
+    disturbed |= {26: _set("confidence", 0.41), 27: _set("confidence", 0.39), 33: _set("pose", math.nan)}
+    disturbed |= {39: _collapsed, 44: _set("landmarks", 0.5)}
+    return Scene("doubted", 320, 240, moments, smoothing=0.0, disturbed=disturbed)
+
+
+def _set(name: str, value: float) -> Callable[[Outputs], Outputs]:
+    return lambda outputs: outputs | {name: np.full_like(outputs[name], value)}
+
+
+def _uncertain(mean: float) -> Callable[[Outputs], Outputs]:
+    def scale(outputs: Outputs) -> Outputs:
+        uncertainty = outputs["uncertainty"]
+        return outputs | {"uncertainty": uncertainty * np.float32(mean / uncertainty.mean())}
+
+    return scale
+
+
+def _collapsed(outputs: Outputs) -> Outputs:
+    return outputs | {"landmarks": np.float32(0.5) + (outputs["landmarks"] - np.float32(0.5)) * np.float32(0.3)}

@@ -1,0 +1,133 @@
+"""The committed vectors are what today's runtime gives; ports are tested against them by their own tests."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime import ROI, tracker
+from edge_runtime.geometry import extract_crop
+from edge_runtime.spec import ModelSpec
+from export.golden.command import difference, golden_again, read_golden
+from export.golden.constants import constants
+from export.golden.scenes import Paste, paint, read_ppm, scenes, write_ppm
+
+FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
+AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"
+
+
+@pytest.fixture(scope="module")
+def written():
+    return read_golden(FOLDER)
+
+
+def test_the_committed_vectors_are_todays(written):
+    found = difference(golden_again(FOLDER), written, 1e-5)
+    assert found is None, f"the runtime gives other results than the golden vectors ({found}): {AGAIN}"
+
+
+def test_another_runtime_is_noticed(written, monkeypatch):
+    monkeypatch.setattr(tracker, "SURPRISE_FADES", 0.8)
+    again = golden_again(FOLDER)
+    assert difference(again, written, 1e-5) == ".constants.json.SURPRISE_FADES: 0.8 and 0.9"
+    assert "tracks" in difference(
+        again | {"constants.json": constants()}, written | {"constants.json": constants()}, 1e-5
+    )
+
+
+def test_the_written_sequences_are_the_ones_that_the_command_records(written):
+    for scene in scenes():
+        document = written[f"sequence_{scene.name}.json"]
+        pastes = [tuple(Paste(*paste) for paste in frame["pastes"]) for frame in document["frames"]]
+        assert pastes == [moment.pastes for moment in scene.moments], AGAIN
+        assert (document["width"], document["height"]) == (scene.width, scene.height)
+
+
+def test_the_sequences_hold_what_they_are_for(written):
+    def ids(name):
+        return [[face["id"] for face in frame["faces"]] for frame in written[f"sequence_{name}.json"]["frames"]]
+
+    assert set(map(tuple, ids("still"))) == {(0,)}
+    fast = written["sequence_fast.json"]["frames"]
+    assert fast[-1]["stats"]["losses"] == 2
+    assert {id_ for frame in ids("fast") for id_ in frame} == {0, 1, 2}
+    assert any(len(frame["searches"]) > 1 for frame in fast), "a large frame is searched in parts"
+    crossing = ids("crossing")
+    assert crossing[0] == [0, 1]
+    assert [1] in crossing
+    assert sorted(crossing[-1]) == [0, 1]
+    slipped = written["sequence_slipped.json"]["frames"]
+    assert [len(frame["faces"]) for frame in slipped] == [2, 2, 2, 2, 1, 1]
+    assert all(run["outputs"]["confidence"][0] > 0.9 for run in slipped[4]["runs"]), "none is lost by itself"
+    assert max(track[2] for frame in written["sequence_doubted.json"]["frames"] for track in frame["tracks"]) == 4
+
+
+def test_a_frame_is_painted_by_the_written_rule():
+    width, height, number = 40, 30, 3
+    face = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3) * 5
+    picture = paint(width, height, number, [Paste(0, -2, 20, scale=2)], [face])
+    for x, y in ((0, 0), (0, 20), (5, 27), (6, 27), (39, 29)):
+        mixed = x * 0x9E3779B1 % 2**32 ^ y * 0x85EBCA77 % 2**32 ^ number * 0xC2B2AE3D % 2**32
+        mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
+        noise = (mixed ^ mixed >> 12) >> 8 & 7
+        inside = x < 6 and 20 <= y < 28
+        rgb = face[(y - 20) // 2, (x + 2) // 2] if inside else [60 + (x + 2 * y) // 8 % 64 + 20 * c for c in range(3)]
+        assert picture[y, x, ::-1].tolist() == [min(int(value) + noise, 255) for value in rgb]
+
+
+def test_crops_are_opencvs_fixed_point_bilinear():
+    """The rule that ports follow to the bit: 1/1024 px steps, rounded to 1/32 px, 15-bit weights."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    roi = ROI(33.3, 20.7, 45.0, 0.3)
+    (a, b, c), (d, e, f) = roi.crop_matrix(32)
+    scale = 1 / (a * e - b * d)
+    inverse = np.array([[e, -b, b * f - e * c], [-d, a, d * c - a * f]]) * scale
+    steps = np.rint(inverse[:, 0, None] * np.arange(32) * 1024).astype(int)
+    starts = np.rint((inverse[:, 1, None] * np.arange(32) + inverse[:, 2, None]) * 1024).astype(int) + 16
+    places = starts[:, :, None] + steps[:, None, :] >> 5
+    (left, top), (right, down) = places >> 5, (places & 31)[..., None]
+
+    def at(x, y):
+        return image[np.clip(y, 0, 59), np.clip(x, 0, 79)].astype(int)
+
+    upper = at(left, top) * (32 - right) + at(left + 1, top) * right
+    lower = at(left, top + 1) * (32 - right) + at(left + 1, top + 1) * right
+    assert np.array_equal(extract_crop(image, roi, 32), (upper * (32 - down) + lower * down + 512) >> 10)
+
+
+def test_pictures_survive_the_file(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (3, 10, 3), dtype=np.uint8)
+    picture[0, 0] = 10  # a line's end in the pixels
+    (tmp_path / "a.ppm").write_bytes(write_ppm(picture))
+    assert np.array_equal(read_ppm(tmp_path / "a.ppm"), picture)
+
+
+def test_constants_are_numbers_and_none_is_forgotten(written):
+    assert constants()["DETECT_EVERY"] == tracker.DETECT_EVERY
+    assert constants()["EXTENT_LIMITS"] == list(tracker.EXTENT_LIMITS)
+    assert "SEARCH_SIZE" not in constants()
+    assert set(written["constants.json"]) == set(constants())
+
+
+def test_the_specs_are_read_as_any_files(written):
+    spec = ModelSpec.read(FOLDER / "network.tflite")
+    assert not spec.is_detector
+    assert dataclasses.replace(spec, name="other").name == "other"
+    assert ModelSpec.read(FOLDER / "detector.tflite").is_detector
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        ({"a": [1.0, 2.0]}, {"a": [1.0, 2.000001]}, None),
+        ({"a": [1.0, 2.0]}, {"a": [1.0, 2.1]}, ".a[1]: 2.0 and 2.1"),
+        ({"a": [1.0]}, {"a": [1.0, 2.0]}, ".a: [1.0] and [1.0, 2.0]"),
+        ({"a": None}, {"a": 0.0}, ".a: None and 0.0"),
+        ([1], [2], "[0]: 1 and 2"),
+    ],
+)
+def test_differences_are_told_by_place(ours, theirs, found):
+    assert difference(ours, json.loads(json.dumps(theirs)), 1e-4) == found
