@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +26,9 @@ COMMANDS = {
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""
 
+TEAM_COMMANDS = ("render", "train")
+"""What several processes of torchrun share out among them."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted and saved."""
@@ -36,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(usage, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     name, *rest = arguments
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TEAM_COMMANDS:
+        print(f"error: torchrun is for {' and '.join(TEAM_COMMANDS)}; start {name} with python -m", file=sys.stderr)
+        return 1
     module_name, config_name, text = COMMANDS[name]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     module = importlib.import_module(module_name)

@@ -61,6 +61,10 @@ class StoredSample:
     labels: dict[str, Any]
     dense: bytes | None = None
     """The dense points as stored, None without."""
+    shard: Path | None = None
+    """The file that it comes from."""
+    offset: int = 0
+    """Where in that file the encoded image begins, in bytes."""
 
     def decode(self) -> Sample:
         """The sample with its image decoded."""
@@ -90,7 +94,7 @@ class StoredSample:
 
 def read_shard(path: Path) -> Iterator[StoredSample]:
     """The samples of one shard; ValueError names a shard that is cut short or not ours."""
-    images: dict[str, bytes] = {}
+    images: dict[str, tuple[bytes, int]] = {}
     dense: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as tar:
@@ -101,14 +105,15 @@ def read_shard(path: Path) -> Iterator[StoredSample]:
                 key, _, extension = member.name.partition(".")
                 content = stream.read()
                 if extension in {"jpg", "png"}:
-                    images[key] = content
+                    images[key] = content, member.offset_data
                 elif extension == "dense.npy":
                     dense[key] = content
                 elif extension == "json":
                     labels = json.loads(content)
                     if not isinstance(labels, dict) or not labels.keys() >= LABELS:
                         raise ValueError(f"{member.name} lacks some of the labels {', '.join(sorted(LABELS))}")
-                    yield StoredSample(images.pop(key), labels, dense.pop(key, None))
+                    image, offset = images.pop(key)
+                    yield StoredSample(image, labels, dense.pop(key, None), path, offset)
     except (tarfile.TarError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a complete shard ({error!r}); delete it and render it again") from error
 

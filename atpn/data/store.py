@@ -1,4 +1,4 @@
-"""A whole training set in memory: images stay encoded in one buffer, labels in plain arrays.
+"""A training set by index: images stay encoded, in one buffer or in their shards, labels in plain arrays.
 
 Loader processes are forked after loading. Python objects would be copied page by page as their reference counts
 change; a handful of large arrays stays shared.
@@ -23,12 +23,17 @@ from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 class SampleStore:
     """Random access to decoded samples, by index in the order of reading."""
 
-    def __init__(self, samples: Iterable[StoredSample], planes: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self, samples: Iterable[StoredSample], planes: Mapping[str, np.ndarray] | None = None, on_disk: bool = False
+    ) -> None:
         """`planes` gives the (P, 2) dense points' places on the mean-face plane by head model; a head without has none.
+
+        `on_disk` leaves the images of samples that know their shard where they are; the shards must stay, unchanged.
 
         ValueError when samples disagree about the landmarks' scheme or a label has the wrong shape.
         """
-        buffer, ends = bytearray(), [0]
+        buffer, places = bytearray(), []
+        shards: dict[Path, int] = {}
         self._planes, self._heads = dict(planes or {}), []
         dense, self._dense_row = [], {}
         landmarks, visibility, rotation, intrinsics = [], [], [], []
@@ -40,8 +45,12 @@ class SampleStore:
         schemes: set[str] = set()
         for sample in samples:
             labels = sample.labels
-            buffer += sample.encoded
-            ends.append(len(buffer))
+            if on_disk and sample.shard is not None:
+                file, start = shards.setdefault(sample.shard, len(shards) + 1), sample.offset
+            else:
+                file, start = 0, len(buffer)
+                buffer += sample.encoded
+            places.append((file, start, start + len(sample.encoded)))
             landmarks.append(None if labels["landmarks"] is None else np.array(labels["landmarks"], np.float32))
             visibility.append(None if labels["visibility"] is None else np.array(labels["visibility"], bool))
             rotation.append(labels["rotation"] or np.full((3, 3), np.nan))
@@ -70,8 +79,9 @@ class SampleStore:
             raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
         self.scheme: LandmarkScheme = scheme_by_name(next(iter(schemes), "wflw98"))
         self._dense = np.array(dense, np.int16)  # one array: see the module's first lines
-        self._encoded = np.frombuffer(buffer, np.uint8)
-        self._ends = np.array(ends, np.int64)
+        # What is mapped takes no memory of its own: the system reads it when touched and drops it when short.
+        self._files = [np.frombuffer(buffer, np.uint8), *(np.memmap(shard, np.uint8, "r") for shard in shards)]
+        self._places = np.array(places, np.int64).reshape(-1, 3)
         count = self.scheme.count
         self.landmarks = self._stacked(landmarks, np.full((count, 2), np.nan, np.float32))
         """(n, N, 2) float32 pixels; NaN where a sample has no labelled face, or does not know one landmark's place."""
@@ -93,20 +103,30 @@ class SampleStore:
         self._subsets = {name: np.array([i for i, own in enumerate(parts) if name in own]) for name in names}
 
     @staticmethod
-    def read(folder: Path, boxes_suffice: bool = False) -> SampleStore:
-        """All shards of a folder; FileNotFoundError or ValueError says what is missing or broken.
+    def read(
+        folder: Path, share: tuple[int, int] = (0, 1), on_disk: bool = False, boxes_suffice: bool = False
+    ) -> SampleStore:
+        """All shards of a folder, or with a `share` (k, n) every n-th from the k-th on; `on_disk` as when making one.
 
-        Without a face with landmarks there is nothing to learn from, unless faces with boxes suffice.
+        FileNotFoundError or ValueError says what is missing or broken. Without a face with landmarks there is nothing
+        to learn from, unless faces with boxes suffice.
         """
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
         shards = sorted(folder.glob("*.tar"))
         if not shards:
             raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+        first, step = share
+        if len(shards) < step:
+            raise ValueError(
+                f"{folder} holds {len(shards)} shards, which {step} processes cannot share; start fewer, or write the "
+                "data in smaller shards"
+            )
         dense = folder / DENSE_FILE
         planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
         planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
-        store = SampleStore((sample for shard in shards for sample in read_shard(shard)), planes)
+        samples = (sample for shard in shards[first::step] for sample in read_shard(shard))
+        store = SampleStore(samples, planes, on_disk)
         if len(store.faces) == 0 and not (boxes_suffice and len(store.boxed)):
             raise ValueError(
                 f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; "
@@ -148,7 +168,8 @@ class SampleStore:
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB; ValueError names a sample whose image does not decode."""
-        encoded = self._encoded[self._ends[index] : self._ends[index + 1]]
+        file, start, stop = self._places[index]
+        encoded = np.asarray(self._files[file][start:stop])
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
         if image is None:
             raise ValueError(f"the image of sample {self.keys[index]!r} does not decode; render its shard again")

@@ -108,6 +108,14 @@ class ATPN(Network):
         other.load_state_dict(state)
         return other.train(self.training)
 
+    def with_ambiguity(self) -> ATPN:
+        """A copy with an untrained ambiguity head; one that has it stays as it is."""
+        if self.config.ambiguity:
+            return self
+        other = ATPN(replace(self.config, ambiguity=True), self.mean_shape)
+        other.load_state_dict(self.state_dict(), strict=False)
+        return other.train(self.training)
+
     def resized(self, size: int) -> ATPN:
         """A copy of the network for another input size, so that training can begin small and finish at 112 px.
 

@@ -22,6 +22,8 @@ class ATPNConfig:
     """Side of the crop in pixels; 112 gives the thesis' 28, 14 and 7 grids. 64 and 96 are for early training."""
     uncertainty: bool = True
     """Predict a standard deviation per landmark; costs one linear layer."""
+    ambiguity: bool = False
+    """Learn the shape of each landmark's distribution, by which STAR loss weighs errors; only training reads it."""
     template_points: int = 0
     """Points of a user's template that the network gives besides its landmarks; 0: none."""
     prompt_rank: int = 0

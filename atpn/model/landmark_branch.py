@@ -90,6 +90,11 @@ class LandmarkBranch(FaceVector):
             self.log_sigma = nn.Linear(vector, count)
             nn.init.normal_(self.log_sigma.weight, std=0.001)
             nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        self.ambiguity: nn.Linear | None = None
+        if config.ambiguity:
+            self.ambiguity = nn.Linear(vector, 2 * count)
+            nn.init.normal_(self.ambiguity.weight, std=0.001)
+            nn.init.zeros_(self.ambiguity.bias)
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:
@@ -107,6 +112,16 @@ class LandmarkBranch(FaceVector):
         if log_sigma is None:
             log_sigma = torch.full_like(landmarks[..., 0], -torch.inf)
         return landmarks, log_sigma
+
+    def read_ambiguity(self, vector: Tensor) -> Tensor:
+        """The (B, 512) vector to (B, N, 2) shapes of the landmarks' distributions (see `train.star`), float32.
+
+        ValueError without the head. The vector is detached: the shapes describe errors and must not cause any.
+        """
+        if self.ambiguity is None:
+            raise ValueError("this network was made without an ambiguity head; see ATPN.with_ambiguity")
+        with torch.autocast(vector.device.type, enabled=False):
+            return self.ambiguity(vector.detach().float()).reshape(-1, *self.mean_shape.shape)
 
     @torch.no_grad()
     def fold_upsampling(self) -> None:

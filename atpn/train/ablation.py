@@ -1,7 +1,8 @@
 """`python -m atpn ablate`: what each ingredient of the landmark recipe is worth, in equally long short runs.
 
 Every row is the default recipe with one thing changed, trained on the same crops of the same faces from the same
-first weights, and measured alike. What AFW says stands in the table to be read; no row is chosen by it.
+first weights, and measured alike. What AFW says stands in the table to be read; no row is chosen by it. `--table noise`
+trains on labels that are wrong as people's are; what is measured on stays exact.
 """
 
 from __future__ import annotations
@@ -9,24 +10,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import cv2
 import torch
 
 from atpn.data.afw import Photo, read_afw
-from atpn.data.augment import NO_AUGMENT
 from atpn.data.store import SampleStore
-from atpn.model import ATPN
+from atpn.model import ATPN, load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from atpn.train.ablation_rows import TABLES, TableName
 from atpn.train.afw import evaluate_afw
 from atpn.train.backend import CheckpointBackend
 from atpn.train.config import RECIPES, Recipe
 from atpn.train.evaluate import library_versions
-from atpn.train.landmarks import LandmarkTask, new_model
+from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.rendered import evaluate_rendered
 from atpn.train.state import plain
@@ -37,51 +37,8 @@ log = logging.getLogger(__name__)
 EPOCHS = 12
 """A step schedule counts epochs; a short run is cut into as many as the thesis recipe has, to decay as often."""
 
-Change = Callable[[Recipe], Recipe]
-
-
-def _thesis(recipe: Recipe) -> Recipe:
-    """The published recipe, seen as many crops of each size as the others."""
-    return replace(RECIPES["thesis", "landmarks"], coarse_share=recipe.coarse_share, coarse_size=recipe.coarse_size)
-
-
-def _with(**fields: Any) -> Change:
-    return lambda recipe: replace(recipe, **fields)
-
-
-def _with_jitter(**fields: Any) -> Change:
-    return lambda recipe: replace(recipe, jitter=replace(recipe.jitter, **fields))
-
-
-def _with_augment(**fields: Any) -> Change:
-    return lambda recipe: replace(recipe, augment=replace(recipe.augment, **fields))
-
-
-ROWS: Mapping[str, tuple[str, Change]] = MappingProxyType(
-    {
-        "default": ("the default recipe", lambda recipe: recipe),
-        "thesis": ("the thesis' recipe", _thesis),
-        "thesis-loss": ("point distance over eye distance instead of the wing loss", _with(landmark_loss="thesis")),
-        "no-gap": ("no gap loss", _with(gap_weight=0.0)),
-        "half-gap": ("gap loss at half its weight", lambda r: replace(r, gap_weight=r.gap_weight / 2)),
-        "no-range": ("activations without a limit", _with(range_weight=0.0)),
-        "no-uncertainty": ("no uncertainty head trained", _with(uncertainty_weight=0.0)),
-        "full-uncertainty": ("uncertainty's likelihood at full weight", _with(uncertainty_weight=1.0)),
-        "no-average": ("last weights instead of averaged ones", _with(ema_decay=0.0)),
-        "step": ("step schedule instead of cosine", _with(schedule="step")),
-        "adam": ("Adam and L2 at 1e-3", _with(optimizer="adam", lr=1e-3, weight_decay=1e-5)),
-        "batch-32": ("batches of 32, rate halved", lambda r: replace(r, batch_size=32, lr=r.lr / 2)),
-        "batch-256": ("batches of 256", _with(batch_size=256)),
-        "full-size": ("112 px from the first crop on", _with(coarse_share=0.0)),
-        "no-augment": ("no photometric augmentation", _with(augment=NO_AUGMENT)),
-        "no-cover": ("no rectangles over faces", _with_augment(cover=0.0)),
-        "mixed": ("faces blended with backgrounds, as the thesis does", _with(background_mix=0.2)),
-        "unrolled": ("crops along the image's axes only, the thesis' rule", _with_jitter(unrolled_share=1.0)),
-        "steady": ("crops without errors of place and size", _with_jitter(centre_sigma=0.0, scale_sigma=0.0)),
-        "no-flip": ("no mirrored crops", _with_jitter(flip_share=0.0)),
-    }
-)
-"""Row names: what they are, and how they change the default recipe."""
+PARTS = ("jaw", "brow", "nose", "eye", "mouth")
+"""Whose errors have a column of their own."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +53,19 @@ class AblateConfig:
     """Folder of the runs, `ablation.json` and `ablation.md`."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""
-    rows: tuple[str, ...] = tuple(ROWS)
-    """Which rows, in this order."""
+    table: TableName = "recipe"
+    """`recipe`: what each ingredient is worth; `noise`: what is left of an accuracy when labels are wrong."""
+    rows: tuple[str, ...] = ()
+    """Which rows, in this order; none given: all of the table."""
+    weights: Path | None = None
+    """Checkpoint whose features every row begins with, its landmarks' readout made anew; None: new networks. For
+    differences that a short run of a new network is too rough to show."""
+    faces: int | None = None
+    """Faces to train on, at most: the fewer, the less do their labels' errors average out."""
+    batch_size: int | None = None
+    """Instead of the recipe's; more steps of fewer crops for short runs."""
+    input_size: int | None = None
+    """Side of the crops in pixels, instead of the recipe's; smaller is faster."""
     samples: int = 120_000
     """Crops per row: long enough for the recipes to part, a quarter of an hour on one CPU core."""
     coarse_share: float = 0.55
@@ -116,10 +84,13 @@ class AblateConfig:
     """Added to the process' own: other work goes first."""
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.rows if name not in ROWS]:
-            raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(ROWS)}")
-        if not self.rows:
-            raise ValueError(f"no rows to train; known: {', '.join(ROWS)}")
+        table = TABLES[self.table]
+        if unknown := [name for name in self.rows if name not in table]:
+            raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(table)}")
+        for name in ("faces", "batch_size", "input_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
         if self.samples < 1 or self.niceness < 0:
             raise ValueError(
                 f"--samples must be positive and --niceness not negative, got {self.samples} and {self.niceness}"
@@ -147,19 +118,21 @@ def run(config: AblateConfig) -> dict[str, Any]:
             "data": {"path": config.data.name, "faces": len(store.faces)},
             "held_out": {"path": config.held_out.name, "faces": len(held_out.faces[: config.limit])},
             "afw_faces": sum(len(photo.faces) for photo in photos),
+            **_start(config),
         }
     )
     report = _resumed(path, setup)
-    for name in config.rows:
-        recipe = row_recipe(name, config.coarse_share)
+    table = TABLES[config.table]
+    for name in config.rows or table:
+        recipe = row_recipe(name, config)
         done = report["rows"].get(name)
         if done is not None and done["recipe"] == plain(asdict(recipe)):
             log.info("%s: already measured", name)
             continue
-        log.info("%s: %s", name, ROWS[name][0])
+        log.info("%s: %s", name, table[name][0])
         model, minutes = _train(name, recipe, store, config)
         report["rows"][name] = {
-            "what": ROWS[name][0],
+            "what": table[name][0],
             "recipe": plain(asdict(recipe)),
             "minutes": minutes,
             **measure(model, held_out, photos, config.limit),
@@ -171,9 +144,12 @@ def run(config: AblateConfig) -> dict[str, Any]:
     return report
 
 
-def row_recipe(name: str, coarse_share: float) -> Recipe:
-    """The recipe of a row of `ROWS`."""
-    return ROWS[name][1](replace(RECIPES["atpn", "landmarks"], coarse_share=coarse_share))
+def row_recipe(name: str, config: AblateConfig) -> Recipe:
+    """The recipe of a row of the config's table."""
+    given = {key: getattr(config, key) for key in ("batch_size", "input_size")}
+    changes = {key: value for key, value in given.items() if value is not None}
+    default = replace(RECIPES["atpn", "landmarks"], coarse_share=config.coarse_share, **changes)
+    return TABLES[config.table][name][1](default)
 
 
 def measure(model: ATPN, held_out: SampleStore, photos: list[Photo], limit: int) -> dict[str, Any]:
@@ -193,9 +169,11 @@ def markdown(report: dict[str, Any]) -> str:
     titles = {"rendered": "renders, yaw ≤ 60°", "afw": "AFW, true box"}
     columns = ["recipe"]
     for key in sets:
-        columns += [f"NME, {titles[key]}", "FR10", "mouth slope / corr", "eyes slope / corr"]
+        columns += [f"NME, {titles[key]}", f"of {' / '.join(PARTS)}", "FR10", "mouth slope / corr", "eyes slope / corr"]
+    faces = setup.get("training_faces", setup["data"]["faces"])
+    start = f", from the features of {setup['start']}" if "start" in setup else ""
     lines = [
-        f"Each row: {setup['samples']:,} crops, seed {setup['seed']}, {setup['data']['faces']:,} training faces, the "
+        f"Each row: {setup['samples']:,} crops{start}, seed {setup['seed']}, {faces:,} training faces, the "
         f"default recipe with one change; {setup['held_out']['faces']:,} held-out renders"
         + (f" and {setup['afw_faces']} faces of AFW, which chose nothing here." if "afw" in sets else "."),
         "",
@@ -212,13 +190,14 @@ def markdown(report: dict[str, Any]) -> str:
 
 def _cells(figures: dict[str, Any] | None, default: dict[str, Any] | None) -> list[str]:
     if figures is None:
-        return ["-"] * 4
+        return ["-"] * 5
     nme = f"{100 * figures['nme']:.2f}"
     if default is not None and default is not figures:
         nme += f" ({100 * (figures['nme'] - default['nme']):+.2f})"
     gaps = [figures[f"{part}_opening"] for part in ("mouth", "eyes")]
     return [
         nme,
+        " / ".join(f"{100 * figures['nme_by_part'][part]:.2f}" for part in PARTS),
         f"{100 * figures['failure_rate_10']:.1f}",
         *(f"{gap['slope']:.2f} / {gap['correlation']:.2f}" for gap in gaps),
     ]
@@ -234,7 +213,9 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{path} is no ablation report ({error}); delete it or give another --out") from error
     if before != setup:
         changed = [
-            f"{key}: {before.get(key)} before, {setup[key]} now" for key in setup if before.get(key) != setup[key]
+            f"{key}: {before.get(key)} before, {setup.get(key)} now"
+            for key in before | setup
+            if before.get(key) != setup.get(key)
         ]
         raise ValueError(
             f"{path} holds rows of other options ({'; '.join(changed)}), which would not compare; give another --out"
@@ -242,11 +223,35 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
+def _start(config: AblateConfig) -> dict[str, Any]:
+    """What of the setup is not in every report: a report from before these options goes on without them."""
+    start = {} if config.faces is None else {"training_faces": config.faces}
+    if config.weights is not None:
+        start["start"] = f"{config.weights.name} {weights_sha256(config.weights)[:16]}"
+    return start
+
+
+def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
+    """The network that each row begins with."""
+    faces, _ = store.split()
+    new = new_model(store, faces, config.width, recipe.input_size, config.seed)
+    if config.weights is None:
+        return with_heads_of(new, recipe)
+    model, _ = load_checkpoint(config.weights)
+    if model.config.scheme != store.scheme.name:
+        raise ValueError(f"{config.weights} predicts {model.config.scheme}, but the data are {store.scheme.name}")
+    if model.config.width != new.config.width:
+        raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
+    model = model.with_head(None).resized(recipe.input_size)
+    for head in ("residual", "log_sigma"):
+        getattr(model.landmark_branch, head).load_state_dict(getattr(new.landmark_branch, head).state_dict())
+    return with_heads_of(model, recipe)
+
+
 def _train(name: str, recipe: Recipe, store: SampleStore, config: AblateConfig) -> tuple[ATPN, float]:
     """The row's averaged network, on the CPU, and its minutes of training."""
-    faces, _ = store.split()
-    model = new_model(store, faces, config.width, recipe.input_size, config.seed)
-    task = LandmarkTask(store, recipe, config.seed)
+    model = _initial(recipe, store, config)
+    task = LandmarkTask(store, recipe, config.seed, faces=config.faces)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     setup = {"recipe": plain(asdict(recipe)), "width": config.width, "seed": config.seed, "samples": config.samples}
     options = RunOptions(

@@ -17,7 +17,8 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
-from atpn.train.landmarks import LandmarkTask, new_model
+from atpn.train.distributed import ALONE, Team, joined_team, world_size
+from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, pick_device
 from atpn.train.pose import PoseTask
@@ -34,34 +35,47 @@ PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "detector": (),
 }
 """Stages whose weights a stage may begin with, the most complete first."""
+SEED_STEP = 1_000_003
+"""Between the seeds of two processes, so that theirs do not meet those that people choose."""
 
 
 def run(config: TrainConfig) -> None:
-    """Train as the options say; errors tell what is missing or in the way."""
+    """Train as the options say, together with the other processes that torchrun has started, if any.
+
+    Errors tell what is missing or in the way.
+    """
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
-    store = SampleStore.read(config.data)
-    keep_freed_memory()
-    log.info("%s: %d faces, %d backgrounds", config.data, len(store.faces), len(store.backgrounds))
     stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
     for stage in stages:
         stage_recipe(stage, config)  # what a later stage refuses is refused before the first one trains
-    for stage in stages:
-        first = stage == stages[0]
-        # The given length and weights belong to the first stage; the others take their recipes'.
-        train_stage(stage, store, config if first else replace(config, minutes=None, samples=None, weights=None))
+    with joined_team(pick_device(config.device)) as team:
+        if not team.leads:
+            logging.disable(logging.INFO)  # told once
+        store = SampleStore.read(config.data, (team.rank, team.size), config.on_disk)
+        keep_freed_memory()
+        faces, backgrounds = team.sum(len(store.faces)), team.sum(len(store.backgrounds))
+        log.info("%s: %d faces, %d backgrounds", config.data, faces, backgrounds)
+        for stage in stages:
+            first = stage == stages[0]
+            # The given length and weights belong to the first stage; the others take their recipes'.
+            given = config if first else replace(config, minutes=None, samples=None, weights=None)
+            train_stage(stage, store, given, team)
 
 
-def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Network:
+def train_stage(stage: Stage, store: SampleStore, config: TrainConfig, team: Team = ALONE) -> Network:
     """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
     recipe = stage_recipe(stage, config)
     if stage == "tracking" and len(store.backgrounds) == 0:
         log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data)
     training_faces, _ = store.split()
     model, start = _initial(stage, store, training_faces, recipe, config)
-    task = TASKS[stage](store, recipe, config.seed, config.validation)
-    data = {"path": config.data.name, "faces": len(store.faces), "backgrounds": len(store.backgrounds)}
-    epoch_samples = len(task.faces) * (1 + recipe.negatives if stage == "tracking" else 1)
+    # Each process makes its share of a batch: other crops than its neighbours', of other faces.
+    share = replace(recipe, batch_size=recipe.batch_size // team.size)
+    task = TASKS[stage](store, share, config.seed + SEED_STEP * team.rank, config.validation)
+    faces, backgrounds = team.sum(len(store.faces)), team.sum(len(store.backgrounds))
+    data = {"path": config.data.name, "faces": faces, "backgrounds": backgrounds}
+    epoch_samples = team.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
     options = RunOptions(
         out=config.out,
         budget=_budget(recipe, config, epoch_samples),
@@ -84,21 +98,28 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig) -> Networ
         workers=config.workers,
         checkpoint_seconds=60 * config.checkpoint_minutes,
         epoch_samples=epoch_samples,
+        team=team,
     )
     return Trainer(task, model, recipe, options).run()
 
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    given = {name: getattr(config, name) for name in ("batch_size", "lr", "coarse_share", "fixed_norm_share")}
+    names = ["batch_size", "lr", "coarse_share", "fixed_norm_share"]
+    if stage == "landmarks":
+        names += ["landmark_loss", "semantic_alignment", "shape_components"]
+    given = {name: getattr(config, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     if (config.recipe, stage) not in RECIPES:
         raise ValueError(f"the {config.recipe} recipe has no stage {stage}; use --recipe atpn")
     recipe = replace(RECIPES[config.recipe, stage], **changes)
-    if stage == "tracking" and recipe.batch_size <= recipe.negatives:
+    processes = world_size()
+    if recipe.batch_size % processes:
+        raise ValueError(f"a batch of {recipe.batch_size} cannot be shared equally among {processes} processes")
+    if stage == "tracking" and recipe.batch_size // processes <= recipe.negatives:
         raise ValueError(
-            f"a tracking batch of {recipe.batch_size} cannot hold a face and its {recipe.negatives} negatives; "
-            f"use --batch-size {recipe.negatives + 1} or more"
+            f"a tracking batch of {recipe.batch_size // processes} cannot hold a face and its {recipe.negatives} "
+            f"negatives; use --batch-size {processes * (recipe.negatives + 1)} or more"
         )
     return recipe
 
@@ -130,7 +151,8 @@ def _initial(
                 f"run `python -m atpn train landmarks --data {config.data} --out {config.out}` first or give --weights"
             )
     if path is None:
-        return new_model(store, faces, config.width, recipe.input_size, config.seed), "new"
+        model = new_model(store, faces, config.width, recipe.input_size, config.seed)
+        return with_heads_of(model, recipe), "new"
     model, metadata = load_checkpoint(path)
     if model.config.scheme != store.scheme.name:
         raise ValueError(f"{path} predicts {model.config.scheme}, but the data are labelled {store.scheme.name}")
@@ -138,6 +160,8 @@ def _initial(
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
         model = model.resized(recipe.input_size)
+    if stage == "landmarks":
+        model = with_heads_of(model, recipe)
     return model, _origin(path, ATPN)
 
 

@@ -13,10 +13,12 @@ import tyro
 from atpn.data.augment import AugmentConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.gatherings import GatheringConfig
+from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis"]
+LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
-    landmark_loss: Literal["wing", "thesis"] = "wing"
+    landmark_loss: LandmarkLoss = "wing"
+    """`wing_losses.py` and `star.py` say what the others are; measured with wrong labels, none is the default."""
     gap_weight: float = 2.0
     """A network can score well on points alone and not see an open mouth."""
     range_weight: float = 5.0
@@ -60,6 +63,12 @@ class Recipe:
     accuracy."""
     uncertainty_weight: float = 0.1
     """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them. 0: not trained."""
+    semantic_alignment: bool = False
+    """Train landmarks on what Semantic Alignment finds behind the labels instead of on the labels."""
+    shape_components: int = 0
+    """Labels are first replaced by their likeliest shape in a model of this many components; 0: as they are."""
+    label_noise: NoiseConfig = field(default_factory=NoiseConfig)
+    """Makes labels wrong, to measure what a recipe does with such."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
@@ -100,7 +109,10 @@ The thesis knows neither uncertainty nor a detector, so its recipe leaves that h
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train ATPN on rendered faces. The same command again continues an interrupted run."""
+    """Train ATPN on rendered faces. The same command again continues an interrupted run.
+
+    Under torchrun, each process holds its share of the shards and makes its share of every batch.
+    """
 
     stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
     """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
@@ -121,6 +133,12 @@ class TrainConfig:
     """Instead of the recipe's."""
     lr: float | None = None
     """Peak learning rate, instead of the recipe's."""
+    landmark_loss: LandmarkLoss | None = None
+    """Of the landmark stage, instead of the recipe's."""
+    semantic_alignment: bool | None = None
+    """In the landmark stage, search consistent labels behind those given; for people's labels."""
+    shape_components: int | None = None
+    """In the landmark stage, correct labels by a shape model of this many components; for people's labels."""
     coarse_share: float | None = None
     """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
     fixed_norm_share: float | None = None
@@ -133,6 +151,8 @@ class TrainConfig:
     """Compute threads; on a busy machine one does better than two."""
     workers: int = 1
     """Loader processes; one feeds several hundred crops a second."""
+    on_disk: bool = False
+    """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
     bfloat16: bool = True
@@ -149,6 +169,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
+        if self.shape_components is not None and self.shape_components < 0:
+            raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
         for name in ("coarse_share", "fixed_norm_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

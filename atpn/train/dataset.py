@@ -6,6 +6,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypedDict
 
 import cv2
@@ -100,12 +101,19 @@ class CropSteps(Steps):
 class FaceBatches(CropSteps):
     """Jittered, augmented face crops with landmarks and pose (stages 1 and 3)."""
 
+    labels: np.ndarray | None = None
+    """(n, N, 2) float32 landmarks to learn instead of the store's, by its indices."""
+
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` faces, the next of the epoch's order."""
         recipe, size = self.recipe, self.recipe.batch_size
         images, landmarks, poses = [], [], []
         for position in range(step * size, (step + 1) * size):
-            crop = random_crop(self.store[self.face(position)], self.mean_shape, self.crop_size, recipe.jitter, rng)
+            index = self.face(position)
+            sample = self.store[index]
+            if self.labels is not None:
+                sample = replace(sample, landmarks=self.labels[index])
+            crop = random_crop(sample, self.mean_shape, self.crop_size, recipe.jitter, rng)
             image = crop.image
             if len(self.backgrounds) and rng.random() < recipe.background_mix:
                 image = self._mixed(image, rng)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, load
+from atpn.train.distributed import ALONE, Team, share_norms
 from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class StageTask(Protocol[Learner]):
     name: str
     trained: tuple[str, ...]
     """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
+    average: Learner
+    """The averaged network, set by the loop before the first loss and whenever it is another one."""
 
     def begin(self, model: Learner) -> None:
         """Training begins with this network, or goes on with it."""
@@ -96,6 +99,8 @@ class RunOptions:
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
     """Faces per epoch, for the step schedule."""
+    team: Team = ALONE
+    """Processes that train together. Each one's task makes its share of every batch."""
 
 
 def make_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
@@ -165,6 +170,12 @@ class Trainer(Generic[Learner]):
             average = copy.deepcopy(model)
             self.progress = Progress(setup=options.setup)
         self.progress.norms_fixed &= self._norms_due()  # not any more, when the budget has grown
+        options.team.check_same(
+            self.progress.step,
+            f"{options.out} must be one folder that every machine of the team sees, so that they resume alike",
+        )
+        for network in (model, average):
+            options.team.take_weights(network)
         task.begin(model)
         self._adopt(model, average, moments)
 
@@ -174,6 +185,9 @@ class Trainer(Generic[Learner]):
         self.average = average.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
         freeze(self.model, set(self.model.PARTS) - set(self.task.trained))
         self.average.frozen = self.model.frozen
+        if self.options.team.size > 1:
+            share_norms(self.model)
+        self.task.average = self.average
         self.optimizer = make_optimizer(self.model, self.recipe)
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
@@ -214,7 +228,7 @@ class Trainer(Generic[Learner]):
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
             return self.average
         self.progress.finished = False
-        with _stop_signals() as stopped, SummaryWriter(self.options.out / "tensorboard" / self.task.name) as scalars:
+        with _stop_signals() as stopped, self._scalars() as scalars:
             try:
                 while self.share < 1.0:
                     self._run_phase(scalars, stopped)
@@ -225,7 +239,13 @@ class Trainer(Generic[Learner]):
                 self._resize(self.recipe.input_size)
             self.progress.finished = True
             self._save(scalars)
+        self.options.team.wait()  # for the leader's files, which the next stage begins with
         return self.average
+
+    def _scalars(self) -> AbstractContextManager[SummaryWriter | None]:
+        if self.options.team.leads:
+            return SummaryWriter(self.options.out / "tensorboard" / self.task.name)
+        return nullcontext()
 
     def _weights_written(self) -> bool:
         """Whether the checkpoint is that of the finished state: a kill may have come between the two."""
@@ -235,30 +255,33 @@ class Trainer(Generic[Learner]):
             return False
         return bool(metadata.get("finished")) and metadata.get("steps") == self.progress.step
 
-    def _run_phase(self, scalars: SummaryWriter, stopped: Callable[[], bool]) -> None:
+    def _run_phase(self, scalars: SummaryWriter | None, stopped: Callable[[], bool]) -> None:
         """Train at one input size until the schedule wants another or the budget ends."""
         size = self.crop_size()
         if self.model.config.input_size != size:
             self._resize(size)
         progress, batches = self.progress, load(self.task.batches(size, self.progress.step), self.options.workers)
-        report = _Report(self.task.name, size, self.options.budget, progress)
+        team, report = self.options.team, _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:
             losses = self._step(batch)
             progress.step += 1
-            progress.samples += len(batch["image"])
+            progress.samples += len(batch["image"]) * team.size
             now = time.monotonic()
-            progress.seconds += now - clock
+            stop, seconds = team.agree(stopped(), now - clock)
+            progress.seconds += seconds
             clock = now
-            report.step(losses, scalars)
-            if stopped():
+            if scalars is not None:
+                report.step(losses, scalars)
+            if stop:
                 raise Interrupted(f"stopped at step {progress.step}; the same command goes on from there")
             if self.share >= 1.0 or self.crop_size() != size:
                 break
             if now - saved > self.options.checkpoint_seconds:
                 self._save(scalars)
                 clock = saved = time.monotonic()  # validation and saving are not training time
-        report.close(scalars)
+        if scalars is not None:
+            report.close(scalars)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         recipe, progress, device = self.recipe, self.progress, self.options.device
@@ -277,6 +300,7 @@ class Trainer(Generic[Learner]):
             loss, parts = self.task.loss(self.model, image, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.options.team.average_gradients(self.model.parameters())
         if recipe.gradient_clip:
             trained = [p for p in self.model.parameters() if p.grad is not None]
             nn.utils.clip_grad_norm_(trained, recipe.gradient_clip)
@@ -288,8 +312,10 @@ class Trainer(Generic[Learner]):
         moments = moments_of(self.model, self.optimizer)
         self._adopt(self.model.resized(size), self.average.resized(size), moments)
 
-    def _save(self, scalars: SummaryWriter, validate: bool = True) -> None:
-        """State, averaged weights and, unless time presses, figures on held-out renders."""
+    def _save(self, scalars: SummaryWriter | None, validate: bool = True) -> None:
+        """State, averaged weights and, unless time presses, figures on held-out renders; by the team's leader alone."""
+        if scalars is None:
+            return
         name, progress = self.task.name, self.progress
         if not all(p.isfinite().all() for p in self.model.parameters()):
             raise ValueError(

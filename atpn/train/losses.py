@@ -64,10 +64,14 @@ def wing(error: Tensor, width: float = 4.0, curvature: float = 1.0) -> Tensor:
     return torch.where(error < width, width * torch.log1p(error / curvature), error - offset)
 
 
+def percent_errors(predicted: Tensor, target: Tensor) -> Tensor:
+    """(B, N, 2) x and y errors in percent of each face's rectangle."""
+    return (predicted - target) * (100.0 / rectangle_size(target)[:, None, None])
+
+
 def wing_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Wing of the x and y errors in percent of the face's rectangle."""
-    scale = 100.0 / rectangle_size(target)[:, None, None]
-    return wing((predicted - target) * scale).mean()
+    return wing(percent_errors(predicted, target)).mean()
 
 
 def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:

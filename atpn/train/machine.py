@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 
@@ -10,10 +11,10 @@ import torch
 
 
 def pick_device(name: str) -> str:
-    """A device as PyTorch names it; `auto` takes a GPU when there is one."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """A device as PyTorch names it; `auto` takes a GPU when there is one, each process of torchrun its own."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name
 
 
 def keep_freed_memory() -> None:

@@ -106,3 +106,14 @@ def test_boxes_subsets_and_faces_known_in_part(tmp_path, draw_sample):
     assert (store.subset("pose").tolist(), store.subset("blur").tolist()) == ([0], [0, 2])
     with pytest.raises(ValueError, match="no subset 'night' in these data; there are: blur, pose"):
         store.subset("night")
+
+
+def test_images_on_disk_are_those_in_memory(face_shards):
+    memory, disk = SampleStore.read(face_shards), SampleStore.read(face_shards, on_disk=True)
+    for index in (0, 5, 27):
+        np.testing.assert_array_equal(memory.image(index), disk.image(index))
+    assert disk.keys == memory.keys
+    # Nothing of the images is held: the one buffer is empty, the other files are mapped.
+    buffer, shard = disk._files
+    assert len(buffer) == 0
+    assert isinstance(shard, np.memmap)

@@ -5,7 +5,8 @@ import pytest
 
 from atpn.__main__ import main
 from atpn.train import ablation
-from atpn.train.ablation import ROWS, AblateConfig, row_recipe
+from atpn.train.ablation import AblateConfig, row_recipe
+from atpn.train.ablation_rows import TABLES
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +49,35 @@ def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, mo
     assert "samples: 44 before, 66 now" in capsys.readouterr().err
 
 
-def test_each_row_changes_one_thing():
-    default = row_recipe("default", 0.5)
-    recipes = {name: row_recipe(name, 0.5) for name in ROWS if name != "default"}
+@pytest.mark.parametrize("table", TABLES)
+def test_each_row_changes_one_thing(tmp_path, table):
+    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_share=0.5)
+    default = row_recipe("default", config)
+    recipes = {name: row_recipe(name, config) for name in TABLES[table] if name != "default"}
     assert all(recipe != default for recipe in recipes.values())
     assert len(set(map(repr, recipes.values()))) == len(recipes)
-    assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
-    assert recipes["thesis"].landmark_loss == "thesis"
-    assert recipes["thesis"].coarse_share == 0.5
+    if table == "recipe":
+        assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
+        assert recipes["thesis"].landmark_loss == "thesis"
+        assert recipes["thesis"].coarse_share == 0.5
+    else:
+        assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
+        assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
+
+
+def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, tmp_path, tiny_weights, capsys):
+    given = ["--table", "noise", "--weights", tiny_weights, "--faces", 20, "--batch-size", 10, "--input-size", 48]
+    given += ["--coarse-share", 0]
+    names = [name for name in TABLES["noise"] if name != "noise-shape-correction"]  # 20 faces give no 40 components
+    assert main([*options(face_shards, tmp_path, *names, samples=20), *map(str, given)]) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    assert list(report["rows"]) == names
+    assert report["setup"]["training_faces"] == 20
+    assert report["setup"]["start"].startswith("tiny.safetensors ")
+    assert all(row["rendered"]["nme"] > 0 for row in report["rows"].values())
+    assert "from the features of tiny.safetensors" in (tmp_path / "ablation.md").read_text()
+    assert main([*options(face_shards, tmp_path, "noise-shape-correction", samples=20), *map(str, given)]) == 1
+    assert "40 shape components need more shapes" in capsys.readouterr().err
 
 
 def test_unknown_rows_are_refused(tmp_path):

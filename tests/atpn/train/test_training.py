@@ -179,6 +179,65 @@ def test_training_brings_wild_activations_back_into_range(face_shards):
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"landmark_loss": "star"},
+        {"landmark_loss": "adaptive-wing"},
+        {"semantic_alignment": True},
+        {"shape_components": 4},
+    ],
+)
+def test_options_for_people_s_labels_go_on_after_a_stop(face_shards, tmp_path, monkeypatch, option):
+    cli.run(config(face_shards, tmp_path / "unbroken", **option))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        with pytest.raises(Interrupted):
+            cli.run(config(face_shards, tmp_path / "broken", **option))
+    cli.run(config(face_shards, tmp_path / "broken", **option))
+    assert_equal(*(weights(tmp_path / name / "landmarks.safetensors") for name in ("unbroken", "broken")))
+    with pytest.raises(ValueError, match="belongs to another setup"):
+        cli.run(config(face_shards, tmp_path / "broken"))
+
+
+def test_an_ambiguity_head_changes_no_output_and_later_stages_take_it(face_shards, tmp_path):
+    cli.run(config(face_shards, tmp_path, samples=22))
+    options = {"weights": tmp_path / "landmarks.safetensors", "landmark_loss": "star", "samples": 22}
+    cli.run(config(face_shards, tmp_path / "star", **options))
+    model, _ = load_checkpoint(tmp_path / "star" / "landmarks.safetensors")
+    assert model.config.ambiguity
+    cli.run(config(face_shards, tmp_path / "star", "tracking", samples=22))
+    plain_model, _ = load_checkpoint(tmp_path / "landmarks.safetensors")
+    image = torch.rand(2, 3, 48, 48) * 255
+    with torch.no_grad():
+        outputs = plain_model.eval()(image), plain_model.with_ambiguity().eval()(image)
+    for before, after in zip(*outputs, strict=True):
+        assert torch.equal(before, after)
+    with pytest.raises(ValueError, match="without an ambiguity head"):
+        plain_model.landmark_branch.read_ambiguity(torch.zeros(1, 128))
+
+
+def test_wrong_labels_are_learnt_but_not_measured_on(face_shards):
+    store = SampleStore.read(face_shards)
+    recipe = RECIPES["atpn", "landmarks"]
+    recipe = replace(recipe, batch_size=6, label_noise=replace(recipe.label_noise, level=1.0))
+    batches = []
+    for given in (recipe, replace(recipe, label_noise=replace(recipe.label_noise, level=0.0))):
+        task = LandmarkTask(store, given, 0)
+        task.mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
+        batches.append([task.batches(32, step).batch(step, np.random.default_rng(0))["landmarks"] for step in (0, 0)])
+        np.testing.assert_array_equal(
+            validation_batch(task.store, task.held_out, task.mean_shape, 32)["landmarks"],
+            validation_batch(store, task.held_out, task.mean_shape, 32)["landmarks"],
+        )
+    (noisy, again), (clean, _) = batches
+    assert torch.equal(noisy, again)
+    jaw = (noisy - clean)[:, 2:31].norm(dim=-1)
+    assert 0.01 < jaw.mean() < 0.06
+    # Corners move by little more than the crops, which follow the labels.
+    assert (noisy - clean)[:, [60, 64, 68, 72]].norm(dim=-1).mean() < 0.5 * jaw.mean()
+
+
 def test_the_thesis_recipe_is_as_published(face_shards):
     store = SampleStore.read(face_shards)
     recipe = replace(cli.RECIPES["thesis", "landmarks"], input_size=32)

@@ -1,0 +1,80 @@
+"""Wrong labels as people make them: points slide along the contours that they lie on, and leave them far less.
+
+Only for measuring what a recipe does with such labels (`python -m atpn ablate --table noise`): ours are exact.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from atpn.data.contours import contours_of, slide
+from edge_runtime.landmarks import LandmarkScheme
+
+
+@dataclass(frozen=True)
+class SlideConfig:
+    """Standard deviation of a point's way along its curve, in shares of the face's rectangle (its longer side)."""
+
+    jaw: float = 0.04
+    """Two thirds of the distance between two of WFLW's 33 points."""
+    brow: float = 0.02
+    nose: float = 0.02
+    lid: float = 0.01
+    lip: float = 0.015
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """How far labels are off; the defaults are for `level` 1."""
+
+    level: float = 0.0
+    """Scales every distance; 0: labels as they are."""
+    slides: SlideConfig = field(default_factory=SlideConfig)
+    across: float = 0.004
+    """Standard deviation in x and y of every point, on a curve or not, in shares of the rectangle: half a pixel of a
+    crop."""
+    annotator_share: float = 0.3
+    """Of the variance along a curve is a habit of whoever labelled the face, the same on all their faces."""
+    curve_share: float = 0.3
+    """Of it is one slide of the face's whole curve; the rest is each point's own."""
+    annotators: int = 8
+    seed: int = 0
+    """Another seed makes other mistakes; the training's own seed leaves them alone."""
+
+    def __post_init__(self) -> None:
+        shares = (self.annotator_share, self.curve_share, 1 - self.annotator_share - self.curve_share)
+        if self.level < 0 or self.annotators < 1 or min(shares) < -1e-9:
+            raise ValueError(
+                "label noise needs a level of 0 or more, an annotator or more, and shares of the variance that add up "
+                f"to 1 at most; got level {self.level}, {self.annotators} annotators, shares {shares[0]}, {shares[1]}"
+            )
+
+
+def noisy_landmarks(landmarks: np.ndarray, scheme: LandmarkScheme, key: str, noise: NoiseConfig) -> np.ndarray:
+    """(N, 2) pixel landmarks as somebody labelled them, float32: the same mistakes each time for a sample's key.
+
+    ValueError for a scheme whose contours are unknown.
+    """
+    points = landmarks.astype(np.float64)
+    size = noise.level * float(np.ptp(points, axis=0).max())
+    rng = np.random.default_rng([noise.seed, zlib.crc32(key.encode())])
+    annotator = int(rng.integers(noise.annotators))
+    habits = np.random.default_rng([noise.seed, 2**32 + annotator])
+    noisy = points.copy()
+    own_share = 1 - noise.annotator_share - noise.curve_share
+    for contour in contours_of(scheme):
+        indices = list(contour.indices)
+        # Three draws of unit variance, so that their shares of it add up.
+        distance = (
+            np.sqrt(noise.annotator_share) * habits.normal()
+            + np.sqrt(noise.curve_share) * rng.normal()
+            + np.sqrt(max(own_share, 0.0)) * rng.normal(size=len(indices))
+        )
+        distance *= size * getattr(noise.slides, contour.part)
+        distance[[indices.index(corner) for corner in contour.corners]] = 0.0
+        noisy[indices] = slide(points[indices], distance, contour.closed)
+    noisy += rng.normal(0.0, noise.across * size, points.shape)
+    return noisy.astype(np.float32)

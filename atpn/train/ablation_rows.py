@@ -1,0 +1,82 @@
+"""The rows of `python -m atpn ablate`: recipes that differ from the default one by one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from atpn.data.augment import NO_AUGMENT
+from atpn.train.config import RECIPES, Recipe
+
+Change = Callable[[Recipe], Recipe]
+
+
+def _thesis(recipe: Recipe) -> Recipe:
+    """The published recipe, seen as many crops of each size as the others."""
+    return replace(RECIPES["thesis", "landmarks"], coarse_share=recipe.coarse_share, coarse_size=recipe.coarse_size)
+
+
+def _with(**fields: Any) -> Change:
+    return lambda recipe: replace(recipe, **fields)
+
+
+def _with_jitter(**fields: Any) -> Change:
+    return lambda recipe: replace(recipe, jitter=replace(recipe.jitter, **fields))
+
+
+def _with_augment(**fields: Any) -> Change:
+    return lambda recipe: replace(recipe, augment=replace(recipe.augment, **fields))
+
+
+Row = tuple[str, Change]
+"""What a row is, and how it changes the default recipe."""
+
+RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("the default recipe", lambda recipe: recipe),
+        "thesis": ("the thesis' recipe", _thesis),
+        "thesis-loss": ("point distance over eye distance instead of the wing loss", _with(landmark_loss="thesis")),
+        "no-gap": ("no gap loss", _with(gap_weight=0.0)),
+        "half-gap": ("gap loss at half its weight", lambda r: replace(r, gap_weight=r.gap_weight / 2)),
+        "no-range": ("activations without a limit", _with(range_weight=0.0)),
+        "no-uncertainty": ("no uncertainty head trained", _with(uncertainty_weight=0.0)),
+        "full-uncertainty": ("uncertainty's likelihood at full weight", _with(uncertainty_weight=1.0)),
+        "no-average": ("last weights instead of averaged ones", _with(ema_decay=0.0)),
+        "step": ("step schedule instead of cosine", _with(schedule="step")),
+        "adam": ("Adam and L2 at 1e-3", _with(optimizer="adam", lr=1e-3, weight_decay=1e-5)),
+        "batch-32": ("batches of 32, rate halved", lambda r: replace(r, batch_size=32, lr=r.lr / 2)),
+        "batch-256": ("batches of 256", _with(batch_size=256)),
+        "full-size": ("112 px from the first crop on", _with(coarse_share=0.0)),
+        "no-augment": ("no photometric augmentation", _with(augment=NO_AUGMENT)),
+        "no-cover": ("no rectangles over faces", _with_augment(cover=0.0)),
+        "mixed": ("faces blended with backgrounds, as the thesis does", _with(background_mix=0.2)),
+        "unrolled": ("crops along the image's axes only, the thesis' rule", _with_jitter(unrolled_share=1.0)),
+        "steady": ("crops without errors of place and size", _with_jitter(centre_sigma=0.0, scale_sigma=0.0)),
+        "no-flip": ("no mirrored crops", _with_jitter(flip_share=0.0)),
+    }
+)
+"""What each ingredient is worth."""
+
+
+def _noisy(**fields: Any) -> Change:
+    return lambda recipe: replace(recipe, label_noise=replace(recipe.label_noise, level=1.0), **fields)
+
+
+NOISE_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("exact labels", lambda recipe: recipe),
+        "noise": ("labels that slide along contours", _noisy()),
+        "noise-star": ("the same, STAR loss", _noisy(landmark_loss="star")),
+        "noise-semantic-alignment": ("the same, Semantic Alignment", _noisy(semantic_alignment=True)),
+        "noise-shape-correction": ("the same, labels corrected by 40 shape components", _noisy(shape_components=40)),
+        "noise-adaptive-wing": ("the same, adaptive wing loss", _noisy(landmark_loss="adaptive-wing")),
+        "noise-rectified-wing": ("the same, rectified wing loss", _noisy(landmark_loss="rectified-wing")),
+        "noise-soft-wing": ("the same, soft wing loss", _noisy(landmark_loss="soft-wing")),
+    }
+)
+"""What recipes make of labels that are wrong as people's are."""
+
+TableName = Literal["recipe", "noise"]
+TABLES: Mapping[TableName, Mapping[str, Row]] = MappingProxyType({"recipe": RECIPE_ROWS, "noise": NOISE_ROWS})
