@@ -19,6 +19,9 @@ from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
+LEAST_KNOWN = 0.5
+"""Share of a face's landmarks that must be known for a loss to learn from the face."""
+
 
 class SampleStore:
     """Random access to decoded samples, by index in the order of reading."""
@@ -93,6 +96,9 @@ class SampleStore:
         self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
         """Indices of the samples with a face whose landmarks are all known."""
+        known = (~np.isnan(self.landmarks).any(axis=2)).mean(axis=1)
+        self.partly_known = np.flatnonzero((known >= LEAST_KNOWN) & (known < 1))
+        """Indices of the samples with a face of whose landmarks some are unknown, but not the most."""
         labelled = np.array([points is not None for points in landmarks], bool)
         self.boxed = np.array([i for i in np.flatnonzero(~labelled) if boxes[i]], np.int64)
         """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
@@ -201,6 +207,14 @@ class SampleStore:
         The identity's hash decides, so the split neither moves when data are added nor depends on a seed.
         """
         return self._split(self.faces, validation_share)
+
+    def split_boxed(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of faces of which only boxes are known for training and for validation, by the same rule."""
+        return self._split(self.boxed, validation_share)
+
+    def split_partly_known(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of faces some of whose landmarks are unknown for training and for validation, by the same rule."""
+        return self._split(self.partly_known, validation_share)
 
     def split_backgrounds(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
         """Indices of samples without a face for training and for validation, by the same rule as `split`."""
