@@ -79,9 +79,14 @@ class TrackingTask:
 
 
 def tracking_crops(
-    store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, mean_shape: np.ndarray, crop_size: int
+    store: SampleStore,
+    faces: np.ndarray,
+    backgrounds: np.ndarray,
+    mean_shape: np.ndarray,
+    crop_size: int,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops to measure tracking on, drawn the same each time, and (n,) labels.
+    """(n, S, S, 3) crops to measure tracking on, drawn the same for a seed, and (n,) labels.
 
     Each face is cropped upright, off by what a followed head moves between two frames (`FOLLOWED`), and brings ten
     negatives: around it, from parts of it and from backgrounds. Pictures are not augmented and never cut; about half
@@ -89,7 +94,7 @@ def tracking_crops(
     """
     recipe = Recipe(samples=None, jitter=FOLLOWED, augment=NO_AUGMENT, scenes=SceneConfig(trim_share=0.0))
     batches = TrackingBatches(store, faces, backgrounds, mean_shape, recipe, crop_size, seed=0)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     groups = [batches.group(int(index), rng) for index in faces]
     is_face = np.zeros((len(groups), 1 + recipe.negatives), bool)
     is_face[:, 0] = True
