@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard
+from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard, shards_of
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
@@ -117,11 +117,7 @@ class SampleStore:
         FileNotFoundError or ValueError says what is missing or broken. Without a face with landmarks there is nothing
         to learn from, unless faces with boxes suffice.
         """
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
-        shards = sorted(folder.glob("*.tar"))
-        if not shards:
-            raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+        shards = shards_of(folder)
         first, step = share
         if len(shards) < step:
             raise ValueError(

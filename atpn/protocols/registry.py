@@ -92,18 +92,18 @@ def describe(name: str, report: dict[str, Any]) -> str:
     published, passes = PROTOCOLS[name].published, report["passes"]
     first = next(iter(passes.values()))
     figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
-    width = max(8, *(len(key) + 1 for key in figures))
+    widths = {key: max(7, len(key)) + 2 for key in figures}
     labels = [_label(key) for key in passes] + [f"{published.method} ({published.where})"]
     left = max(map(len, labels[:-1])) + 2
-    lines = [f"{name}: beside {labels[-1]}", " " * (left + 16) + "".join(f"{key:>{width + 1}}" for key in figures)]
+    lines = [f"{name}: beside {labels[-1]}", " " * (left + 16) + "".join(f"{key:>{widths[key]}}" for key in figures)]
     shown = [subset for subset in first if subset == FULL or subset in published.rows or not published.rows]
     for subset in shown:
         count = first[subset].get("faces", first[subset].get("frames", first[subset].get("positives", 0)))
         for key, rows in passes.items():
-            cells = "".join(f"{_shown(figure, rows[subset][figure]):>{width + 1}}" for figure in figures)
+            cells = "".join(f"{_shown(figure, rows[subset][figure]):>{widths[figure]}}" for figure in figures)
             lines.append(f"{subset if key == next(iter(passes)) else '':14}  {_label(key):{left}}{cells}")
         row = published.rows.get(subset, {})
-        cells = "".join(f"{_number(figure, row[figure]) if figure in row else '-':>{width + 1}}" for figure in figures)
+        cells = "".join(f"{_number(k, row[k]) if k in row else '-':>{widths[k]}}" for k in figures)
         lines.append(f"{f'({count})':14}  {published.method[: left - 1]:{left}}{cells}")
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, pick_device
 from atpn.train.mixing import OtherSet, measured_offsets
 from atpn.train.pose import PoseTask
+from atpn.train.requirements import check_data
 from atpn.train.state import plain
 from atpn.train.tracking import TrackingTask
 from atpn.weights import SHIPPED
@@ -49,9 +50,8 @@ def run(config: TrainConfig) -> None:
     """
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
-    stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
-    for stage in stages:
-        stage_recipe(stage, config)  # what a later stage refuses is refused before the first one trains
+    check(config)
+    stages = stages_of(config)
     with joined_team(pick_device(config.device)) as team:
         if not team.leads:
             logging.disable(logging.INFO)  # told once
@@ -68,6 +68,19 @@ def run(config: TrainConfig) -> None:
             # The given length and weights belong to the first stage; the others take their recipes'.
             later = {"minutes": None, "samples": None, "weights": None, "init": "new", "recipe": config.recipe_name}
             train_stage(stage, stores, config if first else replace(config, **later), team)
+
+
+def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
+    """The stages that are asked for, in turn."""
+    return ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
+
+
+def check(config: TrainConfig) -> None:
+    """Raise what a later stage would refuse before the first one trains."""
+    for stage in stages_of(config):
+        stage_recipe(stage, config)
+        for folder in config.data:
+            check_data(stage, folder)
 
 
 def train_stage(stage: Stage, stores: Sequence[SampleStore], config: TrainConfig, team: Team = ALONE) -> Network:
