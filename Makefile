@@ -8,6 +8,7 @@ PACKAGING := pyproject.toml constraints.txt
 WEIGHTS ?= atpn/weights/atpn.safetensors
 ASSETS ?=
 AFW ?=
+DATASET ?=
 PEERS ?=
 VIDEOS ?=
 BENCHMARK_MODEL ?=
@@ -90,13 +91,13 @@ lint: $(VENV)/.dev ## Format and fix what can be fixed
 
 # Each writes dist/bench/NAME.json. Peers, photographs, videos and renders are measured on where they are given.
 HELD_OUT = $(wildcard $(RENDERS)/heldout)
-bench: $(VENV)/.bench export-tflite export-onnx ## Measure everything: dist/bench/report.html (PEERS, AFW, VIDEOS, ASSETS=folders)
+bench: $(VENV)/.bench export-tflite export-onnx ## Measure everything: dist/bench/report.html (PEERS, AFW, DATASET, VIDEOS, ASSETS=folders)
 	$(BIN)/python -m benchmarks latency
 	$(BIN)/python -m benchmarks roofline
 	$(BIN)/python -m benchmarks profile
-	$(BIN)/python -m benchmarks accuracy $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m benchmarks accuracy $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(AFW),--afw $(AFW)) $(if $(DATASET),--dataset $(DATASET))
 	$(BIN)/python -m benchmarks stability $(if $(ASSETS),--assets $(ASSETS)) $(if $(VIDEOS),--videos $(VIDEOS))
-	$(BIN)/python -m benchmarks detector $(if $(PEERS),--peers $(PEERS)) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m benchmarks detector $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(PEERS),--peers $(PEERS)) $(if $(AFW),--afw $(AFW))
 	$(BIN)/python -m benchmarks peers $(if $(PEERS),--peers $(PEERS)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS))
 	$(BIN)/python -m benchmarks report
 

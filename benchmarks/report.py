@@ -126,19 +126,20 @@ def charts(results: Results) -> list[Chart | Bars]:
             row: {f.column: f.value for f in figures if f.row == row} for row in dict.fromkeys(f.row for f in figures)
         }
         drawn.append(Bars(title, next((f.unit for f in figures), ""), rows))
-    for title in dict.fromkeys(curve.chart for curve in results.curves):
-        curves = [curve for curve in results.curves if curve.chart == title]
-        # A dot with a label needs no line in the legend; labels need room beside the outermost points.
+    measured = [curve for curve in results.curves if len(curve.x)]
+    for title in dict.fromkeys(curve.chart for curve in measured):
+        curves = [curve for curve in measured if curve.chart == title]
+        # A dot with a label needs no line in the legend; dots and labels need room beside the outermost points.
         lines = [
             Line("" if len(c.x) == 1 and c.labels else c.name, c.x, c.y, dots=_dotted(c), labels=c.labels)
             for c in curves
         ]
-        room = (1.3, 1.15) if any(curve.labels for curve in curves) else (1.0, 1.03)
+        room = (1.3, 1.15) if any(map(_dotted, curves)) else (1.0, 1.03)
         x_max, y_max = (
             share * max(map(max, values))
             for share, values in zip(room, ([c.x for c in curves], [c.y for c in curves]), strict=True)
         )
-        legend = "top right" if any(map(_dotted, curves)) else "bottom right"
+        legend = "top right" if any(curve.labels for curve in curves) else "bottom right"
         drawn.append(Chart(title, curves[0].x_label, curves[0].y_label, lines, x_max, y_max, legend=legend))
     return drawn
 

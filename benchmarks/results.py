@@ -87,6 +87,8 @@ class Results:
         names = [(figure.table, figure.row, figure.column) for figure in self.figures]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{self.benchmark} has two figures for {' / '.join(repeated[0])}")
+        if unknown := set(self.stacked) - {figure.table for figure in self.figures}:
+            raise ValueError(f"{self.benchmark} has no table {unknown.pop()!r} to stack")
 
     def write(self, path: Path) -> None:
         """Write JSON, complete or not at all (OSError)."""

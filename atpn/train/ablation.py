@@ -28,6 +28,7 @@ from atpn.train.config import RECIPES, Recipe
 from atpn.train.evaluate import library_versions
 from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
+from atpn.train.readout import ReadoutTask, SeenCrops, see_crops
 from atpn.train.rendered import evaluate_rendered
 from atpn.train.state import plain
 from edge_runtime.files import write_atomically
@@ -62,8 +63,13 @@ class AblateConfig:
     differences that a short run of a new network is too rough to show."""
     faces: int | None = None
     """Faces to train on, at most: the fewer, the less do their labels' errors average out."""
+    views: int | None = None
+    """With `weights`: train the landmarks' readout alone, on what the features see in so many crops of each face. A row
+    then takes a minute. None: train everything."""
     batch_size: int | None = None
     """Instead of the recipe's; more steps of fewer crops for short runs."""
+    lr: float | None = None
+    """Peak learning rate instead of the recipe's; lower for trained features and for small batches."""
     input_size: int | None = None
     """Side of the crops in pixels, instead of the recipe's; smaller is faster."""
     samples: int = 120_000
@@ -87,9 +93,11 @@ class AblateConfig:
         table = TABLES[self.table]
         if unknown := [name for name in self.rows if name not in table]:
             raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(table)}")
-        for name in ("faces", "batch_size", "input_size"):
+        if self.views is not None and self.weights is None:
+            raise ValueError("--views are crops as given features see them: give --weights, too")
+        for name in ("faces", "views", "batch_size", "lr", "input_size"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and value <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
         if self.samples < 1 or self.niceness < 0:
             raise ValueError(
@@ -146,9 +154,11 @@ def run(config: AblateConfig) -> dict[str, Any]:
 
 def row_recipe(name: str, config: AblateConfig) -> Recipe:
     """The recipe of a row of the config's table."""
-    given = {key: getattr(config, key) for key in ("batch_size", "input_size")}
+    given = {key: getattr(config, key) for key in ("batch_size", "lr", "input_size")}
     changes = {key: value for key, value in given.items() if value is not None}
     default = replace(RECIPES["atpn", "landmarks"], coarse_share=config.coarse_share, **changes)
+    if config.views is not None:  # crops of one size, and activations that cannot change
+        default = replace(default, coarse_share=0.0, range_weight=0.0)
     return TABLES[config.table][name][1](default)
 
 
@@ -172,6 +182,8 @@ def markdown(report: dict[str, Any]) -> str:
         columns += [f"NME, {titles[key]}", f"of {' / '.join(PARTS)}", "FR10", "mouth slope / corr", "eyes slope / corr"]
     faces = setup.get("training_faces", setup["data"]["faces"])
     start = f", from the features of {setup['start']}" if "start" in setup else ""
+    if "views" in setup:
+        start += f" held fixed, seen in {setup['views']} crops of each face"
     lines = [
         f"Each row: {setup['samples']:,} crops{start}, seed {setup['seed']}, {faces:,} training faces, the "
         f"default recipe with one change; {setup['held_out']['faces']:,} held-out renders"
@@ -225,7 +237,9 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
 
 def _start(config: AblateConfig) -> dict[str, Any]:
     """What of the setup is not in every report: a report from before these options goes on without them."""
-    start = {} if config.faces is None else {"training_faces": config.faces}
+    start: dict[str, Any] = {} if config.faces is None else {"training_faces": config.faces}
+    if config.views is not None:
+        start["views"] = config.views
     if config.weights is not None:
         start["start"] = f"{config.weights.name} {weights_sha256(config.weights)[:16]}"
     return start
@@ -248,10 +262,23 @@ def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
     return with_heads_of(model, recipe)
 
 
+def _seen(model: ATPN, recipe: Recipe, store: SampleStore, config: AblateConfig) -> SeenCrops:
+    """The crops of all rows, made for the first one."""
+    path = config.out / "seen_crops.npz"
+    if not path.exists():
+        faces, _ = store.split()
+        crops = see_crops(model, store, faces[: config.faces], recipe, config.views or 1, config.seed, config.workers)
+        crops.save(path)
+    return SeenCrops.load(path)
+
+
 def _train(name: str, recipe: Recipe, store: SampleStore, config: AblateConfig) -> tuple[ATPN, float]:
     """The row's averaged network, on the CPU, and its minutes of training."""
     model = _initial(recipe, store, config)
-    task = LandmarkTask(store, recipe, config.seed, faces=config.faces)
+    if config.views is None:
+        task = LandmarkTask(store, recipe, config.seed, faces=config.faces)
+    else:
+        task = ReadoutTask(_seen(model, recipe, store, config), store, recipe, config.seed, config.faces)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     setup = {"recipe": plain(asdict(recipe)), "width": config.width, "seed": config.seed, "samples": config.samples}
     options = RunOptions(

@@ -91,7 +91,8 @@ def joined_team(device: str) -> Iterator[Team]:
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    # What lies in main memory, such as new weights, goes through gloo in any case.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     try:
         yield Team(dist.get_rank(), size)
     finally:

@@ -92,7 +92,7 @@ class LandmarkTask:
         """Point loss, gap loss and the uncertainty's likelihood; of several sets, each in its own convention."""
         recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
-            vector = model.landmark_branch.vector(model.features(image))
+            vector = self.vector(model, image)
             landmarks, log_sigma = model.landmark_branch.read(vector)
         # Losses in full precision: half a pixel is the step of bfloat16 here.
         landmarks, log_sigma = landmarks.float(), log_sigma.float()
@@ -112,6 +112,10 @@ class LandmarkTask:
             parts["range"] = excess.detach()
             loss = loss + recipe.range_weight * excess
         return loss, {key: value.detach() for key, value in parts.items()}
+
+    def vector(self, model: ATPN, image: Tensor) -> Tensor:
+        """What a model's landmarks are read from."""
+        return model.face_vector(image)
 
     def _loss(
         self,
@@ -164,7 +168,7 @@ class LandmarkTask:
 
     @torch.no_grad()
     def _searched(self, image: Tensor, labelled: Tensor) -> Tensor:
-        predicted, log_sigma = self.average.landmark_branch(self.average.features(image))
+        predicted, log_sigma = self.average.landmark_branch.read(self.vector(self.average, image))
         before, after = (indices.to(image.device) for indices in self.neighbours)
         sigma = log_sigma.float().exp()
         return search_landmarks(labelled, predicted.float(), sigma, before, after, self.sliding.to(image.device))

@@ -13,7 +13,10 @@ import numpy as np
 
 from edge_runtime.files import write_atomically
 
-COLOURS = ((180, 90, 20), (40, 110, 230), (70, 150, 50), (160, 60, 150), (90, 90, 90), (170, 160, 20))
+COLOURS = (
+    *((180, 90, 20), (40, 110, 230), (70, 150, 50), (160, 60, 150)),
+    *((90, 90, 90), (170, 160, 20), (60, 60, 200), (40, 190, 230)),
+)
 """BGR; of the lines, in order."""
 WIDTH, HEIGHT = 640, 480
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 20, 40, 56

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from atpn.data.afw import read_afw, samples_of
+from atpn.data.readers.images import UnreadSample
+from atpn.data.readers.registry import find
+from atpn.data.sample import Sample
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.train.backend import CheckpointBackend, CropPredictor, FilePredictor
@@ -37,7 +41,10 @@ class AccuracyConfig:
     weights: Path = field(default=WEIGHTS, metadata={"help": "the checkpoint that the files come from"})
     data: Path | None = field(default=None, metadata={"help": "folder of held-out renders; none: render some"})
     afw: Path | None = field(default=None, metadata={"help": "folder of AFW's labels.json and images: real faces, too"})
-    limit: int = field(default=200, metadata={"help": "renders of --data to measure, at most"})
+    dataset: Path | None = field(
+        default=None, metadata={"help": "folder of a published dataset, or of your own (docs/datasets.md), too"}
+    )
+    limit: int = field(default=200, metadata={"help": "faces of --data and of --dataset to measure, at most"})
     render: int = field(default=60, metadata={"help": "pictures to render without --data, 0 for none"})
     assets: Path | None = field(default=None, metadata={"help": "3D assets to render from; none: a procedural head"})
     detector: str = field(
@@ -53,8 +60,8 @@ class AccuracyConfig:
             raise ValueError("--detector none leaves no detector's box to measure; give auto or a detector")
         if self.limit < 1 or self.render < 0:
             raise ValueError(f"--limit must be positive and --render not negative, got {self.limit} and {self.render}")
-        if self.data is None and self.afw is None and self.render == 0:
-            raise ValueError("nothing to measure on: give --data FOLDER, --afw FOLDER or --render NUMBER")
+        if self.data is None and self.afw is None and self.dataset is None and self.render == 0:
+            raise ValueError("nothing to measure on: give --data, --afw or --dataset FOLDER, or --render NUMBER")
 
 
 def accuracy(config: AccuracyConfig) -> None:
@@ -111,11 +118,29 @@ def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> It
     """The datasets asked for and where each comes from. A new reader's samples go in by `FaceSet.of_samples`."""
     # Read first: what is missing is told before anything is measured.
     photos = [] if config.afw is None else list(read_afw(config.afw))
+    datasets = [] if config.dataset is None else find(config.dataset)
     if config.data is not None or config.render:
         store, origin = rendered_store(config.data, config.render, config.assets)
         yield FaceSet.of_store(RENDERS, store, config.limit, detector, spec), origin
     if photos:
         yield FaceSet.of_samples(AFW, samples_of(photos), detector, spec), "photographs"
+    for found in datasets:
+        samples, origin = chosen_faces(list(found.dataset.read(found.root)), config.limit)
+        yield FaceSet.of_samples(found.dataset.name, samples, detector, spec), origin
+
+
+def chosen_faces(unread: Sequence[UnreadSample], limit: int) -> tuple[list[Sample], str]:
+    """At most so many faces all of whose landmarks are known, from all over a dataset's test split, and a word on it.
+
+    All of the dataset where nothing is its test split. ValueError where no face has landmarks.
+    """
+    known = [s for s in unread if s.labels.landmarks is not None and not np.isnan(s.labels.landmarks).any()]
+    if not known:
+        raise ValueError("none of this dataset's faces has all of its landmarks: errors cannot be measured on it")
+    tested = [sample for sample in known if sample.split == "test"]
+    faces = tested or known
+    chosen = faces[:: -(-len(faces) // limit)]
+    return [sample.decode() for sample in chosen], f"{len(chosen)} of {len(faces)}{' test' * bool(tested)} faces"
 
 
 def main_table(results: Results) -> str:

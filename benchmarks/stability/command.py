@@ -73,7 +73,8 @@ def stability(config: StabilityConfig) -> None:
         "smoothing": SMOOTHING,
         "videos": [clip.name for clip in clips],
     }
-    results = Results("stability", figures, curves, [*notes, *([videos.NOTE] if clips else [])], settings)
+    told = [*notes, *([videos.NOTE] if clips else [])]
+    results = Results("stability", figures, curves, notes=told, settings=settings)
     results.write(config.out)
     print(_listed(figures))
     print(f"written to {config.out}")

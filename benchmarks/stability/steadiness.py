@@ -106,7 +106,7 @@ def curve(name: str, still: Sequence[Recording], moving: Sequence[Recording]) ->
     if math.isnan(sum(lags) + sum(flickers)):
         raise ValueError(f"{name} held none of the rendered faces for long; give a trained network")
     labels = "lag of moving faces, frames", "NMF of still faces, %"
-    return Curve("rendered faces, by smoothing", name, *labels, lags, flickers)
+    return Curve("rendered faces, by smoothing", name, *labels, lags, flickers, [f"{knob:g}" for knob in KNOBS])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -23,7 +23,8 @@ FIGURES = [
 
 @pytest.fixture
 def folder(tmp_path):
-    curves = [Curve("CED", "a", "NME", "faces", [0.0, 1.0], [0.0, 2.0]), Curve("dots", "a", "ms", "%", [1], [2], ["a"])]
+    curves = [Curve("CED", "a", "NME", "faces", [0.0, 1.0], [0.0, 2.0]), Curve("nobody", "a", "x", "y", [], [])]
+    curves += [Curve("dots", "a", "ms", "%", [1], [2], ["a"])]
     Results("latency", FIGURES, curves, ["time"], ["Energy & power: not told."]).write(tmp_path / "latency.json")
     Results("another", [Figure("t", "r", "c", 1.0, "s")]).write(tmp_path / "a.json")
     (tmp_path / "export.json").write_text('{"format": "something else"}')

@@ -33,6 +33,11 @@ def test_two_figures_of_one_name_are_refused():
         Results("latency", [Figure("time", "a", "network", 1, "ms"), Figure("time", "a", "network", 2, "ms")])
 
 
+def test_only_a_table_that_is_there_can_be_stacked():
+    with pytest.raises(ValueError, match="latency has no table 'tme' to stack"):
+        Results("latency", [Figure("time", "a", "network", 1, "ms")], stacked=["tme"])
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "figures": [{}], "curves": []}'])
 def test_another_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "odd.json").write_text(content)

@@ -1,9 +1,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from atpn.__main__ import main
+from atpn.data.store import SampleStore
+from atpn.model import load_checkpoint
 from atpn.train import ablation
 from atpn.train.ablation import AblateConfig, row_recipe
 from atpn.train.ablation_rows import TABLES
@@ -78,6 +82,35 @@ def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, 
     assert "from the features of tiny.safetensors" in (tmp_path / "ablation.md").read_text()
     assert main([*options(face_shards, tmp_path, "noise-shape-correction", samples=20), *map(str, given)]) == 1
     assert "40 shape components need more shapes" in capsys.readouterr().err
+
+
+def test_a_readout_alone_learns_from_crops_seen_once(face_shards, tmp_path, tiny_weights, monkeypatch, capsys):
+    seen, see = [], ablation.see_crops
+
+    def counted(*arguments):
+        seen.append(see(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(ablation, "see_crops", counted)
+    given = ["--table", "noise", "--weights", tiny_weights, "--views", 3, "--batch-size", 12, "--input-size", 48]
+    names = ["default", "noise-semantic-alignment", "noise-star"]
+    assert main([*options(face_shards, tmp_path, *names, samples=36), *map(str, given)]) == 0
+    assert len(seen) == 1
+    crops, store = seen[0], SampleStore.read(face_shards)
+    assert len(crops.vectors) == 3 * 24 == len(np.unique(crops.regions, axis=0))
+    # A label's place in a crop is where its pixels went: eyes stay left and right also in mirrored crops.
+    placed = crops.landmarks(store.landmarks, store.scheme.mirror)
+    assert 10 < crops.flipped.sum() < 62
+    assert (np.median(placed[:, 60, 0]), np.median(placed[:, 72, 0])) == pytest.approx((0.3, 0.7), abs=0.12)
+    start, _ = load_checkpoint(tiny_weights)
+    trained, _ = load_checkpoint(tmp_path / "default" / "landmarks.safetensors")
+    changed = {name for name, value in trained.state_dict().items() if not torch.equal(value, start.state_dict()[name])}
+    assert changed <= {
+        f"landmark_branch.{head}.{kind}" for head in ("residual", "log_sigma") for kind in ("weight", "bias")
+    }
+    assert "held fixed, seen in 3 crops of each face" in (tmp_path / "ablation.md").read_text()
+    with pytest.raises(ValueError, match="give --weights, too"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, views=2)
 
 
 def test_unknown_rows_are_refused(tmp_path):

@@ -157,6 +157,24 @@ def test_the_command_writes_results_for_renders_and_photographs(
     assert json.loads(out.read_text())["settings"]["detector"] == "cascade: CascadeDetector"
 
 
+def test_any_dataset_that_a_reader_knows_is_measured_on_its_test_split(
+    weights, write_onnx, afw_folder, tmp_path, capsys
+):
+    labels = json.loads((afw_folder / "labels.json").read_text())
+    for entry, split in zip(labels, ("train", "test", "test"), strict=True):
+        entry |= {"split": split, "image": str(afw_folder / entry["image"])}
+    labels[2]["faces"][0]["landmarks"][5] = None
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "labels.json").write_text(json.dumps(labels))
+    out = tmp_path / "accuracy.json"
+    arguments = ["accuracy", "--models", write_onnx(), "--weights", weights, "--dataset", tmp_path / "mine"]
+    assert main([*map(str, arguments), "--render", "0", "--detector", "cascade", "--out", str(out)]) == 0
+    results = Results.read(out)
+    assert {f.table.partition(":")[0] for f in results.figures} == {"own"}
+    assert any(note.startswith("own: 1 faces (1 of 1 test faces)") for note in results.notes)
+    assert "tiny.onnx" in capsys.readouterr().out
+
+
 def test_nothing_to_measure_on_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["accuracy", "--render", "0"])
