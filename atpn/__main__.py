@@ -13,6 +13,7 @@ import tyro
 COMMANDS = {
     "render": ("atpn.synthetic.cli", "RenderConfig", "render labelled synthetic faces into shards"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
+    "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
     "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
     "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
     "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),

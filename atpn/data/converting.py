@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
@@ -64,7 +64,7 @@ class Conversion:
                 chunk = list(islice(samples, shard_size))
                 path = folder / f"faces-{index:06d}.tar"
                 if chunk and not path.is_file():
-                    write_shard(path, self._cut(chunk))
+                    write_shard(path, self.cut(chunk))
                 bar.update(len(chunk))
                 if len(chunk) < shard_size:
                     return
@@ -89,7 +89,8 @@ class Conversion:
             self.backgrounds += outline is None
             yield sample
 
-    def _cut(self, chunk: list[UnreadSample]) -> Iterator[Sample]:
+    def cut(self, chunk: Iterable[UnreadSample]) -> Iterator[Sample]:
+        """Each sample's picture around its face; ValueError for one that does not decode, unless `partial`."""
         source: ImageSource | None = None
         image = np.empty(0)
         for sample in chunk:

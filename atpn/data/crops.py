@@ -83,8 +83,21 @@ def mean_shape_of(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     return mean.astype(np.float32)
 
 
+def filled(landmarks: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
+    """(N, 2) pixel landmarks with the mean shape, laid onto those that are known, where the others (NaN) would be."""
+    known = ~np.isnan(landmarks).any(axis=1)
+    if known.all():
+        return landmarks
+    centre, mean_centre = landmarks[known].mean(axis=0), mean_shape[known].mean(axis=0)
+    to, source = landmarks[known] - centre, mean_shape[known] - mean_centre
+    size = np.sqrt((to**2).sum() / (source**2).sum())
+    turn = rotation_2d(upright_roll(landmarks[known], source))
+    return np.where(known[:, None], landmarks, size * (mean_shape - mean_centre) @ turn.T + centre).astype(np.float32)
+
+
 def jittered_roi(landmarks: np.ndarray, mean_shape: np.ndarray, jitter: JitterConfig, rng: np.random.Generator) -> ROI:
-    """The crop rule for (N, 2) pixel landmarks with a random error in roll, centre and size."""
+    """The crop rule for (N, 2) pixel landmarks with a random error in roll, centre and size; NaN is unknown."""
+    landmarks = filled(landmarks, mean_shape)
     roll = 0.0
     if rng.random() >= jitter.unrolled_share:
         if rng.random() < jitter.wide_roll_share:

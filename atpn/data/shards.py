@@ -92,6 +92,16 @@ class StoredSample:
         return None if self.dense is None else np.load(io.BytesIO(self.dense))
 
 
+def shards_of(folder: Path) -> list[Path]:
+    """A training set's shards in their order; FileNotFoundError when there is none."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
+    shards = sorted(folder.glob("*.tar"))
+    if not shards:
+        raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+    return shards
+
+
 def read_shard(path: Path) -> Iterator[StoredSample]:
     """The samples of one shard; ValueError names a shard that is cut short or not ours."""
     images: dict[str, tuple[bytes, int]] = {}

@@ -15,9 +15,12 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard
+from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard, shards_of
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+
+LEAST_KNOWN = 0.5
+"""Share of a face's landmarks that must be known for a loss to learn from the face."""
 
 
 class SampleStore:
@@ -93,6 +96,9 @@ class SampleStore:
         self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
         """Indices of the samples with a face whose landmarks are all known."""
+        known = (~np.isnan(self.landmarks).any(axis=2)).mean(axis=1)
+        self.partly_known = np.flatnonzero((known >= LEAST_KNOWN) & (known < 1))
+        """Indices of the samples with a face of whose landmarks some are unknown, but not the most."""
         labelled = np.array([points is not None for points in landmarks], bool)
         self.boxed = np.array([i for i in np.flatnonzero(~labelled) if boxes[i]], np.int64)
         """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
@@ -111,11 +117,7 @@ class SampleStore:
         FileNotFoundError or ValueError says what is missing or broken. Without a face with landmarks there is nothing
         to learn from, unless faces with boxes suffice.
         """
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
-        shards = sorted(folder.glob("*.tar"))
-        if not shards:
-            raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
+        shards = shards_of(folder)
         first, step = share
         if len(shards) < step:
             raise ValueError(
@@ -201,6 +203,14 @@ class SampleStore:
         The identity's hash decides, so the split neither moves when data are added nor depends on a seed.
         """
         return self._split(self.faces, validation_share)
+
+    def split_boxed(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of faces of which only boxes are known for training and for validation, by the same rule."""
+        return self._split(self.boxed, validation_share)
+
+    def split_partly_known(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of faces some of whose landmarks are unknown for training and for validation, by the same rule."""
+        return self._split(self.partly_known, validation_share)
 
     def split_backgrounds(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
         """Indices of samples without a face for training and for validation, by the same rule as `split`."""

@@ -17,6 +17,7 @@ from atpn.model.landmark_branch import VECTOR, LandmarkBranch
 from atpn.model.layers import resample_grids
 from atpn.model.network import Network
 from atpn.model.point_head import PromptHead, TemplateHead
+from edge_runtime.landmarks import convert, scheme_by_name
 
 IMAGE_MEAN = (127.5, 127.5, 127.5)
 IMAGE_STD = (64.0, 64.0, 64.0)
@@ -34,6 +35,12 @@ class ATPNOutput(NamedTuple):
     """(B, 3) pitch, yaw, roll in radians, in the crop's frame."""
     confidence: Tensor
     """(B,) probability that the crop holds a face."""
+
+
+def _middle_and_side(shape: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the (N, 2) points' bounding rectangle: (2,) its middle, () its longer side."""
+    low, high = shape.amin(dim=0), shape.amax(dim=0)
+    return (low + high) / 2, (high - low).max()
 
 
 class ATPN(Network):
@@ -114,6 +121,47 @@ class ATPN(Network):
             return self
         other = ATPN(replace(self.config, ambiguity=True), self.mean_shape)
         other.load_state_dict(self.state_dict(), strict=False)
+        return other.train(self.training)
+
+    def with_conventions(self, count: int) -> ATPN:
+        """A copy that learns the offsets of so many other conventions, from zero on; one that does stays as it is."""
+        if self.config.conventions == count:
+            return self
+        other = ATPN(replace(self.config, conventions=count), self.mean_shape)
+        state = {name: value for name, value in self.state_dict().items() if name != "landmark_branch.offsets"}
+        other.load_state_dict(state, strict=False)
+        return other.train(self.training)
+
+    @torch.no_grad()
+    def in_scheme(self, name: str) -> ATPN:
+        """A copy that gives another scheme's landmarks: what it reads each from is the mean of those it comes from.
+
+        A scheme that spans less of the face asks for closer crops: places are carried over, but faces are then larger
+        than those that the convolutions know. Heads for other things than the scheme's landmarks are left out.
+        ValueError for a scheme that the network's own does not convert to.
+        """
+        own, target = scheme_by_name(self.config.scheme), scheme_by_name(name)
+        if own == target:
+            return self
+
+        def converted(rows: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
+            wide = rows.reshape(own.count, -1).numpy()
+            return torch.from_numpy(convert(wide, own, target)).reshape(-1, *rows.shape[1:])
+
+        mean_shape = converted(self.mean_shape.reshape(-1)).reshape(-1, 2)
+        (middle, side), (new_middle, new_side) = map(_middle_and_side, (self.mean_shape, mean_shape))
+        zoom = side / new_side
+        plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0}
+        other = ATPN(replace(self.config, scheme=name, **plain), (mean_shape - new_middle) * zoom + middle)
+        state = {key: value for key, value in self.state_dict().items() if key != "landmark_branch.mean_shape"}
+        state = {key: value for key, value in state.items() if key in other.state_dict()}
+        for kind in ("weight", "bias"):
+            key = f"landmark_branch.residual.{kind}"
+            state[key] = converted(state[key]) * zoom
+            key = f"landmark_branch.log_sigma.{kind}"
+            if key in state:
+                state[key] = converted(state[key]) + (zoom.log() if kind == "bias" else 0)
+        other.load_state_dict(state, strict=False)
         return other.train(self.training)
 
     def resized(self, size: int) -> ATPN:

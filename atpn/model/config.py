@@ -24,6 +24,9 @@ class ATPNConfig:
     """Predict a standard deviation per landmark; costs one linear layer."""
     ambiguity: bool = False
     """Learn the shape of each landmark's distribution, by which STAR loss weighs errors; only training reads it."""
+    conventions: int = 0
+    """Other ways of placing the landmarks, whose offsets from the network's own are learned; only training reads
+    them."""
     template_points: int = 0
     """Points of a user's template that the network gives besides its landmarks; 0: none."""
     prompt_rank: int = 0

@@ -95,6 +95,10 @@ class LandmarkBranch(FaceVector):
             self.ambiguity = nn.Linear(vector, 2 * count)
             nn.init.normal_(self.ambiguity.weight, std=0.001)
             nn.init.zeros_(self.ambiguity.bias)
+        self.offsets: nn.Parameter | None = None
+        """(K, N, 2) of each other convention, in widths of the mean shape's crop."""
+        if config.conventions:
+            self.offsets = nn.Parameter(torch.zeros(config.conventions, count, 2))
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:

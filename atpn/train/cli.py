@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,9 +22,12 @@ from atpn.train.distributed import ALONE, Team, joined_team, world_size
 from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, pick_device
+from atpn.train.mixing import OtherSet, measured_offsets
 from atpn.train.pose import PoseTask
+from atpn.train.requirements import check_data
 from atpn.train.state import plain
 from atpn.train.tracking import TrackingTask
+from atpn.weights import SHIPPED
 
 log = logging.getLogger(__name__)
 
@@ -46,35 +50,55 @@ def run(config: TrainConfig) -> None:
     """
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
-    stages: tuple[Stage, ...] = ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
-    for stage in stages:
-        stage_recipe(stage, config)  # what a later stage refuses is refused before the first one trains
+    check(config)
+    stages = stages_of(config)
     with joined_team(pick_device(config.device)) as team:
         if not team.leads:
             logging.disable(logging.INFO)  # told once
-        store = SampleStore.read(config.data, (team.rank, team.size), config.on_disk)
+        stores = []
+        for folder in config.data:
+            boxes_suffice = stages == ("tracking",)
+            store = SampleStore.read(folder, (team.rank, team.size), config.on_disk, boxes_suffice)
+            faces, backgrounds = team.sum(len(store.faces) + len(store.boxed)), team.sum(len(store.backgrounds))
+            log.info("%s: %d faces, %d backgrounds", folder, faces, backgrounds)
+            stores.append(store)
         keep_freed_memory()
-        faces, backgrounds = team.sum(len(store.faces)), team.sum(len(store.backgrounds))
-        log.info("%s: %d faces, %d backgrounds", config.data, faces, backgrounds)
         for stage in stages:
             first = stage == stages[0]
             # The given length and weights belong to the first stage; the others take their recipes'.
-            given = config if first else replace(config, minutes=None, samples=None, weights=None)
-            train_stage(stage, store, given, team)
+            later = {"minutes": None, "samples": None, "weights": None, "init": "new", "recipe": config.recipe_name}
+            train_stage(stage, stores, config if first else replace(config, **later), team)
 
 
-def train_stage(stage: Stage, store: SampleStore, config: TrainConfig, team: Team = ALONE) -> Network:
+def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
+    """The stages that are asked for, in turn."""
+    return ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
+
+
+def check(config: TrainConfig) -> None:
+    """Raise what a later stage would refuse before the first one trains."""
+    for stage in stages_of(config):
+        stage_recipe(stage, config)
+        for folder in config.data:
+            check_data(stage, folder)
+
+
+def train_stage(stage: Stage, stores: Sequence[SampleStore], config: TrainConfig, team: Team = ALONE) -> Network:
     """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
-    recipe = stage_recipe(stage, config)
+    recipe, store = stage_recipe(stage, config), stores[0]
     if stage == "tracking" and len(store.backgrounds) == 0:
-        log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data)
-    training_faces, _ = store.split()
-    model, start = _initial(stage, store, training_faces, recipe, config)
+        log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data[0])
+    model, start = _initial(stage, stores, recipe, config)
     # Each process makes its share of a batch: other crops than its neighbours', of other faces.
     share = replace(recipe, batch_size=recipe.batch_size // team.size)
-    task = TASKS[stage](store, share, config.seed + SEED_STEP * team.rank, config.validation)
-    faces, backgrounds = team.sum(len(store.faces)), team.sum(len(store.backgrounds))
-    data = {"path": config.data.name, "faces": faces, "backgrounds": backgrounds}
+    shares = config.shares or [1.0] * len(stores)
+    others = [OtherSet(other, part / shares[0]) for other, part in zip(stores[1:], shares[1:], strict=True)]
+    mixed = {"others": others} if others else {}
+    task = TASKS[stage](store, share, config.seed + SEED_STEP * team.rank, config.validation, **mixed)
+    faces, backgrounds = (team.sum(sum(len(getattr(s, kind)) for s in stores)) for kind in ("faces", "backgrounds"))
+    data = {"path": " ".join(folder.name for folder in config.data), "faces": faces, "backgrounds": backgrounds}
+    if others:
+        data["shares"] = list(shares)
     epoch_samples = team.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
     options = RunOptions(
         out=config.out,
@@ -88,7 +112,7 @@ def train_stage(stage: Stage, store: SampleStore, config: TrainConfig, team: Tea
         },
         provenance={
             "data": data,
-            "recipe": config.recipe,
+            "recipe": config.recipe_name,
             "seed": config.seed,
             "start": start,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
@@ -110,9 +134,9 @@ def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
         names += ["landmark_loss", "semantic_alignment", "shape_components"]
     given = {name: getattr(config, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
-    if (config.recipe, stage) not in RECIPES:
-        raise ValueError(f"the {config.recipe} recipe has no stage {stage}; use --recipe atpn")
-    recipe = replace(RECIPES[config.recipe, stage], **changes)
+    if (config.recipe_name, stage) not in RECIPES:
+        raise ValueError(f"the {config.recipe_name} recipe has no stage {stage}; use --recipe atpn")
+    recipe = replace(RECIPES[config.recipe_name, stage], **changes)
     processes = world_size()
     if recipe.batch_size % processes:
         raise ValueError(f"a batch of {recipe.batch_size} cannot be shared equally among {processes} processes")
@@ -132,11 +156,9 @@ def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
     return Budget(samples=recipe.samples if recipe.samples is not None else (recipe.epochs or 1) * epoch_samples)
 
 
-def _initial(
-    stage: Stage, store: SampleStore, faces: np.ndarray, recipe: Recipe, config: TrainConfig
-) -> tuple[Network, str]:
+def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config: TrainConfig) -> tuple[Network, str]:
     """The network that a new stage begins with, and where it comes from."""
-    path = config.weights
+    path, store = SHIPPED if config.init == "shipped" else config.weights, stores[0]
     if stage == "detector":
         if path is not None:
             return load_network(path, FaceDetector)[0].resized(recipe.input_size), _origin(path, FaceDetector)
@@ -148,20 +170,24 @@ def _initial(
         if path is None and candidates:
             raise FileNotFoundError(
                 f"stage {stage} needs landmark weights, but {candidates[-1]} does not exist; "
-                f"run `python -m atpn train landmarks --data {config.data} --out {config.out}` first or give --weights"
+                f"run `python -m atpn train landmarks --data {config.data[0]} --out {config.out}` first, or give "
+                "--weights or --init shipped"
             )
     if path is None:
-        model = new_model(store, faces, config.width, recipe.input_size, config.seed)
-        return with_heads_of(model, recipe), "new"
+        model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed)
+        return with_heads_of(model, recipe).with_conventions(len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
-    if model.config.scheme != store.scheme.name:
-        raise ValueError(f"{path} predicts {model.config.scheme}, but the data are labelled {store.scheme.name}")
+    if stage == "landmarks" and model.config.scheme != store.scheme.name:
+        log.info("%s predicts %s; its head is converted to the data's %s", path, model.config.scheme, store.scheme.name)
+        model = model.in_scheme(store.scheme.name)
     if config.weights is None and not metadata.get("finished", True):
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
         model = model.resized(recipe.input_size)
     if stage == "landmarks":
         model = with_heads_of(model, recipe)
+        if model.config.conventions != len(stores) - 1:
+            model = measured_offsets(model, stores[1:])
     return model, _origin(path, ATPN)
 
 

@@ -17,7 +17,7 @@ from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
-RecipeName = Literal["atpn", "thesis"]
+RecipeName = Literal["atpn", "thesis", "fine-tune"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
@@ -72,6 +72,8 @@ class Recipe:
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
+    rest_backbone: bool = False
+    """Landmark stage: let the backbone rest, so that the heads for tracking and pose still fit it."""
     balance_classes: bool = True
     """Faces weigh as much as their many negatives in the tracking loss; the thesis' equation 3.5 counts crops alike."""
     pose_loss: Literal["angles", "thesis"] = "angles"
@@ -86,6 +88,10 @@ _THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
 _THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
 _THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": False}
+# Trained weights and a few hundred faces: small steps, batch norm's statistics as they are, an end after minutes. Faces
+# seen a hundred times are known by heart, and what is still wrong on them says nothing of others' uncertainty.
+_FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}
+_FINE_TUNE |= {"fixed_norm_share": 1.0, "uncertainty_weight": 0.0}
 
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
@@ -99,6 +105,9 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("thesis", "pose"): Recipe(
             samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
         ),
+        ("fine-tune", "landmarks"): Recipe(rest_backbone=True, **_FINE_TUNE),
+        ("fine-tune", "tracking"): Recipe(jitter=_TRACKING_JITTER, **_FINE_TUNE),
+        ("fine-tune", "pose"): Recipe(**_FINE_TUNE),
     }
 )
 """Recipes by name and stage.
@@ -109,7 +118,7 @@ The thesis knows neither uncertainty nor a detector, so its recipe leaves that h
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train ATPN on rendered faces. The same command again continues an interrupted run.
+    """Train ATPN on rendered faces or on your own. The same command again continues an interrupted run.
 
     Under torchrun, each process holds its share of the shards and makes its share of every batch.
     """
@@ -117,12 +126,19 @@ class TrainConfig:
     stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
     """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
     network of its own."""
-    data: Path
-    """Folder of .tar shards that `python -m atpn render` wrote."""
+    data: tuple[Path, ...]
+    """Folder of .tar shards that `python -m atpn render` or `datasets convert` wrote. The landmark stage takes several:
+    the first one's scheme and convention are the network's; what the others' labels differ by is learned."""
     out: Path
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
-    recipe: RecipeName = "atpn"
-    """`thesis` trains as published, `atpn` as we found better."""
+    shares: tuple[float, ...] = ()
+    """With several --data, how much of every batch each gives; without, all give as much."""
+    init: Literal["new", "shipped"] = "new"
+    """`shipped` goes on from the shipped weights, with the `fine-tune` recipe unless another is given. Data of another
+    scheme make it the network's."""
+    recipe: RecipeName | None = None
+    """`thesis` trains as published, `atpn` (a new network's default) as we found better, `fine-tune` from trained
+    weights on little data."""
     minutes: float | None = None
     """Length of the stage in minutes of training (with `all`: of the landmark stage)."""
     samples: int | None = None
@@ -163,6 +179,12 @@ class TrainConfig:
     """Held-out faces to measure at each checkpoint; renders of people that training never sees."""
 
     def __post_init__(self) -> None:
+        if not self.data or (len(self.data) > 1 and self.stage != "landmarks"):
+            raise ValueError(f"the {self.stage} stage needs one --data; several are for the landmark stage alone")
+        if self.shares and (len(self.shares) != len(self.data) or min(self.shares) <= 0):
+            raise ValueError(f"--shares needs a positive number for each of {len(self.data)} --data, got {self.shares}")
+        if self.init != "new" and self.weights is not None:
+            raise ValueError("give --init shipped or --weights, not both")
         if self.minutes is not None and self.samples is not None:
             raise ValueError(f"give --minutes or --samples, not both (got {self.minutes} and {self.samples})")
         for name in ("minutes", "samples", "batch_size", "lr", "threads", "checkpoint_minutes"):
@@ -177,3 +199,8 @@ class TrainConfig:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
         if self.workers < 0:
             raise ValueError(f"--workers must not be negative, got {self.workers}")
+
+    @property
+    def recipe_name(self) -> RecipeName:
+        """The recipe given, or the one that fits what training begins with."""
+        return self.recipe or ("fine-tune" if self.init == "shipped" else "atpn")

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from atpn.data.augment import augment
 from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi, random_crop
+from atpn.data.face_boxes import box_corners, landmarks_rectangle
 from atpn.data.scenes import background_roi, make_scene, negative_roi
 from atpn.data.store import SampleStore
 from atpn.train.config import Recipe
@@ -42,6 +43,8 @@ class Batch(TypedDict, total=False):
     """(B, P, 2) dense points in crop coordinates; NaN where unknown."""
     flipped: Tensor
     """(B,) bool: mirrored crops, whose dense points are those of the mirrored plane."""
+    source: Tensor
+    """(B,) int64: which of several training sets a crop is of (`mixing.MixedBatches`)."""
     clean: Tensor
     """(B, S, S, 3) uint8 RGB: the image as it was before augmentation."""
     centres: Tensor
@@ -107,7 +110,7 @@ class FaceBatches(CropSteps):
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` faces, the next of the epoch's order."""
         recipe, size = self.recipe, self.recipe.batch_size
-        images, landmarks, poses = [], [], []
+        images, landmarks, poses, flipped = [], [], [], []
         for position in range(step * size, (step + 1) * size):
             index = self.face(position)
             sample = self.store[index]
@@ -120,10 +123,12 @@ class FaceBatches(CropSteps):
             images.append(augment(image, recipe.augment, rng))
             landmarks.append(crop.landmarks)
             poses.append(crop.pose)
+            flipped.append(crop.flipped)
         return Batch(
             image=torch.from_numpy(np.stack(images)),
             landmarks=torch.from_numpy(np.stack(landmarks)),
             pose=torch.from_numpy(np.stack(poses)),
+            flipped=torch.tensor(flipped),
         )
 
     def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -131,6 +136,10 @@ class FaceBatches(CropSteps):
         other = extract_crop(background, background_roi(background, rng), self.crop_size)
         share = rng.uniform(0.1, 0.4)
         return cv2.addWeighted(image, 1 - share, other, share, 0)
+
+
+UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+"""As `box_corners` lists them."""
 
 
 class TrackingBatches(CropSteps):
@@ -149,17 +158,28 @@ class TrackingBatches(CropSteps):
         is_face[:: 1 + self.recipe.negatives] = True
         return Batch(image=torch.from_numpy(np.stack(images)), is_face=torch.from_numpy(is_face))
 
+    def outline(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points of a face that the crop rule goes by, pixels, and the upright shape that they would lie in.
+
+        Of a face without landmarks these are the corners of where a face box says they are, and upright as the image.
+        """
+        landmarks = self.store.landmarks[index]
+        if not np.isnan(landmarks).any():
+            return landmarks, self.mean_shape
+        box = landmarks_rectangle(next(iter(self.store.boxes(index).values())))
+        return box_corners(box), UPRIGHT_CORNERS
+
     def group(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
         """(S, S, 3) crops: a face, then its negatives."""
         recipe, store = self.recipe, self.store
         background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
-        scene, landmarks = store.image(index), store.landmarks[index]
+        scene, (landmarks, mean_shape) = store.image(index), self.outline(index)
         neighbours = store.neighbours(index)
         if neighbours is None:
             scene, landmarks = make_scene(scene, landmarks, background, recipe.scenes, rng)
         others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
-        roi = jittered_roi(landmarks, self.mean_shape, recipe.jitter, rng)
-        face = ROI.from_landmarks(landmarks, upright_roll(landmarks, self.mean_shape))
+        roi = jittered_roi(landmarks, mean_shape, recipe.jitter, rng)
+        face = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
         crops = [extract_crop(scene, roi, self.crop_size)]
         for _ in range(recipe.negatives):
             if background is not None and rng.random() < self.background_share:

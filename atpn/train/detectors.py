@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.face_boxes import box_of, roi_of_box
 from atpn.data.sample import Sample
 from edge_runtime.detector import CascadeDetector, Detector, NetworkDetector
-from edge_runtime.geometry import ROI, ROI_MARGIN
+from edge_runtime.geometry import ROI
 
 SEARCH_SIZE = 640
 """Long side in pixels of the searched picture: YuNet was trained at 640 (Wu et al., 2023)."""
@@ -21,11 +22,6 @@ SAME_FACE_IOU = 0.3
 """Two of a detector's regions that overlap more than this are one face."""
 DETECTION_IOU = 0.3
 """A region overlapping a face's true region this much is enough for the tracking network to find the face."""
-
-# YuNet learned WIDER FACE's boxes, which "tightly contain the forehead, chin and cheek" (Yang et al., 2016): hairline
-# to chin, cheek to cheek. Of hairline to chin, 185 mm on average, the landmarks' rectangle has the 139 mm from the
-# brow's upper edge to the chin (the proportions of `edge_runtime.detector`); it is as wide as the box and ends with it.
-LANDMARKS_HEIGHT = 139 / 185
 
 
 class YuNetDetector:
@@ -59,10 +55,7 @@ class YuNetDetector:
 def roi_from_yunet_box(box: np.ndarray) -> ROI:
     """A YuNet (x, y, width, height) in pixels as a region by the crop rule."""
     x, y, width, height = map(float, box)
-    tall = LANDMARKS_HEIGHT * height
-    # A box from x covers the pixels from x on, and pixel centres lie at integers.
-    cx, cy = x + width / 2 - 0.5, y + height - tall / 2 - 0.5
-    return ROI(cx, cy, max(width, tall) * (1 + 2 * ROI_MARGIN))
+    return roi_of_box(box_of(x, y, width, height))  # YuNet learned WIDER FACE's boxes
 
 
 def make_detector(name: str) -> Detector | None:

@@ -9,7 +9,7 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
+from atpn.protocols.registry import describe, measure
 from atpn.train.afw import evaluate_afw
 from atpn.train.backend import CheckpointBackend
 from atpn.train.detectors import make_detector
@@ -26,6 +27,8 @@ from atpn.train.passes import PASSES
 from atpn.train.plots import Chart, Line, write_charts
 from atpn.train.rendered import evaluate_rendered
 from edge_runtime.files import write_atomically
+
+ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,11 @@ class EvaluateConfig:
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
     data: Path | None = None
-    """Folder of held-out shards that training has not seen."""
+    """Folder of held-out shards that training has not seen; with --protocol, of the dataset as it was unpacked."""
+    protocol: ProtocolName | None = None
+    """A published evaluation, its paper's figures beside ours."""
+    partial: bool = False
+    """With --protocol, measure on what is there of an incomplete dataset."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
@@ -52,6 +59,8 @@ class EvaluateConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        if self.protocol is not None and self.data is None:
+            raise ValueError(f"--protocol {self.protocol} needs --data, the folder into which its dataset was unpacked")
         if self.data is None and self.afw is None:
             raise ValueError("nothing to measure on: give --data FOLDER, --afw FOLDER or both")
         if self.limit < 1:
@@ -71,7 +80,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "training": description,
         "versions": library_versions(),
     }
-    if config.data is not None:
+    if config.protocol is not None:
+        report[config.protocol] = measure(config.protocol, network, config.data, config.partial)
+    elif config.data is not None:
         report["rendered"] = evaluate_rendered(network, SampleStore.read(config.data), config.limit, config.overlay)
     if config.afw is not None:
         report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay)
@@ -81,6 +92,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     if config.plots is not None:
         write_plots(config.plots, report)
+    if config.protocol is not None:
+        print(describe(config.protocol, report[config.protocol]))
     for name in ("rendered", "afw"):
         if name in report:
             print(_table(name, report[name]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,17 +20,19 @@ from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatches, validation_batch
 from atpn.train.inference import predict
 from atpn.train.losses import gap_loss, percent_errors, range_loss, thesis_landmark_loss, uncertainty_loss, wing_loss
+from atpn.train.mixing import Alignment, MixedBatches, OtherSet, shared_batch
 from atpn.train.semantic_alignment import search_landmarks
 from atpn.train.shape_correction import corrected_labels
 from atpn.train.star import ambiguity_loss, star_loss
 from atpn.train.wing_losses import adaptive_wing, rectified_wing, soft_wing
+from edge_runtime.landmarks import LandmarkScheme
 
 
 class LandmarkTask:
     """See `loop.StageTask`."""
 
     name = "landmarks"
-    trained = ("backbone", "landmark_branch")
+    trained: tuple[str, ...] = ("backbone", "landmark_branch")
 
     mean_shape: np.ndarray
     """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
@@ -37,15 +40,28 @@ class LandmarkTask:
     """The averaged network, which the loop keeps here."""
 
     def __init__(
-        self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400, faces: int | None = None
+        self,
+        store: SampleStore,
+        recipe: Recipe,
+        seed: int,
+        validation: int = 400,
+        faces: int | None = None,
+        others: Sequence[OtherSet] = (),
     ) -> None:
-        """`faces`: how many to train on, at most; None: all that are not held out.
+        """`faces`: how many to train on, at most; None: all that are not held out. `others`: see `mixing`.
 
-        ValueError when the recipe asks for what the store's scheme does not have."""
-        self.store, self.recipe, self.seed = store, recipe, seed
-        self.faces, self.held_out = store.split()
-        self.faces, self.held_out = self.faces[:faces], self.held_out[:validation]
-        self.backgrounds, _ = store.split_backgrounds()
+        ValueError when the recipe asks for what the store's scheme does not have, or for what one set alone allows."""
+        self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
+        if recipe.rest_backbone:
+            self.trained = ("landmark_branch",)
+        self.held_out = store.split()[1][:validation]
+        self.faces = training_faces(store, recipe)[:faces]
+        if others and not _one_face_at_a_time(recipe):
+            raise ValueError(
+                "STAR loss, adaptive wing, Semantic Alignment and shape correction look at one set's landmarks and do "
+                "not go with several sets; give one --data, or leave them out"
+            )
+        self._shares = shared_batch(recipe.batch_size, [1.0, *(other.share for other in others)])
         self.labels = training_labels(store, self.faces, recipe)
         if recipe.semantic_alignment or recipe.landmark_loss == "adaptive-wing":
             self.neighbours = tuple(map(torch.from_numpy, neighbours(store.scheme)))
@@ -55,44 +71,42 @@ class LandmarkTask:
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""
-        self.mean_shape = model.mean_shape.numpy()
+        self.mean_shape = model.mean_shape.cpu().numpy()
+        self.uncertain = model.config.uncertainty
+        self.alignment = Alignment(self.store.scheme, [o.store.scheme for o in self.others], self.mean_shape)
 
-    def batches(self, crop_size: int, first_step: int) -> FaceBatches:
+    def batches(self, crop_size: int, first_step: int) -> FaceBatches | MixedBatches:
         """Jittered, augmented face crops."""
-        batches = FaceBatches(
-            self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
-        )
-        batches.labels = self.labels
-        return batches
+        stores = [self.store, *(other.store for other in self.others)]
+        shapes = self.alignment.mean_shapes if self.others else [self.mean_shape]
+        parts = []
+        for k, (store, shape, count) in enumerate(zip(stores, shapes, self._shares, strict=True)):
+            recipe = replace(self.recipe, batch_size=count)
+            faces = training_faces(store, recipe) if k else self.faces
+            backgrounds, _ = store.split_backgrounds()
+            parts.append(FaceBatches(store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step))
+        parts[0].labels = self.labels
+        return MixedBatches(parts, self.seed, first_step) if self.others else parts[0]
 
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Point loss, gap loss and the uncertainty's likelihood."""
-        recipe, scheme = self.recipe, self.store.scheme
+        """Point loss, gap loss and the uncertainty's likelihood; of several sets, each in its own convention."""
+        recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
             vector = self.vector(model, image)
             landmarks, log_sigma = model.landmark_branch.read(vector)
         # Losses in full precision: half a pixel is the step of bfloat16 here.
-        landmarks, labelled = landmarks.float(), batch["landmarks"]
-        target = self._searched(image, labelled) if recipe.semantic_alignment else labelled
-        parts = {}
-        if recipe.landmark_loss == "star":
-            shape = model.landmark_branch.read_ambiguity(vector)
-            loss = star_loss(landmarks, target, shape)
-            parts["points"] = loss.detach()
-            parts["ambiguity"] = ambiguity_loss(landmarks, labelled, log_sigma.float(), shape)
-            loss = loss + parts["ambiguity"]
+        landmarks, log_sigma = landmarks.float(), log_sigma.float()
+        if self.others:
+            loss, parts = landmarks.new_zeros(()), {}
+            for k, part in enumerate(self.alignment.parts(model, landmarks, log_sigma, batch)):
+                own, named = self._loss(part.landmarks, part.log_sigma, part.target, part.scheme)
+                loss = loss + part.share * own
+                parts |= {f"{name}-{k}" if k else name: value for name, value in named.items()}
         else:
-            loss = self._point_loss(landmarks, target)
-            parts["points"] = loss.detach()
-        if recipe.gap_weight:
-            gaps = gap_loss(landmarks, target, scheme)
-            parts["gaps"] = gaps.detach()
-            loss = loss + recipe.gap_weight * gaps
-        if recipe.uncertainty_weight and model.config.uncertainty:
-            # Of the labels, also where others are searched: what is unsure about them is what the search goes by.
-            likelihood = uncertainty_loss(landmarks, log_sigma.float(), labelled)
-            parts["uncertainty"] = likelihood.detach()
-            loss = loss + recipe.uncertainty_weight * likelihood
+            labelled = batch["landmarks"]
+            target = self._searched(image, labelled) if recipe.semantic_alignment else labelled
+            shape = model.landmark_branch.read_ambiguity(vector) if recipe.landmark_loss == "star" else None
+            loss, parts = self._loss(landmarks, log_sigma, labelled, self.store.scheme, target, shape)
         if recipe.range_weight:
             excess = range_loss(activations)
             parts["range"] = excess.detach()
@@ -103,10 +117,47 @@ class LandmarkTask:
         """What a model's landmarks are read from."""
         return model.face_vector(image)
 
-    def _point_loss(self, landmarks: Tensor, target: Tensor) -> Tensor:
+    def _loss(
+        self,
+        landmarks: Tensor,
+        log_sigma: Tensor,
+        labelled: Tensor,
+        scheme: LandmarkScheme,
+        target: Tensor | None = None,
+        shape: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of the landmarks against the labels, or a target found instead of them; `shape` is STAR's.
+
+        Where a label is NaN, what the network says is taken as right: no gradient comes from there.
+        """
+        recipe, parts = self.recipe, {}
+        known = ~labelled.isnan()
+        labelled = torch.where(known, labelled, landmarks.detach())
+        target = labelled if target is None else torch.where(known, target, landmarks.detach())
+        log_sigma = torch.where(known.all(dim=-1), log_sigma, log_sigma.detach())
+        if shape is not None:
+            loss = star_loss(landmarks, target, shape)
+            parts["points"] = loss.detach()
+            parts["ambiguity"] = ambiguity_loss(landmarks, labelled, log_sigma, shape)
+            loss = loss + parts["ambiguity"]
+        else:
+            loss = self._point_loss(landmarks, target, scheme)
+            parts["points"] = loss.detach()
+        if recipe.gap_weight:
+            gaps = gap_loss(landmarks, target, scheme)
+            parts["gaps"] = gaps.detach()
+            loss = loss + recipe.gap_weight * gaps
+        if recipe.uncertainty_weight and self.uncertain:
+            # Of the labels, also where others are searched: what is unsure about them is what the search goes by.
+            likelihood = uncertainty_loss(landmarks, log_sigma, labelled)
+            parts["uncertainty"] = likelihood.detach()
+            loss = loss + recipe.uncertainty_weight * likelihood
+        return loss, parts
+
+    def _point_loss(self, landmarks: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
         kind = self.recipe.landmark_loss
         if kind == "thesis":
-            return thesis_landmark_loss(landmarks, target, self.store.scheme)
+            return thesis_landmark_loss(landmarks, target, scheme)
         if kind == "wing":
             return wing_loss(landmarks, target)
         errors = percent_errors(landmarks, target)
@@ -131,6 +182,21 @@ class LandmarkTask:
             self._validation = validation_batch(self.store, self.held_out, self.mean_shape, size)
             self._validation_size = size
         return landmark_figures(model, self._validation, self.store)
+
+
+def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
+    """Indices of the store's faces to learn landmarks from: those known in part as well, where the recipe can."""
+    faces, _ = store.split()
+    partly, _ = store.split_partly_known()
+    if not len(partly) or not _one_face_at_a_time(recipe) or recipe.label_noise.level:
+        return faces
+    return np.sort(np.concatenate([faces, partly]))
+
+
+def _one_face_at_a_time(recipe: Recipe) -> bool:
+    """Whether the recipe goes by nothing but a face's own labels, landmark for landmark."""
+    simple = recipe.landmark_loss not in ("star", "adaptive-wing")
+    return simple and not (recipe.semantic_alignment or recipe.shape_components)
 
 
 def training_labels(store: SampleStore, faces: np.ndarray, recipe: Recipe) -> np.ndarray | None:

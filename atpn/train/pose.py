@@ -12,7 +12,7 @@ from atpn.train.dataset import Batch, FaceBatches, validation_batch
 from atpn.train.inference import predict
 from atpn.train.losses import pose_loss
 from atpn.train.metrics import pose_errors
-from atpn.train.tracking import frozen_input
+from atpn.train.tracking import frozen_input, mean_shape_for
 
 
 class PoseTask:
@@ -22,7 +22,7 @@ class PoseTask:
     trained = ("pose_branch",)
 
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own, in the data's scheme."""
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         """ValueError when no face comes with a rotation."""
@@ -37,7 +37,7 @@ class PoseTask:
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""
-        self.mean_shape = model.mean_shape.numpy()
+        self.mean_shape = mean_shape_for(model, self.store)
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""

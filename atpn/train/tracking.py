@@ -20,6 +20,7 @@ from atpn.train.inference import predict
 from atpn.train.losses import tracking_loss
 from atpn.train.metrics import average_precision
 from edge_runtime.geometry import ROI, extract_crop
+from edge_runtime.landmarks import convert, scheme_by_name
 
 THRESHOLD = 0.7
 """The thesis' tracking threshold, for the error rates in the log."""
@@ -40,18 +41,22 @@ class TrackingTask:
     trained = ("tracking_branch",)
 
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
+    """(N, 2) in crop coordinates: what crops are upright against; the network's own, in the data's scheme."""
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         self.store, self.recipe, self.seed = store, recipe, seed
-        self.faces, self.held_out = store.split()
+        if len(store.faces) + len(store.boxed) == 0:
+            raise ValueError("the training set holds neither faces with landmarks nor faces with boxes to track")
+        self.faces, self.held_out = (
+            np.concatenate(rows) for rows in zip(store.split(), store.split_boxed(), strict=True)
+        )
         # Each held-out face brings its negatives along.
         self.held_out = self.held_out[: max(1, validation // 4)]
         self.backgrounds, self.held_out_backgrounds = store.split_backgrounds()
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""
-        self.mean_shape = model.mean_shape.numpy()
+        self.mean_shape = mean_shape_for(model, self.store) if len(self.store.faces) else model.mean_shape.cpu().numpy()
 
     def batches(self, crop_size: int, first_step: int) -> TrackingBatches:
         """Faces, each with its negatives."""
@@ -74,9 +79,14 @@ class TrackingTask:
 
 
 def tracking_crops(
-    store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, mean_shape: np.ndarray, crop_size: int
+    store: SampleStore,
+    faces: np.ndarray,
+    backgrounds: np.ndarray,
+    mean_shape: np.ndarray,
+    crop_size: int,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops to measure tracking on, drawn the same each time, and (n,) labels.
+    """(n, S, S, 3) crops to measure tracking on, drawn the same for a seed, and (n,) labels.
 
     Each face is cropped upright, off by what a followed head moves between two frames (`FOLLOWED`), and brings ten
     negatives: around it, from parts of it and from backgrounds. Pictures are not augmented and never cut; about half
@@ -84,7 +94,7 @@ def tracking_crops(
     """
     recipe = Recipe(samples=None, jitter=FOLLOWED, augment=NO_AUGMENT, scenes=SceneConfig(trim_share=0.0))
     batches = TrackingBatches(store, faces, backgrounds, mean_shape, recipe, crop_size, seed=0)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     groups = [batches.group(int(index), rng) for index in faces]
     is_face = np.zeros((len(groups), 1 + recipe.negatives), bool)
     is_face[:, 0] = True
@@ -117,6 +127,11 @@ def tracking_figures(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, f
         "missed": float((confidence[is_face] < THRESHOLD).mean()),
         "false_alarms": float((confidence[~is_face] >= THRESHOLD).mean()),
     }
+
+
+def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
+    """(N, 2) the network's mean shape as landmarks of the store's scheme; ValueError when these do not come of it."""
+    return convert(model.mean_shape.cpu().numpy(), scheme_by_name(model.config.scheme), store.scheme)
 
 
 @torch.no_grad()

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.face_boxes import box_of
 from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import first_below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, box_of, key_of
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
 from atpn.data.sample import Sample
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}

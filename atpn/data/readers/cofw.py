@@ -21,9 +21,10 @@ import h5py
 import numpy as np
 import scipy.io
 
+from atpn.data.face_boxes import box_of
 from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import first_below
-from atpn.data.readers.images import NO_IMAGE, HDF5Image, UnreadSample, box_of, key_of
+from atpn.data.readers.images import NO_IMAGE, HDF5Image, UnreadSample, key_of
 from atpn.data.sample import Sample
 
 FROM_LFPW = 845

@@ -129,17 +129,3 @@ class UnreadSample:
 def key_of(*parts: object) -> str:
     """A key that may name a file in a shard: letters, digits, hyphens and underscores."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", "_".join(map(str, parts)))
-
-
-def box_of(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of a box whose first pixel is (x, y), counted from 0.
-
-    Pixel centres are at integers, so the outer edges of `width` pixels from x on lie half a pixel beyond them.
-    """
-    return x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5
-
-
-def box_corners(box: tuple[float, float, float, float]) -> np.ndarray:
-    """(4, 2) corners of a box."""
-    left, top, right, bottom = box
-    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)

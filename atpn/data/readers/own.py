@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from atpn.data.face_boxes import box_corners
 from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, box_corners, key_of
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
 from atpn.data.sample import Sample
 from edge_runtime.face import Pose
 from edge_runtime.landmarks import SCHEMES

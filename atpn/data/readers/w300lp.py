@@ -114,6 +114,15 @@ def head_to_camera(pitch: float, yaw: float, roll: float) -> np.ndarray:
     return turned @ about_x @ about_y @ about_z @ turned
 
 
+def dataset_angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """These datasets' pitch, yaw, roll in radians of a (3, 3) rotation in the contract's frame: `head_to_camera`'s
+    inverse."""
+    turned = np.diag([1.0, -1.0, -1.0])
+    m = turned @ rotation @ turned
+    yaw = -np.arcsin(np.clip(m[0, 2], -1.0, 1.0))
+    return float(np.arctan2(m[1, 2], m[2, 2])), float(yaw), float(np.arctan2(m[0, 1], m[0, 0]))
+
+
 def y_down(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """(68, 2) points whose y runs down, counted from 1: as they are, or turned over when they belie the pose.
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.face_boxes import box_corners, box_of
 from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import below, first_below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, box_corners, box_of, key_of
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
 from atpn.data.sample import Sample
 
 COLUMNS = ("x", "y", "width", "height", "blur", "expression", "illumination", "invalid", "occlusion", "pose")

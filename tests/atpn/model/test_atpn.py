@@ -9,6 +9,7 @@ import torch
 from atpn.model import ATPN, ATPNConfig, freeze
 from atpn.model.complexity import Complexity, complexity
 from atpn.model.layers import GlobalDepthwise
+from edge_runtime.landmarks import WFLW_98, convert, scheme_by_name
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +203,35 @@ def test_training_and_inference_forms_agree_on_channels_last(tiny_model, images)
     reordered = tiny_model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last))
     for a, b in zip(plain, reordered, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ibug68", "cofw29", "celeba5"])
+def test_another_scheme_s_network_says_the_same_places(tiny_model, images, name):
+    target = scheme_by_name(name)
+    with torch.no_grad():
+        wide, narrow = tiny_model(images), tiny_model.in_scheme(name)(images)
+        # A smaller part of the face fills the crop: places lie closer to the middle in the wide one.
+        shape = torch.from_numpy(convert(tiny_model.mean_shape.numpy(), WFLW_98, target))
+        middle, side = (shape.amax(0) + shape.amin(0)) / 2, (shape.amax(0) - shape.amin(0)).max()
+        own = tiny_model.mean_shape
+        zoom = (own.amax(0) - own.amin(0)).max() / side
+        expected = torch.from_numpy(convert(wide.landmarks.numpy(), WFLW_98, target))
+        expected = (expected - middle) * zoom + (own.amax(0) + own.amin(0)) / 2
+    torch.testing.assert_close(narrow.landmarks, expected, atol=1e-4, rtol=1e-4)
+    kept = [i for i in range(target.count) if name == "ibug68"]
+    sigma = torch.from_numpy(convert(wide.uncertainty[..., None].numpy(), WFLW_98, target))[..., 0] * zoom
+    torch.testing.assert_close(narrow.uncertainty[:, kept], sigma[:, kept])
+    with pytest.raises(ValueError, match=f"no conversion from {name} to wflw98"):
+        tiny_model.in_scheme(name).in_scheme("wflw98")
+    assert tiny_model.in_scheme("wflw98") is tiny_model
+
+
+def test_offsets_of_other_conventions_change_no_output(tiny_model, images):
+    other = tiny_model.with_conventions(2)
+    assert other.landmark_branch.offsets.shape == (2, 98, 2)
+    assert other.with_conventions(2) is other
+    with torch.no_grad():
+        for before, after in zip(tiny_model(images), other.with_conventions(0)(images), strict=True):
+            torch.testing.assert_close(before, after)
+        for before, after in zip(tiny_model(images), other(images), strict=True):
+            torch.testing.assert_close(before, after)

@@ -99,9 +99,9 @@ def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
     recipe = replace(RECIPES["atpn", "detector"], batch_size=8, input_size=64, warmup_steps=2, lr=5e-3, ema_decay=0.9)
     monkeypatch.setattr(cli, "RECIPES", RECIPES | {("atpn", "detector"): recipe})
     options = {"workers": 0, "bfloat16": False, "device": "cpu", "validation": 8}
-    cli.run(TrainConfig("detector", face_shards, tmp_path, samples=80, **options))
+    cli.run(TrainConfig("detector", (face_shards,), tmp_path, samples=80, **options))
     first, _ = load_network(tmp_path / "detector.safetensors", FaceDetector)
-    cli.run(TrainConfig("detector", face_shards, tmp_path, samples=480, **options))
+    cli.run(TrainConfig("detector", (face_shards,), tmp_path, samples=480, **options))
     model, metadata = load_network(tmp_path / "detector.safetensors", FaceDetector)
     assert metadata["samples"] == 480
     assert metadata["validation"].keys() == {"average_precision", "recall", "overlap"}
@@ -116,4 +116,4 @@ def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
 
 def test_the_thesis_has_no_detector(face_shards, tmp_path):
     with pytest.raises(ValueError, match="the thesis recipe has no stage detector"):
-        cli.run(TrainConfig("detector", face_shards, tmp_path, recipe="thesis"))
+        cli.run(TrainConfig("detector", (face_shards,), tmp_path, recipe="thesis"))

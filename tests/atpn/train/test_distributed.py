@@ -86,7 +86,7 @@ class BothTask(LandmarkTask):
 def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes, tmp_path):
     out, running = two_processes
     config = TrainConfig(
-        *("landmarks", two_shards, tmp_path / "one"),
+        *("landmarks", (two_shards,), tmp_path / "one"),
         **{"samples": STEPS * BATCH, "width": 0.25, "coarse_share": 1.0, "batch_size": BATCH, "bfloat16": False},
     )
     recipe = cli.stage_recipe("landmarks", config)

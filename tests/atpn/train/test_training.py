@@ -35,7 +35,7 @@ def short_recipes(monkeypatch):
 
 def config(face_shards, out, stage="landmarks", **changes):
     options = {"samples": 88, "width": 0.25, "workers": 0, "bfloat16": False, "device": "cpu", "validation": 4}
-    return TrainConfig(stage, face_shards, out, **(options | changes))
+    return TrainConfig(stage, (face_shards,), out, **(options | changes))
 
 
 def weights(path):
@@ -437,6 +437,6 @@ def test_minutes_spend_less_on_coarse_crops_than_samples_do():
 
 def test_contradicting_options_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not both"):
-        TrainConfig("all", tmp_path, tmp_path, minutes=1, samples=1)
+        TrainConfig("all", (tmp_path,), tmp_path, minutes=1, samples=1)
     with pytest.raises(ValueError, match="--threads must be positive"):
-        TrainConfig("all", tmp_path, tmp_path, threads=0)
+        TrainConfig("all", (tmp_path,), tmp_path, threads=0)

@@ -81,3 +81,8 @@ def test_aflw2000_leaves_wild_angles_out(tmp_path, replica):
         ("left out", "image00004.mat"),
         ("corrupt", "image00006.mat"),
     ]
+
+
+def test_the_datasets_angles_come_back():
+    for angles in ((0.2, -0.7, 0.4), (-1.2, 1.5, -2.0), (0.0, 0.0, 0.0)):
+        np.testing.assert_allclose(w300lp.dataset_angles(w300lp.head_to_camera(*angles)), angles, atol=1e-9)

@@ -1,0 +1,44 @@
+"""Whether a stage can learn from a training set: told from the labels before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from atpn.data.shards import read_shard, shards_of
+
+Labels = dict[str, Any]
+
+
+def _landmarks(labels: Labels) -> bool:
+    points = labels["landmarks"]
+    return points is not None and not any(None in point for point in points)
+
+
+def _boxes(labels: Labels) -> bool:
+    return labels["landmarks"] is None and bool(labels.get("boxes"))
+
+
+NEEDS: Mapping[str, tuple[Callable[[Labels], bool], str]] = {
+    "landmarks": (_landmarks, "landmarks that are all known"),
+    "tracking": (lambda labels: _landmarks(labels) or _boxes(labels), "landmarks that are all known, or a box"),
+    "pose": (lambda labels: _landmarks(labels) and labels["rotation"] is not None, "landmarks and a rotation"),
+    "detector": (_landmarks, "landmarks that are all known"),
+}
+"""What one sample at least must have for a stage, and how that is called."""
+
+
+def check_data(stage: str, folder: Path) -> None:
+    """ValueError when no sample of a folder's shards can serve the stage; FileNotFoundError without shards."""
+    serves, what = NEEDS[stage]
+    count = 0
+    for shard in shards_of(folder):
+        for sample in read_shard(shard):
+            count += 1
+            if serves(sample.labels):
+                return
+    raise ValueError(
+        f"the {stage} stage cannot learn from {folder}: none of its {count} samples has {what}; "
+        "docs/datasets.md lists which dataset has what"
+    )
