@@ -7,7 +7,7 @@ underscores. What stands before the tables holds for every stage. Paths are rela
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +59,10 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
 
 def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> TrainConfig:
     """A stage's options, read as the command line would be."""
+    # Checked here, since tyro would remember an unknown option and blame the next command line for it.
+    known = {field.name for field in fields(TrainConfig)} - {"stage", "out"}
+    if unknown := sorted({key.replace("-", "_") for key in options} - known):
+        raise ValueError(f"{config.file}: [{name}] has no option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
     arguments = [name, "--out", str(config.out)]
     for key, value in options.items():
         flag = key.replace("_", "-")

@@ -74,7 +74,7 @@ def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp
     [
         ("recipe = thesis", "is not TOML"),
         ('recipe = "thesis"', "names no stage"),
-        ("[landmarks]\ndata = ['a']\nspeed = 3", "the options of [landmarks] are not those of"),
+        ("[landmarks]\ndata = ['a']\nspeed = 3", "[landmarks] has no option 'speed'; there are: batch_size, "),
         ("[landmarks]\ndata = ['a']\nlr = 'high'", "the options of [landmarks] are not those of"),
         ("[lips]\ndata = ['a']", "the options of [lips] are not those of"),
         ("[tracking]\ndata = ['a', 'b']", "needs one --data"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,8 @@ def test_an_interruption_removes_the_files_from_the_phone(fake_phone, arguments,
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
+        # Whoever runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert done.returncode == 1
     assert "interrupted: nothing was written" in done.stderr
