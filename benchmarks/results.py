@@ -48,6 +48,8 @@ class Figure:
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "value", None)
+        if not math.isfinite(self.noise):
+            object.__setattr__(self, "noise", 0.0)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Curve:
     """One value alone is a dot."""
     labels: Sequence[str] = ()
     """Texts beside the points, one each."""
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.x, *self.y]).all():
+            raise ValueError(f"the curve {self.name} of {self.chart} has points that are no numbers; leave it out")
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,9 @@ class Results:
 
     def write(self, path: Path) -> None:
         """Write JSON, complete or not at all (OSError)."""
-        write_atomically(path, (json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n").encode())
+        write_atomically(
+            path, (json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False) + "\n").encode()
+        )
 
     @classmethod
     def read(cls, path: Path) -> Results:

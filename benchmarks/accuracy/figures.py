@@ -35,7 +35,8 @@ def figures_of(faces: FaceSet, measured: Mapping[str, Measured]) -> tuple[list[F
     for row in others:
         figures += _growth(truth, row, measured[row], measured[reference], f"against {reference}")
     boxes = (TRUE_BOX, DETECTOR_BOX)
-    return figures, [_ced(truth, box, row, made) for box in boxes for row, made in measured.items()]
+    curves = [_ced(truth, box, row, made) for box in boxes for row, made in measured.items()]
+    return figures, [curve for curve in curves if curve is not None]
 
 
 def _landmarks(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
@@ -117,8 +118,12 @@ def _growth(truth: Truth, row: str, made: Measured, reference: Measured, title: 
     yield _mean(table, row, "changed sides of the tracking threshold", 100.0 * (sides[0] != sides[1]))
 
 
-def _ced(truth: Truth, box: str, row: str, made: Measured) -> Curve:
-    shares = 100 * metrics.cumulative_share(_per_face(truth, made, box), 100 * CED_ERRORS)
+def _ced(truth: Truth, box: str, row: str, made: Measured) -> Curve | None:
+    """None where no face was found."""
+    errors = _per_face(truth, made, box)
+    if not len(errors):
+        return None
+    shares = 100 * metrics.cumulative_share(errors, 100 * CED_ERRORS)
     title, x_label = f"{truth.name}: cumulative error, {box}", "NME, % of the eye distance"
     return Curve(title, row, x_label, "faces, %", (100 * CED_ERRORS).tolist(), shares.tolist())
 

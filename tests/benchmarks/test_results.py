@@ -33,6 +33,11 @@ def test_two_figures_of_one_name_are_refused():
         Results("latency", [Figure("time", "a", "network", 1, "ms"), Figure("time", "a", "network", 2, "ms")])
 
 
+def test_a_curve_has_numbers_only():
+    with pytest.raises(ValueError, match="the curve a of CED has points that are no numbers"):
+        Curve("CED", "a", "x", "y", [0.0, 1.0], [0.0, float("nan")])
+
+
 def test_only_a_table_that_is_there_can_be_stacked():
     with pytest.raises(ValueError, match="latency has no table 'tme' to stack"):
         Results("latency", [Figure("time", "a", "network", 1, "ms")], stacked=["tme"])
