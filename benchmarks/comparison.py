@@ -25,6 +25,8 @@ ROUNDING = 1e-9
 """Relative change below which two numbers are the same number, computed in another order."""
 ANOTHER_MACHINE = {"processor", "cores", "device"}
 """What of a machine's description makes times another machine's."""
+MOST_NAMED = 8
+"""Figures that only one run has."""
 WORSE = 3
 """Exit status of `--gate` when something got worse."""
 
@@ -154,7 +156,8 @@ def summary(before: Results, after: Results, verdicts: Sequence[Verdict]) -> lis
     for when, ours, theirs in (("before", past, present), ("after", present, past)):
         only = [_title(figure) for name, figure in ours.items() if name not in theirs]
         if only:
-            lines += ["", f"Only {when}: {'; '.join(only)}."]
+            more = f"; and {len(only) - MOST_NAMED} more" if len(only) > MOST_NAMED else ""
+            lines += ["", f"Only {when}: {'; '.join(only[:MOST_NAMED])}{more}."]
     return lines
 
 
