@@ -27,6 +27,7 @@ FLOAT_MODULES = (
     "backbone.stem",
     "backbone.low",
     "landmark_branch.gather",
+    "landmark_branch.refinement",
     "tracking_branch.gather",
     "pose_branch.gather",
     "points",

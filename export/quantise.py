@@ -36,6 +36,8 @@ FLOAT_SCOPES = (
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
     r"ExportModel/atpn\.model\.layers\.HardSwish_activation",
 )
+REFINEMENT_SCOPE = "Refinement_refinement"
+"""The correction of landmarks, where the network has one: an int8 place would sample features up to half a cell away."""
 """Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
 INT8_WEIGHT_SCOPES = (r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",)
 """Patterns of the branches' last linear layers, which keep float results but store int8 weights."""
@@ -65,7 +67,12 @@ def scopes_of(model: Network) -> Scopes:
     if isinstance(model, FaceDetector):
         return Scopes(DETECTOR_FLOAT_SCOPES)
     assert isinstance(model, ATPN)
-    return Scopes(FLOAT_SCOPES if model.point_head is None else (*FLOAT_SCOPES, POINTS_SCOPE), INT8_WEIGHT_SCOPES)
+    in_float = FLOAT_SCOPES
+    if model.landmark_branch.refinement is not None:
+        in_float += (REFINEMENT_SCOPE,)
+    if model.point_head is not None:
+        in_float += (POINTS_SCOPE,)
+    return Scopes(in_float, INT8_WEIGHT_SCOPES)
 
 
 def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, scopes: Scopes) -> bytes:

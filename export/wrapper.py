@@ -71,9 +71,9 @@ class ExportModel(nn.Module):
         `plane` is a prompt head's (1, M, 2).
         """
         features = self.backbone(self.normalise(image))
-        vector = self.landmark_branch.vector(features)
-        landmarks, log_sigma = self.landmark_branch.read(vector)
-        points = () if self.points is None else self.points(vector, plane)
+        embedding = self.landmark_branch.embed(features)
+        landmarks, log_sigma = self.landmark_branch.read(embedding)
+        points = () if self.points is None else self.points(embedding.vector, plane)
         if not self.with_heads:
             return landmarks, self.decode.uncertainty(log_sigma), *points
         weighted = features.low * self.heatmap(landmarks)

@@ -113,7 +113,7 @@ def head_figures(
     """Mean errors over the face rectangle's longer side: dense points, landmarks as prompts, the network's own."""
     size = rectangle_size(faces.landmarks)[:, None]
     asked, _ = head(faces.vectors, anchors)
-    own, _ = model.landmark_branch.read(faces.vectors)
+    own, _ = model.landmark_branch.read_vector(faces.vectors)
     mirrored = torch.stack([1 - plane[:, 0], plane[:, 1]], dim=1)
     dense = torch.where(
         faces.flipped[:, None, None], head(faces.vectors, mirrored)[0], head(faces.vectors, plane)[0]

@@ -13,7 +13,7 @@ from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap import landmark_heatmap
-from atpn.model.landmark_branch import VECTOR, LandmarkBranch
+from atpn.model.landmark_branch import VECTOR, FaceEmbedding, LandmarkBranch
 from atpn.model.layers import resample_grids
 from atpn.model.network import Network
 from atpn.model.point_head import PromptHead, TemplateHead
@@ -72,7 +72,7 @@ class ATPN(Network):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ATPN:
         """See `Network.from_config`; the mean shape is all zeros until weights are loaded."""
-        options = ATPNConfig(**config)
+        options = ATPNConfig.from_stored(config)
         return cls(options, torch.zeros(options.landmark_count, 2))
 
     @property
@@ -87,9 +87,13 @@ class ATPN(Network):
             raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
         return self.backbone((image - self.image_mean) / self.image_std)
 
+    def embed(self, image: Tensor) -> FaceEmbedding:
+        """(B, 3, S, S) RGB, 0 to 255, to what landmarks are read from."""
+        return self.landmark_branch.embed(self.features(image))
+
     def face_vector(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB, 0 to 255, to the (B, 512) vector that landmarks and point heads read."""
-        return self.landmark_branch.vector(self.features(image))
+        """(B, 3, S, S) RGB, 0 to 255, to the (B, 512) vector that first estimates and point heads read."""
+        return self.embed(image).vector
 
     def weighted_low(self, features: Features, landmarks: Tensor) -> Tensor:
         """Low features times the landmarks' heatmap (equation 3.2): the tracking and pose branches' input."""
@@ -108,34 +112,36 @@ class ATPN(Network):
         """A copy that gives a template's points, or those asked for, besides its landmarks; None takes them off."""
         points = head.count if isinstance(head, TemplateHead) else 0
         rank = head.rank if isinstance(head, PromptHead) else 0
-        other = ATPN(replace(self.config, template_points=points, prompt_rank=rank), self.mean_shape)
-        state = {name: value for name, value in self.state_dict().items() if not name.startswith("point_head.")}
+        other = self._changed(template_points=points, prompt_rank=rank)
         if head is not None:
-            state |= {f"point_head.{name}": value for name, value in head.state_dict().items()}
-        other.load_state_dict(state)
-        return other.train(self.training)
+            other.point_head.load_state_dict(head.state_dict())
+        return other
 
     def with_ambiguity(self) -> ATPN:
         """A copy with an untrained ambiguity head; one that has it stays as it is."""
-        if self.config.ambiguity:
-            return self
-        other = ATPN(replace(self.config, ambiguity=True), self.mean_shape)
-        other.load_state_dict(self.state_dict(), strict=False)
-        return other.train(self.training)
+        return self if self.config.ambiguity else self._changed(ambiguity=True)
 
     def with_conventions(self, count: int) -> ATPN:
         """A copy that learns the offsets of so many other conventions, from zero on; one that does stays as it is."""
-        if self.config.conventions == count:
-            return self
-        other = ATPN(replace(self.config, conventions=count), self.mean_shape)
-        state = {name: value for name, value in self.state_dict().items() if name != "landmark_branch.offsets"}
-        other.load_state_dict(state, strict=False)
+        return self if self.config.conventions == count else self._changed(conventions=count)
+
+    def with_refinement(self, channels: int) -> ATPN:
+        """A copy with an untrained correction of so many channels; 0: first estimates are given as they are."""
+        return self._changed(refinement_channels=0)._changed(refinement_channels=channels)
+
+    def _changed(self, **fields: Any) -> ATPN:
+        """A copy with other fields of the config; it keeps the weights of every part that both have, of one shape."""
+        other = ATPN(replace(self.config, **fields), self.mean_shape)
+        fitting = other.state_dict()
+        kept = {k: v for k, v in self.state_dict().items() if k in fitting and v.shape == fitting[k].shape}
+        other.load_state_dict(kept, strict=False)
         return other.train(self.training)
 
     @torch.no_grad()
     def in_scheme(self, name: str) -> ATPN:
         """A copy that gives another scheme's landmarks: what it reads each from is the mean of those it comes from.
 
+        Corrections of a landmark that stands for several begin with the mean of theirs, but where it lies itself.
         A scheme that spans less of the face asks for closer crops: places are carried over, but faces are then larger
         than those that the convolutions know. Heads for other things than the scheme's landmarks are left out.
         ValueError for a scheme that the network's own does not convert to.
@@ -155,12 +161,13 @@ class ATPN(Network):
         other = ATPN(replace(self.config, scheme=name, **plain), (mean_shape - new_middle) * zoom + middle)
         state = {key: value for key, value in self.state_dict().items() if key != "landmark_branch.mean_shape"}
         state = {key: value for key, value in state.items() if key in other.state_dict()}
-        for kind in ("weight", "bias"):
-            key = f"landmark_branch.residual.{kind}"
-            state[key] = converted(state[key]) * zoom
-            key = f"landmark_branch.log_sigma.{kind}"
+        places = ("residual.weight", "residual.bias", "refinement.displacement", "refinement.bias")
+        scales = ("log_sigma.weight", "log_sigma.bias", "refinement.log_sigma")
+        for key in (f"landmark_branch.{row}" for row in (*places, *scales)):
             if key in state:
-                state[key] = converted(state[key]) + (zoom.log() if kind == "bias" else 0)
+                state[key] = converted(state[key]) * (zoom if key.endswith(places) else 1)
+        if self.config.uncertainty:
+            state["landmark_branch.log_sigma.bias"] += zoom.log()
         other.load_state_dict(state, strict=False)
         return other.train(self.training)
 

@@ -62,17 +62,27 @@ class Multiview(nn.Module):
     """Three 3×3 convolutions in a row, seeing 3, 5 and 7 cells; their outputs side by side, added to the input.
 
     Thesis figure 3.3, after the hierarchical, parallel and multi-scale block of Bulat and Tzimiropoulos (2017).
+    Separable: each is a depthwise 3×3 convolution and a pointwise one.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, separable: bool = False) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
-        self.near = conv_norm(channels, channels - half, 3, activation=HardSwish)
-        self.middle = conv_norm(channels - half, half - quarter, 3, activation=HardSwish)
-        self.far = conv_norm(half - quarter, quarter, 3, activation=HardSwish)
+        view = _separable_view if separable else _dense_view
+        self.near = view(channels, channels - half)
+        self.middle = view(channels - half, half - quarter)
+        self.far = view(half - quarter, quarter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) to the same shape."""
         near = self.near(x)
         middle = self.middle(near)
         return x + torch.cat([near, middle, self.far(middle)], dim=1)
+
+
+def _dense_view(inputs: int, outputs: int) -> nn.Sequential:
+    return conv_norm(inputs, outputs, 3, activation=HardSwish)
+
+
+def _separable_view(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(depthwise_norm(inputs, nn.ReLU), conv_norm(inputs, outputs, activation=HardSwish))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from atpn.model.atpn import ATPN
 from atpn.model.layers import GlobalDepthwise
+from atpn.model.refinement import Refinement
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Complexity:
 
     parameters: int
     macs: int
-    """Multiply-accumulates of convolutions, deconvolutions and linear layers; elementwise work is not counted."""
+    """Multiply-accumulates of convolutions, deconvolutions, linear layers and the refinement's sampling; elementwise
+    work is not counted."""
 
 
 @torch.no_grad()
@@ -26,7 +28,7 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
     """Cost of each part of the network (names as in PARTS) for one crop of the config's input size."""
     macs: dict[nn.Module, int] = {}
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
         macs[module] = _macs(module, inputs[0], output)
 
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, _COUNTED)]
@@ -48,10 +50,13 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
     }
 
 
-_COUNTED: tuple[type[Any], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, GlobalDepthwise)
+_COUNTED: tuple[type[Any], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, GlobalDepthwise, Refinement)
 
 
-def _macs(module: nn.Module, given: Tensor, output: Tensor) -> int:
+def _macs(module: nn.Module, given: Tensor, output: Tensor | tuple[Tensor, ...]) -> int:
+    if isinstance(module, Refinement):
+        return module.sampling_macs(given.shape[-1])
+    assert isinstance(output, Tensor)
     weight = module.weight
     assert isinstance(weight, Tensor)
     if isinstance(module, nn.Conv2d):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edge_runtime.landmarks import scheme_by_name
 
@@ -22,6 +24,12 @@ class ATPNConfig:
     """Side of the crop in pixels; 112 gives the thesis' 28, 14 and 7 grids. 64 and 96 are for early training."""
     uncertainty: bool = True
     """Predict a standard deviation per landmark; costs one linear layer."""
+    separable_views: bool = True
+    """Depthwise-separable convolutions in the multiview blocks; the thesis draws dense ones, which cost a tenth of the
+    whole network's time more."""
+    refinement_channels: int = 48
+    """Channels of the features that each landmark is corrected by where it was first estimated; 0: no correction, as in
+    the thesis."""
     ambiguity: bool = False
     """Learn the shape of each landmark's distribution, by which STAR loss weighs errors; only training reads it."""
     conventions: int = 0
@@ -41,11 +49,18 @@ class ATPNConfig:
                 f"input_size must be a multiple of {INPUT_SIZE_STEP} and at least {2 * INPUT_SIZE_STEP}, "
                 f"got {self.input_size}; 112 is what runs on a device"
             )
+        if self.refinement_channels < 0:
+            raise ValueError(f"refinement_channels must be 0 or more, got {self.refinement_channels}")
         if min(self.template_points, self.prompt_rank) < 0 or (self.template_points and self.prompt_rank):
             raise ValueError(
                 "a network gives the points of one template or takes prompts, not both: "
                 f"got template_points {self.template_points} and prompt_rank {self.prompt_rank}"
             )
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> ATPNConfig:
+        """Read a checkpoint's fields; those that it lacks are as they were before the field came."""
+        return cls(**{"separable_views": False, "refinement_channels": 0, **stored})
 
     @property
     def landmark_count(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from atpn.model.backbone import HIGH, LOW, MID, Features
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm
+from atpn.model.refinement import Refinement
 
 VECTOR = 512
 """Length of the vector that the landmarks are read from, at width 1.0."""
@@ -38,6 +41,15 @@ class Upsample(nn.Module):
         return shift
 
 
+class FaceEmbedding(NamedTuple):
+    """What landmarks are read from."""
+
+    vector: Tensor
+    """(B, 512) the whole face."""
+    fine: Tensor
+    """(B, 64, 28, 28) the backbone's low features and those that have seen the coarser levels, side by side."""
+
+
 class FaceVector(nn.Module):
     """Features to one vector of the face: fuse downwards, look three ways at each level, gather upwards."""
 
@@ -51,7 +63,9 @@ class FaceVector(nn.Module):
         self.high_to_mid = Upsample(high, mid)
         self.mid_to_low = Upsample(mid, low)
         self.fuse = HardSwish()
-        self.low_views, self.mid_views, self.high_views = Multiview(low), Multiview(mid), Multiview(high)
+        self.low_views, self.mid_views, self.high_views = (
+            Multiview(channels, config.separable_views) for channels in (low, mid, high)
+        )
         self.low_down = CoordConv(low, mid, config.low_grid, kernel=3, stride=2)
         self.mid_down = CoordConv(mid, high, config.mid_grid, kernel=3, stride=2)
         self.to_vector = CoordConv(high, vector, config.high_grid)
@@ -60,20 +74,21 @@ class FaceVector(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """Features to a (B, 512) vector."""
-        return self.vector(features)
+        return self.embed(features).vector
 
-    def vector(self, features: Features) -> Tensor:
-        """Features to the (B, 512) vector that landmarks and uncertainty are linear in."""
+    def embed(self, features: Features) -> FaceEmbedding:
+        """Features to everything that landmarks are read from."""
         high = self.high_lateral(features.high)
         mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
-        low = self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid))
-        mid = self.mid_views(mid) + self.low_down(self.low_views(low))
+        low = self.low_views(self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid)))
+        mid = self.mid_views(mid) + self.low_down(low)
         high = self.high_views(high) + self.mid_down(mid)
-        return self.activation(self.gather(self.to_vector(high)))
+        vector = self.activation(self.gather(self.to_vector(high)))
+        return FaceEmbedding(vector, torch.cat([features.low, low], dim=1))
 
 
 class LandmarkBranch(FaceVector):
-    """Features to landmarks: their vector's reading, added to the mean shape."""
+    """Features to landmarks: a linear function of the face's vector added to the mean shape, then corrected in place."""
 
     mean_shape: Tensor
 
@@ -90,6 +105,7 @@ class LandmarkBranch(FaceVector):
             self.log_sigma = nn.Linear(vector, count)
             nn.init.normal_(self.log_sigma.weight, std=0.001)
             nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        self.refinement = Refinement(config) if config.refinement_channels else None
         self.ambiguity: nn.Linear | None = None
         if config.ambiguity:
             self.ambiguity = nn.Linear(vector, 2 * count)
@@ -107,10 +123,19 @@ class LandmarkBranch(FaceVector):
         Both are float32 also inside autocast: bfloat16 steps would be half a pixel. Without an uncertainty head the
         second is all -inf, a standard deviation of zero.
         """
-        return self.read(self.vector(features))
+        return self.read(self.embed(features))
 
-    def read(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` from the (B, 512) vector on."""
+    def read(self, embedding: FaceEmbedding) -> tuple[Tensor, Tensor]:
+        """`forward` from the embedding on."""
+        return self.estimates(embedding)[-1]
+
+    def estimates(self, embedding: FaceEmbedding) -> list[tuple[Tensor, Tensor]]:
+        """First estimate and, where the network has one, the corrected one; each as `forward` gives it."""
+        first = self.read_vector(embedding.vector)
+        return [first] if self.refinement is None else [first, self.refinement(embedding.fine, *first)]
+
+    def read_vector(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """First estimate from the (B, 512) vector alone, as `forward` gives it."""
         residual, log_sigma = self._read(vector)
         landmarks = self.mean_shape + residual.reshape(-1, *self.mean_shape.shape)
         if log_sigma is None:
@@ -140,4 +165,5 @@ class LandmarkBranch(FaceVector):
         if torch.is_autocast_enabled(vector.device.type):
             with torch.autocast(vector.device.type, enabled=False):
                 return self._read(vector.float())
-        return self.residual(vector), None if self.log_sigma is None else self.log_sigma(vector)
+        # Uncertainty describes the errors that the vector leaves; it must not shape the vector.
+        return self.residual(vector), None if self.log_sigma is None else self.log_sigma(vector.detach())

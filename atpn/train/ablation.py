@@ -256,7 +256,9 @@ def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
         raise ValueError(f"{config.weights} predicts {model.config.scheme}, but the data are {store.scheme.name}")
     if model.config.width != new.config.width:
         raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
-    model = model.with_head(None).resized(recipe.input_size)
+    # Over frozen vectors only first estimates can be learned.
+    channels = new.config.refinement_channels if config.views is None else 0
+    model = model.with_head(None).with_refinement(channels).resized(recipe.input_size)
     for head in ("residual", "log_sigma"):
         getattr(model.landmark_branch, head).load_state_dict(getattr(new.landmark_branch, head).state_dict())
     return with_heads_of(model, recipe)

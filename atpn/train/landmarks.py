@@ -15,6 +15,7 @@ from atpn.data.crops import mean_shape_of
 from atpn.data.label_noise import noisy_landmarks
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, ATPNConfig
+from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train import metrics
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatches, validation_batch
@@ -92,30 +93,44 @@ class LandmarkTask:
         """Point loss, gap loss and the uncertainty's likelihood; of several sets, each in its own convention."""
         recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
-            vector = self.vector(model, image)
-            landmarks, log_sigma = model.landmark_branch.read(vector)
-        # Losses in full precision: half a pixel is the step of bfloat16 here.
-        landmarks, log_sigma = landmarks.float(), log_sigma.float()
-        if self.others:
-            loss, parts = landmarks.new_zeros(()), {}
-            for k, part in enumerate(self.alignment.parts(model, landmarks, log_sigma, batch)):
-                own, named = self._loss(part.landmarks, part.log_sigma, part.target, part.scheme)
-                loss = loss + part.share * own
-                parts |= {f"{name}-{k}" if k else name: value for name, value in named.items()}
-        else:
-            labelled = batch["landmarks"]
-            target = self._searched(image, labelled) if recipe.semantic_alignment else labelled
-            shape = model.landmark_branch.read_ambiguity(vector) if recipe.landmark_loss == "star" else None
-            loss, parts = self._loss(landmarks, log_sigma, labelled, self.store.scheme, target, shape)
+            embedding = self.embed(model, image)
+            estimates = model.landmark_branch.estimates(embedding)
+        target = self._searched(image, batch["landmarks"]) if recipe.semantic_alignment else None
+        shape = model.landmark_branch.read_ambiguity(embedding.vector) if recipe.landmark_loss == "star" else None
+        losses = []
+        for landmarks, log_sigma in estimates:
+            # In full precision: half a pixel is the step of bfloat16 here.
+            loss, parts = self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
+            losses.append(loss)
+        # The log shows the last estimate's parts: that is what the network says.
+        loss = torch.stack(losses).sum()
         if recipe.range_weight:
             excess = range_loss(activations)
             parts["range"] = excess.detach()
             loss = loss + recipe.range_weight * excess
         return loss, {key: value.detach() for key, value in parts.items()}
 
-    def vector(self, model: ATPN, image: Tensor) -> Tensor:
+    def embed(self, model: ATPN, image: Tensor) -> FaceEmbedding:
         """What a model's landmarks are read from."""
-        return model.face_vector(image)
+        return model.embed(image)
+
+    def _estimate_loss(
+        self,
+        model: ATPN,
+        landmarks: Tensor,
+        log_sigma: Tensor,
+        batch: Batch,
+        target: Tensor | None,
+        shape: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.others:
+            return self._loss(landmarks, log_sigma, batch["landmarks"], self.store.scheme, target, shape)
+        loss, parts = landmarks.new_zeros(()), {}
+        for k, part in enumerate(self.alignment.parts(model, landmarks, log_sigma, batch)):
+            own, named = self._loss(part.landmarks, part.log_sigma, part.target, part.scheme)
+            loss = loss + part.share * own
+            parts |= {f"{name}-{k}" if k else name: value for name, value in named.items()}
+        return loss, parts
 
     def _loss(
         self,
@@ -168,7 +183,7 @@ class LandmarkTask:
 
     @torch.no_grad()
     def _searched(self, image: Tensor, labelled: Tensor) -> Tensor:
-        predicted, log_sigma = self.average.landmark_branch.read(self.vector(self.average, image))
+        predicted, log_sigma = self.average.landmark_branch.read(self.embed(self.average, image))
         before, after = (indices.to(image.device) for indices in self.neighbours)
         sigma = log_sigma.float().exp()
         return search_landmarks(labelled, predicted.float(), sigma, before, after, self.sliding.to(image.device))

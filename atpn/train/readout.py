@@ -20,6 +20,7 @@ from atpn.data.augment import augment
 from atpn.data.crops import random_crop
 from atpn.data.store import SampleStore
 from atpn.model import ATPN
+from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, CropSteps, Steps, load
 from atpn.train.inference import predict_vectors
@@ -108,9 +109,10 @@ class ReadoutTask(LandmarkTask):
         """Vectors in place of images."""
         return _Vectors(self.vectors, self.placed, self.recipe.batch_size, self.seed, first_step)
 
-    def vector(self, model: ATPN, image: Tensor) -> Tensor:
+    def embed(self, model: ATPN, image: Tensor) -> FaceEmbedding:
         """The batch's own."""
-        return image.flatten(1)
+        vector = image.flatten(1)
+        return FaceEmbedding(vector, vector.new_zeros(len(vector), 0))
 
 
 class _Vectors(Steps):

@@ -19,6 +19,8 @@ class TUFAConfig:
     embedding: Embedding = "features"
     """What a token is made of: a piece of the picture ("patches", as published), or what ATPN sees there ("features"),
     with ATPN's vector of the face as one more token, which learns from few pictures and on a CPU."""
+    separable_views: bool = True
+    """Of ATPN's features: `ATPNConfig.separable_views`."""
     input_size: int = 112
     """Side of the crop in pixels."""
     patch: int = 16

@@ -44,7 +44,7 @@ class ATPNFeatures(nn.Module):
 
     def __init__(self, config: TUFAConfig) -> None:
         super().__init__()
-        atpn = ATPNConfig(input_size=config.input_size)
+        atpn = ATPNConfig(input_size=config.input_size, separable_views=config.separable_views)
         self.backbone, self.face_vector = Backbone(atpn), FaceVector(atpn)
         with torch.no_grad():
             view = self.eval()(torch.zeros(1, 3, config.input_size, config.input_size))

@@ -51,7 +51,8 @@ class TUFA(Network):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TUFA:
         """See `Network.from_config`; the mean shapes are all zeros until weights are loaded."""
-        options = TUFAConfig(**config)
+        # A checkpoint without the field is older than it.
+        options = TUFAConfig(**{"separable_views": False, **config})
         return cls(options, torch.zeros(sum(count for _, count in options.schemes), 2))
 
     def rows(self, scheme: str) -> slice:
@@ -142,6 +143,11 @@ def take_features(tufa: TUFA, atpn: ATPN) -> None:
         raise ValueError(f"TUFA's features are of an ATPN of width 1, got one of width {atpn.config.width:g}")
     if atpn.config.input_size != tufa.config.input_size:
         atpn = atpn.resized(tufa.config.input_size)
+    if atpn.config.separable_views != tufa.config.separable_views:
+        raise ValueError(
+            f"this TUFA's features have separable_views {tufa.config.separable_views}, "
+            f"the ATPN's {atpn.config.separable_views}; take weights of one version of the network"
+        )
     wanted = tufa.features.face_vector.state_dict().keys()
     branch = atpn.landmark_branch.state_dict()
     tufa.features.backbone.load_state_dict(atpn.backbone.state_dict())

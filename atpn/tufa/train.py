@@ -108,13 +108,18 @@ def train(config: TrainTUFAConfig) -> TUFA:
         config.validation,
     )
     schemes = mean_shapes(store, task.faces, [name for name in config.sources if name != DENSE])
-    model = new_tufa(replace(SIZES[config.size], dense=DENSE in config.sources), schemes, config.seed)
+    size = replace(SIZES[config.size], dense=DENSE in config.sources)
+    atpn = None
+    if config.dino is None and config.features is not None and config.size == "small":
+        atpn, _ = load_checkpoint(config.features)
+        size = replace(size, separable_views=atpn.config.separable_views)
+    model = new_tufa(size, schemes, config.seed)
     start = "new"
     if config.dino is not None:
         load_dino(model, config.dino)
         start = config.dino.name
-    elif config.features is not None and config.size == "small":
-        take_features(model, load_checkpoint(config.features)[0])
+    elif atpn is not None:
+        take_features(model, atpn)
         start = f"features of {config.features.name}"
     data = {"path": config.data.name, "faces": len(store.faces), "with_dense": len(store.with_dense)}
     about = {

@@ -51,6 +51,16 @@ class _KnownLayers(torch.nn.Sequential):
         super().__init__(OrderedDict(layers))
 
 
+def test_complexity_counts_the_sampling_of_the_correction():
+    config = ATPNConfig(width=0.25)
+    model = ATPN(config, torch.zeros(98, 2))
+    with_it, without = (complexity(m)["landmark_branch"].macs for m in (model, model.with_refinement(0)))
+    channels, low = config.refinement_channels, config.channels(32)
+    convolutions = 28 * 28 * channels * (2 * low + 9 + channels)
+    sampling = 98 * 28 * channels * (28 + 1)  # each point's row of cells, then the cells within it
+    assert with_it - without == convolutions + sampling + 98 * channels * 3
+
+
 def test_complexity_counts_known_layers():
     assert complexity(_KnownLayers()) == {
         "strided": Complexity(parameters=3 * 4 * 9 + 4, macs=4 * 4 * 4 * 3 * 9),  # 112, 1728
@@ -142,8 +152,9 @@ def test_a_stage_trains_its_parts_and_leaves_the_frozen_untouched(tiny_model, im
     before = {name: tensor.clone() for name, tensor in tiny_model.state_dict().items()}
     optimizer = torch.optim.Adam([p for p in tiny_model.parameters() if p.requires_grad], lr=1e-3)
     # The output layers start near zero, which would hide the gradients behind them.
-    for layer in (tiny_model.landmark_branch.residual, tiny_model.pose_branch.output):
-        torch.nn.init.normal_(layer.weight.data, std=0.1)
+    branch = tiny_model.landmark_branch
+    for weight in (branch.residual.weight, branch.refinement.displacement, tiny_model.pose_branch.output.weight):
+        torch.nn.init.normal_(weight.data, std=0.1)
     before.update({name: tensor.clone() for name, tensor in tiny_model.state_dict().items()})
     _stage_loss(tiny_model, images, stage).backward()
     for name, parameter in tiny_model.named_parameters():

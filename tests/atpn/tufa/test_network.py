@@ -115,13 +115,14 @@ def test_attention_is_a_distribution_over_the_picture(tiny):
 
 def test_features_are_those_of_the_trained_network():
     atpn = load_checkpoint(SHIPPED)[0]
-    model = new_tufa(TUFAConfig(dim=32, depth=1, heads=2, decoder_depth=1), {}, seed=0).eval()
+    views = atpn.config.separable_views
+    model = new_tufa(TUFAConfig(separable_views=views, dim=32, depth=1, heads=2, decoder_depth=1), {}, seed=0).eval()
     take_features(model, atpn)
     image = pictures(model)
     with torch.no_grad():
         view = model.features((image - model.image_mean) / model.image_std)
         torch.testing.assert_close(view.patches[:, -atpn.features(image).high.shape[1] :], atpn.features(image).high)
-        torch.testing.assert_close(view.face, atpn.landmark_branch.vector(atpn.features(image)))
+        torch.testing.assert_close(view.face, atpn.face_vector(image))
 
 
 def test_pieces_of_the_picture_take_no_features(tiny, atpn):

@@ -35,8 +35,8 @@ def own_error(faces):
     crops, landmarks, size = faces
     model = load_checkpoint(SHIPPED)[0]
     with torch.no_grad():
-        vectors = model.landmark_branch.vector(model.features(torch.from_numpy(crops).permute(0, 3, 1, 2).float()))
-        own = model.landmark_branch.read(vectors)[0].numpy()
+        vectors = model.face_vector(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+        own = model.landmark_branch.read_vector(vectors)[0].numpy()
     return point_errors(own, landmarks, size).mean(), vectors
 
 
