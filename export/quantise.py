@@ -36,9 +36,9 @@ FLOAT_SCOPES = (
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
     r"ExportModel/atpn\.model\.layers\.HardSwish_activation",
 )
-REFINEMENT_SCOPE = "Refinement_refinement"
-"""The correction of landmarks, where the network has one: an int8 place would sample features up to half a cell away."""
 """Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
+REFINEMENT_SCOPE = "Refinement_refinement"
+"""The correction of landmarks, where the network has one: an int8 place would be up to half a cell off."""
 INT8_WEIGHT_SCOPES = (r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",)
 """Patterns of the branches' last linear layers, which keep float results but store int8 weights."""
 POINTS_SCOPE = "Points_points"

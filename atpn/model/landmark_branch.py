@@ -88,7 +88,7 @@ class FaceVector(nn.Module):
 
 
 class LandmarkBranch(FaceVector):
-    """Features to landmarks: a linear function of the face's vector added to the mean shape, then corrected in place."""
+    """Features to landmarks: mean shape plus a linear function of the face's vector, then corrected in place."""
 
     mean_shape: Tensor
 

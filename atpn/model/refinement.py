@@ -1,7 +1,7 @@
 """A second look at each landmark, where the first estimate puts it.
 
-After the local patches of thesis chapter 5, reduced to what a phone can afford: one sample per landmark of features that
-convolutions have already gathered around it.
+After the local patches of thesis chapter 5, reduced to what a phone can afford: one sample per landmark, of features
+that convolutions have already gathered around it.
 """
 
 from __future__ import annotations
