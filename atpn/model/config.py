@@ -27,7 +27,7 @@ class ATPNConfig:
     separable_views: bool = True
     """Depthwise-separable convolutions in the multiview blocks; the thesis draws dense ones, which cost a tenth of the
     whole network's time more."""
-    refinement_channels: int = 48
+    refinement_channels: int = 64
     """Channels of the features that each landmark is corrected by where it was first estimated; 0: no correction, as in
     the thesis."""
     ambiguity: bool = False

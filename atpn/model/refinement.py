@@ -21,9 +21,7 @@ class Refinement(nn.Module):
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
         low, channels, count = config.channels(LOW), config.refinement_channels, config.landmark_count
-        self.project = nn.Sequential(
-            conv_norm(2 * low, channels), depthwise_norm(channels, nn.ReLU), nn.Conv2d(channels, channels, 1)
-        )
+        self.project = nn.Sequential(conv_norm(2 * low, channels), depthwise_norm(channels, nn.ReLU))
         self.displacement = nn.Parameter(torch.zeros(count, channels, 2))
         """Weights of each landmark, to cells of the fine grid."""
         self.bias = nn.Parameter(torch.zeros(count, 2))

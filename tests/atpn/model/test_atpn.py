@@ -56,7 +56,7 @@ def test_complexity_counts_the_sampling_of_the_correction():
     model = ATPN(config, torch.zeros(98, 2))
     with_it, without = (complexity(m)["landmark_branch"].macs for m in (model, model.with_refinement(0)))
     channels, low = config.refinement_channels, config.channels(32)
-    convolutions = 28 * 28 * channels * (2 * low + 9 + channels)
+    convolutions = 28 * 28 * channels * (2 * low + 9)
     sampling = 98 * 28 * channels * (28 + 1)  # each point's row of cells, then the cells within it
     assert with_it - without == convolutions + sampling + 98 * channels * 3
 
