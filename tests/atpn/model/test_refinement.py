@@ -16,7 +16,7 @@ def refined():
     torch.manual_seed(0)
     model = ATPN(ATPNConfig(width=0.25), torch.rand(98, 2)).eval()
     for parameter in (model.landmark_branch.refinement.displacement, model.landmark_branch.refinement.log_sigma):
-        torch.nn.init.normal_(parameter, std=0.1)
+        torch.nn.init.normal_(parameter)
     return model
 
 
