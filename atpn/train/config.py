@@ -18,6 +18,7 @@ from atpn.data.scenes import SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
+Bfloat16 = Literal["auto", "on", "off"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
@@ -171,8 +172,8 @@ class TrainConfig:
     """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
-    bfloat16: bool = True
-    """Compute in bfloat16 where it is safe; turn it off on CPUs without AVX-512 BF16 or AMX."""
+    bfloat16: Bfloat16 = "auto"
+    """Compute in bfloat16 where it is safe. `auto` measures for about a second whether that is faster here."""
     checkpoint_minutes: float = 3.0
     """Between two checkpoints: what a kill can cost."""
     validation: int = 400

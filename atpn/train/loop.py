@@ -21,14 +21,17 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
-from atpn.train.config import Recipe
+from atpn.train.config import Bfloat16, Recipe
 from atpn.train.dataset import Batch, load
 from atpn.train.distributed import ALONE, Team, share_norms
+from atpn.train.machine import faster_in_bfloat16
 from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
 
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 30.0
+PRECISION_CROPS = 8
+"""Crops to measure both precisions with: a processor without bfloat16 instructions makes four or five a second."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -94,7 +97,7 @@ class RunOptions:
     provenance: dict[str, Any]
     """Stored with the weights."""
     device: str = "cpu"
-    bfloat16: bool = True
+    bfloat16: Bfloat16 = "auto"
     workers: int = 1
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
@@ -228,6 +231,7 @@ class Trainer(Generic[Learner]):
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
             return self.average
         self.progress.finished = False
+        self.bfloat16 = self._choose_precision()
         with _stop_signals() as stopped, self._scalars() as scalars:
             try:
                 while self.share < 1.0:
@@ -284,7 +288,7 @@ class Trainer(Generic[Learner]):
             report.close(scalars)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
-        recipe, progress, device = self.recipe, self.progress, self.options.device
+        recipe, progress = self.recipe, self.progress
         if self._norms_due() and not progress.norms_fixed:
             # From the average on, whose statistics are steadier than the last batches'.
             self.model.load_state_dict(self.average.state_dict())
@@ -293,11 +297,7 @@ class Trainer(Generic[Learner]):
         rate = learning_rate(recipe, self.share, progress.step, progress.samples // self.options.epoch_samples)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # Channels-last bytes become channels-last floats: no copy of the layout.
-        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.options.bfloat16):
-            loss, parts = self.task.loss(self.model, image, batch)
+        loss, parts = self._loss(self.model, batch, self.bfloat16)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.options.team.average_gradients(self.model.parameters())
@@ -307,6 +307,39 @@ class Trainer(Generic[Learner]):
         self.optimizer.step()
         update_average(self.average, self.model, recipe.ema_decay, progress.step)
         return {"loss": loss.detach(), **parts, "lr": torch.tensor(rate)}
+
+    def _loss(self, model: Learner, batch: Batch, bfloat16: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.options.device
+        # Channels-last bytes become channels-last floats: no copy of the layout.
+        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bfloat16):
+            return self.task.loss(model, image, batch)
+
+    def _choose_precision(self) -> bool:
+        """Whether to compute in bfloat16. With `auto` the team's leader measures, on a copy of the network."""
+        if self.options.bfloat16 != "auto":
+            return self.options.bfloat16 == "on"
+        chosen = False
+        if self.options.team.leads:
+            batch = next(iter(self.task.batches(self.model.config.input_size, self.progress.step)))
+            batch = Batch(**{key: value[:PRECISION_CROPS] for key, value in batch.items()})
+            model = copy.deepcopy(self.model)
+            rest_norms(model)  # the other processes take no part
+
+            def step(bfloat16: bool) -> None:
+                self._loss(model, batch, bfloat16)[0].backward()
+                model.zero_grad(set_to_none=True)
+                if torch.device(self.options.device).type == "cuda":
+                    torch.cuda.synchronize()
+
+            chosen, seconds = faster_in_bfloat16(step)
+            log.info(
+                "%s: computing in %s (%d crops: %.0f ms in float32, %.0f ms in bfloat16)",
+                *(self.task.name, "bfloat16" if chosen else "float32", len(batch["image"])),
+                *(1000 * each for each in seconds),
+            )
+        return self.options.team.leaders(chosen)
 
     def _resize(self, size: int) -> None:
         moments = moments_of(self.model, self.optimizer)
@@ -329,6 +362,7 @@ class Trainer(Generic[Learner]):
         log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
         metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
         metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
+        metadata["bfloat16"] = self.bfloat16
         save_checkpoint(self.weights_path, self.average, metadata)
 
 

@@ -34,7 +34,7 @@ def short_recipes(monkeypatch):
 
 
 def config(face_shards, out, stage="landmarks", **changes):
-    options = {"samples": 88, "width": 0.25, "workers": 0, "bfloat16": False, "device": "cpu", "validation": 4}
+    options = {"samples": 88, "width": 0.25, "workers": 0, "bfloat16": "off", "device": "cpu", "validation": 4}
     return TrainConfig(stage, (face_shards,), out, **(options | changes))
 
 
@@ -107,6 +107,28 @@ def test_training_ends_with_fixed_statistics_of_the_average(face_shards, tmp_pat
         weights(tmp_path / "landmarks.safetensors")["backbone.stem.1.running_mean"],
         state["backbone.stem.1.running_mean"],
     )
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_precision_is_what_was_measured_to_be_faster(face_shards, tmp_path, monkeypatch, caplog, chosen):
+    def measured(step):
+        for bfloat16 in (False, True):
+            step(bfloat16)
+        return chosen, (0.125, 0.25)
+
+    autocast, enabled = torch.autocast, []
+    monkeypatch.setattr(loop, "faster_in_bfloat16", measured)
+    monkeypatch.setattr(torch, "autocast", lambda *a, **k: enabled.append(k["enabled"]) or autocast(*a, **k))
+    with caplog.at_level(logging.INFO):
+        cli.run(config(face_shards, tmp_path / "auto", bfloat16="auto", fixed_norm_share=0.0))
+    assert enabled[:2] == [False, True]
+    assert set(enabled[2:6]) == {chosen}
+    name = "bfloat16" if chosen else "float32"
+    assert f"computing in {name} (8 crops: 125 ms in float32, 250 ms in bfloat16)" in caplog.text
+    # Measuring leaves no trace: the run is that of a given precision.
+    cli.run(config(face_shards, tmp_path / "given", bfloat16="on" if chosen else "off", fixed_norm_share=0.0))
+    assert_equal(*(weights(tmp_path / out / "landmarks.safetensors") for out in ("auto", "given")))
+    assert load_checkpoint(tmp_path / "auto" / "landmarks.safetensors")[1]["bfloat16"] is chosen
 
 
 def test_ctrl_c_saves_too(face_shards, tmp_path, monkeypatch):
