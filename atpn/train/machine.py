@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 
-
 HUGE_PAGE = 2**21
 HEAP_BYTES = 2**32
 """Of addresses, not of memory; more than a training step takes."""

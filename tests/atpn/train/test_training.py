@@ -63,7 +63,7 @@ def stop_at(monkeypatch, step, kind=signal.SIGTERM):
 @pytest.mark.parametrize(("stopped", "fixed"), [(0, None), (2, None), (2, 0.6)])
 def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch, stopped, fixed):
     # Four steps, of which the first three are coarse: both sides of the change of size are crossed.
-    options = {"fixed_norm_share": fixed}
+    options = {"settle_fraction": fixed}
     cli.run(config(face_shards, tmp_path / "unbroken", **options))
     with monkeypatch.context() as patch:
         stop_at(patch, stopped)
@@ -84,7 +84,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monke
 
 
 def test_training_ends_with_fixed_statistics_of_the_average(face_shards, tmp_path, monkeypatch):
-    options = {"fixed_norm_share": 0.5, "coarse_share": 0.0}
+    options = {"settle_fraction": 0.5, "coarse_share": 0.0}
     with monkeypatch.context() as patch:
         stop_at(patch, 1)  # the last step whose batches still move the statistics
         with pytest.raises(Interrupted):
@@ -120,13 +120,13 @@ def test_precision_is_what_was_measured_to_be_faster(face_shards, tmp_path, monk
     monkeypatch.setattr(loop, "faster_in_bfloat16", measured)
     monkeypatch.setattr(torch, "autocast", lambda *a, **k: enabled.append(k["enabled"]) or autocast(*a, **k))
     with caplog.at_level(logging.INFO):
-        cli.run(config(face_shards, tmp_path / "auto", bfloat16="auto", fixed_norm_share=0.0))
+        cli.run(config(face_shards, tmp_path / "auto", bfloat16="auto", settle_fraction=0.0))
     assert enabled[:2] == [False, True]
     assert set(enabled[2:6]) == {chosen}
     name = "bfloat16" if chosen else "float32"
     assert f"computing in {name} (8 crops: 125 ms in float32, 250 ms in bfloat16)" in caplog.text
     # Measuring leaves no trace: the run is that of a given precision.
-    cli.run(config(face_shards, tmp_path / "given", bfloat16="on" if chosen else "off", fixed_norm_share=0.0))
+    cli.run(config(face_shards, tmp_path / "given", bfloat16="on" if chosen else "off", settle_fraction=0.0))
     assert_equal(*(weights(tmp_path / out / "landmarks.safetensors") for out in ("auto", "given")))
     assert load_checkpoint(tmp_path / "auto" / "landmarks.safetensors")[1]["bfloat16"] is chosen
 
@@ -443,9 +443,9 @@ def test_measured_tracking_crops_are_upright_and_unchanged(face_shards):
 
 def test_schedules():
     cosine, step = RECIPES["atpn", "landmarks"], RECIPES["thesis", "landmarks"]
-    assert learning_rate(cosine, 0.0, 0, 0) == pytest.approx(2e-3 * 1.005 / 100)
-    assert learning_rate(cosine, 0.5, 1000, 0) == pytest.approx(2e-3 * 0.505)
-    assert learning_rate(cosine, 1.0, 1000, 0) == pytest.approx(2e-3 * 0.005)
+    assert learning_rate(cosine, 0.0, 0, 0) == pytest.approx(2e-3 / 100)
+    assert learning_rate(cosine, 0.5, 1000, 0) == pytest.approx(1e-3)
+    assert learning_rate(cosine, 1.0, 1000, 0) == 0
     # Thesis, section 3.3.2: 0.001, by 0.03 after every 4 epochs.
     assert [learning_rate(step, 0.5, 9, e) for e in (0, 3, 4, 8)] == pytest.approx([1e-3, 1e-3, 3e-5, 9e-7])
 
