@@ -402,7 +402,7 @@ class Trainer(Generic[Learner]):
         log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
         if figures:
             done = {"step": progress.step, "samples": progress.samples, "minutes": round(progress.seconds / 60, 2)}
-            add_progress(self.progress_path, {**done, **figures})
+            add_progress(self.progress_path, done | {k: v for k, v in figures.items() if math.isfinite(v)})
         metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
         metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
         metadata["bfloat16"] = self.bfloat16

@@ -29,10 +29,10 @@ def add_progress(path: Path, row: Mapping[str, float]) -> None:
 
 
 def _chart(key: str, rows: list[dict[str, float]]) -> Chart:
-    known = [row for row in rows if np.isfinite(row.get(key, np.nan))]
+    known = [row for row in rows if key in row]
     crops, values = [row["samples"] / 1000 for row in known], [row[key] for row in known]
     # The first checkpoints of an untrained network would flatten all that come after them.
-    upper = 1.1 * float(np.quantile(values, 0.9)) if values else 0.0
+    upper = 1.1 * float(np.quantile(values, 0.9))
     return Chart(
         *(key, "thousand crops", key, [Line("", crops, values, dots=len(values) < 50)]),
         y_min=min([0.0, *values]),

@@ -13,7 +13,7 @@ def test_rows_are_kept_in_order_and_drawn(tmp_path):
     assert [(row["samples"], row["nme"]) for row in read_progress(path)] == [(1000, 9.0), (2000, 6.0), (3000, 5.5)]
     before = cv2.imread(str(tmp_path / "landmarks.progress.png"))
     # A run that went back to an earlier state: what came after it did not happen. New figures may join.
-    add_progress(path, {"step": 150, "samples": 1500, "minutes": 1.5, "nme": 7.0, "nme_clear": float("nan")})
+    add_progress(path, {"step": 150, "samples": 1500, "minutes": 1.5, "nme": 7.0, "nme_clear": 4.0})
     assert [row["samples"] for row in read_progress(path)] == [1000, 1500]
     after = cv2.imread(str(tmp_path / "landmarks.progress.png"))
     assert after.shape == (before.shape[0], 2 * before.shape[1], 3)
