@@ -44,6 +44,8 @@ class SampleStore:
         self._neighbours: dict[int, np.ndarray] = {}
         boxes: list[dict[str, list[float]]] = []
         self.identities: list[str] = []
+        self.kinds: list[str] = []
+        """What sort of picture a sample is, such as "clear"; empty where its maker did not say."""
         subsets: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
@@ -75,6 +77,7 @@ class SampleStore:
             self._heads.append(head)
             self.keys.append(labels["key"])
             self.identities.append(str(labels["attributes"].get("identity", labels["key"])))
+            self.kinds.append(labels["attributes"].get("kind", ""))
             subsets.append(labels["attributes"].get("subsets", ""))
             if labels["landmarks"] is not None:
                 schemes.add(labels["scheme"])

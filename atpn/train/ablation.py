@@ -24,7 +24,7 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.train.ablation_rows import TABLES, TableName
 from atpn.train.afw import evaluate_afw
 from atpn.train.backend import CheckpointBackend
-from atpn.train.config import RECIPES, Recipe
+from atpn.train.config import RECIPES, Bfloat16, Recipe
 from atpn.train.evaluate import library_versions
 from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
@@ -85,7 +85,7 @@ class AblateConfig:
     workers: int = 1
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
-    bfloat16: bool = True
+    bfloat16: Bfloat16 = "auto"
     niceness: int = 10
     """Added to the process' own: other work goes first."""
 

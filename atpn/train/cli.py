@@ -129,7 +129,7 @@ def train_stage(stage: Stage, stores: Sequence[SampleStore], config: TrainConfig
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    names = ["batch_size", "lr", "coarse_share", "fixed_norm_share"]
+    names = ["batch_size", "lr", "optimizer", "coarse_share", "settle_fraction"]
     if stage == "landmarks":
         names += ["landmark_loss", "semantic_alignment", "shape_components"]
     given = {name: getattr(config, name) for name in names}

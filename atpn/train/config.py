@@ -18,6 +18,8 @@ from atpn.data.scenes import SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
+Optimizer = Literal["adamw", "adam", "muon"]
+Bfloat16 = Literal["auto", "on", "off"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
@@ -30,7 +32,8 @@ class Recipe:
     epochs: int | None = None
     batch_size: int = 128
     """The thesis' (section 3.3.2)."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Optimizer = "adamw"
+    """`muon`: AdamW, but weights that are matrices take orthogonalized steps (`muon.py`)."""
     lr: float = 2e-3
     weight_decay: float = 0.03
     """Decoupled with AdamW, where norms and biases are spared; with Adam the L2 term of equations 3.4, 3.6, 3.8."""
@@ -43,9 +46,14 @@ class Recipe:
     """Norm: occluded crops now and then give gradients many times the usual."""
     ema_decay: float = 0.998
     """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps."""
-    fixed_norm_share: float = 0.0
-    """Of the samples, the last ones, are seen with batch norm's statistics fixed, as on the device. Till then a batch
-    bounds its own rare faces, and what they do to the fixed statistics' network nobody sees."""
+    settle_fraction: float = 0.0
+    """Last fraction of the run, with batch norm's statistics fixed, as on the device. Till then a batch bounds its own
+    rare faces, and what they do to the fixed statistics' network nobody sees."""
+    settled_jitter: JitterConfig | None = None
+    """What `jitter` becomes over the first half of the settling, step by step; of a run given in minutes, at once.
+    Landmark and pose stages; None: it stays."""
+    settled_augment: AugmentConfig | None = None
+    """What `augment` becomes likewise."""
     coarse_share: float = 0.0
     """Of the samples are seen at `coarse_size` before the rest at full size: three times as many per second."""
     coarse_size: int = 64
@@ -62,7 +70,7 @@ class Recipe:
     """Of activations beyond `losses.ACTIVATION_LIMIT`; 0 leaves them free, and int8 files may then lose half their
     accuracy."""
     uncertainty_weight: float = 0.1
-    """The likelihood's gradient reaches the shared features; a tenth keeps it from steering them. 0: not trained."""
+    """Of the likelihood, whose gradient reaches nothing but what reads the uncertainty. 0: not trained."""
     semantic_alignment: bool = False
     """Train landmarks on what Semantic Alignment finds behind the labels instead of on the labels."""
     shape_components: int = 0
@@ -83,6 +91,13 @@ class Recipe:
 
 # A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
 _TRACKING_JITTER = JitterConfig(centre_sigma=0.07, scale_sigma=0.12)
+# Near what a tracked face looks like, which precision is for; what is rare has been learned by then.
+_SETTLED_JITTER = JitterConfig(
+    centre_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_share=0.1, unrolled_share=0.15
+)
+_SETTLED_AUGMENT = AugmentConfig(
+    cover=0.06, low_resolution=0.05, blur=0.08, motion_blur=0.03, noise=0.08, jpeg=0.1, grey=0.08
+)
 # The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
 _THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
 _THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
@@ -91,14 +106,20 @@ _THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": F
 # Trained weights and a few hundred faces: small steps, batch norm's statistics as they are, an end after minutes. Faces
 # seen a hundred times are known by heart, and what is still wrong on them says nothing of others' uncertainty.
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}
-_FINE_TUNE |= {"fixed_norm_share": 1.0, "uncertainty_weight": 0.0}
+_FINE_TUNE |= {"settle_fraction": 1.0, "uncertainty_weight": 0.0}
 
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
-        ("atpn", "landmarks"): Recipe(samples=2_000_000, coarse_share=0.55, fixed_norm_share=0.15),
+        ("atpn", "landmarks"): Recipe(
+            samples=2_000_000,
+            coarse_share=0.55,
+            settle_fraction=0.2,
+            settled_jitter=_SETTLED_JITTER,
+            settled_augment=_SETTLED_AUGMENT,
+        ),
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
-        ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, fixed_norm_share=0.15),
+        ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
         ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
@@ -149,6 +170,8 @@ class TrainConfig:
     """Instead of the recipe's."""
     lr: float | None = None
     """Peak learning rate, instead of the recipe's."""
+    optimizer: Optimizer | None = None
+    """Instead of the recipe's."""
     landmark_loss: LandmarkLoss | None = None
     """Of the landmark stage, instead of the recipe's."""
     semantic_alignment: bool | None = None
@@ -157,8 +180,8 @@ class TrainConfig:
     """In the landmark stage, correct labels by a shape model of this many components; for people's labels."""
     coarse_share: float | None = None
     """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
-    fixed_norm_share: float | None = None
-    """Share of the crops, the last ones, seen with batch norm's statistics fixed, instead of the recipe's; 1 for a
+    settle_fraction: float | None = None
+    """Last fraction of the run, with batch norm's statistics fixed and milder crops, instead of the recipe's; 1 for a
     fine-tuning at a low rate."""
     width: float = 1.0
     """Channel multiplier of a new network."""
@@ -171,8 +194,8 @@ class TrainConfig:
     """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
-    bfloat16: bool = True
-    """Compute in bfloat16 where it is safe; turn it off on CPUs without AVX-512 BF16 or AMX."""
+    bfloat16: Bfloat16 = "auto"
+    """Compute in bfloat16 where it is safe. `auto` measures for about a second whether that is faster here."""
     checkpoint_minutes: float = 3.0
     """Between two checkpoints: what a kill can cost."""
     validation: int = 400
@@ -193,7 +216,7 @@ class TrainConfig:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
         if self.shape_components is not None and self.shape_components < 0:
             raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
-        for name in ("coarse_share", "fixed_norm_share"):
+        for name in ("coarse_share", "settle_fraction"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")

@@ -21,6 +21,7 @@ from atpn.data.face_boxes import box_corners, landmarks_rectangle
 from atpn.data.scenes import background_roi, make_scene, negative_roi
 from atpn.data.store import SampleStore
 from atpn.train.config import Recipe
+from atpn.train.settling import UNSETTLED, Settling
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 
 
@@ -106,21 +107,24 @@ class FaceBatches(CropSteps):
 
     labels: np.ndarray | None = None
     """(n, N, 2) float32 landmarks to learn instead of the store's, by its indices."""
+    settling: Settling = UNSETTLED
+    """When crops become milder."""
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` faces, the next of the epoch's order."""
         recipe, size = self.recipe, self.recipe.batch_size
+        jitter, augmentation = self.settling.crop_configs(recipe, step)
         images, landmarks, poses, flipped = [], [], [], []
         for position in range(step * size, (step + 1) * size):
             index = self.face(position)
             sample = self.store[index]
             if self.labels is not None:
                 sample = replace(sample, landmarks=self.labels[index])
-            crop = random_crop(sample, self.mean_shape, self.crop_size, recipe.jitter, rng)
+            crop = random_crop(sample, self.mean_shape, self.crop_size, jitter, rng)
             image = crop.image
             if len(self.backgrounds) and rng.random() < recipe.background_mix:
                 image = self._mixed(image, rng)
-            images.append(augment(image, recipe.augment, rng))
+            images.append(augment(image, augmentation, rng))
             landmarks.append(crop.landmarks)
             poses.append(crop.pose)
             flipped.append(crop.flipped)

@@ -59,6 +59,14 @@ class Team:
         """The sum of every process' count."""
         return count if self.size == 1 else sum(self._told(count))
 
+    def leaders(self, value: bool) -> bool:
+        """The leader's value, in every process."""
+        if self.size == 1:
+            return value
+        told = [value]
+        dist.broadcast_object_list(told, src=0)
+        return told[0]
+
     def check_same(self, value: int, error: str) -> None:
         """ValueError when the processes' values differ."""
         if self.size > 1 and len(set(told := self._told(value))) > 1:

@@ -23,6 +23,7 @@ from atpn.train.inference import predict
 from atpn.train.losses import gap_loss, percent_errors, range_loss, thesis_landmark_loss, uncertainty_loss, wing_loss
 from atpn.train.mixing import Alignment, MixedBatches, OtherSet, shared_batch
 from atpn.train.semantic_alignment import search_landmarks
+from atpn.train.settling import UNSETTLED, Settling
 from atpn.train.shape_correction import corrected_labels
 from atpn.train.star import ambiguity_loss, star_loss
 from atpn.train.wing_losses import adaptive_wing, rectified_wing, soft_wing
@@ -39,6 +40,8 @@ class LandmarkTask:
     """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
     average: ATPN
     """The averaged network, which the loop keeps here."""
+    settling: Settling = UNSETTLED
+    """When crops become milder; the loop keeps it here."""
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class LandmarkTask:
             faces = training_faces(store, recipe) if k else self.faces
             backgrounds, _ = store.split_backgrounds()
             parts.append(FaceBatches(store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step))
+            parts[-1].settling = self.settling
         parts[0].labels = self.labels
         return MixedBatches(parts, self.seed, first_step) if self.others else parts[0]
 
@@ -196,7 +200,8 @@ class LandmarkTask:
         if self._validation is None or self._validation_size != size:
             self._validation = validation_batch(self.store, self.held_out, self.mean_shape, size)
             self._validation_size = size
-        return landmark_figures(model, self._validation, self.store)
+        clear = np.array([self.store.kinds[index] == "clear" for index in self.held_out])
+        return landmark_figures(model, self._validation, self.store, clear)
 
 
 def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
@@ -240,8 +245,8 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def landmark_figures(model: ATPN, batch: Batch, store: SampleStore) -> dict[str, float]:
-    """The few figures worth watching during training."""
+def landmark_figures(model: ATPN, batch: Batch, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
+    """The few figures worth watching during training; (B,) `clear` tells easy pictures, if the data name such."""
     scheme = store.scheme
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()
     figures = {"nme_rectangle": float(metrics.point_errors(predicted, target, metrics.rectangle_size(target)).mean())}
@@ -250,7 +255,10 @@ def landmark_figures(model: ATPN, batch: Batch, store: SampleStore) -> dict[str,
     if frontal.any():
         predicted, target = predicted[frontal], target[frontal]
         inter_ocular = scheme.inter_ocular(target)
-        figures["nme"] = float(metrics.point_errors(predicted, target, inter_ocular).mean())
+        errors = metrics.point_errors(predicted, target, inter_ocular)
+        figures["nme"] = float(errors.mean())
+        if (clear := clear[frontal]).any() and not clear.all():
+            figures |= {"nme_clear": float(errors[clear].mean()), "nme_hard": float(errors[~clear].mean())}
         for part in metrics.OPENINGS.get(scheme.name, {}):
             opened = [metrics.openings(points, scheme, part) / inter_ocular for points in (predicted, target)]
             figures |= {f"{part}_{key}": value for key, value in metrics.gap_agreement(*opened).items()}

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +21,30 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
-from atpn.train.config import Recipe
+from atpn.train.config import Bfloat16, Recipe
 from atpn.train.dataset import Batch, load
 from atpn.train.distributed import ALONE, Team, share_norms
-from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
+from atpn.train.machine import faster_in_bfloat16
+from atpn.train.muon import Muon, is_matrix
+from atpn.train.progress import add_progress
+from atpn.train.settling import UNSETTLED, Settling
+from atpn.train.state import (
+    Progress,
+    differences,
+    load_state,
+    moments_of,
+    plain,
+    restore_moments,
+    save_state,
+    with_defaults,
+    with_new_names,
+)
 
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 30.0
+PRECISION_CROPS = 8
+"""Crops to measure both precisions with: a processor without bfloat16 instructions makes four or five a second."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -46,6 +62,8 @@ class StageTask(Protocol[Learner]):
     """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
     average: Learner
     """The averaged network, set by the loop before the first loss and whenever it is another one."""
+    settling: Settling
+    """When crops become milder, set by the loop before batches are made."""
 
     def begin(self, model: Learner) -> None:
         """Training begins with this network, or goes on with it."""
@@ -94,7 +112,7 @@ class RunOptions:
     provenance: dict[str, Any]
     """Stored with the weights."""
     device: str = "cpu"
-    bfloat16: bool = True
+    bfloat16: Bfloat16 = "auto"
     workers: int = 1
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
@@ -112,7 +130,17 @@ def make_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], recipe.lr, betas=(0.9, 0.999), fused=True)
+    kind = torch.optim.AdamW
+    if recipe.optimizer == "muon":
+        kind, matrices, others = Muon, *_parted(groups[0]["params"], is_matrix)
+        groups[0]["params"] = others
+        groups.append({"params": matrices, "weight_decay": recipe.weight_decay, "orthogonal": True})
+    return kind([g for g in groups if g["params"]], recipe.lr, betas=(0.9, 0.999), fused=True)
+
+
+def _parted(weights: Sequence[Tensor], belongs: Callable[[Tensor], bool]) -> tuple[list[Tensor], list[Tensor]]:
+    """Those that belong, and the others."""
+    return [w for w in weights if belongs(w)], [w for w in weights if not belongs(w)]
 
 
 def learning_rate(recipe: Recipe, share: float, step: int, epoch: int) -> float:
@@ -120,7 +148,7 @@ def learning_rate(recipe: Recipe, share: float, step: int, epoch: int) -> float:
     if recipe.schedule == "step":
         rate = recipe.lr * recipe.decay_factor ** (epoch // recipe.decay_epochs)
     else:
-        rate = recipe.lr * (0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.005)
+        rate = recipe.lr * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
     return rate * min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else rate
 
 
@@ -160,6 +188,7 @@ class Trainer(Generic[Learner]):
         self.task, self.recipe, self.options = task, recipe, options
         self.state_path = options.out / f"{task.name}.state.safetensors"
         self.weights_path = options.out / f"{task.name}.safetensors"
+        self.progress_path = options.out / f"{task.name}.progress.jsonl"
         moments = {}
         if self.state_path.exists():
             model, average, moments, self.progress = load_state(self.state_path, type(model))
@@ -197,8 +226,8 @@ class Trainer(Generic[Learner]):
     def _check_setup(self, model: Network) -> None:
         # A state of an earlier version lacks options that came later; it was made as their defaults say.
         defaults = {"recipe": plain(asdict(Recipe(samples=None))), "width": getattr(model.config, "width", 1.0)}
-        old, new = with_defaults(self.progress.setup, defaults), self.options.setup
-        changed = {key: f"{key}: {old.get(key)} before, {new[key]} now" for key in new if old.get(key) != new[key]}
+        old, new = with_defaults(with_new_names(self.progress.setup), defaults), self.options.setup
+        changed = {key: differences(key, old.get(key), new[key]) for key in new if old.get(key) != new[key]}
         if "data" in changed:
             # More renders than before are welcome, but the run is then no longer the one that its seed names.
             log.warning("%s: the training data changed (%s)", self.task.name, changed.pop("data"))
@@ -215,7 +244,17 @@ class Trainer(Generic[Learner]):
         return min(1.0, self.options.budget.share(self.progress))
 
     def _norms_due(self) -> bool:
-        return self.recipe.fixed_norm_share > 0 and self.share >= 1.0 - self.recipe.fixed_norm_share
+        return self.recipe.settle_fraction > 0 and self.share >= 1.0 - self.recipe.settle_fraction
+
+    def settling(self) -> Settling:
+        """When crops become milder. Of a budget in minutes, whose steps nobody knows, only whether they are now."""
+        recipe, total = self.recipe, self.options.budget.samples
+        if not (recipe.settle_fraction and (recipe.settled_jitter or recipe.settled_augment)):
+            return UNSETTLED
+        if total is None:
+            return Settling(0, 0) if self._norms_due() else UNSETTLED
+        steps = total / recipe.batch_size
+        return Settling((1 - recipe.settle_fraction) * steps, (1 - recipe.settle_fraction / 2) * steps)
 
     def crop_size(self) -> int:
         """The input size that the schedule wants now."""
@@ -228,6 +267,9 @@ class Trainer(Generic[Learner]):
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
             return self.average
         self.progress.finished = False
+        self.bfloat16 = self._choose_precision()
+        if self.progress.step == 0 and self.options.team.leads:
+            self.progress_path.unlink(missing_ok=True)  # another run's, whose state is gone
         with _stop_signals() as stopped, self._scalars() as scalars:
             try:
                 while self.share < 1.0:
@@ -260,7 +302,9 @@ class Trainer(Generic[Learner]):
         size = self.crop_size()
         if self.model.config.input_size != size:
             self._resize(size)
-        progress, batches = self.progress, load(self.task.batches(size, self.progress.step), self.options.workers)
+        progress, settling = self.progress, self.settling()
+        self.task.settling = settling
+        batches = load(self.task.batches(size, progress.step), self.options.workers)
         team, report = self.options.team, _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:
@@ -275,7 +319,7 @@ class Trainer(Generic[Learner]):
                 report.step(losses, scalars)
             if stop:
                 raise Interrupted(f"stopped at step {progress.step}; the same command goes on from there")
-            if self.share >= 1.0 or self.crop_size() != size:
+            if self.share >= 1.0 or self.crop_size() != size or self.settling() != settling:
                 break
             if now - saved > self.options.checkpoint_seconds:
                 self._save(scalars)
@@ -284,7 +328,7 @@ class Trainer(Generic[Learner]):
             report.close(scalars)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
-        recipe, progress, device = self.recipe, self.progress, self.options.device
+        recipe, progress = self.recipe, self.progress
         if self._norms_due() and not progress.norms_fixed:
             # From the average on, whose statistics are steadier than the last batches'.
             self.model.load_state_dict(self.average.state_dict())
@@ -293,11 +337,7 @@ class Trainer(Generic[Learner]):
         rate = learning_rate(recipe, self.share, progress.step, progress.samples // self.options.epoch_samples)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # Channels-last bytes become channels-last floats: no copy of the layout.
-        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.options.bfloat16):
-            loss, parts = self.task.loss(self.model, image, batch)
+        loss, parts = self._loss(self.model, batch, self.bfloat16)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.options.team.average_gradients(self.model.parameters())
@@ -307,6 +347,39 @@ class Trainer(Generic[Learner]):
         self.optimizer.step()
         update_average(self.average, self.model, recipe.ema_decay, progress.step)
         return {"loss": loss.detach(), **parts, "lr": torch.tensor(rate)}
+
+    def _loss(self, model: Learner, batch: Batch, bfloat16: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.options.device
+        # Channels-last bytes become channels-last floats: no copy of the layout.
+        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bfloat16):
+            return self.task.loss(model, image, batch)
+
+    def _choose_precision(self) -> bool:
+        """Whether to compute in bfloat16. With `auto` the team's leader measures, on a copy of the network."""
+        if self.options.bfloat16 != "auto":
+            return self.options.bfloat16 == "on"
+        chosen = False
+        if self.options.team.leads:
+            batch = next(iter(self.task.batches(self.model.config.input_size, self.progress.step)))
+            batch = Batch(**{key: value[:PRECISION_CROPS] for key, value in batch.items()})
+            model = copy.deepcopy(self.model)
+            rest_norms(model)  # the other processes take no part
+
+            def step(bfloat16: bool) -> None:
+                self._loss(model, batch, bfloat16)[0].backward()
+                model.zero_grad(set_to_none=True)
+                if torch.device(self.options.device).type == "cuda":
+                    torch.cuda.synchronize()
+
+            chosen, seconds = faster_in_bfloat16(step)
+            log.info(
+                "%s: computing in %s (%d crops: %.0f ms in float32, %.0f ms in bfloat16)",
+                *(self.task.name, "bfloat16" if chosen else "float32", len(batch["image"])),
+                *(1000 * each for each in seconds),
+            )
+        return self.options.team.leaders(chosen)
 
     def _resize(self, size: int) -> None:
         moments = moments_of(self.model, self.optimizer)
@@ -327,8 +400,12 @@ class Trainer(Generic[Learner]):
         for key, value in figures.items():
             scalars.add_scalar(f"validation/{key}", value, progress.samples)
         log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
+        if figures:
+            done = {"step": progress.step, "samples": progress.samples, "minutes": round(progress.seconds / 60, 2)}
+            add_progress(self.progress_path, done | {k: v for k, v in figures.items() if math.isfinite(v)})
         metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
         metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
+        metadata["bfloat16"] = self.bfloat16
         save_checkpoint(self.weights_path, self.average, metadata)
 
 

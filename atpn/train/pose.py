@@ -12,6 +12,7 @@ from atpn.train.dataset import Batch, FaceBatches, validation_batch
 from atpn.train.inference import predict
 from atpn.train.losses import pose_loss
 from atpn.train.metrics import pose_errors
+from atpn.train.settling import UNSETTLED, Settling
 from atpn.train.tracking import frozen_input, mean_shape_for
 
 
@@ -23,6 +24,8 @@ class PoseTask:
 
     mean_shape: np.ndarray
     """(N, 2) in crop coordinates: what crops are upright against; the network's own, in the data's scheme."""
+    settling: Settling = UNSETTLED
+    """When crops become milder; the loop keeps it here."""
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         """ValueError when no face comes with a rotation."""
@@ -41,9 +44,11 @@ class PoseTask:
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Jittered, augmented face crops."""
-        return FaceBatches(
+        batches = FaceBatches(
             self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
         )
+        batches.settling = self.settling
+        return batches
 
     def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the angles."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from atpn.train import cli
-from atpn.train.config import TrainConfig
+from atpn.train.config import Bfloat16, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RecipeFileConfig:
     threads: int = 1
     workers: int = 1
     device: str = "auto"
-    bfloat16: bool = True
+    bfloat16: Bfloat16 = "auto"
     """These four as for `train`; the file may have its own."""
 
 

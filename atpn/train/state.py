@@ -90,6 +90,26 @@ def with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
     return defaults | stored | nested
 
 
+RENAMED = {"fixed_norm_share": "settle_fraction"}
+"""Recipe fields by their earlier names."""
+
+
+def with_new_names(setup: dict[str, Any]) -> dict[str, Any]:
+    """A stored setup whose recipe's fields have their present names."""
+    if not isinstance(setup.get("recipe"), dict):
+        return setup
+    return setup | {"recipe": {RENAMED.get(key, key): value for key, value in setup["recipe"].items()}}
+
+
+def differences(key: str, old: Any, new: Any) -> str:
+    """What changed between two values of a setup's key, field by field."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [name for name in new if old.get(name) != new[name]]
+        names += [name for name in old if name not in new]
+        return "; ".join(differences(name, old.get(name), new.get(name)) for name in names)
+    return f"{key}: {old} before, {new} now"
+
+
 def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
     """Optimiser state by parameter name."""
     return {name: optimizer.state[p] for name, p in model.named_parameters() if p in optimizer.state}

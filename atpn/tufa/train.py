@@ -14,7 +14,7 @@ import torch
 
 from atpn.data.store import SampleStore
 from atpn.model import load_checkpoint
-from atpn.train.config import Recipe
+from atpn.train.config import Bfloat16, Recipe
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, pick_device
 from atpn.train.state import plain
@@ -67,8 +67,8 @@ class TrainTUFAConfig:
     """Loader processes."""
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
-    bfloat16: bool = True
-    """Compute in bfloat16 where it is safe."""
+    bfloat16: Bfloat16 = "auto"
+    """Compute in bfloat16 where it is safe. `auto` measures for about a second whether that is faster here."""
     checkpoint_minutes: float = 5.0
     """Between two checkpoints: what a kill can cost."""
     validation: int = 400

@@ -25,7 +25,7 @@ def small(monkeypatch):
 
 def options(face_shards, out, *rows, samples=44):
     given = ["--data", face_shards, "--held-out", face_shards, "--out", out, "--samples", samples, "--width", 0.25]
-    return ["ablate", *map(str, [*given, "--workers", 0, "--no-bfloat16", "--device", "cpu", "--rows", *rows])]
+    return ["ablate", *map(str, [*given, "--workers", 0, "--bfloat16", "off", "--device", "cpu", "--rows", *rows])]
 
 
 def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, monkeypatch, capsys):

@@ -98,7 +98,7 @@ def test_figures_of_a_detector_that_knows(face_shards):
 def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
     recipe = replace(RECIPES["atpn", "detector"], batch_size=8, input_size=64, warmup_steps=2, lr=5e-3, ema_decay=0.9)
     monkeypatch.setattr(cli, "RECIPES", RECIPES | {("atpn", "detector"): recipe})
-    options = {"workers": 0, "bfloat16": False, "device": "cpu", "validation": 8}
+    options = {"workers": 0, "bfloat16": "off", "device": "cpu", "validation": 8}
     cli.run(TrainConfig("detector", (face_shards,), tmp_path, samples=80, **options))
     first, _ = load_network(tmp_path / "detector.safetensors", FaceDetector)
     cli.run(TrainConfig("detector", (face_shards,), tmp_path, samples=480, **options))

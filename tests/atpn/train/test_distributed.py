@@ -37,7 +37,7 @@ def two_shards(make_shards, tmp_path_factory):
 
 def arguments(folder, out, *more, stage="landmarks"):
     given = [stage, "--data", folder, "--out", out, "--batch-size", BATCH, "--width", 0.25, "--workers", 0]
-    given += ["--samples", STEPS * BATCH, "--coarse-share", 1, "--device", "cpu", "--no-bfloat16"]
+    given += ["--samples", STEPS * BATCH, "--coarse-share", 1, "--device", "cpu", "--bfloat16", "off"]
     return ["train", *map(str, [*given, *more])]
 
 
@@ -87,7 +87,7 @@ def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes
     out, running = two_processes
     config = TrainConfig(
         *("landmarks", (two_shards,), tmp_path / "one"),
-        **{"samples": STEPS * BATCH, "width": 0.25, "coarse_share": 1.0, "batch_size": BATCH, "bfloat16": False},
+        **{"samples": STEPS * BATCH, "width": 0.25, "coarse_share": 1.0, "batch_size": BATCH, "bfloat16": "off"},
     )
     recipe = cli.stage_recipe("landmarks", config)
     share = replace(recipe, batch_size=BATCH // 2)
@@ -96,7 +96,7 @@ def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes
     task = BothTask(stores[0], recipe, 0)
     task.halves = tuple(LandmarkTask(store, share, cli.SEED_STEP * rank) for rank, store in enumerate(stores))
     model = new_model(stores[0], task.faces, 0.25, recipe.input_size, 0)
-    options = RunOptions(tmp_path / "one", Budget(samples=STEPS * BATCH), {}, {}, bfloat16=False, workers=0)
+    options = RunOptions(tmp_path / "one", Budget(samples=STEPS * BATCH), {}, {}, bfloat16="off", workers=0)
     one = Trainer(task, model, recipe, options).run()
     _, errors = running.communicate(timeout=120)
     assert running.returncode == 0, errors
@@ -158,6 +158,38 @@ def test_one_process_that_is_stopped_stops_all_and_they_go_on(two_shards, two_pr
         states = [network.state_dict() for network in networks]
         for name, value in states[0].items():
             assert torch.equal(value, states[1][name]), name
+
+
+DISAGREEING = """
+import os, sys
+from atpn.__main__ import main
+from atpn.train import loop
+
+def measured(step):
+    assert os.environ["RANK"] == "0"  # the leader alone
+    step(True)
+    return True, (2.0, 1.0)
+
+loop.faster_in_bfloat16 = measured
+chosen = loop.Trainer._choose_precision
+
+def told(self):
+    result = chosen(self)
+    print(f"rank {os.environ['RANK']}: bfloat16 {result}", file=sys.stderr)
+    return result
+
+loop.Trainer._choose_precision = told
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_all_processes_compute_in_the_precision_that_the_leader_measured(two_shards, tmp_path):
+    script = tmp_path / "disagreeing.py"
+    script.write_text(DISAGREEING)
+    running = torchrun(str(script), *arguments(two_shards, tmp_path / "out", "--bfloat16", "auto"))
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 0, errors
+    assert [f"rank {rank}: bfloat16 True" in errors for rank in (0, 1)] == [True, True], errors
 
 
 def test_what_cannot_be_shared_is_refused(face_shards, tmp_path, monkeypatch, capsys):

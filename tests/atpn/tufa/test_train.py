@@ -28,7 +28,7 @@ def tiny_sizes(monkeypatch):
 
 
 def config(dense_shards, out, **changes):
-    options = {"size": "vit-s16", "samples": 32, "batch_size": 8, "workers": 0, "bfloat16": False, "validation": 4}
+    options = {"size": "vit-s16", "samples": 32, "batch_size": 8, "workers": 0, "bfloat16": "off", "validation": 4}
     return TrainTUFAConfig(dense_shards, out, **(options | {"device": "cpu"} | changes))
 
 

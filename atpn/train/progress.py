@@ -1,0 +1,40 @@
+"""What a run's checkpoints measured, for people: a JSON line for each, and a chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from atpn.train.plots import Chart, Line, write_charts
+from edge_runtime.files import write_atomically
+
+
+def read_progress(path: Path) -> list[dict[str, float]]:
+    """The rows of a progress file; none without a file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add_progress(path: Path, row: Mapping[str, float]) -> None:
+    """Append a checkpoint's row, which holds `samples`, and draw all rows beside the file, as a PNG.
+
+    Rows of later checkpoints go: the run has since gone back to an earlier state.
+    """
+    rows = [earlier for earlier in read_progress(path) if earlier["samples"] < row["samples"]] + [dict(row)]
+    write_atomically(path, "".join(json.dumps(each) + "\n" for each in rows).encode())
+    keys = [key for key in row if key not in ("samples", "step", "minutes")]
+    write_charts(path.with_suffix(".png"), [_chart(key, rows) for key in keys])
+
+
+def _chart(key: str, rows: list[dict[str, float]]) -> Chart:
+    known = [row for row in rows if key in row]
+    crops, values = [row["samples"] / 1000 for row in known], [row[key] for row in known]
+    # The first checkpoints of an untrained network would flatten all that come after them.
+    upper = 1.1 * float(np.quantile(values, 0.9))
+    return Chart(
+        *(key, "thousand crops", key, [Line("", crops, values, dots=len(values) < 50)]),
+        y_min=min([0.0, *values]),
+        y_max=upper if upper > 0 else None,
+    )
