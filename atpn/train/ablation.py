@@ -248,7 +248,7 @@ def _start(config: AblateConfig) -> dict[str, Any]:
 def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
     """The network that each row begins with."""
     faces, _ = store.split()
-    new = new_model(store, faces, config.width, recipe.input_size, config.seed)
+    new = new_model(store, faces, config.width, recipe.input_size, config.seed, recipe.network == "thesis")
     if config.weights is None:
         return with_heads_of(new, recipe)
     model, _ = load_checkpoint(config.weights)

@@ -174,7 +174,9 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
                 "--weights or --init shipped"
             )
     if path is None:
-        model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed)
+        model = new_model(
+            store, store.split()[0], config.width, recipe.input_size, config.seed, recipe.network == "thesis"
+        )
         return with_heads_of(model, recipe).with_conventions(len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
     if stage == "landmarks" and model.config.scheme != store.scheme.name:

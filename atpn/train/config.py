@@ -58,6 +58,8 @@ class Recipe:
     """Of the samples are seen at `coarse_size` before the rest at full size: three times as many per second."""
     coarse_size: int = 64
     input_size: int = 112
+    network: Literal["atpn", "thesis"] = "atpn"
+    """Of a new one. `thesis`: dense multiview blocks, and landmarks that nothing corrects after the first estimate."""
     jitter: JitterConfig = field(default_factory=JitterConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
@@ -100,7 +102,14 @@ _SETTLED_AUGMENT = AugmentConfig(
 )
 # The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
 _THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
-_THESIS = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "schedule": "step", "warmup_steps": 0}
+_THESIS = {
+    "network": "thesis",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "weight_decay": 1e-5,
+    "schedule": "step",
+    "warmup_steps": 0,
+}
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
 _THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": False}
 # Trained weights and a few hundred faces: small steps, batch norm's statistics as they are, an end after minutes. Faces

@@ -270,8 +270,13 @@ def with_heads_of(model: ATPN, recipe: Recipe) -> ATPN:
     return model.with_ambiguity() if recipe.landmark_loss == "star" else model
 
 
-def new_model(store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int) -> ATPN:
-    """An untrained network around the training faces' mean shape."""
+def new_model(
+    store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int, thesis: bool = False
+) -> ATPN:
+    """An untrained network around the training faces' mean shape; `thesis`: as `Recipe.network` says."""
     mean_shape = torch.from_numpy(mean_shape_of(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
-    return ATPN(ATPNConfig(scheme=store.scheme.name, width=width, input_size=input_size), mean_shape)
+    config = ATPNConfig(scheme=store.scheme.name, width=width, input_size=input_size)
+    if thesis:
+        config = replace(config, separable_views=False, refinement_channels=0)
+    return ATPN(config, mean_shape)

@@ -269,13 +269,14 @@ def test_wrong_labels_are_learnt_but_not_measured_on(face_shards):
 def test_the_thesis_recipe_is_as_published(face_shards):
     store = SampleStore.read(face_shards)
     recipe = replace(cli.RECIPES["thesis", "landmarks"], input_size=32)
-    model = new_model(store, store.faces, 0.25, 32, seed=0)
+    model = new_model(store, store.faces, 0.25, 32, seed=0, thesis=recipe.network == "thesis")
     task = cli.LandmarkTask(store, recipe, 0)
     task.begin(model)
     batch = next(iter(task.batches(32, 0)))
     loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
     landmarks, _ = model.landmark_branch(model.features(batch["image"].permute(0, 3, 1, 2).float()))
     assert torch.equal(loss, thesis_landmark_loss(landmarks, batch["landmarks"], store.scheme))
+    assert model.landmark_branch.refinement is None
     assert not cli.RECIPES["thesis", "tracking"].balance_classes
 
 
