@@ -54,12 +54,12 @@ class RenderOptions:
 
     split: Split = "all"
     """Which skins and panoramas are used: those for training, those held out, or all."""
-    clear: float = 0.4
+    clear: float = 0.43
     """Share of portraits of the kind "clear", as `clear_view` has them: what most users' cameras see. Samples name
     their kind in `attributes`."""
     size: int = 192
     """Side of the picture in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
-    supersampling: float = 1.5
+    supersampling: float = 4 / 3
     """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
     images_per_identity: int = 3
     """Painting an identity costs about as much as drawing it."""
