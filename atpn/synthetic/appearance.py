@@ -109,7 +109,7 @@ class Painter:
         self._wrinkles = Wrinkles(self._landmark_texel, (TILE, 2 * TILE))
         self._brow_layers = self._load_brows()
         if wardrobe:
-            shares = np.array([0.25 if _covers_eyes(hair, head) else 1.0 for hair in wardrobe.hair])
+            shares = np.array([0.25 if covers_eyes(hair, head) else 1.0 for hair in wardrobe.hair])
             self._hair_shares = shares / shares.sum()
 
     def paint(self, rng: np.random.Generator, age: float | None = None) -> Look:
@@ -305,7 +305,7 @@ def _above_hairline(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     return y - line - np.where(np.abs(x) > 8.2, 4, 0)
 
 
-def _covers_eyes(hair: Hair, head: HeadModel) -> bool:
+def covers_eyes(hair: Hair, head: HeadModel) -> bool:
     """Whether a fringe hangs before an eye, which few people's does."""
     eyes = head.landmarks.at(head.neutral)[60:76]
     low, high = eyes.min(axis=0) - np.array([0.5, 0.5, 3]), eyes.max(axis=0) + np.array([0.5, 1.0, 0])

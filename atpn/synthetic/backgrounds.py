@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from atpn.synthetic.occluders import blend, paint_hand, paint_limb, polygon_alpha
+from atpn.synthetic.hands import paint_hand
+from atpn.synthetic.occluders import blend, paint_limb, polygon_alpha
 
 _SKIN_LIGHT = np.array([238.0, 200.0, 178.0])
 _SKIN_DARK = np.array([84.0, 54.0, 42.0])

@@ -43,8 +43,8 @@ def scene(renderer: FaceRenderer, people: Sequence[Identity], rng: np.random.Gen
     size = 2 * renderer.options.size
     picture = renderer.background(rng, size)
     figures: list[Figure] = []
-    # Heads stand free in their windows, so that no hair is cut off at a window's edge.
-    options = replace(renderer.options, roi_share=(0.36, 0.5))
+    # Heads stand free in their windows, so that neither hair nor a body is cut off at a window's edge.
+    options = replace(renderer.options, roi_share=(0.36, 0.5), torso=0.0)
     for side in np.sort(rng.uniform(0.35, 0.85, len(people)) * size).astype(int):
         left, top = _free_place(int(side), size, figures, rng)
         window = picture[top : top + side, left : left + side]
@@ -59,7 +59,7 @@ def scene(renderer: FaceRenderer, people: Sequence[Identity], rng: np.random.Gen
     for i, (figure, person) in enumerate(zip(figures, people, strict=True)):
         neighbours = np.stack([other.landmarks for j, other in enumerate(figures) if j != i])
         key = f"{renderer.seed}_{people[0].number:06d}_{i:02d}"
-        samples.append(replace(renderer.sample(figure, image, person, rng, key), neighbours=neighbours))
+        samples.append(replace(renderer.sample(figure, image, person, rng, key, "scene"), neighbours=neighbours))
     return samples
 
 

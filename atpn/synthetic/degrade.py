@@ -63,6 +63,34 @@ class DegradeConfig:
     """Below 25 blocks of eight pixels are wider than an eye's opening."""
 
 
+MILD_CAMERA = DegradeConfig(
+    shadow=0.08,
+    shadow_depth=(0.1, 0.4),
+    vignette=0.1,
+    colour_cast=0.35,
+    colour_cast_deviation=0.05,
+    gamma=0.3,
+    gamma_deviation=0.15,
+    contrast=0.25,
+    contrast_gain=(0.8, 1.25),
+    grey=0.04,
+    saturation=0.2,
+    saturation_gain=(0.5, 1.3),
+    blur=0.12,
+    blur_sigma=(0.3, 0.9),
+    motion_blur=0.02,
+    motion_length=(2.0, 4.0),
+    low_resolution=0.04,
+    low_resolution_factor=(0.5, 0.8),
+    noise=0.35,
+    read_noise=(0.5, 3.0),
+    shot_noise=(0.0, 0.4),
+    jpeg=0.5,
+    jpeg_quality=(60.0, 95.0),
+)
+"""A good camera in good hands: what the network must be most exact on."""
+
+
 def _uniform(rng: np.random.Generator, limits: Range) -> float:
     return float(rng.uniform(*limits))
 

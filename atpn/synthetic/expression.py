@@ -42,11 +42,13 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
         both("mouthSmile", smile)
         both("cheekSquint", smile * rng.uniform(0, 0.8))
         both("eyeSquint", smile * rng.uniform(0, 0.5))
-        grin = rng.random() < 0.5  # people before cameras show their teeth
-        both("mouthUpperUp", rng.uniform(0.2, 0.9) if grin else smile * sometimes(0.7, 0, 0.6))
-        both("mouthLowerDown", rng.uniform(0.2, 0.9) if grin else smile * sometimes(0.6, 0, 0.6))
-        one("jawOpen", rng.uniform(0, 0.4) if grin else sometimes(0.5, 0, 0.45))
-    elif mood < 0.36:  # shouts, yawns, big laughs
+        grin = rng.random() < 0.6  # people before cameras show their teeth
+        both("mouthUpperUp", rng.uniform(0.2, 1.0) if grin else smile * sometimes(0.7, 0, 0.6))
+        both("mouthLowerDown", rng.uniform(0.2, 1.0) if grin else smile * sometimes(0.6, 0, 0.6))
+        both("mouthStretch", sometimes(0.3, 0, 0.7))
+        both("mouthDimple", sometimes(0.3, 0, 0.8))
+        one("jawOpen", rng.uniform(0, 0.5) if grin else sometimes(0.5, 0, 0.45))
+    elif mood < 0.41:  # shouts, yawns, big laughs
         one("jawOpen", rng.uniform(0.6, 1.0))
         both("mouthUpperUp", sometimes(0.6, 0.2, 0.9))
         both("mouthLowerDown", sometimes(0.6, 0.2, 0.9))
@@ -54,20 +56,20 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
         both("eyeSquint", sometimes(0.5, 0.2, 1.0))
         both("cheekSquint", sometimes(0.4, 0.2, 1.0))
         both("noseSneer", sometimes(0.2, 0.2, 0.8))
-    elif mood < 0.55:
+    elif mood < 0.58:
         one("jawOpen", rng.uniform(0.05, 1.0))
         both("mouthStretch", sometimes(0.4, 0, 0.6))
         one("mouthFunnel", sometimes(0.35, 0, 0.7))
         both("mouthSmile", sometimes(0.3, 0, 0.8))
         both("mouthUpperUp", sometimes(0.3, 0, 0.6))
         both("mouthLowerDown", sometimes(0.4, 0, 0.8))
-    elif mood < 0.65:
+    elif mood < 0.67:
         both("browDown", rng.uniform(0, 1))
         both("noseSneer", rng.uniform(0, 0.8))
         both("mouthFrown", rng.uniform(0, 0.8))
         both("mouthPress", sometimes(0.3, 0, 0.8))
         one("jawOpen", sometimes(0.25, 0, 0.5))
-    elif mood < 0.75:
+    elif mood < 0.77:
         one("mouthPucker", rng.uniform(0, 1))
         one("mouthFunnel", rng.uniform(0, 0.5))
         one("jawOpen", sometimes(0.3, 0, 0.3))
@@ -90,13 +92,15 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
     for name in [n for n in face.weights if n.startswith(("eyeLook", "eyeBlink", "Pupil"))]:
         del face.weights[name]
     eyes = rng.random()
-    if eyes < 0.13:
-        both("eyeBlink", rng.uniform(0.8, 1), 0.05)
-    elif eyes < 0.36:
-        both("eyeBlink", rng.uniform(0, 0.6), 0.1)
-    elif eyes < 0.48:
+    if eyes < 0.15:
+        both("eyeBlink", rng.uniform(0.85, 1), 0.04)
+    elif eyes < 0.25:
+        both("eyeBlink", rng.uniform(0.45, 0.85), 0.08)
+    elif eyes < 0.42:
+        both("eyeBlink", rng.uniform(0, 0.5), 0.1)
+    elif eyes < 0.53:
         both("eyeWide", rng.uniform(0, 1))
-    elif eyes < 0.52:
+    elif eyes < 0.57:
         one(f"eyeBlink_{rng.choice(['L', 'R'])}", rng.uniform(0.8, 1))
     aside, down = np.clip(rng.normal(0, (0.22, 0.14)), -0.6, 0.45)
     # Lids follow the gaze.

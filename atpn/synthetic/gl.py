@@ -45,7 +45,7 @@ class Shading:
 
 @dataclass(frozen=True)
 class DrawnMesh:
-    """Something on a head, opaque and seen from both sides: headwear."""
+    """Something on a head, opaque and seen from both sides: headwear, clothes."""
 
     points: np.ndarray
     """(P, 3) float32, head frame."""
@@ -55,6 +55,10 @@ class DrawnMesh:
     """(P, 3) float32 display values in [0, 1]."""
     triangles: np.ndarray
     """(T, 3) int32."""
+    uv: np.ndarray | None = None
+    """(P, 2) float32 into `texture`, which repeats; None: plain."""
+    texture: np.ndarray | None = None
+    """(H, W, 3) uint8, multiplied onto the colours."""
 
 
 class GraphicsError(OSError):
@@ -75,6 +79,7 @@ class HeadCanvas:
             ) from error
         gl = self._context
         self._skin_program = gl.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.SKIN_FRAGMENT)
+        self._inner_program = gl.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.INNER_FRAGMENT)
         self._hair_program = gl.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.HAIR_FRAGMENT)
         self._extra_program = gl.program(vertex_shader=shaders.EXTRA_VERTEX, fragment_shader=shaders.EXTRA_FRAGMENT)
         self._shadow_program = gl.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
@@ -87,15 +92,16 @@ class HeadCanvas:
         self._surface = gl.buffer(reserve=len(head.uv) * 24, dynamic=True)
         layout = [(self._surface, "3f 3f", "position", "normal"), (gl.buffer(static), "2f 1f", "uv", "part")]
         lashes = (head.part[head.triangles] == Part.LASHES).all(axis=1)
-        solid = gl.buffer(_indices(head.uv_triangles[~lashes]))
-        self._solid = gl.vertex_array(self._skin_program, layout, solid)
+        skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
+        skin_indices = gl.buffer(_indices(head.uv_triangles[skin]))
+        self._skin = gl.vertex_array(self._skin_program, layout, skin_indices)
+        inner = gl.buffer(_indices(head.uv_triangles[~(skin | lashes)]))
+        self._inner = gl.vertex_array(self._inner_program, layout, inner)
         shadow_layout = [(self._surface, "3f 12x", "position"), (layout[1][0], "2f 4x", "uv")]
         # What lies inside the mouth and behind the lids shades nothing that is seen.
-        skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
-        casting = gl.buffer(_indices(head.uv_triangles[skin]))
-        self._solid_shadow = gl.vertex_array(self._shadow_program, shadow_layout, casting)
+        self._skin_shadow = gl.vertex_array(self._shadow_program, shadow_layout, skin_indices)
         self._lashes = (
-            gl.vertex_array(self._skin_program, layout, gl.buffer(_indices(head.uv_triangles[lashes])))
+            gl.vertex_array(self._inner_program, layout, gl.buffer(_indices(head.uv_triangles[lashes])))
             if lashes.any()
             else None
         )
@@ -118,8 +124,11 @@ class HeadCanvas:
         light: Light,
         shading: Shading,
         extras: Sequence[DrawnMesh] = (),
+        side: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimetres (inf: nothing there).
+
+        Colours are premultiplied by the coverage A: over a background B the picture is RGB + B * (1 - A / 255).
 
         Args:
             surface, normals: (V, 3) in the head frame.
@@ -127,8 +136,11 @@ class HeadCanvas:
             head_to_camera: (4, 4).
             gaze: (3,) unit vector in the head frame.
             extras: drawn with the head, and casting shadows on it.
+            side: S in pixels, at most the canvas' size, which it is by default.
         """
-        gl, size = self._context, self.size
+        gl, size = self._context, side or self.size
+        if size > self.size:
+            raise ValueError(f"a canvas of {self.size} px cannot draw {size} px; make a larger one")
         with gl:  # another canvas of this process may have made its own context the current one
             source = self.head.uv_source
             self._surface.write(np.column_stack([surface[source], normals[source]]).astype(np.float32))
@@ -143,7 +155,7 @@ class HeadCanvas:
             if casts:
                 self._cast(head_to_lamp, hair, meshes, shading)
             self._lamp_depth.use(_LAMP_UNIT)
-            for program in (self._skin_program, self._hair_program, self._extra_program):
+            for program in (self._skin_program, self._inner_program, self._hair_program, self._extra_program):
                 program["head_to_camera"].write(head_to_camera.T.astype(np.float32).tobytes())
                 program["projection"].write(projection.T.astype(np.float32).tobytes())
                 program["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
@@ -156,32 +168,46 @@ class HeadCanvas:
                     program["shadow"].value = shading.shadow if casts else (0.0, 1.0)
             self._set_skin(look, surface, gaze, shading)
 
+            window = (0, 0, size, size)
             self._frame.use()
-            self._frame.clear(0.0, 0.0, 0.0, 0.0)
+            self._frame.viewport = window
+            self._frame.clear(0.0, 0.0, 0.0, 0.0, viewport=window)
             gl.enable(moderngl.DEPTH_TEST)
             gl.disable(moderngl.BLEND)
             self._use_atlas(look)
-            self._solid.render()
+            # The far side of a head is never seen, and drawing it costs as much as drawing the near side. The
+            # projection mirrors the picture, and the order of each triangle's corners with it.
+            gl.front_face = "cw"
+            gl.enable(moderngl.CULL_FACE)
+            self._skin.render()
+            gl.disable(moderngl.CULL_FACE)
+            self._inner.render()
+            for mesh in meshes:
+                mesh.draw()
             if hair is not None:
                 self._hair_program["tint"].value = tuple(look.hair_colour * 1.3)
                 self._hair_program["cut"].value = shading.hair_cut
+                self._hair_program["fringe"].value = False
                 hair.draw()
-                self._use_atlas(look)
-            for mesh in meshes:
-                mesh.draw()
+            gl.enable(moderngl.BLEND)
+            gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
             if self._lashes is not None:
-                gl.enable(moderngl.BLEND)
-                # Colours blend, coverage stays: the silhouette of a lash must not cut a hole into the background.
-                gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE
+                self._use_atlas(look)
                 self._lashes.render()
+            if hair is not None:  # single strands thin out over what was drawn; they hide nothing
+                self._frame.depth_mask = False
+                self._hair_program["fringe"].value = True
+                hair.draw()
+                self._frame.depth_mask = True
             for mesh in meshes:
                 mesh.release()
             # The projection puts image row 0 at the bottom of the GL frame, whose rows are read bottom first.
-            rgba = np.frombuffer(self._frame.read(components=4), np.uint8).reshape(size, size, 4)
-            window = np.frombuffer(self._frame.read(attachment=-1, components=1, dtype="f4"), np.float32)
-            ndc = window.reshape(size, size) * 2.0 - 1.0
+            rgba = np.frombuffer(self._frame.read(window, components=4), np.uint8).reshape(size, size, 4)
+            stored = self._frame.read(window, attachment=-1, components=1, dtype="f4")
+            ndc = np.frombuffer(stored, np.float32).reshape(size, size) * 2.0 - 1.0
             depth = 2 * _FAR * _NEAR / (_FAR + _NEAR - ndc * (_FAR - _NEAR))
-            return rgba, np.where(window.reshape(size, size) >= 1.0, np.inf, depth).astype(np.float32)
+            depth[ndc >= 1.0] = np.inf
+            return rgba, depth
 
     def _cast(
         self, head_to_lamp: np.ndarray, hair: _HairBuffers | None, meshes: list[_ExtraBuffers], shading: Shading
@@ -194,7 +220,7 @@ class HeadCanvas:
         gl.enable(moderngl.DEPTH_TEST)
         gl.disable(moderngl.BLEND)
         program["cut"].value = 0.0
-        self._solid_shadow.render()
+        self._skin_shadow.render()
         for mesh in meshes:
             mesh.cast()
         if hair is not None:
@@ -220,9 +246,11 @@ class HeadCanvas:
             "cloth": tuple(shading.cloth),
             "collar": shading.collar,
         }
-        for name, value in values.items():
-            self._skin_program[name].value = value
-        self._skin_program["eyes"].write(self.head.eye_centres(surface).astype(np.float32).tobytes())
+        for program in (self._skin_program, self._inner_program):
+            for name, value in values.items():
+                if name in program:
+                    program[name].value = value
+        self._inner_program["eyes"].write(self.head.eye_centres(surface).astype(np.float32).tobytes())
 
     def _use_atlas(self, look: Look) -> None:
         if self._atlas is None:
@@ -286,14 +314,21 @@ class _ExtraBuffers:
     def __init__(
         self, gl: moderngl.Context, program: moderngl.Program, shadow_program: moderngl.Program, mesh: DrawnMesh
     ) -> None:
-        vertices = np.column_stack([mesh.points, mesh.normals, mesh.colours]).astype(np.float32)
+        uv = np.zeros((len(mesh.points), 2)) if mesh.uv is None else mesh.uv
+        vertices = np.column_stack([mesh.points, mesh.normals, mesh.colours, uv]).astype(np.float32)
         self._buffers = gl.buffer(vertices), gl.buffer(_indices(mesh.triangles))
         surface, indices = self._buffers
-        self._mesh = gl.vertex_array(program, [(surface, "3f 3f 3f", "position", "normal", "albedo")], indices)
-        self._shadow = gl.vertex_array(shadow_program, [(surface, "3f 24x", "position")], indices)
+        layout = [(surface, "3f 3f 3f 2f", "position", "normal", "albedo", "uv")]
+        self._mesh = gl.vertex_array(program, layout, indices)
+        self._shadow = gl.vertex_array(shadow_program, [(surface, "3f 32x", "position")], indices)
+        texture = np.full((1, 1, 3), 255, np.uint8) if mesh.texture is None else mesh.texture
+        self._texture = gl.texture(texture.shape[1::-1], 3, np.ascontiguousarray(texture).tobytes(), alignment=1)
+        self._texture.build_mipmaps()
+        self._texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
 
     def draw(self) -> None:
         """To the current frame."""
+        self._texture.use(0)
         self._mesh.render()
 
     def cast(self) -> None:
@@ -302,7 +337,7 @@ class _ExtraBuffers:
 
     def release(self) -> None:
         """Free the graphics memory."""
-        for item in (self._mesh, self._shadow, *self._buffers):
+        for item in (self._mesh, self._shadow, self._texture, *self._buffers):
             item.release()
 
 

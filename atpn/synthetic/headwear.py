@@ -9,6 +9,7 @@ import numpy as np
 
 from atpn.synthetic.gl import DrawnMesh
 from atpn.synthetic.head import HeadModel, Part
+from atpn.synthetic.mesh import sheet
 
 _KINDS = ("cap", "beanie", "hat", "scarf", "band", "helmet")
 _SHARES = (0.38, 0.15, 0.17, 0.15, 0.05, 0.10)
@@ -99,7 +100,7 @@ def sample_headwear(head: HeadModel, surface: np.ndarray, hair_height: float, rn
     if kind == "band":
         azimuth, share = np.meshgrid(np.linspace(-np.pi, np.pi, 65), np.linspace(0, 1, 6))
         points = skull.at(azimuth, rim(azimuth) - share * rng.uniform(1.5, 4))
-        return Headwear(kind, _sheet(points, _cloth(points.shape[:2], dye, rng)), skull, front)
+        return Headwear(kind, sheet(points, _cloth(points.shape[:2], dye, rng)), skull, front)
     azimuth, share = np.meshgrid(np.linspace(-np.pi, np.pi, 73), np.linspace(0, 1, 22))
     low = np.arcsin(np.clip((skull.centre[1] - rim(azimuth)) / skull.axes[1], -0.4, 0.9))
     height = skull.centre[1] - skull.axes[1] * np.sin(low + (np.pi / 2 - low) * share)
@@ -120,7 +121,7 @@ def sample_headwear(head: HeadModel, surface: np.ndarray, hair_height: float, rn
     elif rng.random() < 0.4:
         badge = np.hypot((azimuth - rng.normal(0, 0.1)) / rng.uniform(0.2, 0.5), (share - 0.35) / 0.2) < 1
         colours[badge] = _colour(rng)
-    meshes = [_sheet(points, colours)]
+    meshes = [sheet(points, colours)]
     if kind == "cap":
         meshes.append(_bill(skull, rim, dye if rng.random() < 0.6 else _colour(rng), rng))
     elif kind == "hat":
@@ -139,7 +140,7 @@ def _bill(skull: Skull, rim: Rim, dye: np.ndarray, rng: np.random.Generator) -> 
     ahead = np.array([np.sin(heading), 0, -np.cos(heading)])
     points = start + reach[..., None] * ahead
     points[..., 1] += slope * reach + droop * out * (across**2 - 0.3)
-    return _sheet(points, _cloth(across.shape, dye, rng))
+    return sheet(points, _cloth(across.shape, dye, rng))
 
 
 def _brim(skull: Skull, rim: Rim, dye: np.ndarray, rng: np.random.Generator) -> DrawnMesh:
@@ -151,7 +152,7 @@ def _brim(skull: Skull, rim: Rim, dye: np.ndarray, rng: np.random.Generator) -> 
     wave = 0.15 * np.sin(2 * azimuth + rng.uniform(0, 6)) + rng.uniform(-0.1, 0.3)
     points = start + (out * width)[..., None] * away
     points[..., 1] += out * width * wave - curl * width * out**2 * np.sin(azimuth) ** 2
-    return _sheet(points, _cloth(azimuth.shape, dye, rng))
+    return sheet(points, _cloth(azimuth.shape, dye, rng))
 
 
 def _scarf(skull: Skull, rng: np.random.Generator) -> DrawnMesh:
@@ -183,7 +184,7 @@ def _scarf(skull: Skull, rng: np.random.Generator) -> DrawnMesh:
     points += (hub - points) * closing
     folds = rng.uniform(0.05, 0.35) * np.sin(rng.integers(5, 14) * around + 6 * along + rng.uniform(0, 6))
     points += folds[..., None] * np.array([0.5, 0.5, 0.5]) * np.minimum(along * 4, 1)[..., None]
-    return _sheet(points, _cloth(around.shape, _colour(rng), rng))
+    return sheet(points, _cloth(around.shape, _colour(rng), rng))
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
@@ -207,18 +208,6 @@ def _cloth(shape: tuple[int, int], dye: np.ndarray, rng: np.random.Generator) ->
         colours[rng.random(shape) < 0.3] = _colour(rng)
     blotches = rng.normal(1, rng.uniform(0, 0.08), shape)
     return np.clip(colours * blotches[..., None], 0.02, 1).astype(np.float32)
-
-
-def _sheet(points: np.ndarray, colours: np.ndarray) -> DrawnMesh:
-    """(A, B, 3) grids of points and colours as a mesh."""
-    rows, columns = points.shape[:2]
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = (index[i : rows - 1 + i, j : columns - 1 + j].ravel() for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0)).reshape(-1, 3)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
-    triangles = np.concatenate([np.column_stack([a, b, c]), np.column_stack([b, d, c])]).astype(np.int32)
-    flat = points.reshape(-1, 3).astype(np.float32), normals.astype(np.float32), colours.reshape(-1, 3)
-    return DrawnMesh(*flat, triangles)
 
 
 def _joined(meshes: list[DrawnMesh]) -> DrawnMesh:

@@ -22,6 +22,12 @@ class Light:
     """(3,) unit vector towards the lamp."""
     lamp_colour: np.ndarray
     """(3,)."""
+    kind: str = "plain"
+    """`plain`, or one of `DRAMATIC`."""
+
+
+DRAMATIC = ("side", "stage", "back")
+"""A lamp from the side that leaves half of the face dark, the same in a strong color, and a light behind the head."""
 
 
 def load_panoramas(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> list[np.ndarray]:
@@ -81,8 +87,11 @@ class Lighting:
             small = cv2.resize(panorama, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
             self._small.append(np.minimum(small, np.percentile(small, 99.5) * 1.5))  # the lamp stands in for the sun
 
-    def sample(self, rng: np.random.Generator) -> Light:
-        """A panorama at a random azimuth, brightness and saturation, and often a lamp."""
+    def sample(self, rng: np.random.Generator, dramatic: float = 0.0) -> Light:
+        """A panorama at a random azimuth, brightness and saturation, and often a lamp.
+
+        `dramatic` is the share of lights of one of the `DRAMATIC` kinds.
+        """
         if self._small:
             panorama = np.roll(self._small[rng.integers(len(self._small))], rng.integers(_COLUMNS), axis=1)
             harmonics = np.einsum("hwk,hwc->kc", self._project, panorama)
@@ -95,10 +104,20 @@ class Lighting:
         grey = harmonics.mean(axis=1, keepdims=True)
         harmonics = grey + (harmonics - grey) * rng.uniform(0.2, 1.0)
         harmonics = harmonics * np.exp(rng.normal(-0.2, 0.35))
-        azimuth, elevation = rng.uniform(-1.9, 1.9), rng.uniform(-0.5, 1.2)
+        kind = str(rng.choice(DRAMATIC, p=[0.5, 0.2, 0.3])) if rng.random() < dramatic else "plain"
+        if kind == "plain":
+            azimuth, elevation = rng.uniform(-1.9, 1.9), rng.uniform(-0.5, 1.2)
+            strength = rng.choice([0.0, rng.uniform(0, 0.6), rng.uniform(0.4, 1.3)], p=[0.2, 0.5, 0.3])
+        elif kind == "back":
+            azimuth, elevation = rng.choice([-1, 1]) * rng.uniform(2.0, 3.0), rng.uniform(-0.1, 0.7)
+            harmonics, strength = harmonics * rng.uniform(0.25, 0.6), rng.uniform(0.8, 2.5)
+        else:
+            azimuth, elevation = rng.choice([-1, 1]) * rng.uniform(0.9, 1.8), rng.uniform(-0.4, 0.8)
+            harmonics, strength = harmonics * rng.uniform(0.1, 0.35), rng.uniform(0.7, 1.7)
         direction = np.array(
             [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), -np.cos(azimuth) * np.cos(elevation)]
         )
-        strength = rng.choice([0.0, rng.uniform(0, 0.6), rng.uniform(0.4, 1.3)], p=[0.2, 0.5, 0.3])
-        colour = np.clip(1 + rng.normal(0, 0.12, 3), 0.5, 1.5) * strength
-        return Light(harmonics.astype(np.float32), direction, colour)
+        tint = np.clip(1 + rng.normal(0, 0.12, 3), 0.5, 1.5)
+        if kind == "stage":
+            tint = rng.dirichlet([0.7] * 3) * 2.2 + 0.15
+        return Light(harmonics.astype(np.float32), direction, tint * strength, kind)

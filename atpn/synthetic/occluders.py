@@ -1,4 +1,4 @@
-"""Things in front of a face: glasses, face masks, hands and objects.
+"""Things in front of a face: glasses, face masks, objects (hands: `hands.py`).
 
 Every function takes an image (H, W, 3) float32 RGB 0..255 in display space and returns a new one together with a bool
 mask (H, W) of the pixels where the face can no longer be seen, from which landmark visibility is updated. Pixel centres
@@ -81,13 +81,14 @@ def draw_glasses(
     bridge: np.ndarray,
     temples: np.ndarray,
     rng: np.random.Generator,
+    dark_share: float = 0.25,
 ) -> Occluded:
     """Glasses or sunglasses, built in 3D and seen through the image's own projection.
 
     project maps head-frame points (N, 3) in centimetres (x to the image's right, y down, z away from the camera, the
     face looks along -z) to pixels (N, 2). eye_centres (2, 3) are the eyeballs' centres, first the one at the left of a
     frontal image; bridge (3,) is the nose's surface between them; temples (2, 3) lie above the ears, in the same order.
-    Clear and tinted lenses cover nothing, dark ones do; frames and temple arms do.
+    Clear and tinted lenses cover nothing, dark ones, of which there are `dark_share`, do; frames and temple arms do.
     """
     shape = image.shape[:2]
     view, scale = _view_direction(project, bridge)
@@ -130,11 +131,11 @@ def draw_glasses(
         if side * view[0] < -0.08:  # only the side that is turned towards the camera shows its arm
             arm = project(np.stack([hinge, 0.5 * (hinge + temple) + [0.25 * side, 0, 0], temple]))
             frame = np.maximum(frame, stroke_alpha(shape, arm, max(0.6, 1.3 * thickness * scale)))
-    return _paint_glasses(image, frame, lenses, scale, rng)
+    return _paint_glasses(image, frame, lenses, scale, rng, dark_share)
 
 
 def _paint_glasses(
-    image: np.ndarray, frame: np.ndarray, lenses: np.ndarray, scale: float, rng: np.random.Generator
+    image: np.ndarray, frame: np.ndarray, lenses: np.ndarray, scale: float, rng: np.random.Generator, dark_share: float
 ) -> Occluded:
     shape = image.shape[:2]
     rows, columns = (np.linspace(0, 1, n, dtype=np.float32) for n in shape)
@@ -143,7 +144,7 @@ def _paint_glasses(
     shadow = cv2.GaussianBlur(cv2.warpAffine(frame, offset, shape[::-1]), (0, 0), max(0.3, 0.12 * scale))
     out = image * (1 - rng.uniform(0.05, 0.35) * shadow)[..., None]
 
-    kind = rng.choice(["clear", "tinted", "dark"], p=[0.6, 0.15, 0.25])
+    kind = rng.choice(["clear", "tinted", "dark"], p=[0.8 * (1 - dark_share), 0.2 * (1 - dark_share), dark_share])
     low, high = {"clear": (0.0, 0.08), "tinted": (0.15, 0.5), "dark": (0.8, 0.98)}[kind]
     opacity = rng.uniform(low, high)
     lens_colour = rng.uniform(150, 255, 3) if kind == "clear" else rng.uniform(5, 60, 3) * rng.uniform(0.6, 1.2, 3)
@@ -274,68 +275,10 @@ def paint_limb(
     covered[top:bottom, left:right] |= alpha > _COVERED_FROM
 
 
-def paint_hand(
-    image: np.ndarray, tip: np.ndarray, direction: float, scale: float, tone: np.ndarray, rng: np.random.Generator
-) -> Occluded:
-    """A hand whose first finger ends near `tip` (2,) pixels and points in `direction` (radians); scale: pixels per cm.
-
-    tone (3,) is the skin's RGB colour 0..255.
-    """
-    out = np.array(image, np.float32)
-    covered = np.zeros(image.shape[:2], bool)
-    light = rng.normal(0, 1, 3) + np.array([0, -0.5, 1.5])
-    light /= np.linalg.norm(light)
-    forward = np.array([np.cos(direction), np.sin(direction)])
-    side = rng.choice([-1.0, 1.0])
-    sideways = side * np.array([-forward[1], forward[0]])
-    width = rng.uniform(0.75, 0.95) * scale  # half a finger's breadth
-    reach = rng.uniform(6.5, 8.5) * scale
-    knuckles = tip - forward * reach
-    spread = rng.uniform(0.0, 0.16)
-    row = np.arange(4) * 1.9 * width
-    if rng.random() < 0.8:
-        middle = knuckles + sideways * row[1:3].mean()
-        back = np.stack([middle - forward * 18 * scale, middle - forward * 9 * scale, middle - forward * 2.8 * scale])
-        paint_limb(out, back, (3.0 * scale, 2.8 * scale, 3.7 * scale), tone * 0.95, light, covered)
-    if rng.random() < 0.4:
-        base = knuckles - forward * 5 * scale - sideways * 1.5 * scale
-        bend = base + forward * 3 * scale - sideways * 1.8 * scale
-        thumb = np.stack([base, bend, bend + forward * 2.5 * scale])
-        paint_limb(out, thumb, (1.5 * width, 1.15 * width, 0.95 * width), tone, light, covered)
-    for finger in range(int(rng.choice([1, 2, 3, 4], p=[0.2, 0.15, 0.15, 0.5]))):
-        angle = direction + side * spread * (finger - 1.5)
-        pointing = np.array([np.cos(angle), np.sin(angle)])
-        length = reach * (1.0, 1.08, 1.0, 0.8)[finger] * rng.uniform(0.94, 1.05)
-        base = knuckles + sideways * row[finger]
-        end = base + pointing * (length - width)
-        joint = base + 0.5 * (end - base) + sideways * rng.normal(0, 0.15) * scale
-        colour = tone * rng.uniform(0.94, 1.06)
-        paint_limb(out, np.stack([base, joint, end]), (1.1 * width, width, 0.82 * width), colour, light, covered)
-        if rng.random() < 0.5:
-            pale = np.clip(colour * 1.08 + 8, 0, 255)
-            nail = np.stack([end - pointing * 0.1 * width, end + pointing * 0.4 * width])
-            paint_limb(out, nail, (0.5 * width, 0.45 * width), pale, np.array([0.0, 0.0, 1.0]), covered)
-    return out, covered
-
-
 def face_scale(landmarks: np.ndarray) -> float:
     """Pixels per centimetre of a face from its 98 landmarks (98, 2), good enough for the size of things beside it."""
     width, height = np.ptp(landmarks, axis=0)
     return max(float(width) / 14.0, float(height) / 13.0, 0.1)
-
-
-def draw_hand(image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, tone: np.ndarray) -> Occluded:
-    """A hand that reaches from below or beside over part of the face; tone (3,) is the skin's RGB colour 0..255."""
-    scale = face_scale(landmarks) * rng.uniform(0.85, 1.1)
-    direction = -np.pi / 2 + rng.uniform(-1.5, 1.5)  # fingers point up, give or take a right angle
-    further = rng.uniform(-0.5, 6.0) * np.array([np.cos(direction), np.sin(direction)])
-    target = landmarks[rng.integers(len(landmarks))] + (further + rng.normal(0, 1.0, 2)) * scale
-    out, covered = paint_hand(image, target, direction, scale, np.asarray(tone, np.float64), rng)
-    # The shadow that it throws on the face; the hand itself stays as painted.
-    away = np.array([[1, 0, rng.uniform(-1, 1) * scale], [0, 1, rng.uniform(0, 1) * scale]], np.float32)
-    shadow = cv2.warpAffine(covered.astype(np.float32), away, covered.shape[::-1])
-    shadow = cv2.GaussianBlur(shadow, (0, 0), max(0.5, 0.5 * scale)) * ~covered
-    return out * (1 - np.float32(rng.uniform(0.1, 0.45)) * shadow)[..., None], covered
 
 
 def draw_object(image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, texture: np.ndarray) -> Occluded:

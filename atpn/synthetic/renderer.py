@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,24 +10,28 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.synthetic.appearance import Look, Painter
+from atpn.synthetic.appearance import Look, Painter, covers_eyes
 from atpn.synthetic.backgrounds import Backgrounds
 from atpn.synthetic.boxes import detector_box, tight_box
-from atpn.synthetic.degrade import DegradeConfig, degrade
+from atpn.synthetic.clothes import load_cloth, sample_torso
+from atpn.synthetic.degrade import MILD_CAMERA, DegradeConfig, degrade
 from atpn.synthetic.dense import DenseSet
 from atpn.synthetic.expression import sample_expression
 from atpn.synthetic.gl import HeadCanvas, Shading
+from atpn.synthetic.hands import draw_hand
 from atpn.synthetic.head import HeadModel
 from atpn.synthetic.headwear import sample_headwear
 from atpn.synthetic.ict import CONTOUR_CENTRE, load_ict
-from atpn.synthetic.lighting import Lighting, load_panoramas
+from atpn.synthetic.lighting import Light, Lighting, load_panoramas
 from atpn.synthetic.makehuman import Wardrobe, load_wardrobe
 from atpn.synthetic.morphs import MorphTargets, load_morphs
-from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_hand, draw_object
+from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_object
 from atpn.synthetic.procedural import procedural_head
+from atpn.synthetic.proportions import Proportions
 from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
 
 Split = Literal["all", "train", "held-out"]
+Kind = Literal["clear", "hard"]
 HELD_OUT_ASSETS = frozenset(
     {
         "middleage_darkskinned_female_diffuse_512",
@@ -50,9 +54,12 @@ class RenderOptions:
 
     split: Split = "all"
     """Which skins and panoramas are used: those for training, those held out, or all."""
+    clear: float = 0.43
+    """Share of portraits of the kind "clear", as `clear_view` has them: what most users' cameras see. Samples name
+    their kind in `attributes`."""
     size: int = 192
     """Side of the picture in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
-    supersampling: float = 1.5
+    supersampling: float = 4 / 3
     """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
     images_per_identity: int = 3
     """Painting an identity costs about as much as drawing it."""
@@ -63,19 +70,60 @@ class RenderOptions:
     negatives: float = 0.08
     """Share of pictures without a face."""
     frontal_share: float = 0.6
-    """Share of heads with yaw ~ N(0, 18 degrees); the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
+    """Share of heads with normal yaw; the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
     max_yaw: float = 90.0
     level_share: float = 0.85
-    """Share of heads with pitch and roll ~ N(0, 12 degrees); the rest is uniform up to `max_tilt`."""
+    """Share of heads with normal pitch and roll; the rest is uniform up to `max_tilt`."""
     max_tilt: float = 45.0
+    yaw_deviation: float = 18.0
+    """Standard deviation of normal yaw, degrees."""
+    tilt_deviation: float = 12.0
+    """Standard deviation of normal pitch and roll, degrees."""
+    off_axis: tuple[float, float] = (0.45, 0.35)
+    """Most tangent of the angle, across and down, between the camera's axis and the ray to the head."""
     roi_share: tuple[float, float] = (0.55, 0.8)
     """The face's ROI side over the picture's side."""
     glasses: float = 0.18
     headwear: float = 0.14
     """Caps, hats, scarves: on photographs of people outdoors one in six to eight wears something."""
     face_mask: float = 0.03
+    fringes: bool = True
+    """Whether hair may hang before the eyes."""
+    dark_lenses: float = 0.25
+    """Share of glasses that hide the eyes."""
     occluder: float = 0.17
+    torso: float = 0.93
+    """Share of portraits with a clothed body below the bust."""
+    dramatic_light: float = 0.19
+    """Share of portraits lit from one side or from behind: with the clear ones' share, 15 % of all."""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
+
+
+def clear_view(options: RenderOptions) -> RenderOptions:
+    """The options of clear portraits.
+
+    Heads are near frontal, nothing hides them, the camera is a good one, and the face is larger than a training crop:
+    crops are then shrunk pictures, as those of users' cameras are.
+    """
+    return replace(
+        options,
+        size=256,
+        supersampling=1.25,
+        frontal_share=1.0,
+        level_share=1.0,
+        yaw_deviation=9.0,
+        tilt_deviation=6.0,
+        off_axis=(0.2, 0.15),
+        roi_share=(0.6, 0.85),
+        fringes=False,
+        glasses=0.5 * options.glasses,
+        headwear=0.5 * options.headwear,
+        face_mask=0.0,
+        dark_lenses=0.0,
+        occluder=0.0,
+        dramatic_light=0.09 if options.dramatic_light else 0.0,
+        degrade=MILD_CAMERA,
+    )
 
 
 @dataclass(frozen=True)
@@ -143,7 +191,7 @@ class FaceRenderer:
         self.morphs: MorphTargets | None = None
         if assets is None:
             self.head = procedural_head()
-            panoramas, textures = [], []
+            panoramas, textures, self._cloth = [], [], []
         else:
             if not assets.is_dir():
                 raise FileNotFoundError(f"assets folder {assets} does not exist")
@@ -152,13 +200,17 @@ class FaceRenderer:
             self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache).with_skins(self._used)
             self.morphs = load_morphs(assets / "makehuman", self.head, cache)
             textures = list(self.wardrobe.skins)
+            self._cloth = load_cloth(assets / "makehuman" / "clothes")
         self.dense = DenseSet.of(self.head)
         self._painter = Painter(self.head, self.wardrobe)
         self._lighting = Lighting(panoramas)
         self._backgrounds = Backgrounds(panoramas, textures)
-        self.canvas_size = round(options.size * options.supersampling)
-        self._canvas = HeadCanvas(self.head, self.wardrobe.hair if self.wardrobe else (), self.canvas_size)
-        self._textures = textures
+        hair = self.wardrobe.hair if self.wardrobe else ()
+        self._fringes = frozenset(style.name for style in hair if covers_eyes(style, self.head))
+        self._proportions = Proportions(self.head)
+        self.canvas_size = _canvas_side(options)
+        largest = max(self.canvas_size, _canvas_side(clear_view(options)))
+        self._canvas = HeadCanvas(self.head, hair, largest)
 
     def _used(self, asset: str) -> bool:
         """Whether this renderer's split may use a skin or panorama of that name."""
@@ -172,10 +224,11 @@ class FaceRenderer:
         spread = rng.choice([0.8, 1.0, 1.2, 1.4] if build is None else [0.0, 0.3, 0.6])
         weights = np.clip(rng.normal(0, spread, len(self.head.identity)), -2.7, 2.7)
         surface = self.head.identify(weights)
-        surface = surface * np.array([rng.normal(1, 0.03), rng.normal(1, 0.03), 1.0], np.float32)
-        if build is None or self.morphs is None:
-            return Identity(number, surface.astype(np.float32), self._painter.paint(rng, None))
-        return Identity(number, self.morphs.apply(surface, build), self._painter.paint(rng, build.age))
+        surface = surface * np.array([rng.normal(1, 0.04), rng.normal(1, 0.04), 1.0], np.float32)
+        if build is not None and self.morphs is not None:
+            surface = self.morphs.apply(surface, build)
+        surface = self._proportions.vary(surface, rng).astype(np.float32)
+        return Identity(number, surface, self._painter.paint(rng, build.age if build else None))
 
     def render(self, identity: Identity, picture: int) -> Sample:
         """One picture of a person, with labels; sometimes a picture of anything but a face."""
@@ -184,19 +237,22 @@ class FaceRenderer:
         if rng.random() < self.options.negatives:
             image = self._backgrounds.negative(rng, self.options.size)
             image = degrade(image.astype(np.float32), rng, self.options.degrade)
-            return Sample(image, key=key, attributes=self._attributes(identity))
-        figure = self.figure(identity, rng)
-        image = degrade(figure.image, rng, self.options.degrade)
-        # Boxes draw from a generator of their own, so that pictures do not depend on which labels are made.
+            return Sample(image, key=key, attributes=self._attributes(identity, "negative"))
+        # Kinds and boxes draw from generators of their own: hard pictures depend neither on the share of clear ones
+        # nor on which labels are made.
+        clear = np.random.default_rng((self.seed, identity.number, 1 + picture, 2)).random() < self.options.clear
+        options = clear_view(self.options) if clear else self.options
+        figure = self.figure(identity, rng, options=options)
+        image = degrade(figure.image, rng, options.degrade)
         box_rng = np.random.default_rng((self.seed, identity.number, 1 + picture, 1))
-        return self.sample(figure, image, identity, box_rng, key)
+        return self.sample(figure, image, identity, box_rng, key, "clear" if clear else "hard")
 
     def background(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """(size, size, 3) float32 RGB 0 to 255: what stands behind people."""
         return np.ascontiguousarray(self._backgrounds.sample(rng, size))
 
     def sample(
-        self, figure: Figure, image: np.ndarray, identity: Identity, rng: np.random.Generator, key: str
+        self, figure: Figure, image: np.ndarray, identity: Identity, rng: np.random.Generator, key: str, kind: str
     ) -> Sample:
         """A figure's labels with the finished uint8 image that shows it."""
         return Sample(
@@ -212,11 +268,12 @@ class FaceRenderer:
             rotation=figure.rotation,
             intrinsics=figure.intrinsics,
             key=key,
-            attributes=self._attributes(identity),
+            attributes=self._attributes(identity, kind),
         )
 
-    def _attributes(self, identity: Identity) -> dict[str, str]:
-        return {"identity": f"{self.seed}_{identity.number}", "skin": identity.look.skin, "head": self.head.name}
+    def _attributes(self, identity: Identity, kind: str) -> dict[str, str]:
+        number = f"{self.seed}_{identity.number}"
+        return {"identity": number, "skin": identity.look.skin, "head": self.head.name, "kind": kind}
 
     def figure(
         self,
@@ -225,7 +282,7 @@ class FaceRenderer:
         background: np.ndarray | None = None,
         options: RenderOptions | None = None,
     ) -> Figure:
-        """A person before a background (float RGB, canvas_size pixels a side; None: a random one)."""
+        """A person before a background (float RGB; None: a random one), by default with the renderer's options."""
         options = options or self.options
         head, look = self.head, identity.look
         expression = sample_expression(head.expression_names, rng)
@@ -234,15 +291,18 @@ class FaceRenderer:
         surface = surface + normals * look.scalp_offset[:, None]
         points = self._landmarks_3d(surface, look, expression.gaze)
         placed = self._place(surface, points, options, rng)
-        rgba, depth = self._draw(identity, surface, normals, expression.gaze, placed, rng)
+        light = self._lighting.sample(rng, options.dramatic_light)
+        rgba, depth = self._draw(identity, surface, normals, expression.gaze, placed, light, options, rng)
 
         alpha = rgba[..., 3:].astype(np.float32) / 255
         if background is None:
-            background = self.background(rng, self.canvas_size)
-        image = rgba[..., :3] * alpha + background * (1 - alpha)
-        size = self.options.size
+            background = self.background(rng, len(alpha))
+            if light.kind == "back":
+                background = 255 - (255 - background) * np.float32(rng.uniform(0.2, 0.8))
+        image = rgba[..., :3] + background * (1 - alpha)
+        size = options.size
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        image, covered = self._occlude(image, placed, points, look, surface, rng)
+        image, covered = self._occlude(image, placed, points, look, surface, options, rng)
         # The contour lies on the silhouette, half on the background: it is seen by definition, unless hair covers it.
         slack = np.where(np.arange(98) < 33, 4.0, _HIDDEN_BEHIND)
         places = self.dense.points.at(surface)
@@ -270,13 +330,14 @@ class FaceRenderer:
         self, surface: np.ndarray, points: np.ndarray, options: RenderOptions, rng: np.random.Generator
     ) -> _Placement:
         wide = rng.random() >= options.frontal_share
-        yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, 18)
+        yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, options.yaw_deviation)
         level = rng.random() < options.level_share
-        tilt = rng.normal(0, 12, 2) if level else rng.uniform(-options.max_tilt, options.max_tilt, 2)
-        pitch, roll = np.clip(tilt, -options.max_tilt, options.max_tilt)
+        most = options.max_tilt
+        tilt = rng.normal(0, options.tilt_deviation, 2) if level else rng.uniform(-most, most, 2)
+        pitch, roll = np.clip(tilt, -most, most)
         distance = np.exp(rng.uniform(np.log(30), np.log(250)))
         # Off-axis heads: the picture is a window of a larger frame, so that perspective stretches as in a real one.
-        ray = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.35, 0.35), 1.0])
+        ray = np.array([*(rng.uniform(-1, 1, 2) * options.off_axis), 1.0])
         rotation = angles_to_matrix(np.radians([pitch, yaw, roll]))
         translation = ray * distance - rotation @ points.mean(axis=0)
 
@@ -314,23 +375,30 @@ class FaceRenderer:
         normals: np.ndarray,
         gaze: np.ndarray,
         placed: _Placement,
+        light: Light,
+        options: RenderOptions,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
         look = identity.look
         hair_surface = None
-        if look.hair is not None:
+        if look.hair is not None and (options.fringes or look.hair.name not in self._fringes):
             moved = surface - self.head.neutral
             hair_surface = look.hair.vertices + np.einsum(
                 "hk,hkd->hd", look.hair.anchor_weights, moved[look.hair.anchors]
             )
             hair_surface = hair_surface * rng.uniform(0.98, 1.05, 3).astype(np.float32)
         extras = []
-        if rng.random() < self.options.headwear:
+        if rng.random() < options.headwear:
             worn = sample_headwear(self.head, surface, float(look.scalp_offset.max()), rng)
             extras.append(worn.mesh)
             if hair_surface is not None:
                 hair_surface = None if worn.covers_hair else worn.skull.press(hair_surface, worn.rim)
-        k, scale = placed.intrinsics, self.options.supersampling
+        cloth = rng.random(3)
+        if rng.random() < options.torso:
+            torso, cloth = sample_torso(surface, matrix_to_angles(placed.rotation), self._cloth, rng)
+            extras.append(torso)
+        side = _canvas_side(options)
+        k, scale = placed.intrinsics, side / options.size
         large = Intrinsics(k.fx * scale, k.fy * scale, (k.cx + 0.5) * scale - 0.5, (k.cy + 0.5) * scale - 0.5)
         head_to_camera = np.eye(4)
         head_to_camera[:3, :3], head_to_camera[:3, 3] = placed.rotation, placed.translation
@@ -341,27 +409,26 @@ class FaceRenderer:
             teeth=np.array([0.95, 0.92, 0.85]) * rng.uniform(0.6, 1),
             mouth_light=rng.uniform(0.4, 1.1),
             lash_opacity=rng.uniform(0.05, 0.55),
-            cloth=rng.random(3),
+            cloth=cloth,
             collar=(rng.uniform(12.5, 17), rng.uniform(-0.2, 0.2), rng.uniform(-0.1, 0.3), rng.choice([0, 3.0])),
             gamma=0.5 * rng.uniform(0.85, 1.15),
             hair_cut=rng.uniform(0.3, 0.6),
             shadow=(rng.uniform(0.5, 1.0), np.exp(rng.uniform(np.log(0.7), np.log(5))))
-            if rng.random() < 0.75
+            if rng.random() < 0.75 or light.kind != "plain"
             else (0.0, 1.0),
             bump=look.age * rng.uniform(0.5, 1.2) * 0.2 + 0.02,
         )
-        light = self._lighting.sample(rng)
         return self._canvas.draw(
-            surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading, extras
+            surface, normals, look, hair_surface, head_to_camera, large, gaze, light, shading, extras, side
         )
 
     def _seen(
         self, pixels: np.ndarray, z: np.ndarray, slack: np.ndarray, depth: np.ndarray, covered: np.ndarray
     ) -> np.ndarray:
         """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points."""
-        scale = self.options.supersampling
-        drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, self.canvas_size - 1)
-        pixel = np.clip(pixels.round().astype(int), 0, self.options.size - 1)
+        scale = len(depth) / len(covered)
+        drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, len(depth) - 1)
+        pixel = np.clip(pixels.round().astype(int), 0, len(covered) - 1)
         return (z < depth[drawn[:, 1], drawn[:, 0]] + slack) & ~covered[pixel[:, 1], pixel[:, 0]]
 
     def _occlude(
@@ -371,13 +438,14 @@ class FaceRenderer:
         points: np.ndarray,
         look: Look,
         surface: np.ndarray,
+        options: RenderOptions,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        options = self.options
         covered = np.zeros(image.shape[:2], bool)
         if rng.random() < options.glasses:
             eyes = self.head.eye_centres(surface)
-            image, mask = draw_glasses(image, placed.project, eyes, points[51], points[[0, 32]], rng)
+            places = eyes, points[51], points[[0, 32]]
+            image, mask = draw_glasses(image, placed.project, *places, rng, options.dark_lenses)
             covered |= mask
         chance = rng.random()
         if chance < options.face_mask:
@@ -392,6 +460,10 @@ class FaceRenderer:
                 image, mask = draw_object(image, placed.landmarks, rng, texture)
             covered |= mask
         return image, covered
+
+
+def _canvas_side(options: RenderOptions) -> int:
+    return round(options.size * options.supersampling)
 
 
 def _even(line: np.ndarray) -> np.ndarray:

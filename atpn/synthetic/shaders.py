@@ -1,4 +1,7 @@
-"""The renderer's shaders (GLSL 3.30). Positions in centimetres; colours linear until `display`."""
+"""The renderer's shaders (GLSL 3.30).
+
+Positions in centimetres; colours linear until `display`, and premultiplied by their coverage when written.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +57,8 @@ vec3 ambient(vec3 n) {
 vec3 display(vec3 linear) { return pow(max(linear, 0.0), vec3(exposure_gamma)); }
 """.replace("SHADOW_SIZE", str(SHADOW_SIZE))
 
-SKIN_FRAGMENT = (
+_SURFACE_FRAGMENT = (
     """
-#version 330
 in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec2 texel; flat in int kind;
 out vec4 colour;
 uniform sampler2D atlas; uniform sampler2D relief; uniform float bump;  // centimetres of a full step of the relief
@@ -77,21 +79,22 @@ void main() {
     vec3 albedo = texture(atlas, texel).rgb;
     float shine = skin_gloss.x, gloss = skin_gloss.y, shade = 1.0, opacity = 1.0;
     vec3 wrap = vec3(0.0);
+#ifdef SKIN
+    // Bump mapping of unparametrised surfaces (Mikkelsen, 2010).
+    float h = texture(relief, texel).r * bump;
+    vec3 px = dFdx(camera_position), py = dFdy(camera_position);
+    vec3 r1 = cross(py, n), r2 = cross(n, px);
+    float det = dot(px, r1);
+    n = normalize(abs(det) * n - sign(det) * (dFdx(h) * r1 + dFdy(h) * r2));
+    wrap = vec3(0.35, 0.15, 0.1);  // light that scatters under the skin reaches past the terminator, red most
+    if (head_position.y > collar.x + collar.y * abs(head_position.x) + collar.z * head_position.z) {
+        albedo = cloth * (collar.w > 0.0 ? 0.7 + 0.3 * step(0.0, sin(head_position.y * collar.w)) : 1.0);
+        shine *= 0.2; wrap = vec3(0.0);
+    }
+#else
     // A mouth is a cave: what lies deeper is darker.
     float cave = 0.12 + 0.88 * smoothstep(mouth_depth.x, mouth_depth.y, -head_position.z);
-    if (kind == 0) {
-        // Bump mapping of unparametrised surfaces (Mikkelsen, 2010).
-        float h = texture(relief, texel).r * bump;
-        vec3 px = dFdx(camera_position), py = dFdy(camera_position);
-        vec3 r1 = cross(py, n), r2 = cross(n, px);
-        float det = dot(px, r1);
-        n = normalize(abs(det) * n - sign(det) * (dFdx(h) * r1 + dFdy(h) * r2));
-        wrap = vec3(0.35, 0.15, 0.1);  // light that scatters under the skin reaches past the terminator, red most
-        if (head_position.y > collar.x + collar.y * abs(head_position.x) + collar.z * head_position.z) {
-            albedo = cloth * (collar.w > 0.0 ? 0.7 + 0.3 * step(0.0, sin(head_position.y * collar.w)) : 1.0);
-            shine *= 0.2; wrap = vec3(0.0);
-        }
-    } else if (kind == 1) { albedo = vec3(0.55, 0.22, 0.20) * mouth_light; shine = 0.25; shade = cave;
+    if (kind == 1) { albedo = vec3(0.55, 0.22, 0.20) * mouth_light; shine = 0.25; shade = cave;
     } else if (kind == 2) { albedo = vec3(0.66, 0.34, 0.33) * mouth_light; shine = 0.35; shade = cave;
     } else if (kind == 3) {  // back teeth lie in the mouth's shade
         albedo = teeth; shine = 0.5;
@@ -112,6 +115,7 @@ void main() {
         // Single hairs, thin and pale along the lower lid.
         opacity = lash_opacity * (0.25 + 0.75 * step(0.5, fract(atan(d.x, -d.z) * 26.0))) * (d.y > 0.15 ? 0.25 : 1.0);
     }
+#endif
     vec3 a = albedo * albedo;  // display values to linear, near enough
     vec3 e = ambient(n);
     vec3 diffuse = max((vec3(dot(n, lamp)) + wrap) / (1.0 + wrap), 0.0);
@@ -121,10 +125,13 @@ void main() {
     float highlight = pow(max(dot(n, normalize(lamp + v)), 0.0), gloss) * shine * facing * shade;
     float grazing = pow(1.0 - max(dot(n, v), 0.0), 4.0) * skin_gloss.z;
     vec3 lit = a * (e + lamp_here * diffuse) * shade + lamp_here * highlight + e * grazing * 0.3;
-    colour = vec4(display(lit), opacity);
+    colour = vec4(display(lit) * opacity, opacity);
 }
 """
 )
+# A software rasterizer runs every branch of a shader for every pixel: skin has a program without eyes and mouth.
+SKIN_FRAGMENT = "#version 330\n#define SKIN\n" + _SURFACE_FRAGMENT
+INNER_FRAGMENT = "#version 330\n" + _SURFACE_FRAGMENT
 
 HAIR_FRAGMENT = (
     """
@@ -132,30 +139,31 @@ HAIR_FRAGMENT = (
 in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec2 texel; flat in int kind;
 out vec4 colour;
 uniform sampler2D strands; uniform vec3 tint; uniform float cut;
+uniform bool fringe;  // draw what the cut leaves out, the thinner the more transparent
 """
     + _LIGHT
     + """
 void main() {
     vec4 t = texture(strands, texel);
-    if (t.a < cut) discard;
+    if (fringe ? (t.a >= cut || t.a < 0.04) : t.a < cut) discard;
     vec3 n = normalize(camera_normal), v = normalize(-camera_position);
     if (dot(n, v) < 0.0) n = -n;
     vec3 a = tint * (0.35 + 1.3 * dot(t.rgb, vec3(0.333)));
     float highlight = pow(max(dot(n, normalize(lamp + v)), 0.0), 20.0) * 0.15;
     vec3 lit = a * a * (ambient(n) + lamp_colour * max(dot(n, lamp), 0.0)) + lamp_colour * highlight;
-    colour = vec4(display(lit), 1.0);
+    colour = vec4(display(lit), 1.0) * (fringe ? t.a / cut : 1.0);
 }
 """
 )
 
 EXTRA_VERTEX = """
 #version 330
-in vec3 position; in vec3 normal; in vec3 albedo;
+in vec3 position; in vec3 normal; in vec3 albedo; in vec2 uv;
 uniform mat4 head_to_camera; uniform mat4 projection;
-out vec3 camera_position; out vec3 head_position; out vec3 camera_normal; out vec3 tint;
+out vec3 camera_position; out vec3 head_position; out vec3 camera_normal; out vec3 tint; out vec2 texel;
 void main() {
     vec4 q = head_to_camera * vec4(position, 1.0);
-    camera_position = q.xyz; head_position = position; tint = albedo;
+    camera_position = q.xyz; head_position = position; tint = albedo; texel = uv;
     camera_normal = mat3(head_to_camera) * normal;
     gl_Position = projection * q;
 }
@@ -164,15 +172,19 @@ void main() {
 EXTRA_FRAGMENT = (
     """
 #version 330
-in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec3 tint;
+in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec3 tint; in vec2 texel;
 out vec4 colour;
+uniform sampler2D weave; uniform mat4 head_to_camera;
 """
     + _LIGHT
     + """
 void main() {
     vec3 n = normalize(camera_normal), v = normalize(-camera_position);
     if (dot(n, v) < 0.0) n = -n;
-    vec3 lit = tint * tint * (ambient(n) + lamp_colour * max(dot(n, lamp), 0.0));
+    vec3 a = tint * texture(weave, texel).rgb;
+    vec3 outwards = transpose(mat3(head_to_camera)) * n;
+    vec3 lamp_here = lamp_colour * lit_by_lamp(head_position, outwards);
+    vec3 lit = a * a * (ambient(n) + lamp_here * max(dot(n, lamp), 0.0));
     colour = vec4(display(lit), 1.0);
 }
 """

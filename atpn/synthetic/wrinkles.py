@@ -25,7 +25,7 @@ class Wrinkles:
 
         `age` is 0 (smooth but for a hint of the fold beside the nose) to 1 (all lines deep).
         """
-        relief = np.zeros(self._shape, np.float32)
+        relief, light = np.zeros(self._shape, np.float32), np.ones(self._shape, np.float32)
         for lines, width, onset in self._groups(rng):
             depth = np.clip((age - onset) / (1 - onset) + rng.normal(0, 0.15), 0, 1)
             if depth < 0.05:
@@ -33,7 +33,8 @@ class Wrinkles:
             groove = self._groove(lines, width * self._unit)
             # Skin bulges beside a fold.
             relief += depth * (0.4 * cv2.GaussianBlur(groove, (0, 0), 2.5 * width * self._unit) - groove)
-            atlas[:, : self._shape[1]] *= (1 - np.float32(0.22 * depth) * groove)[..., None]
+            light *= 1 - np.float32(0.22 * depth) * groove
+        atlas[:, : self._shape[1]] *= light[..., None]
         pores = rng.standard_normal((self._shape[0] // 2, self._shape[1] // 2), np.float32)
         relief += np.float32(rng.uniform(0.02, 0.12)) * cv2.resize(pores, self._shape[::-1])
         whole = np.full((self._rows, self._columns), 128, np.uint8)

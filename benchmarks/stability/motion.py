@@ -46,6 +46,8 @@ def open_renderer(assets: Path | None, cache: Path, seed: int) -> FaceRenderer:
         headwear=0.0,
         face_mask=0.0,
         occluder=0.0,
+        torso=0.0,  # portraits are cut out and set into larger frames
+        dramatic_light=0.0,
     )
     return FaceRenderer(assets, cache, options, seed)
 

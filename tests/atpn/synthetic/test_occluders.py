@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from atpn.synthetic import occluders
+from atpn.synthetic import hands, occluders
 
 SIZE = 192
 SCALE = 11.0
@@ -52,7 +52,7 @@ def glasses(image, rng, yaw=0.0):
 PAINTERS = {
     "glasses": glasses,
     "face mask": lambda image, rng: occluders.draw_face_mask(image, frontal_landmarks(), rng),
-    "hand": lambda image, rng: occluders.draw_hand(image, frontal_landmarks(), rng, np.array([120.0, 80, 60])),
+    "hand": lambda image, rng: hands.draw_hand(image, frontal_landmarks(), rng, np.array([120.0, 80, 60])),
     "object": lambda image, rng: occluders.draw_object(
         image, frontal_landmarks(), rng, rng.integers(0, 256, (32, 40, 3), np.uint8)
     ),
@@ -128,7 +128,7 @@ def test_hands_touch_the_face_often_and_never_all_of_it():
     index = np.round(landmarks).astype(int)
     hidden = []
     for seed in range(40):
-        _, covered = occluders.draw_hand(face(), landmarks, np.random.default_rng(seed), np.array([90.0, 60, 50]))
+        _, covered = hands.draw_hand(face(), landmarks, np.random.default_rng(seed), np.array([90.0, 60, 50]))
         hidden.append(covered[index[:, 1], index[:, 0]].mean())
     assert np.mean(np.array(hidden) > 0) > 0.6
     assert max(hidden) < 0.9

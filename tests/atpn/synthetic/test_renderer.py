@@ -20,9 +20,10 @@ def renderer(request: pytest.FixtureRequest) -> FaceRenderer:
 
 
 def _plain(renderer: FaceRenderer, **changes: object):
-    """Samples without glasses or occluders, options changed as asked."""
+    """Samples without glasses or occluders, hard ones unless asked otherwise, options changed as asked."""
     before = renderer.options
-    renderer.options = dataclasses.replace(before, glasses=0.0, face_mask=0.0, occluder=0.0, **changes)
+    changes = {"glasses": 0.0, "face_mask": 0.0, "occluder": 0.0, "clear": 0.0, **changes}
+    renderer.options = dataclasses.replace(before, **changes)
     try:
         return list(render_samples(renderer, range(24)))
     finally:
@@ -45,6 +46,26 @@ def test_labels_are_complete_and_inside_the_picture(renderer):
         np.testing.assert_allclose(sample.rotation @ sample.rotation.T, np.eye(3), atol=1e-9)
         low, high = RenderOptions().roi_share
         assert low - 1e-6 <= ROI.from_landmarks(sample.landmarks).size / 192 <= high + 1e-6
+
+
+def test_clear_portraits_are_large_frontal_and_uncovered(renderer):
+    for sample in _plain(renderer, clear=1.0, face_mask=1.0, occluder=1.0, headwear=0.0):
+        assert sample.attributes["kind"] == "clear"
+        # Training crops of 112 pixels are then shrunk, never enlarged.
+        assert sample.image.shape == (256, 256, 3)
+        assert 0.6 - 1e-6 <= ROI.from_landmarks(sample.landmarks).size / 256 <= 0.85 + 1e-6
+        assert np.abs(np.degrees(matrix_to_angles(sample.rotation))).max() < 40
+        assert sample.visibility[76:88].mean() > 0.7  # a face mask or a hand would hide the mouth
+
+
+def test_kinds_come_in_their_share_and_hard_portraits_do_not_depend_on_it(renderer):
+    mixed, hard = _plain(renderer, clear=0.4), _plain(renderer, clear=0.0)
+    kinds = [sample.attributes["kind"] for sample in mixed]
+    assert 3 <= kinds.count("clear") <= 16
+    for sample, partner in zip(mixed, hard, strict=True):
+        assert partner.attributes["kind"] == "hard"
+        if sample.attributes["kind"] == "hard":
+            np.testing.assert_array_equal(sample.image, partner.image)
 
 
 def test_a_face_covers_its_picture_where_the_labels_say(renderer):
@@ -96,7 +117,7 @@ def test_far_side_landmarks_are_hidden_on_profiles(renderer):
 
 def test_occluders_hide_landmarks(renderer):
     before = renderer.options
-    renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0)
+    renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0, clear=0.0)
     try:
         sample = renderer.render(renderer.identity(0), 0)
     finally:
@@ -112,6 +133,7 @@ def test_negatives_have_no_landmarks(renderer):
     finally:
         renderer.options = before
     assert sample.landmarks is None
+    assert sample.attributes["kind"] == "negative"
     assert sample.image.std() > 0
 
 
