@@ -204,7 +204,7 @@ class TrainConfig:
     device: str = "auto"
     """`auto` takes a GPU when there is one."""
     bfloat16: Bfloat16 = "auto"
-    """Compute in bfloat16 where it is safe. `auto` measures for about a second whether that is faster here."""
+    """Compute in bfloat16 where it is safe. `auto` measures for a second or two whether that is faster here."""
     checkpoint_minutes: float = 3.0
     """Between two checkpoints: what a kill can cost."""
     validation: int = 400

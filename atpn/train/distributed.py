@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -126,33 +127,49 @@ class TeamNorm(nn.BatchNorm2d):
             return self._normalised(x.float()).to(x.dtype)
 
     def _normalised(self, x: Tensor) -> Tensor:
-        own = torch.stack([x.mean(dim=(0, 2, 3)), x.square().mean(dim=(0, 2, 3))])
-        mean, square = _TeamMean.apply(own)
-        variance = (square - mean.square()).clamp_min(0)
+        y, mean, variance = _Normalize.apply(x, self.weight, self.bias, self.eps)
         with torch.no_grad():
             count = x.numel() // x.shape[1] * dist.get_world_size()
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return x * scale[:, None, None] + shift[:, None, None]
+        return y
 
 
-class _TeamMean(torch.autograd.Function):
-    """Mean over the team. Each process' loss depends on every process' input, so gradients take the same way back."""
+class _Normalize(torch.autograd.Function):
+    """Batch norm by the team's statistics, in as few passes over the batch as torch's own kernels allow.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        x = x.clone()
-        dist.all_reduce(x)
-        return x / dist.get_world_size()
+    Each process' loss depends on every process' input, so the gradient's sums are the team's as well.
+    """
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
-        return gradient / dist.get_world_size()
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
+        mean, square = _team_mean(torch.stack([mean, variance + mean.square()]))
+        variance = (square - mean.square()).clamp_min(0)
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance = ctx.saved_tensors
+        # As if the statistics were constants; the means' own gradients are affine in x, channel by channel.
+        through, for_weight, for_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        count, scale = x.numel() // x.shape[1], torch.rsqrt(variance + ctx.eps)
+        with_x, alone = _team_mean(torch.stack([for_weight, for_bias]) / count)
+        slope = -weight * scale.square() * with_x
+        offset = -weight * scale * alone - slope * mean
+        through += torch.addcmul(offset[:, None, None], slope[:, None, None], x)
+        return through, for_weight, for_bias, None
+
+
+def _team_mean(values: Tensor) -> Tensor:
+    dist.all_reduce(values)
+    return values / dist.get_world_size()
 
 
 def share_norms(network: nn.Module) -> None:

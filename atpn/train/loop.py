@@ -43,7 +43,7 @@ from atpn.train.state import (
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 30.0
-PRECISION_CROPS = 8
+PRECISION_CROPS = 4
 """Crops to measure both precisions with: a processor without bfloat16 instructions makes four or five a second."""
 
 

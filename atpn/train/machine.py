@@ -28,7 +28,7 @@ BFLOAT16_GAIN = 1.1
 
 
 def faster_in_bfloat16(
-    step: Callable[[bool], None], seconds: float = 0.4, clock: Callable[[], float] = time.perf_counter
+    step: Callable[[bool], None], seconds: float = 0.3, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[bool, tuple[float, float]]:
     """Time a training step in float32 and in bfloat16.
 
