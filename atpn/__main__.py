@@ -12,6 +12,7 @@ import tyro
 
 COMMANDS = {
     "render": ("atpn.synthetic.cli", "RenderConfig", "render labelled synthetic faces into shards"),
+    "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
     "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),

@@ -207,7 +207,7 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / step), (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _exposed(panorama: np.ndarray) -> np.ndarray:
+def exposed(panorama: np.ndarray) -> np.ndarray:
     """Radiance in units of the panorama's median; a sun beyond the file's range becomes a very bright lamp."""
     radiance = np.nan_to_num(panorama.astype(np.float32), posinf=np.float32(1e9))
     return np.clip(radiance / max(float(np.median(radiance.mean(axis=2))), 1e-4), 0, 1e3)
@@ -228,7 +228,7 @@ class Backgrounds:
                     raise ValueError(
                         f"{name} {index} must be RGB (H, W, 3) of at least 16 pixels a side, got {picture.shape}"
                     )
-        self._panoramas = [_exposed(panorama) for panorama in panoramas]
+        self._panoramas = [exposed(panorama) for panorama in panoramas]
         self._textures = [np.ascontiguousarray(texture, np.uint8) for texture in textures]
 
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:

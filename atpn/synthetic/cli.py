@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, write_shard
+from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
-from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
-BYTES_PER_PICTURE = 20_000
-"""A 192 px JPEG of quality 95 with its labels, rounded up."""
+BYTES_PER_PICTURE = 25_000
+"""A JPEG of 192 to 256 px and quality 95 with its labels, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RenderConfig:
     out: Path
     """Folder for `faces-NNNNNN.tar`."""
     assets: Path | None = None
-    """Folder with ict_facekit/, makehuman/ and hdri/ (see docs); without it a small procedural head stands in."""
+    """Folder with ict_facekit/, makehuman/ and hdri/ (see docs), or a pack of it; fallback: a procedural head."""
     count: int = 12_000
     """Pictures to render."""
     seed: int = 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from atpn.synthetic.gl import DrawnMesh
 from atpn.synthetic.mesh import sheet
+from edge_runtime.geometry import angles_to_matrix
 
 PATCH = 128
 """Texels per side of a piece of cloth."""
@@ -91,12 +92,8 @@ def sample_torso(
 
 def _counter_turn(head_turn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(3, 3): the body's turn in the head frame, which takes back part of the head's own."""
-    pitch, yaw, roll = np.clip(-rng.uniform(0.3, 0.8) * head_turn, -0.25, 0.25) + rng.normal(0, 0.04, 3)
-    cosines, sines = np.cos([pitch, yaw, roll]), np.sin([pitch, yaw, roll])
-    about_x = np.array([[1, 0, 0], [0, cosines[0], -sines[0]], [0, sines[0], cosines[0]]])
-    about_y = np.array([[cosines[1], 0, sines[1]], [0, 1, 0], [-sines[1], 0, cosines[1]]])
-    about_z = np.array([[cosines[2], -sines[2], 0], [sines[2], cosines[2], 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    taken_back = np.clip(rng.uniform(0.3, 0.8) * head_turn, -0.25, 0.25) + rng.normal(0, 0.04, 3)
+    return angles_to_matrix(head_turn).T @ angles_to_matrix(head_turn - taken_back)
 
 
 def _dyed(pieces: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -191,14 +191,15 @@ class HeadCanvas:
                 hair.draw()
             gl.enable(moderngl.BLEND)
             gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+            # One sees through lashes and single strands: depth decides which landmarks are hidden, and they hide none.
+            self._frame.depth_mask = False
             if self._lashes is not None:
                 self._use_atlas(look)
                 self._lashes.render()
-            if hair is not None:  # single strands thin out over what was drawn; they hide nothing
-                self._frame.depth_mask = False
+            if hair is not None:
                 self._hair_program["fringe"].value = True
                 hair.draw()
-                self._frame.depth_mask = True
+            self._frame.depth_mask = True
             for mesh in meshes:
                 mesh.release()
             # The projection puts image row 0 at the bottom of the GL frame, whose rows are read bottom first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +23,7 @@ IBUG_VERTICES = np.array([
     5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
 ])
 # fmt: on
+FACE_MODEL = "face_model.npz"
 _ARRAYS = (
     *("neutral", "uv", "triangles", "triangles_uv", "triangle_material"),
     *("identity", "expression", "expression_names"),
@@ -60,14 +62,20 @@ CONTOUR_CENTRE = np.array([0.0, -1.0])
 
 def load_ict(folder: Path) -> HeadModel:
     """Read `face_model.npz`; FileNotFoundError or ValueError say what is missing."""
-    path = folder / "face_model.npz"
+    path = folder / FACE_MODEL
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
+    with path.open("rb") as file:
+        return read_ict(file, str(path))
+
+
+def read_ict(file: IO[bytes], name: str) -> HeadModel:
+    """The model in an open `face_model.npz`; ValueError names one that is none."""
     try:
-        with np.load(path) as archive:
+        with np.load(file) as archive:
             data = {key: archive[key] for key in _ARRAYS}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not the gathered ICT face model, or is cut short ({error}); see docs") from error
+        raise ValueError(f"{name} is not the gathered ICT face model, or is cut short ({error}); see docs") from error
 
     keep = np.isin(data["triangle_material"], _MATERIALS)
     triangles, material = data["triangles"][keep], data["triangle_material"][keep]

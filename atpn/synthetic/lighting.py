@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,23 +30,23 @@ DRAMATIC = ("side", "stage", "back")
 """A lamp from the side that leaves half of the face dark, the same in a strong color, and a light behind the head."""
 
 
-def load_panoramas(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> list[np.ndarray]:
-    """(H, W, 3) float32 linear RGB equirectangular panoramas of the wanted names (file stems).
-
-    FileNotFoundError when there is none.
-    """
-    paths = [path for path in sorted(folder.glob("*.hdr")) if wanted(path.stem)]
+def load_panoramas(folder: Path) -> dict[str, np.ndarray]:
+    """(H, W, 3) float32 linear RGB equirectangular panoramas by name (file stem); FileNotFoundError without any."""
+    paths = sorted(folder.glob("*.hdr"))
     if not paths:
-        raise FileNotFoundError(
-            f"no .hdr panorama for this split in {folder}: --assets must name a folder with hdri/*.hdr"
-        )
-    panoramas = []
+        raise FileNotFoundError(f"no .hdr panorama in {folder}: --assets must name a folder with hdri/*.hdr")
+    panoramas = {}
     for path in paths:
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if image is None:
             raise ValueError(f"{path} cannot be read as a radiance image; fetch it again")
-        panoramas.append(np.nan_to_num(image[:, :, ::-1]).astype(np.float32))
+        panoramas[path.stem] = np.nan_to_num(image[:, :, ::-1]).astype(np.float32)
     return panoramas
+
+
+def light_map(panorama: np.ndarray) -> np.ndarray:
+    """A panorama at the size that lights are made from; one of that size stays as it is."""
+    return cv2.resize(panorama, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
 
 
 def harmonic_basis(directions: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ class Lighting:
         self._project = harmonic_basis(directions) * solid_angle[..., None] * lobe
         self._small = []
         for panorama in panoramas:
-            small = cv2.resize(panorama, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
+            small = light_map(panorama)
             self._small.append(np.minimum(small, np.percentile(small, 99.5) * 1.5))  # the lamp stands in for the sun
 
     def sample(self, rng: np.random.Generator, dramatic: float = 0.0) -> Light:

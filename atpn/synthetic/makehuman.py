@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from atpn.synthetic.wavefront import ObjMesh, bind_mhclo, load_obj
 TILE = 256
 """Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
 is about 130 px wide, so a texel is half a pixel."""
-_CACHE_VERSION = 3
+CACHE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,20 @@ def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
             raise FileNotFoundError(
                 f"{folder} has no {pattern}: --assets must name a complete folder, see docs/assets.md"
             )
-    path = cache / f"wardrobe-{_CACHE_VERSION}-{TILE}-{assets_fingerprint(folder)}.npz"
+    path = wardrobe_cache(folder, cache)
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         wardrobe = _carry(folder, head)
         part = path.with_suffix(".part.npz")
         _save(part, wardrobe)
         part.replace(path)
-    return _load(path)
+    with path.open("rb") as file:
+        return read_wardrobe(file)
+
+
+def wardrobe_cache(folder: Path, cache: Path) -> Path:
+    """Where `load_wardrobe` keeps what it carried."""
+    return cache / f"wardrobe-{CACHE_VERSION}-{TILE}-{assets_fingerprint(folder)}.npz"
 
 
 def assets_fingerprint(folder: Path) -> str:
@@ -239,8 +246,9 @@ def _save(path: Path, wardrobe: Wardrobe) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def _load(path: Path) -> Wardrobe:
-    with np.load(path) as data:
+def read_wardrobe(file: IO[bytes]) -> Wardrobe:
+    """What a cache file holds."""
+    with np.load(file) as data:
         hair = tuple(
             Hair(str(name), **{key: data[f"hair{i}_{key}"] for key in _HAIR_ARRAYS})
             for i, name in enumerate(data["hair_names"])

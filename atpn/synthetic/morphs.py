@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +21,7 @@ from atpn.synthetic.makehuman import assets_fingerprint
 from atpn.synthetic.warp import HEAD_TO_Y_UP, DenseSurface, fit_warp, head_triangles, vertex_normals
 from atpn.synthetic.wavefront import load_obj
 
-_CACHE_VERSION = 1
+CACHE_VERSION = 1
 _ETHNICITIES, _SEXES = ("african", "asian", "caucasian"), ("female", "male")
 _AGES = {"baby": 0.0, "child": 0.1875, "young": 0.5, "old": 1.0}
 """MakeHuman's key shapes on its scale of ages."""
@@ -112,7 +113,7 @@ def load_morphs(folder: Path, head: HeadModel, cache: Path) -> MorphTargets:
     source = folder / "targets.npz"
     if not source.is_file():
         raise FileNotFoundError(f"{source} is missing: --assets must name a complete folder, see docs/assets.md")
-    path = cache / f"morphs-{_CACHE_VERSION}-{assets_fingerprint(folder)}.npz"
+    path = morphs_cache(folder, cache)
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         names, deltas, transfer = _carry(folder, head)
@@ -120,7 +121,18 @@ def load_morphs(folder: Path, head: HeadModel, cache: Path) -> MorphTargets:
         arrays = {"data": transfer.data, "indices": transfer.indices, "indptr": transfer.indptr}
         np.savez_compressed(part, names=np.array(names), deltas=deltas.astype(np.float16), **arrays)
         part.replace(path)
-    with np.load(path) as stored:
+    with path.open("rb") as file:
+        return read_morphs(file, head)
+
+
+def morphs_cache(folder: Path, cache: Path) -> Path:
+    """Where `load_morphs` keeps what it carried."""
+    return cache / f"morphs-{CACHE_VERSION}-{assets_fingerprint(folder)}.npz"
+
+
+def read_morphs(file: IO[bytes], head: HeadModel) -> MorphTargets:
+    """What a cache file holds."""
+    with np.load(file) as stored:
         deltas = stored["deltas"].astype(np.float32)
         shape = len(head.neutral), deltas.shape[1]
         transfer = sparse.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape)

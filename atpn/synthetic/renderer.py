@@ -11,9 +11,10 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from atpn.synthetic.appearance import Look, Painter, covers_eyes
+from atpn.synthetic.assets import Assets
 from atpn.synthetic.backgrounds import Backgrounds
 from atpn.synthetic.boxes import detector_box, tight_box
-from atpn.synthetic.clothes import load_cloth, sample_torso
+from atpn.synthetic.clothes import sample_torso
 from atpn.synthetic.degrade import MILD_CAMERA, DegradeConfig, degrade
 from atpn.synthetic.dense import DenseSet
 from atpn.synthetic.expression import sample_expression
@@ -21,10 +22,10 @@ from atpn.synthetic.gl import HeadCanvas, Shading
 from atpn.synthetic.hands import draw_hand
 from atpn.synthetic.head import HeadModel
 from atpn.synthetic.headwear import sample_headwear
-from atpn.synthetic.ict import CONTOUR_CENTRE, load_ict
-from atpn.synthetic.lighting import Light, Lighting, load_panoramas
-from atpn.synthetic.makehuman import Wardrobe, load_wardrobe
-from atpn.synthetic.morphs import MorphTargets, load_morphs
+from atpn.synthetic.ict import CONTOUR_CENTRE
+from atpn.synthetic.lighting import Light, Lighting
+from atpn.synthetic.makehuman import Wardrobe
+from atpn.synthetic.morphs import MorphTargets
 from atpn.synthetic.occluders import draw_face_mask, draw_glasses, draw_object
 from atpn.synthetic.procedural import procedural_head
 from atpn.synthetic.proportions import Proportions
@@ -179,10 +180,10 @@ class FaceRenderer:
     """Renders labelled faces; every picture is determined by (seed, identity number, picture number)."""
 
     def __init__(self, assets: Path | None, cache: Path, options: RenderOptions, seed: int) -> None:
-        """Without an assets folder a small procedural head stands in.
+        """Without assets (a folder or a pack, see `Assets.load`) a small procedural head stands in.
 
         Raises:
-            FileNotFoundError, ValueError: the assets folder is incomplete; the message says what is missing.
+            FileNotFoundError, ValueError: the assets are incomplete; the message says what is missing.
             GraphicsError: no OpenGL.
         """
         self.options, self.seed = options, seed
@@ -191,19 +192,16 @@ class FaceRenderer:
         self.morphs: MorphTargets | None = None
         if assets is None:
             self.head = procedural_head()
-            panoramas, textures, self._cloth = [], [], []
+            panoramas, lights, textures, self._cloth = [], [], [], []
         else:
-            if not assets.is_dir():
-                raise FileNotFoundError(f"assets folder {assets} does not exist")
-            self.head = load_ict(assets / "ict_facekit")
-            panoramas = load_panoramas(assets / "hdri", self._used)
-            self.wardrobe = load_wardrobe(assets / "makehuman", self.head, cache).with_skins(self._used)
-            self.morphs = load_morphs(assets / "makehuman", self.head, cache)
-            textures = list(self.wardrobe.skins)
-            self._cloth = load_cloth(assets / "makehuman" / "clothes")
+            loaded = Assets.load(assets, cache).only(self._used)
+            self.head, self.wardrobe = loaded.head, loaded.wardrobe
+            self.morphs, self._cloth = loaded.morphs, loaded.cloth
+            panoramas, lights = list(loaded.panoramas.values()), list(loaded.lights.values())
+            textures = list(loaded.wardrobe.skins)
         self.dense = DenseSet.of(self.head)
         self._painter = Painter(self.head, self.wardrobe)
-        self._lighting = Lighting(panoramas)
+        self._lighting = Lighting(lights)
         self._backgrounds = Backgrounds(panoramas, textures)
         hair = self.wardrobe.hair if self.wardrobe else ()
         self._fringes = frozenset(style.name for style in hair if covers_eyes(style, self.head))

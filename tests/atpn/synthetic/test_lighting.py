@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.synthetic.lighting import Lighting, harmonic_basis, load_panoramas
+from atpn.synthetic.lighting import DRAMATIC, Lighting, harmonic_basis, light_map, load_panoramas
 
 
 def test_the_basis_is_orthonormal():
@@ -41,10 +41,31 @@ def test_a_folder_without_panoramas_is_named(tmp_path):
         load_panoramas(tmp_path)
 
 
-def test_only_wanted_panoramas_are_read(tmp_path):
-    for name in ("kept", "left"):
+def test_panoramas_are_read_by_name(tmp_path):
+    for name in ("second", "first"):
         cv2.imwrite(str(tmp_path / f"{name}.hdr"), np.ones((4, 8, 3), np.float32))
-    assert len(load_panoramas(tmp_path)) == 2
-    assert len(load_panoramas(tmp_path, lambda name: name == "kept")) == 1
-    with pytest.raises(FileNotFoundError, match="split"):
-        load_panoramas(tmp_path, lambda _: False)
+    assert list(load_panoramas(tmp_path)) == ["first", "second"]
+
+
+def test_a_light_does_not_care_whether_its_panorama_was_small():
+    panorama = np.random.default_rng(0).uniform(0, 3, (128, 256, 3)).astype(np.float32)
+    lights = [Lighting([p]).sample(np.random.default_rng(1)) for p in (panorama, light_map(panorama))]
+    np.testing.assert_array_equal(lights[0].harmonics, lights[1].harmonics)
+
+
+def test_dramatic_lights_come_in_their_share_and_from_where_they_say():
+    lighting = Lighting([])
+    lights = [lighting.sample(np.random.default_rng(seed), dramatic=0.5) for seed in range(400)]
+    kinds = [light.kind for light in lights]
+    assert 150 < kinds.count("plain") < 250
+    assert set(kinds) == {"plain", *DRAMATIC}
+    for light in lights:
+        if light.kind == "back":  # the camera looks along z: this lamp shines towards it
+            assert light.lamp_direction[2] > 0.3
+        elif light.kind != "plain":
+            assert abs(light.lamp_direction[0]) > 0.5
+    brightness = {
+        kind: np.mean([light.harmonics[0].mean() for light in lights if light.kind == kind]) for kind in kinds
+    }
+    assert all(brightness[kind] < 0.6 * brightness["plain"] for kind in DRAMATIC)
+    assert all(light.kind == "plain" for light in (lighting.sample(np.random.default_rng(s)) for s in range(20)))

@@ -1,0 +1,171 @@
+"""What the renderer is given: a folder of assets, or the one file that `python -m atpn assets pack` makes of it.
+
+A pack holds the head model as published and everything else as the renderer sees it: skins, brows, hair and targets
+already carried onto the head, pieces of cloth, panoramas with the highlights beyond a display's white compressed, and
+the small panoramas that light a face as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn.synthetic import makehuman, morphs
+from atpn.synthetic.backgrounds import exposed
+from atpn.synthetic.clothes import PATCH, load_cloth
+from atpn.synthetic.head import HeadModel
+from atpn.synthetic.ict import FACE_MODEL, load_ict, read_ict
+from atpn.synthetic.lighting import light_map, load_panoramas
+from atpn.synthetic.makehuman import Wardrobe
+from atpn.synthetic.morphs import MorphTargets
+
+_VERSION = f"1-{makehuman.CACHE_VERSION}-{makehuman.TILE}-{morphs.CACHE_VERSION}"
+_ABOUT, _WARDROBE, _MORPHS, _CLOTH, _LIGHTS = "about.json", "wardrobe.npz", "morphs.npz", "cloth.jpg", "lights.npz"
+_PANORAMAS = "panoramas/"
+_JPEG_QUALITY = 98
+_GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Everything that faces are rendered from."""
+
+    head: HeadModel
+    wardrobe: Wardrobe
+    morphs: MorphTargets
+    cloth: list[np.ndarray]
+    """(PATCH, PATCH, 3) uint8 RGB each."""
+    panoramas: Mapping[str, np.ndarray]
+    """(H, W, 3) float32 linear RGB each, by name: what stands behind people."""
+    lights: Mapping[str, np.ndarray]
+    """The same panoramas as what lights people; small ones suffice."""
+
+    def only(self, used: Callable[[str], bool]) -> Assets:
+        """The same with the skins and panoramas of the used names; ValueError when none of a sort is left."""
+        panoramas = {name: image for name, image in self.panoramas.items() if used(name)}
+        if not panoramas:
+            raise ValueError(f"no panorama is left for this split; the assets have {', '.join(self.panoramas)}")
+        lights = {name: self.lights[name] for name in panoramas}
+        return replace(self, wardrobe=self.wardrobe.with_skins(used), panoramas=panoramas, lights=lights)
+
+    @staticmethod
+    def load(path: Path, cache: Path) -> Assets:
+        """Read a folder (see docs/assets.md) or a pack; `cache` keeps what is made from a folder.
+
+        Raises:
+            FileNotFoundError, ValueError: the folder or the pack is incomplete; the message says what is missing.
+        """
+        if path.is_file():
+            return _read_pack(path)
+        if not path.is_dir():
+            raise FileNotFoundError(f"assets {path} do not exist: give a folder (see docs/assets.md) or a pack")
+        head = load_ict(path / "ict_facekit")
+        panoramas = load_panoramas(path / "hdri")
+        return Assets(
+            head,
+            makehuman.load_wardrobe(path / "makehuman", head, cache),
+            morphs.load_morphs(path / "makehuman", head, cache),
+            load_cloth(path / "makehuman" / "clothes"),
+            panoramas,
+            panoramas,
+        )
+
+
+def assets_fingerprint(path: Path) -> str:
+    """Changes with what is rendered from a folder of assets or a pack."""
+    if path.is_dir():
+        return makehuman.assets_fingerprint(path)
+    return f"packed-{_about(path)['fingerprint']}"
+
+
+def pack(folder: Path, cache: Path) -> bytes:
+    """The pack of a folder of assets, which `Assets.load` reads. It refuses what `Assets.load` refuses."""
+    assets = Assets.load(folder, cache)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        about = {"version": _VERSION, "fingerprint": makehuman.assets_fingerprint(folder)}
+        _add(archive, _ABOUT, json.dumps(about).encode())
+        _add(archive, FACE_MODEL, (folder / "ict_facekit" / FACE_MODEL).read_bytes())
+        makehuman_folder = folder / "makehuman"
+        _add(archive, _WARDROBE, makehuman.wardrobe_cache(makehuman_folder, cache).read_bytes())
+        _add(archive, _MORPHS, morphs.morphs_cache(makehuman_folder, cache).read_bytes())
+        if assets.cloth:
+            _add(archive, _CLOTH, _jpeg(np.concatenate(assets.cloth)))
+        lights = io.BytesIO()
+        np.savez_compressed(lights, **{name: light_map(image) for name, image in assets.panoramas.items()})
+        _add(archive, _LIGHTS, lights.getvalue())
+        for name, image in assets.panoramas.items():
+            _add(archive, f"{_PANORAMAS}{name}.jpg", encode_panorama(image))
+    return content.getvalue()
+
+
+def encode_panorama(panorama: np.ndarray) -> bytes:
+    """A JPEG of an (H, W, 3) float32 panorama: radiance x in units of its median as x / (1 + x), with a gamma."""
+    radiance = exposed(panorama)
+    return _jpeg((255 * (radiance / (1 + radiance)) ** (1 / _GAMMA)).round().astype(np.uint8))
+
+
+def decode_panorama(content: bytes) -> np.ndarray:
+    """(H, W, 3) float32 radiance of what `encode_panorama` made, in units of the median."""
+    shown = (_decoded(content).astype(np.float32) / 255) ** _GAMMA
+    return shown / np.maximum(1 - shown, 1e-3)
+
+
+def _read_pack(path: Path) -> Assets:
+    if _about(path)["version"] != _VERSION:
+        raise ValueError(f"{path} is for another version of the renderer; run `python -m atpn assets pack` again")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            head = read_ict(io.BytesIO(archive.read(FACE_MODEL)), f"{path}/{FACE_MODEL}")
+            cloth = _decoded(archive.read(_CLOTH)) if _CLOTH in names else np.empty((0, PATCH, 3), np.uint8)
+            with np.load(io.BytesIO(archive.read(_LIGHTS))) as stored:
+                lights = {name: stored[name] for name in stored.files}
+            panoramas = {}
+            for name in lights:
+                panoramas[name] = decode_panorama(archive.read(f"{_PANORAMAS}{name}.jpg"))
+            return Assets(
+                head,
+                makehuman.read_wardrobe(io.BytesIO(archive.read(_WARDROBE))),
+                morphs.read_morphs(io.BytesIO(archive.read(_MORPHS)), head),
+                list(cloth.reshape(-1, PATCH, PATCH, 3)),
+                panoramas,
+                lights,
+            )
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is cut short ({error}); copy it again") from error
+
+
+def _about(path: Path) -> dict[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            about = json.loads(archive.read(_ABOUT))
+            return {key: about[key] for key in ("version", "fingerprint")}
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not a pack of assets ({error}); give a folder, or make one with `python -m atpn assets pack`"
+        ) from error
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name), content)  # no time stamp: the same assets give the same bytes
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    flags = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY, *sampling]
+    return cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), flags)[1].tobytes()
+
+
+def _decoded(content: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise KeyError("a picture cannot be decoded")
+    return np.ascontiguousarray(image[:, :, ::-1])
