@@ -45,7 +45,8 @@ class Recipe:
     gradient_clip: float | None = 2.0
     """Norm: occluded crops now and then give gradients many times the usual."""
     ema_decay: float = 0.998
-    """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps."""
+    """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps. A run of N steps averages
+    over its last ninth at most."""
     settle_fraction: float = 0.0
     """Last fraction of the run, with batch norm's statistics fixed, as on the device. Till then a batch bounds its own
     rare faces, and what they do to the fixed statistics' network nobody sees."""
@@ -122,6 +123,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "landmarks"): Recipe(
             samples=2_000_000,
             coarse_share=0.55,
+            ema_decay=0.9995,
             settle_fraction=0.2,
             settled_jitter=_SETTLED_JITTER,
             settled_augment=_SETTLED_AUGMENT,
