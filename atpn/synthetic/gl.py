@@ -173,7 +173,10 @@ class HeadCanvas:
                 gl.enable(moderngl.BLEND)
                 # Colours blend, coverage stays: the silhouette of a lash must not cut a hole into the background.
                 gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE
+                # One sees lids through lashes: depth decides which landmarks are hidden, and lashes hide none.
+                self._frame.depth_mask = False
                 self._lashes.render()
+                self._frame.depth_mask = True
             for mesh in meshes:
                 mesh.release()
             # The projection puts image row 0 at the bottom of the GL frame, whose rows are read bottom first.
