@@ -45,9 +45,14 @@ _IRIS_SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
 # lie. Seen from the front, where the temple turns away, they are the markup's 0.2, 0.47 and 0.75.
 _UPPER_FRACTIONS = (0.0, 0.28, 0.56, 0.81, 1.0)
 _LOWER_FRACTIONS = (1.0, 0.81, 0.56, 0.28)
-# Share of the brow's hair above a point. The upper points mark the brow's visible upper edge, the end points close
-# their row; the lower points mark its lower edge.
-_UPPER_EDGE, _LOWER_EDGE, _END = 0.06, 0.9, 0.3
+# A brow's edges lie where its contrast to the skin is this share of the greatest at that place along it, its ends where
+# that greatest contrast is this share of the brow's: there people see them. (Quantiles of its hair, 1 % and 99 % at the
+# ends, reached into hair that nobody sees.)
+_BROW_EDGE, _BROW_TIP = 0.4, 0.25
+# The end points lie by this share of the brow's height below its upper edge, close to the row of the upper points.
+_BROW_END = 0.3
+# Greatest contrast, of the display range, below which a brow does not show: ten grey levels.
+_BROW_SHOWS = 0.04
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class Look:
     """0 to 1, young to old."""
     brows: SurfacePoints
     """(18,): WFLW points 33 to 50, on the drawn brows."""
+    brows_seen: np.ndarray
+    """(18,) bool: whether the brow of each of these points stands out from the skin; elsewhere its place is a guess."""
     hair_colour: np.ndarray
     """(3,)."""
     hair: Hair | None
@@ -129,13 +136,14 @@ class Painter:
         relief = self._wrinkles.paint(atlas, age, rng)
         if rng.random() < 0.45 and not child:
             self._beard(atlas, hair_colour, rng)
-        brows = self._brows(atlas, hair_colour, rng)
+        brows, brows_seen = self._brows(atlas, hair_colour, rng)
         offset, hair = self._hair(atlas, hair_colour, rng)
         return Look(
             atlas=(np.clip(atlas, 0, 1) * 255).astype(np.uint8),
             relief=relief,
             age=age,
             brows=brows,
+            brows_seen=brows_seen,
             hair_colour=hair_colour,
             hair=hair,
             scalp_offset=offset,
@@ -201,14 +209,16 @@ class Painter:
         opacity = mask * np.clip(density * 0.45 + strokes * density, 0, 1)
         _blend(atlas, colour * rng.uniform(0.6, 1.3), opacity, rng.choice([0.4, 0.7, 1.0]))
 
-    def _brows(self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> SurfacePoints:
-        """Draw both brows, each moved a little, and find the landmarks on what was drawn."""
+    def _brows(
+        self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator
+    ) -> tuple[SurfacePoints, np.ndarray]:
+        """Draw both brows, each moved a little; the landmarks on what can be seen of them, and where (18,) it can."""
         layer = self._brow_layers[rng.integers(len(self._brow_layers))]
         gain = rng.uniform(0.7, 2.2)
         shift, lift = rng.uniform(-2, 2), rng.uniform(-6.5, 1.5)
         turn, length, height = rng.uniform(-6, 6), rng.uniform(0.9, 1.12), rng.uniform(0.7, 1.9)
         total = np.zeros((TILE, 2 * TILE), np.float32)
-        places = []
+        sides = []
         for side, brow in zip((1, -1), layer, strict=True):  # the image's left, then the mirrored right
             moment = cv2.moments(brow)
             centre = np.array([moment["m10"], moment["m01"]]) / moment["m00"]
@@ -218,12 +228,20 @@ class Painter:
             matrix = np.column_stack([linear, goal - linear @ centre])
             moved = cv2.warpAffine(brow, matrix, (2 * TILE, TILE))
             np.maximum(total, moved, out=total)
-            places.append(_brow_points(moved, outer_first=side == 1))
+            sides.append(moved)
         texture = np.ones_like(total) if rng.random() < 0.5 else 0.6 + 0.4 * self._stroke(rng)
         opacity = np.clip(total * gain, 0, 1) * texture
+        skin = atlas.copy()
         _blend(atlas, colour * rng.uniform(0.5, 1.1), opacity, rng.choice([0.5, 0.8, 1.0], p=[0.15, 0.3, 0.55]))
+        contrast = cv2.GaussianBlur(np.abs(atlas - skin).mean(axis=2), (0, 0), 0.7)  # between hairs, too
+        places, seen = [], []
+        for moved, outer_first in zip(sides, (True, False), strict=True):
+            shown = contrast * (moved > 0)
+            seen.append(shown.max() >= _BROW_SHOWS)
+            places.append(_brow_points(shown if seen[-1] else moved, outer_first))
         _, nearest = self._surface_tree.query(np.concatenate(places))
-        return SurfacePoints(self._surface.vertices[nearest], self._surface.weights[nearest])
+        points = SurfacePoints(self._surface.vertices[nearest], self._surface.weights[nearest])
+        return points, np.repeat(seen, 9)
 
     def _hair(self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Hair | None]:
         """Short hair painted above a hairline, lifted off the scalp; often a hair mesh over it."""
@@ -332,19 +350,27 @@ def _stroke_noise(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _brow_points(brow: np.ndarray, outer_first: bool) -> np.ndarray:
-    """(9, 2) texels of a drawn brow, in WFLW's order for its side (see `landmarks.WFLW_98`)."""
-    columns = np.cumsum(brow.sum(axis=0))
-    first, last = np.searchsorted(columns, columns[-1] * np.array([0.01, 0.99]))
-    outer, inner = (first, last) if outer_first else (last, first)
+    """(9, 2) texels of a brow's contrast, in WFLW's order for its side (see `landmarks.WFLW_98`)."""
+    peaks = brow.max(axis=0)
+    columns = np.flatnonzero(peaks >= _BROW_TIP * np.quantile(peaks[peaks > 0], 0.75))
+    outer, inner = (columns[0], columns[-1]) if outer_first else (columns[-1], columns[0])
 
     def point(fraction: float, height: float) -> tuple[float, float]:
         column = outer + (inner - outer) * fraction
-        start = max(0, int(column) - 2)
-        rows = np.cumsum(brow[:, start : int(column) + 3].sum(axis=1))
-        row = np.searchsorted(rows, rows[-1] * height) if rows[-1] > 0 else brow.shape[0] / 2
-        return column + 0.5, float(row) + 0.5
+        profile = brow[:, int(column) - 1 : int(column) + 2].mean(axis=1)
+        profile = profile / profile.max()
+        rows = np.flatnonzero(profile >= _BROW_EDGE)
+        first, last = rows[0], rows[-1]
+        upper = first - _beyond(profile[first], profile[first - 1])
+        lower = last + _beyond(profile[last], profile[last + 1])
+        return column + 0.5, upper + (lower - upper) * height + 0.5
 
-    upper = [point(f, _END if f in (0.0, 1.0) else _UPPER_EDGE) for f in _UPPER_FRACTIONS]
-    lower = [point(f, _LOWER_EDGE) for f in _LOWER_FRACTIONS]
+    upper = [point(f, _BROW_END if f in (0.0, 1.0) else 0.0) for f in _UPPER_FRACTIONS]
+    lower = [point(f, 1.0) for f in _LOWER_FRACTIONS]
     # The left brow runs 33 (outer) … 37 (inner), back along the lower edge; the right one 42 (inner) … 46 (outer).
     return np.array(upper + lower) if outer_first else np.array(upper[::-1] + lower[::-1])
+
+
+def _beyond(inside: float, outside: float) -> float:
+    """Share of a step from a row inside an edge to the next row outside at which the edge lies."""
+    return float((inside - _BROW_EDGE) / (inside - outside))

@@ -22,7 +22,7 @@ from atpn.synthetic.gl import HeadCanvas, Shading
 from atpn.synthetic.hands import draw_hand
 from atpn.synthetic.head import HeadModel
 from atpn.synthetic.headwear import sample_headwear
-from atpn.synthetic.ict import CONTOUR_CENTRE
+from atpn.synthetic.ict import CHIN_LEAN, CONTOUR_CENTRE
 from atpn.synthetic.lighting import Light, Lighting
 from atpn.synthetic.makehuman import Wardrobe
 from atpn.synthetic.morphs import MorphTargets
@@ -147,7 +147,7 @@ class Figure:
     landmarks: np.ndarray
     """(98, 2) float32."""
     visibility: np.ndarray
-    """(98,) bool."""
+    """(98,) bool; False, too, where a brow does not stand out from the skin and its place is a guess."""
     dense: np.ndarray
     """(P, 2) float32."""
     dense_visibility: np.ndarray
@@ -306,11 +306,13 @@ class FaceRenderer:
         places = self.dense.points.at(surface)
         dense, dense_depth = placed.project(places), (places @ placed.rotation.T + placed.translation)[:, 2]
         outline = cv2.resize(alpha[..., 0], (size, size), interpolation=cv2.INTER_AREA)
+        visibility = self._seen(placed.landmarks, placed.depth, slack, depth, covered)
+        visibility[33:51] &= look.brows_seen
         return Figure(
             image=image,
             covers=np.maximum(outline, covered.astype(np.float32)),
             landmarks=placed.landmarks.astype(np.float32),
-            visibility=self._seen(placed.landmarks, placed.depth, slack, depth, covered),
+            visibility=visibility,
             dense=dense.astype(np.float32),
             dense_visibility=self._seen(dense, dense_depth, np.full(len(dense), _HIDDEN_BEHIND), depth, covered),
             rotation=placed.rotation,
@@ -355,13 +357,17 @@ class FaceRenderer:
         """(33, 2) contour points on the normalised image plane, slid to where the face's outline is.
 
         Annotators mark the visible edge of the face, not fixed places on the jaw: each point takes that candidate
-        which lies outermost in its own radial direction, the direction turned with the head's roll. On the outline
-        they are spread evenly from each end to the chin, as the markup has them.
+        which lies outermost in its own radial direction, the direction turned with the head's roll. The chin's
+        directions lean to where the face looks, so that they find its tip. On the outline the points are spread evenly
+        from each end to the chin, as the markup has them.
         """
         camera = self.head.contour.at(surface) @ rotation.T + translation
         plane = camera[..., :2] / camera[..., 2:]
         anchors = self.head.landmarks.at(self.head.neutral)[:33, :2] - CONTOUR_CENTRE * (1, -1)
-        outward = anchors @ rotation_2d(matrix_to_angles(rotation)[2]).T
+        _, yaw, roll = matrix_to_angles(rotation)
+        anchors = anchors / np.linalg.norm(anchors, axis=1, keepdims=True)
+        anchors[:, 0] += CHIN_LEAN * np.sin(yaw)
+        outward = anchors @ rotation_2d(roll).T
         best = np.einsum("icd,id->ic", plane, outward).argmax(axis=1)
         outline = plane[np.arange(33), best]
         return np.concatenate([_even(outline[:17]), _even(outline[16:])[1:]])
@@ -423,7 +429,11 @@ class FaceRenderer:
     def _seen(
         self, pixels: np.ndarray, z: np.ndarray, slack: np.ndarray, depth: np.ndarray, covered: np.ndarray
     ) -> np.ndarray:
-        """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points."""
+        """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points.
+
+        The farthest of 3×3 depths counts: points on edges, such as lids, are not hidden by rounding.
+        """
+        depth = cv2.dilate(depth, np.ones((3, 3)))
         scale = len(depth) / len(covered)
         drawn = ((pixels + 0.5) * scale - 0.5).round().astype(int).clip(0, len(depth) - 1)
         pixel = np.clip(pixels.round().astype(int), 0, len(covered) - 1)
