@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -132,6 +133,44 @@ def test_hands_touch_the_face_often_and_never_all_of_it():
         hidden.append(covered[index[:, 1], index[:, 0]].mean())
     assert np.mean(np.array(hidden) > 0) > 0.6
     assert max(hidden) < 0.9
+
+
+def test_hands_rest_on_every_part_of_a_face():
+    landmarks = frontal_landmarks()
+    index = np.round(landmarks).astype(int)
+    tone = np.array([200.0, 150, 130])
+    covered = [hands.draw_hand(face(), landmarks, np.random.default_rng(seed), tone)[1] for seed in range(80)]
+    hidden = np.mean([mask[index[:, 1], index[:, 0]] for mask in covered], axis=0)
+    for part in (range(33, 51), range(76, 96), range(13, 20), range(4, 8)):  # brows, mouth, chin, a cheek
+        assert 0.08 < hidden[list(part)].mean() < 0.7
+
+
+def test_a_hand_is_skin_in_light_and_shade_one_piece_to_the_picture_edge():
+    tone = np.array([200.0, 150, 130])
+    for seed in range(10):
+        out, covered = hands.paint_hand(
+            face(), np.array([96.0, 60.0]), -np.pi / 2, 9.0, tone, np.random.default_rng(seed)
+        )
+        _, _, sizes, _ = cv2.connectedComponentsWithStats(covered.astype(np.uint8))
+        assert sizes[1:, cv2.CC_STAT_AREA].max() > 0.98 * covered.sum()
+        assert covered[-1].any()  # the arm comes in from below
+        skin = out[covered]
+        assert (skin[:, 0] > skin[:, 2]).mean() > 0.95
+        assert skin.mean(axis=1).std() > 12
+
+
+def test_a_hand_beside_the_picture_paints_nothing():
+    tone = np.array([200.0, 150, 130])
+    out, covered = hands.paint_hand(face(), np.array([900.0, 900.0]), 0.3, 9.0, tone, np.random.default_rng(0))
+    assert not covered.any()
+    np.testing.assert_array_equal(out, face())
+
+
+def test_glasses_without_dark_lenses_never_hide_the_eyes():
+    x, y = np.round(turned(0)(EYES)[0]).astype(int)
+    for seed in range(30):
+        drawn = occluders.draw_glasses(face(), turned(0), EYES, BRIDGE, TEMPLES, np.random.default_rng(seed), 0.0)
+        assert not drawn[1][y, x]
 
 
 def test_limb_is_a_rounded_bar():
