@@ -26,7 +26,7 @@ from atpn.synthetic.lighting import light_map, load_panoramas
 from atpn.synthetic.makehuman import Wardrobe
 from atpn.synthetic.morphs import MorphTargets
 
-_VERSION = f"1-{makehuman.CACHE_VERSION}-{makehuman.TILE}-{morphs.CACHE_VERSION}"
+_VERSION = f"1-{makehuman.CACHE_VERSION}-{makehuman.TILE}-{morphs.CACHE_VERSION}-{PATCH}"
 _ABOUT, _WARDROBE, _MORPHS, _CLOTH, _LIGHTS = "about.json", "wardrobe.npz", "morphs.npz", "cloth.jpg", "lights.npz"
 _PANORAMAS = "panoramas/"
 _JPEG_QUALITY = 98

@@ -12,7 +12,7 @@ from atpn.synthetic.gl import DrawnMesh
 from atpn.synthetic.mesh import sheet
 from edge_runtime.geometry import angles_to_matrix
 
-PATCH = 128
+PATCH = 96
 """Texels per side of a piece of cloth."""
 _WINDOW, _STRIDE, _BLOCK = 192, 64, 32
 _LEAST_TEXTURE = 1.2

@@ -257,9 +257,9 @@ class HeadCanvas:
         if self._atlas is None:
             height, width = look.atlas.shape[:2]
             self._atlas = self._context.texture((width, height), 3, alignment=1)
-            self._atlas.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+            self._atlas.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
             self._relief = self._context.texture((width, height), 1, alignment=1)
-            self._relief.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+            self._relief.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
         if self._atlas_of is not look:
             self._atlas.write(look.atlas.tobytes(), alignment=1)
             self._atlas.build_mipmaps()
@@ -285,7 +285,7 @@ class _HairBuffers:
         self._shadow = gl.vertex_array(shadow_program, shadow_layout, indices)
         self._texture = gl.texture(hair.texture.shape[1::-1], 4, np.ascontiguousarray(hair.texture).tobytes())
         self._texture.build_mipmaps()
-        self._texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+        self._texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
 
     def write(self, surface: np.ndarray) -> None:
         """Move to (H, 3) vertices in the head frame."""
@@ -325,7 +325,7 @@ class _ExtraBuffers:
         texture = np.full((1, 1, 3), 255, np.uint8) if mesh.texture is None else mesh.texture
         self._texture = gl.texture(texture.shape[1::-1], 3, np.ascontiguousarray(texture).tobytes(), alignment=1)
         self._texture.build_mipmaps()
-        self._texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+        self._texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
 
     def draw(self) -> None:
         """To the current frame."""

@@ -123,7 +123,8 @@ void main() {
     vec3 outwards = transpose(mat3(head_to_camera)) * normalize(camera_normal);
     vec3 lamp_here = lamp_colour * lit_by_lamp(head_position, outwards);
     float highlight = pow(max(dot(n, normalize(lamp + v)), 0.0), gloss) * shine * facing * shade;
-    float grazing = pow(1.0 - max(dot(n, v), 0.0), 4.0) * skin_gloss.z;
+    float side = 1.0 - max(dot(n, v), 0.0);
+    float grazing = side * side * side * side * skin_gloss.z;
     vec3 lit = a * (e + lamp_here * diffuse) * shade + lamp_here * highlight + e * grazing * 0.3;
     colour = vec4(display(lit) * opacity, opacity);
 }
