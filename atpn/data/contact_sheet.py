@@ -10,7 +10,7 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from edge_runtime.geometry import ROI, Intrinsics, crop_to_camera, extract_crop
-from edge_runtime.landmarks import scheme_by_name
+from edge_runtime.landmarks import SCHEMES
 
 TILE = 224
 COLUMNS = 5
@@ -50,7 +50,8 @@ def face_tile(sample: Sample) -> np.ndarray:
     if sample.landmarks is not None:
         points = roi.to_crop(sample.landmarks) * TILE - 0.5
         known = ~np.isnan(points).any(axis=1)
-        for a, b in scheme_by_name(sample.scheme).edges:
+        # Templates that are no scheme of ours (London's) are drawn as points.
+        for a, b in SCHEMES[sample.scheme].edges if sample.scheme in SCHEMES else ():
             if known[a] and known[b]:
                 cv2.line(tile, _fixed(points[a]), _fixed(points[b]), EDGE, 1, cv2.LINE_AA, _BITS)
         seen = known if sample.visibility is None else sample.visibility

@@ -41,7 +41,7 @@ def landmark_figures(
     """
     errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
     subsets: list[list[str]] = []
-    for chunk in _chunks(conversion):
+    for chunk in chunks(conversion):
         scheme = scheme_by_name(chunk[0].scheme)
         target, rois = _labelled(network, chunk, scheme)
         made = run_passes(network, [sample.image for sample in chunk], rois, scheme)
@@ -57,7 +57,7 @@ def pose_figures(network: CropPredictor, conversion: Conversion) -> dict[str, An
     exceeds 10 degrees."""
     errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
     subsets: list[list[str]] = []
-    for chunk in _chunks(conversion):
+    for chunk in chunks(conversion):
         scheme = scheme_by_name(chunk[0].scheme)
         _, rois = _labelled(network, chunk, scheme)
         made = run_passes(network, [sample.image for sample in chunk], rois, scheme)
@@ -75,7 +75,7 @@ def tracking_precision(network: CropPredictor, conversion: Conversion) -> dict[s
     """Average precision of faces against ten crops around each that overlap it by less than 0.3, and error rates."""
     confidence, is_face = [], []
     size, mean_shape = network.spec.input_size, network.spec.mean_shape
-    for number, chunk in enumerate(_chunks(conversion)):
+    for number, chunk in enumerate(chunks(conversion)):
         faces = _Faces(chunk)
         crops, labels = tracking_crops(faces, np.arange(len(chunk)), np.array([]), mean_shape, size, seed=number)
         confidence.append(network.predict(crops).confidence)
@@ -103,7 +103,7 @@ class _Faces:
         return dict(self.samples[index].boxes)
 
 
-def _chunks(conversion: Conversion) -> Iterator[list[Sample]]:
+def chunks(conversion: Conversion) -> Iterator[list[Sample]]:
     """The faces of a split; ValueError when there is none."""
     faces = (sample for sample in conversion.cut(conversion.samples()) if sample.outline is not None)
     if not (chunk := list(islice(faces, CHUNK))):

@@ -13,8 +13,9 @@ import numpy as np
 from atpn.data.converting import Conversion, Cutting
 from atpn.data.readers.registry import Found, find
 from atpn.protocols.films import film_figures
+from atpn.protocols.outlines import outline_figures
 from atpn.protocols.photographs import AS_THEY_ARE, SURROUNDED, landmark_figures, pose_figures, tracking_precision
-from atpn.protocols.published import COFW, FULL, MERL_RAV, POSE, W300, W300VW, WFLW, WIDER_FACE, Published
+from atpn.protocols.published import COFW, FULL, LONDON, MERL_RAV, POSE, W300, W300VW, WFLW, WIDER_FACE, Published
 from atpn.train.backend import CropPredictor
 from edge_runtime.landmarks import LandmarkScheme
 
@@ -63,9 +64,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "pose": Protocol("300w-lp", ("test",), pose_figures, POSE, "original"),
     "wider-face": Protocol("wider-face", ("val",), tracking_precision, WIDER_FACE, cutting=SURROUNDED),
     "300vw": Protocol("300vw", ("category1", "category2", "category3"), film_figures, W300VW),
+    "london": Protocol("london", ("all",), outline_figures, LONDON),
 }
 """By the name that `--protocol` takes."""
-RATES = frozenset({"average_precision", "failure_rate", "missed", "false_alarms", "failure_rate_10", "nme_box"})
+RATES = frozenset(
+    {"average_precision", "failure_rate", "missed", "false_alarms", "failure_rate_10", "nme_box", "bias", "outward"}
+)
 ANGLES = frozenset({"yaw", "pitch", "roll", "mae"})
 
 
@@ -95,16 +99,19 @@ def describe(name: str, report: dict[str, Any]) -> str:
     widths = {key: max(7, len(key)) + 2 for key in figures}
     labels = [_label(key) for key in passes] + [f"{published.method} ({published.where})"]
     left = max(map(len, labels[:-1])) + 2
-    lines = [f"{name}: beside {labels[-1]}", " " * (left + 16) + "".join(f"{key:>{widths[key]}}" for key in figures)]
+    wide = max(14, *map(len, first)) + 2
+    lines = [f"{name}: beside {labels[-1]}", " " * (left + wide) + "".join(f"{key:>{widths[key]}}" for key in figures)]
     shown = [subset for subset in first if subset == FULL or subset in published.rows or not published.rows]
     for subset in shown:
         count = first[subset].get("faces", first[subset].get("frames", first[subset].get("positives", 0)))
         for key, rows in passes.items():
             cells = "".join(f"{_shown(figure, rows[subset][figure]):>{widths[figure]}}" for figure in figures)
-            lines.append(f"{subset if key == next(iter(passes)) else '':14}  {_label(key):{left}}{cells}")
+            lines.append(f"{subset if key == next(iter(passes)) else '':{wide}}{_label(key):{left}}{cells}")
+        if not published.rows:
+            continue
         row = published.rows.get(subset, {})
         cells = "".join(f"{_number(k, row[k]) if k in row else '-':>{widths[k]}}" for k in figures)
-        lines.append(f"{f'({count})':14}  {published.method[: left - 1]:{left}}{cells}")
+        lines.append(f"{f'({count})':{wide}}{published.method[: left - 1]:{left}}{cells}")
     return "\n".join(lines)
 
 

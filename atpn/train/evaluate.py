@@ -28,7 +28,7 @@ from atpn.train.plots import Chart, Line, write_charts
 from atpn.train.rendered import evaluate_rendered
 from edge_runtime.files import write_atomically
 
-ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw"]
+ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw", "london"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from atpn.data.readers import biwi, celeba, cofw, ibug300w, merl_rav, own, w300lp, w300vw, wflw, wider_face
+from atpn.data.readers import biwi, celeba, cofw, ibug300w, london, merl_rav, own, w300lp, w300vw, wflw, wider_face
 from atpn.data.readers.findings import Report, refuse
 from atpn.data.readers.images import UnreadSample
 
@@ -157,6 +157,17 @@ _ALL = (
         RESEARCH,
         celeba.recognise,
         celeba.read,
+    ),
+    Dataset(
+        "london",
+        "189 points drawn by hand; photographs, frontal",
+        "neutral_front/ with .tem files beside the pictures",
+        {"all": 102},
+        "faces",
+        "https://figshare.com/articles/dataset/Face_Research_Lab_London_Set/5047666",
+        "Creative Commons Attribution 4.0",
+        london.recognise,
+        london.read,
     ),
     Dataset(
         "own",

@@ -109,6 +109,23 @@ def cofw(faces, root, train=3, test=2, with_68=True):
     return drawn
 
 
+def save_tem(path, points):
+    rows = "".join(f"{x:.3f}\t{y:.3f}\n" for x, y in points)
+    path.write_text(f"{len(points)}\n{rows}1\n0\n3\n0 1 2\n")
+
+
+def london(faces, root, count=3):
+    """189 points each: the face's landmarks over and over."""
+    drawn = {}
+    for i in range(count):
+        face = faces()
+        points = face.landmarks[np.arange(189) % 98]
+        save(root / "neutral_front" / f"{i:03d}_03.jpg", face.image)
+        save_tem(root / "neutral_front" / f"{i:03d}_03.tem", points)
+        drawn[f"{i:03d}"] = points
+    return drawn
+
+
 def merl_rav(faces, root):
     """Labels only, AFLW's pictures beside them; landmark 0 is turned away, landmark 1 covered."""
     drawn = {}
@@ -284,4 +301,5 @@ WRITERS = {
     "wider_face": wider_face,
     "w300vw": w300vw,
     "celeba": celeba,
+    "london": london,
 }

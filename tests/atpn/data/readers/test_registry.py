@@ -13,6 +13,7 @@ REPLICAS = {
     "wider-face": "wider_face",
     "300vw": "w300vw",
     "celeba": "celeba",
+    "london": "london",
 }
 
 
