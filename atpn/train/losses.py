@@ -117,7 +117,8 @@ def range_loss(outputs: Sequence[Tensor]) -> Tensor:
 def _excess(output: Tensor) -> Tensor:
     if output.device.type == "cpu":
         # Most layers stay within: on a CPU one look costs less than the loss and its gradient, which would be 0.
-        low, high = output.detach().aminmax()
+        values = output.detach()
+        low, high = (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).aminmax()  # channels last: no copy
         if low >= -ACTIVATION_LIMIT and high <= ACTIVATION_LIMIT:
             return output.new_zeros((), dtype=torch.float32)
     return torch.linalg.vector_norm(F.softshrink(output.float(), ACTIVATION_LIMIT), 1) / output.numel()
