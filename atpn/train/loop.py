@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, load
+from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import ALONE, Team, share_norms
 from atpn.train.state import Progress, load_state, moments_of, plain, restore_moments, save_state, with_defaults
 
@@ -96,6 +97,8 @@ class RunOptions:
     device: str = "cpu"
     bfloat16: bool = True
     workers: int = 1
+    device_loader: DeviceLoader | None = None
+    """Makes the batches instead of `workers` processes."""
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
     """Faces per epoch, for the step schedule."""
@@ -260,7 +263,7 @@ class Trainer(Generic[Learner]):
         size = self.crop_size()
         if self.model.config.input_size != size:
             self._resize(size)
-        progress, batches = self.progress, load(self.task.batches(size, self.progress.step), self.options.workers)
+        progress, batches = self.progress, self._load(self.task.batches(size, self.progress.step))
         team, report = self.options.team, _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:
@@ -282,6 +285,10 @@ class Trainer(Generic[Learner]):
                 clock = saved = time.monotonic()  # validation and saving are not training time
         if scalars is not None:
             report.close(scalars)
+
+    def _load(self, batches: IterableDataset[Batch]) -> Iterable[Batch]:
+        loader = self.options.device_loader
+        return load(batches, self.options.workers) if loader is None else loader.load(batches)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         recipe, progress, device = self.recipe, self.progress, self.options.device
