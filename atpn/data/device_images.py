@@ -74,7 +74,8 @@ class DeviceImages:
         return torch.lerp(*rows_of, down)
 
     def _at(self, index: Tensor) -> Tensor:
-        return self._pixels[index].float()
+        # Several times as fast as indexing with the same tensor.
+        return self._pixels.index_select(0, index.flatten()).view(*index.shape, 3).float()
 
     def _uploaded(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
