@@ -17,6 +17,8 @@ ROI_MARGIN = 0.25
 """Each side of the landmarks' rectangle moves out by this share of its width or height (thesis, section 3.2)."""
 DEFAULT_FOV = 60.0
 """Degrees along the longer side: typical of webcams and phones."""
+MAX_OVERSAMPLING = 8
+"""Samples per crop pixel and axis, at most: a face of thousands of pixels is not worth more time."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def extract_crop(image: np.ndarray, roi: ROI, crop_size: int) -> np.ndarray:
     Bilinear, edges repeated outside the image. A crop that shrinks the image more than twofold is sampled on a k times
     finer grid and averaged in k x k blocks, so that detail does not alias.
     """
-    k = min(max(1, math.ceil(roi.size / (2 * crop_size))), 8)
+    k = min(max(1, math.ceil(roi.size / (2 * crop_size))), MAX_OVERSAMPLING)
     matrix = roi.crop_matrix(crop_size * k)
     fine = cv2.warpAffine(
         image, matrix, (crop_size * k, crop_size * k), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -94,7 +94,8 @@ class SampleStore:
         self.visibility = self._stacked(visibility, np.ones(count, bool))
         self.rotation = np.array(rotation, np.float64).reshape(-1, 3, 3)
         """(n, 3, 3) head to camera; NaN where unknown."""
-        self._intrinsics = np.array(intrinsics, np.float64).reshape(-1, 4)
+        self.intrinsics = np.array(intrinsics, np.float64).reshape(-1, 4)
+        """(n, 4) fx, fy, cx, cy in pixels; NaN where unknown."""
         kinds = sorted({kind for sides in boxes for kind in sides})
         self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
@@ -183,7 +184,7 @@ class SampleStore:
     def __getitem__(self, index: int) -> Sample:
         has_face = not np.isnan(self.landmarks[index]).all()
         has_rotation = not np.isnan(self.rotation[index]).any()
-        has_camera = not np.isnan(self._intrinsics[index]).any()
+        has_camera = not np.isnan(self.intrinsics[index]).any()
         packed = self._dense[self._dense_row[index]] if index in self._dense_row else None
         return Sample(
             image=self.image(index),
@@ -191,7 +192,7 @@ class SampleStore:
             scheme=self.scheme.name,
             visibility=self.visibility[index] if has_face else None,
             rotation=self.rotation[index] if has_rotation else None,
-            intrinsics=Intrinsics(*map(float, self._intrinsics[index])) if has_camera else None,
+            intrinsics=Intrinsics(*map(float, self.intrinsics[index])) if has_camera else None,
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
             neighbours=self.neighbours(index),

@@ -18,6 +18,7 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
+from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import ALONE, Team, joined_team, world_size
 from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
 from atpn.train.loop import Budget, RunOptions, Trainer
@@ -120,11 +121,21 @@ def train_stage(stage: Stage, stores: Sequence[SampleStore], config: TrainConfig
         device=pick_device(config.device),
         bfloat16=config.bfloat16,
         workers=config.workers,
+        device_loader=_device_loader(stage, config),
         checkpoint_seconds=60 * config.checkpoint_minutes,
         epoch_samples=epoch_samples,
         team=team,
     )
     return Trainer(task, model, recipe, options).run()
+
+
+def _device_loader(stage: Stage, config: TrainConfig) -> DeviceLoader | None:
+    """What makes the stage's batches on the device; None where loader processes do."""
+    device = pick_device(config.device)
+    wanted = config.loader == "device" or (
+        config.loader == "auto" and not config.on_disk and torch.device(device).type == "cuda"
+    )
+    return DeviceLoader(device) if wanted and stage in ("landmarks", "pose") else None
 
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:

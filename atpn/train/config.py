@@ -201,6 +201,9 @@ class TrainConfig:
     """Compute threads; on a busy machine one does better than two."""
     workers: int = 1
     """Loader processes; one feeds several hundred crops a second."""
+    loader: Literal["auto", "processes", "device"] = "auto"
+    """What makes crops: `processes` on the CPU, or for the landmark and pose stages the `device`, which then holds all
+    images decoded. `auto` takes the device if it is a GPU and the images are not `on_disk`."""
     on_disk: bool = False
     """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
     device: str = "auto"
@@ -231,6 +234,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
+        if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "detector")):
+            what = "images left on disk" if self.on_disk else f"the {self.stage} stage"
+            raise ValueError(f"--loader device is not for {what}; use --loader processes")
         if self.workers < 0:
             raise ValueError(f"--workers must not be negative, got {self.workers}")
 

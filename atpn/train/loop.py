@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
 from atpn.train.config import Bfloat16, Recipe
 from atpn.train.dataset import Batch, load
+from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import ALONE, Team, share_norms
 from atpn.train.machine import faster_in_bfloat16
 from atpn.train.muon import Muon, is_matrix
@@ -114,6 +115,8 @@ class RunOptions:
     device: str = "cpu"
     bfloat16: Bfloat16 = "auto"
     workers: int = 1
+    device_loader: DeviceLoader | None = None
+    """Makes the batches instead of `workers` processes."""
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
     """Faces per epoch, for the step schedule."""
@@ -304,7 +307,7 @@ class Trainer(Generic[Learner]):
             self._resize(size)
         progress, settling = self.progress, self.settling()
         self.task.settling = settling
-        batches = load(self.task.batches(size, progress.step), self.options.workers)
+        batches = self._load(self.task.batches(size, progress.step))
         team, report = self.options.team, _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:
@@ -326,6 +329,10 @@ class Trainer(Generic[Learner]):
                 clock = saved = time.monotonic()  # validation and saving are not training time
         if scalars is not None:
             report.close(scalars)
+
+    def _load(self, batches: IterableDataset[Batch]) -> Iterable[Batch]:
+        loader = self.options.device_loader
+        return load(batches, self.options.workers) if loader is None else loader.load(batches)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         recipe, progress = self.recipe, self.progress
