@@ -8,6 +8,7 @@ from atpn.tufa import fit as fitting
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 
 
+@pytest.mark.slow
 def test_the_curve_has_a_point_per_size(dense_shards, tiny_tufa, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(fitting, "ALIGN_STEPS", 20)
     out, plot = tmp_path / "few.json", tmp_path / "few.png"
