@@ -38,6 +38,7 @@ def run(folder, out, *more):
     return main(["pi", "--models", str(folder), "--out", str(out), "--runs", "5", "--frames", "100", *map(str, more)])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not memory.STATUS.is_file(), reason="this system tells no memory in /proc")
 def test_one_command_measures_and_reports_and_tells_what_failed(folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / "pi"
