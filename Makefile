@@ -21,7 +21,7 @@ BOARD ?= both
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
+.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
 
 help: ## This list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -76,12 +76,20 @@ train-smoke: $(VENV)/.train ## The whole way on the procedural head, in minutes:
 evaluate: $(VENV)/.train ## Score WEIGHTS on renders/heldout
 	$(BIN)/python -m atpn evaluate --weights $(WEIGHTS) --data $(RENDERS)/heldout
 
-test: $(VENV)/.dev ## Lint, types, import contracts, tests
+# One process per core, of one thread each, and few enough that each has its gigabyte of memory.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test: $(VENV)/.dev ## Lint, types, import contracts, and the quick tests, on every core
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.dev ## The tests that `make test` leaves out: conversions, longer training, emulators
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## Everything
 
 lint: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -63,6 +63,8 @@ class Format:
     """Operator names and how often a file uses them, most frequent first."""
     load: Callable[[Path], Predictor]
     """Open a file to run it as a device would, as far as this machine can."""
+    find_problems: Callable[[Path], list[str]] = lambda path: []
+    """Describe what in a file gives other results on another processor than here; empty when all is well."""
     native: bool = True
     """The format's own engine runs here, so that its time means something."""
 

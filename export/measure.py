@@ -94,4 +94,4 @@ def violations(row: Measured[Any]) -> list[str]:
         problems.append("custom operators, allowed none: a device's runtime has builtin ones only")
     if row.transposes > MOST_TRANSPOSES:
         problems.append(f"transposes {row.transposes}, allowed {MOST_TRANSPOSES}: each copies a whole tensor")
-    return problems
+    return problems + row.format.find_problems(row.path)

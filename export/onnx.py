@@ -35,6 +35,9 @@ FLOAT_MODULES = (
 """Modules whose convolutions stay float in an int8 file, for the reasons in `quantise.FLOAT_SCOPES`."""
 _QUANTISED = ("Conv", "ConvTranspose", "Gemm")
 """Operators that compute in int8; what lies between them is cheap and stays float."""
+MAX_INTEGER_WEIGHT = 64
+"""Largest magnitude of an int8 weight. Processors without VNNI (AVX2) add two products of uint8 activations and int8
+weights in saturating int16: 2 * 255 * 64 fits, 2 * 255 * 127 does not, and the file would be less exact there."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -86,7 +89,7 @@ def _convert(model: Network, input_names: tuple[str, ...], prompts: int, output_
 
 
 def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges) -> Any:
-    """QDQ form: uint8 activations between their minimum and maximum for these inputs, int8 weights per channel."""
+    """QDQ form: uint8 activations between their minimum and maximum for these inputs, 7-bit weights per channel."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -116,6 +119,7 @@ def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges
             per_channel=True,
             activation_type=QuantType.QUInt8,  # signed activations take x86's slow path
             weight_type=QuantType.QInt8,
+            reduce_range=True,  # weights within MAX_INTEGER_WEIGHT
             calibrate_method=CalibrationMethod.MinMax,
             # An int8 landmark step would be half a pixel.
             extra_options={
@@ -138,6 +142,21 @@ def count_operators(path: Path) -> dict[str, int]:
     return dict(Counter(node.op_type for node in onnx.load(path).graph.node).most_common())
 
 
+def find_saturation(path: Path) -> list[str]:
+    """Name the weights with which int8 arithmetic saturates on some processors; empty when there are none."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8}
+    weights = [node.input[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in tensors]
+    largest = {name: int(np.abs(onnx.numpy_helper.to_array(tensors[name]).astype(int)).max()) for name in weights}
+    return [
+        f"weights {name} reach {value}, allowed {MAX_INTEGER_WEIGHT}: int8 products saturate on processors without VNNI"
+        for name, value in largest.items()
+        if value > MAX_INTEGER_WEIGHT
+    ]
+
+
 FORMAT = Format(
     name="onnx",
     suffix=".onnx",
@@ -146,4 +165,5 @@ FORMAT = Format(
     write=write,
     count_operators=count_operators,
     load=load_native,
+    find_problems=find_saturation,
 )

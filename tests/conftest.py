@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,30 @@ from edge_runtime import ModelSpec
 from edge_runtime.spec import SPEC_KEY, standard_outputs
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Return a folder that `make` fills once per run: the process that asks first makes it, the others wait for it.
+
+    The folder is shared by all processes of the run; read it, never write it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # this run's, of all its processes
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        done = base / name
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed or the process ends
+            if not done.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                make(unfinished)
+                unfinished.rename(done)
+        return done
+
+    return folder
 
 
 @pytest.fixture(scope="session")

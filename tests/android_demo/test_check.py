@@ -12,6 +12,7 @@ MISSING = 77
 """The script's exit status when a tool is not there."""
 
 
+@pytest.mark.slow
 def test_the_kotlin_core_gives_what_the_runtime_gives():
     done = subprocess.run([CHECK, "core"], capture_output=True, text=True)
     if done.returncode == MISSING:

@@ -38,6 +38,7 @@ def test_tflite_runs_with_the_converters_names(tiny_tflite, engine, module):
     assert first["confidence"][0] == 0, "outputs are the caller's own"
 
 
+@pytest.mark.slow
 def test_the_tiny_model_is_what_the_converter_makes(tiny_tflite, fresh_tflite):
     crop = np.full((16, 16, 3), 77, np.uint8)
     ready, fresh = (load_backend(path).run(crop) for path in (tiny_tflite, fresh_tflite))

@@ -133,6 +133,7 @@ def test_a_huge_frame_is_taken(backend, detector):
     assert len(tracker.update(np.zeros((6000, 8000), np.uint8), 0.0)) == 1
 
 
+@pytest.mark.slow
 def test_a_long_run_keeps_nothing(spec, frame):
     tracker = FaceTracker(backend=MoodyBackend(spec, 3), detector=MoodyDetector(3), max_faces=2)
     sizes = []

@@ -188,7 +188,7 @@ class Ticking:
         for _ in range(count):
             self.queue.put(np.zeros((2, 2, 3), np.uint8))
         for _ in range(count):
-            assert self.taken.acquire(timeout=5)
+            assert self.taken.acquire(timeout=60)
 
 
 def test_a_slow_loop_gets_the_newest_frames_and_misses_the_others():
@@ -221,7 +221,7 @@ def test_leaving_early_ends_the_reader():
         next(iter(latest))
         source.queue.put(np.zeros((2, 2, 3), np.uint8))
     source.queue.put(np.zeros((2, 2, 3), np.uint8))
-    latest._reader.join(timeout=5)
+    latest._reader.join(timeout=60)
     assert not latest._reader.is_alive()
 
 

@@ -65,7 +65,7 @@ def parse(packet):
 def receiver():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
+        receiver.settimeout(60)
         yield receiver
 
 
@@ -161,13 +161,13 @@ def test_websocket_clients_get_the_newest_frame():
     with WebSocketSink(0) as sink:
         with client.connect(f"ws://127.0.0.1:{sink.port}") as connection:
             sink.write(FRAME, [face()], FRAME.image)
-            record = json.loads(connection.recv(timeout=5))
+            record = json.loads(connection.recv(timeout=60))
             assert record["frame"] == 7
             assert record["faces"][0]["id"] == 3
             assert record["faces"][0]["pose"]["angles"]["yaw"] == pytest.approx(-0.2)
         sink.write(FRAME, [], FRAME.image)  # to nobody
         with client.connect(f"ws://127.0.0.1:{sink.port}") as late:
-            assert json.loads(late.recv(timeout=5))["faces"] == []
+            assert json.loads(late.recv(timeout=60))["faces"] == []
 
 
 def test_a_port_in_use_is_said():

@@ -66,13 +66,15 @@ def model():
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory, model):
+def sources(make_once, model):
     """A folder with atpn.safetensors, calibration.npz and heldout.npz; read it, never write it."""
-    folder = tmp_path_factory.mktemp("sources")
-    save_checkpoint(folder / "atpn.safetensors", model, {"data": "noise", "seed": 0, "licence": "CC0-1.0"})
-    make_crop_set_file(folder / "calibration.npz", model, 12, seed=11)
-    make_crop_set_file(folder / "heldout.npz", model, 24, seed=12)
-    return folder
+
+    def make(folder):
+        save_checkpoint(folder / "atpn.safetensors", model, {"data": "noise", "seed": 0, "licence": "CC0-1.0"})
+        make_crop_set_file(folder / "calibration.npz", model, 12, seed=11)
+        make_crop_set_file(folder / "heldout.npz", model, 24, seed=12)
+
+    return make_once("sources", make)
 
 
 def arguments(command, sources, out, *more):
@@ -88,11 +90,13 @@ def command_line():
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, sources):
+def exported(make_once, sources):
     """A folder with every file and the report; read it, never write it."""
-    out = tmp_path_factory.mktemp("dist")
-    assert main(arguments("all", sources, out)) == 0
-    return out
+
+    def make(out):
+        assert main(arguments("all", sources, out)) == 0
+
+    return make_once("dist", make)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from export.__main__ import main
 from export.formats import sha256_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "suffix", "more", "note"),
     [

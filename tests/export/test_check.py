@@ -81,6 +81,7 @@ def test_list_of_an_empty_folder(tmp_path, capsys):
     assert "no model file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_without_heads(sources, command_line, tmp_path, model, noise_crops, capsys):
     assert (
         main(command_line("onnx", sources, tmp_path, "--heads", "none", "--precision", "fp32", "--name", "bare")) == 0

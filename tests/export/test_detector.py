@@ -39,9 +39,12 @@ def discs(seed, count=2, size=SIZE):
 
 
 @pytest.fixture(scope="module")
-def finder(tmp_path_factory):
+def finder(make_once):
     """A folder with a detector that a minute of training made, and its picture sets."""
-    folder = tmp_path_factory.mktemp("finder")
+    return make_once("finder", train_finder)
+
+
+def train_finder(folder):
     torch.manual_seed(0)
     model = FaceDetector(DetectorConfig(input_size=SIZE)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
@@ -59,7 +62,6 @@ def finder(tmp_path_factory):
     save_checkpoint(folder / "detector.safetensors", model.eval(), {"data": "discs", "licence": "CC0-1.0"})
     for name, count, seed in (("calibration", 6, 5_000_000), ("heldout", 12, 6_000_000)):
         write_picture_set(folder / f"{name}.npz", [discs(seed + i) for i in range(count)], {"data": "discs"})
-    return folder
 
 
 def arguments(finder, out, *more):
@@ -69,12 +71,14 @@ def arguments(finder, out, *more):
 
 
 @pytest.fixture(scope="module")
-def files(finder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    assert main(arguments(finder, out)) == 0
-    return out
+def files(finder, make_once):
+    def make(out):
+        assert main(arguments(finder, out)) == 0
+
+    return make_once("detector-dist", make)
 
 
+@pytest.mark.slow
 def test_every_file_finds_the_faces_through_the_runtime(files):
     shown = discs(7, size=120)
     for name in FILES:
@@ -86,6 +90,7 @@ def test_every_file_finds_the_faces_through_the_runtime(files):
             assert roi.size == pytest.approx(120 * size, rel=0.25), name
 
 
+@pytest.mark.slow
 def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     report = json.loads((files / "detector_report.json").read_text())
     assert sorted(report["files"]) == sorted(FILES)
@@ -102,6 +107,7 @@ def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     assert "calibration" in ModelSpec.read(files / "detector_int8.tflite").provenance
 
 
+@pytest.mark.slow
 def test_moved_files_pass_the_check_and_others_weights_do_not(files, finder, tmp_path, capsys):
     moved = shutil.copy(files / FILES[0], tmp_path / "elsewhere.tflite")
     weights = ["--detector.weights", str(finder / "detector.safetensors")]
@@ -114,6 +120,7 @@ def test_moved_files_pass_the_check_and_others_weights_do_not(files, finder, tmp
     assert "made from other weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_strays_is_refused(finder, tmp_path, monkeypatch, capsys):
     strict = {"fp32": DetectorBounds(scores=0.0)}
     monkeypatch.setattr("export.detector.BOUNDS", strict)
@@ -122,6 +129,7 @@ def test_a_file_that_strays_is_refused(finder, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("*.tflite"))
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_named(sources, finder, tmp_path, capsys):
     command = arguments(finder, tmp_path)
     command[command.index("--weights") + 1] = str(sources / "atpn.safetensors")
@@ -129,6 +137,7 @@ def test_weights_of_another_network_are_named(sources, finder, tmp_path, capsys)
     assert "describes ATPN version 1, expected FaceDetector version 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_set_is_refused(finder, tmp_path, capsys):
     broken = tmp_path / "heldout.npz"
     broken.write_bytes((finder / "heldout.npz").read_bytes()[:5000])

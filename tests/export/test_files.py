@@ -5,10 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from onnx import TensorProto, numpy_helper
+from onnx import load as load_onnx
+from onnx import save as save_onnx
 
 from atpn.train.inference import predict, predictions
 from edge_runtime.spec import ModelSpec
 from export import onnx, tflite
+from export.__main__ import main
 from export.crop_set import read_crop_set
 from export.formats import sha256_of, size_of
 from export.mil import MILProgram
@@ -74,6 +78,29 @@ def test_int8_onnx_computes_in_int8(exported):
     assert int8["QuantizeLinear"] > 50
     assert "QuantizeLinear" not in float32
     assert int8["Conv"] == float32["Conv"]
+
+
+def test_no_product_of_int8_onnx_saturates(exported):
+    graph = load_onnx(exported / "atpn_int8.onnx").graph
+    tensors = [numpy_helper.to_array(tensor) for tensor in graph.initializer]
+    weights = [tensor.astype(int) for tensor in tensors if tensor.dtype == np.int8 and tensor.ndim >= 2]
+    assert len(weights) > 50
+    # AVX2 multiplies uint8 by int8 and adds two neighboring products in saturating int16.
+    assert max(2 * 255 * np.abs(tensor).max() for tensor in weights) <= np.iinfo(np.int16).max
+
+
+def test_int8_onnx_that_saturates_on_some_processors_is_refused(dist, sources, capsys):
+    path = dist / "atpn_int8.onnx"
+    model = load_onnx(path)
+    weights = next(t for t in model.graph.initializer if t.data_type == TensorProto.INT8 and len(t.dims) == 4)
+    values = numpy_helper.to_array(weights).copy()
+    values.flat[0] = 127
+    weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    save_onnx(model, path)
+    (dist / "report.json").unlink()  # it knows the file by its hash
+    options = ["--weights", sources / "atpn.safetensors", "--held-out", sources / "heldout.npz"]
+    assert main(["check", str(path), *map(str, options)]) == 1
+    assert f"weights {weights.name} reach 127, allowed 64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ONNX)

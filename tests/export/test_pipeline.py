@@ -173,6 +173,7 @@ def test_spec_of_a_changed_precision_makes_a_file_outdated(dist, sources, comman
     assert ModelSpec.read(float32).precision == "fp32"
 
 
+@pytest.mark.slow
 def test_a_package_is_replaced_whole(dist, sources, command_line, monkeypatch):
     package = dist / "atpn_fp16.mlpackage"
     (package / "stray").touch()

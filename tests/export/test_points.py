@@ -50,15 +50,17 @@ def prompt_sources(tmp_path_factory, sources, prompt_model):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, prompt_sources, command_line):
+def exported(make_once, prompt_sources, command_line):
     """Files with prompts and one of a template; read it, never write it."""
-    out = tmp_path_factory.mktemp("dist")
-    for command, *precisions in (("tflite", "int8"), ("onnx", "fp32", "int8"), ("coreml", "fp16")):
-        more = ("--prompts", 7, "--precision", *precisions)
-        assert main(command_line(command, prompt_sources, out, *more)) == 0
-    lips = ("--template", prompt_sources / "lips.json", "--precision", "int8")
-    assert main(command_line("tflite", prompt_sources, out, *lips)) == 0
-    return out
+
+    def make(out):
+        for command, *precisions in (("tflite", "int8"), ("onnx", "fp32", "int8"), ("coreml", "fp16")):
+            more = ("--prompts", 7, "--precision", *precisions)
+            assert main(command_line(command, prompt_sources, out, *more)) == 0
+        lips = ("--template", prompt_sources / "lips.json", "--precision", "int8")
+        assert main(command_line("tflite", prompt_sources, out, *lips)) == 0
+
+    return make_once("prompt-dist", make)
 
 
 def answers(model, crops, plane):
@@ -77,6 +79,7 @@ def agree(rows, expected, precision):
     assert np.abs(sigma / expected[1] - 1).mean() < close
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["int8.tflite", "fp32.onnx", "int8.onnx"])
 def test_a_prompt_file_finds_any_points_through_the_runtime(exported, prompt_model, noise_crops, name):
     backend, crops = load_backend(exported / f"atpn_prompt_{name}"), noise_crops(6, seed=41)
@@ -87,6 +90,7 @@ def test_a_prompt_file_finds_any_points_through_the_runtime(exported, prompt_mod
         agree([backend.run(crop) for crop in crops], answers(prompt_model, crops, plane), backend.spec.precision)
 
 
+@pytest.mark.slow
 def test_a_coreml_package_takes_prompts(exported, prompt_model, noise_crops):
     from export.coreml import load
 
@@ -95,6 +99,7 @@ def test_a_coreml_package_takes_prompts(exported, prompt_model, noise_crops):
     agree([predictor(crop) for crop in crops], answers(prompt_model, crops, checked_plane(7)), "fp16")
 
 
+@pytest.mark.slow
 def test_a_frozen_template_needs_no_second_input(exported, prompt_model, noise_crops):
     backend, crops = load_backend(exported / "atpn_full_lips_int8.tflite"), noise_crops(6, seed=43)
     assert backend.spec.template.as_dict() == LIPS.as_dict()
@@ -102,6 +107,7 @@ def test_a_frozen_template_needs_no_second_input(exported, prompt_model, noise_c
     agree([backend.run(crop) for crop in crops], answers(prompt_model, crops, LIPS.points), "int8")
 
 
+@pytest.mark.slow
 def test_weights_of_a_template_are_exported_with_it(tmp_path, sources, prompt_model, noise_crops, command_line):
     head = prompt_model.point_head.template(torch.tensor(LIPS.points))
     metadata = {"licence": "CC0-1.0", "template": LIPS.as_dict()}
@@ -138,6 +144,7 @@ def test_only_a_prompt_head_takes_a_template(tmp_path, sources, prompt_sources, 
     assert "only weights with a prompt head find any template" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_check_measures_the_points_too(exported, prompt_sources, sources, command_line, capsys):
     files = [str(exported / name) for name in ("atpn_prompt_fp32.onnx", "atpn_full_lips_int8.tflite")]
     options = ["--weights", str(prompt_sources / "atpn.safetensors"), "--held-out", str(sources / "heldout.npz")]
@@ -148,6 +155,7 @@ def test_check_measures_the_points_too(exported, prompt_sources, sources, comman
     assert "gives points, the weights landmarks only" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_points_that_stray_are_refused(tmp_path, exported, prompt_sources, command_line, monkeypatch, capsys):
     content = (exported / "atpn_prompt_fp32.onnx").read_bytes()
     monkeypatch.setattr("export.onnx._convert", lambda *given: content)

@@ -15,6 +15,7 @@ def converted(model):
     return convert(model, ("landmarks", "uncertainty", "pose", "confidence"), for_int8=True)
 
 
+@pytest.mark.slow
 def test_every_pattern_finds_its_operators(converted, model):
     check_scopes(converted, scopes_of(model))
     scopes = operator_scopes(converted)
@@ -22,6 +23,7 @@ def test_every_pattern_finds_its_operators(converted, model):
     assert 20 < len(in_float) < 0.3 * len(scopes)
 
 
+@pytest.mark.slow
 def test_a_pattern_that_finds_nothing_is_named(converted, noise_crops):
     scopes = Scopes((*FLOAT_SCOPES, "Sequential_renamed/"))
     with pytest.raises(ExportError, match="matches 'Sequential_renamed/': a module was renamed"):

@@ -26,6 +26,7 @@ def converted(model):
     return convert(model, OUTPUTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_results_stay_the_same(converted, model, noise_crops, precision):
     crops = noise_crops(4, seed=61)
@@ -44,6 +45,7 @@ def test_results_stay_the_same(converted, model, noise_crops, precision):
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_transposed_convolutions_are_refused(converted):
     file = unpack(converted)
     for operator in file.subgraphs[0].operators:

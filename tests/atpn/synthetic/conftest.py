@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from atpn.synthetic.gl import GraphicsError
+from atpn.synthetic.ict import load_ict
+from atpn.synthetic.makehuman import load_wardrobe
+from atpn.synthetic.morphs import load_morphs
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions
 
 
@@ -24,6 +28,18 @@ def procedural_renderer(tmp_path_factory: pytest.TempPathFactory) -> FaceRendere
 
 
 @pytest.fixture(scope="session")
-def asset_renderer(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceRenderer:
+def asset_cache(assets: Path, make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """What takes a minute to derive from the assets."""
+
+    def make(folder: Path) -> None:
+        head = load_ict(assets / "ict_facekit")
+        load_wardrobe(assets / "makehuman", head, folder)
+        load_morphs(assets / "makehuman", head, folder)
+
+    return make_once("assets", make)
+
+
+@pytest.fixture(scope="session")
+def asset_renderer(assets: Path, asset_cache: Path) -> FaceRenderer:
     """Renders the ICT head with MakeHuman's skins, brows and hair."""
-    return _renderer(assets, tmp_path_factory.mktemp("cache"))
+    return _renderer(assets, asset_cache)

@@ -14,7 +14,7 @@ from atpn.synthetic.procedural import procedural_head
 from edge_runtime.geometry import ROI
 
 
-@pytest.fixture(params=["procedural", "ict"])
+@pytest.fixture(params=["procedural", pytest.param("ict", marks=pytest.mark.slow)])
 def head(request: pytest.FixtureRequest) -> HeadModel:
     if request.param == "procedural":
         return procedural_head()

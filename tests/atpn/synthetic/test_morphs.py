@@ -19,8 +19,8 @@ def head(assets: Path) -> HeadModel:
 
 
 @pytest.fixture(scope="module")
-def morphs(assets: Path, head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> MorphTargets:
-    return load_morphs(assets / "makehuman", head, tmp_path_factory.mktemp("cache"))
+def morphs(assets: Path, head: HeadModel, asset_cache: Path) -> MorphTargets:
+    return load_morphs(assets / "makehuman", head, asset_cache)
 
 
 def _shaped(morphs: MorphTargets, head: HeadModel, age: float, **changes: float) -> np.ndarray:
@@ -28,6 +28,7 @@ def _shaped(morphs: MorphTargets, head: HeadModel, age: float, **changes: float)
     return morphs.apply(head.neutral, Build(age, weights | changes))
 
 
+@pytest.mark.slow
 def test_a_young_adult_of_all_origins_is_the_scans_mean(morphs, head):
     origins = dict.fromkeys(("african", "asian", "caucasian"), 1 / 3)
     weights = _macro(0.5, {"female": 0.5, "male": 0.5}, origins, 0.5, 0.5)
@@ -35,6 +36,7 @@ def test_a_young_adult_of_all_origins_is_the_scans_mean(morphs, head):
     assert np.median(moved) < 1e-3  # but for lids that touch the eyeballs
 
 
+@pytest.mark.slow
 def test_children_have_small_faces_below_large_skulls(morphs, head):
     def face_share(surface: np.ndarray) -> float:
         points = head.landmarks.at(surface)
@@ -46,6 +48,7 @@ def test_children_have_small_faces_below_large_skulls(morphs, head):
     assert shares[0] < 0.96 * shares[2]
 
 
+@pytest.mark.slow
 def test_a_target_moves_what_it_names_and_nothing_else(morphs, head):
     plain, wide = _shaped(morphs, head, 0.5), _shaped(morphs, head, 0.5, **{"mouth/mouth-scale-horiz-incr": 1.0})
     a, b = head.landmarks.at(plain), head.landmarks.at(wide)
@@ -53,6 +56,7 @@ def test_a_target_moves_what_it_names_and_nothing_else(morphs, head):
     np.testing.assert_allclose(b[60:76], a[60:76], atol=0.15)
 
 
+@pytest.mark.slow
 def test_heads_stay_whole(morphs, head):
     """Landmarks keep their order, lids stay off the eyeballs, teeth stay behind the lips."""
     rng = np.random.default_rng(0)

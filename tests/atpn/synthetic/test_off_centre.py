@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
 from atpn.model import load_checkpoint
@@ -39,6 +40,7 @@ class Told:
         return [self.roi]
 
 
+@pytest.mark.slow
 def test_the_principal_point_makes_the_pose_right(asset_renderer):
     detector = Told()
     tracker = FaceTracker(backend=ShippedWeights(), detector=detector, smoothing=0.0)

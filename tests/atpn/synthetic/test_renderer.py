@@ -14,7 +14,7 @@ from edge_runtime.geometry import ROI, matrix_to_angles
 from edge_runtime.landmarks import WFLW_98
 
 
-@pytest.fixture(params=["procedural_renderer", "asset_renderer"])
+@pytest.fixture(params=["procedural_renderer", pytest.param("asset_renderer", marks=pytest.mark.slow)])
 def renderer(request: pytest.FixtureRequest) -> FaceRenderer:
     return request.getfixturevalue(request.param)
 

@@ -28,6 +28,7 @@ def options(face_shards, out, *rows, samples=44):
     return ["ablate", *map(str, [*given, "--workers", 0, "--bfloat16", "off", "--device", "cpu", "--rows", *rows])]
 
 
+@pytest.mark.slow
 def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, monkeypatch, capsys):
     trained, train = [], ablation._train
 
@@ -69,6 +70,7 @@ def test_each_row_changes_one_thing(tmp_path, table):
         assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
 
 
+@pytest.mark.slow
 def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, tmp_path, tiny_weights, capsys):
     given = ["--table", "noise", "--weights", tiny_weights, "--faces", 20, "--batch-size", 10, "--input-size", 48]
     given += ["--coarse-share", 0]
@@ -84,6 +86,7 @@ def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, 
     assert "40 shape components need more shapes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_readout_alone_learns_from_crops_seen_once(face_shards, tmp_path, tiny_weights, monkeypatch, capsys):
     seen, see = [], ablation.see_crops
 

@@ -95,6 +95,7 @@ def test_figures_of_a_detector_that_knows(face_shards):
     assert nobody == {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
 
 
+@pytest.mark.slow
 def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
     recipe = replace(RECIPES["atpn", "detector"], batch_size=8, input_size=64, warmup_steps=2, lr=5e-3, ema_decay=0.9)
     monkeypatch.setattr(cli, "RECIPES", RECIPES | {("atpn", "detector"): recipe})

@@ -55,7 +55,7 @@ def two_processes(two_shards, tmp_path_factory):
     out = tmp_path_factory.mktemp("processes")
     running = torchrun("-m", "atpn", *arguments(two_shards, out))
     yield out, running
-    running.wait(timeout=60)
+    running.wait(timeout=600)
 
 
 class BothBatches(IterableDataset):
@@ -83,6 +83,7 @@ class BothTask(LandmarkTask):
         return BothBatches([half.batches(crop_size, first_step) for half in self.halves])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes, tmp_path):
     out, running = two_processes
     config = TrainConfig(
@@ -98,7 +99,7 @@ def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes
     model = new_model(stores[0], task.faces, 0.25, recipe.input_size, 0)
     options = RunOptions(tmp_path / "one", Budget(samples=STEPS * BATCH), {}, {}, bfloat16="off", workers=0)
     one = Trainer(task, model, recipe, options).run()
-    _, errors = running.communicate(timeout=120)
+    _, errors = running.communicate(timeout=600)
     assert running.returncode == 0, errors
     assert errors.count("24 faces, 4 backgrounds") == 1
     two, metadata = load_checkpoint(out / "landmarks.safetensors")
@@ -142,17 +143,18 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_one_process_that_is_stopped_stops_all_and_they_go_on(two_shards, two_processes, tmp_path):
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED)
     running = torchrun(str(script), *arguments(two_shards, tmp_path / "broken"))
-    _, errors = running.communicate(timeout=120)
+    _, errors = running.communicate(timeout=600)
     assert errors.count("interrupted: stopped at step 1; the same command goes on from there") == 2, errors
     assert load_state(tmp_path / "broken" / "landmarks.state.safetensors")[3].step == 1
     running = torchrun("-m", "atpn", *arguments(two_shards, tmp_path / "broken"))
-    _, errors = running.communicate(timeout=120)
+    _, errors = running.communicate(timeout=600)
     assert running.returncode == 0, errors
-    two_processes[1].wait(timeout=60)
+    two_processes[1].wait(timeout=600)
     ends = [load_state(folder / "landmarks.state.safetensors") for folder in (tmp_path / "broken", two_processes[0])]
     for networks in zip(*(end[:2] for end in ends), strict=True):
         states = [network.state_dict() for network in networks]

@@ -39,7 +39,7 @@ def own_faces(folder, draw_sample, scheme, hidden=()):
 def test_the_shipped_weights_take_every_scheme(draw_sample, tmp_path, name):
     data = own_faces(tmp_path / "data", draw_sample, SCHEMES[name])
     command = ["train", "landmarks", "--init", "shipped", "--data", data, "--out", tmp_path / "run"]
-    command += ["--samples", "64", "--workers", "0", "--device", "cpu"]
+    command += ["--samples", "16", "--batch-size", "16", "--workers", "0", "--device", "cpu", "--no-bfloat16"]
     assert main(list(map(str, command))) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
     assert model.config.scheme == name
@@ -48,7 +48,8 @@ def test_the_shipped_weights_take_every_scheme(draw_sample, tmp_path, name):
 
 def test_fine_tuning_moves_the_landmark_branch_alone(draw_sample, atpn, tmp_path):
     data = own_faces(tmp_path / "data", draw_sample, WFLW_98)
-    cli.run(TrainConfig("landmarks", (data,), tmp_path, init="shipped", samples=64, workers=0, device="cpu"))
+    options = {"samples": 16, "batch_size": 16, "workers": 0, "device": "cpu", "bfloat16": False}
+    cli.run(TrainConfig("landmarks", (data,), tmp_path, init="shipped", **options))
     before, after = atpn.state_dict(), load_checkpoint(tmp_path / "landmarks.safetensors")[0].state_dict()
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert {name.split(".")[0] for name in moved} == {"landmark_branch"}
@@ -104,7 +105,7 @@ def boxed_faces(folder, draw_sample):
 def test_tracking_learns_from_boxes_alone(draw_sample, tmp_path, face_shards):
     drawn = boxed_faces(tmp_path / "boxes", draw_sample)
     store = SampleStore.read(tmp_path / "boxes", boxes_suffice=True)
-    options = {"samples": 22, "width": 0.25, "workers": 0, "device": "cpu", "batch_size": 22}
+    options = {"samples": 22, "width": 0.25, "workers": 0, "device": "cpu", "batch_size": 22, "bfloat16": False}
     cli.run(TrainConfig("landmarks", (face_shards,), tmp_path / "run", **options))
     cli.run(TrainConfig("tracking", (tmp_path / "boxes",), tmp_path / "run", **options))
     first, second = (

@@ -57,6 +57,7 @@ def task_of(conventions, **changes):
     return task, model
 
 
+@pytest.mark.slow
 def test_a_known_offset_is_found_whatever_the_network_says_of_it(conventions):
     # A network that is right by the reference: its own batch's labels. What is left of the other's error is the offset.
     task, model = task_of(conventions, jitter=RECIPES["atpn", "landmarks"].jitter)
@@ -102,6 +103,7 @@ def right_landmarks(batch, mean_shape):
     return said
 
 
+@pytest.mark.slow
 def test_training_on_both_learns_the_offset_and_keeps_the_reference(conventions):
     # The same pictures under both conventions, framed at random: only the offset can tell them apart.
     _, reference, _, mean_shape = conventions
@@ -188,7 +190,7 @@ def test_the_command_mixes_and_the_offsets_go_with_the_run(conventions, tmp_path
     folder, *_ = conventions
     command = ["train", "landmarks", "--data", folder / "reference", folder / "other", "--out", tmp_path / "run"]
     command += ["--shares", "1", "0.5", "--samples", "24", "--batch-size", "12", "--width", "0.25", "--workers", "0"]
-    assert main([*map(str, command), "--device", "cpu"]) == 0
+    assert main([*map(str, command), "--device", "cpu", "--no-bfloat16"]) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
     assert model.landmark_branch.offsets.abs().max() > 0
     assert metadata["data"]["shares"] == [1.0, 0.5]

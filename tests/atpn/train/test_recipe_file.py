@@ -43,9 +43,20 @@ def write(path, published, pose="300w-lp", extra=""):
             for stage, name in (("landmarks", "wflw"), ("tracking", "wider"), ("pose", pose))
         )
     )
-    return ["recipe", str(path), "--out", str(path.parent / "run"), "--workers", "0", "--device", "cpu"]
+    return [
+        "recipe",
+        str(path),
+        "--out",
+        str(path.parent / "run"),
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--no-bfloat16",
+    ]
 
 
+@pytest.mark.slow
 def test_each_stage_learns_from_its_own_data(published, tmp_path):
     assert main(write(tmp_path / "recipe.toml", published)) == 0
     run = tmp_path / "run"

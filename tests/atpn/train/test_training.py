@@ -62,7 +62,10 @@ def stop_at(monkeypatch, step, kind=signal.SIGTERM):
     monkeypatch.setattr(loop, "update_average", update)
 
 
-@pytest.mark.parametrize(("stopped", "fixed"), [(0, None), (2, None), (2, 0.6)])
+@pytest.mark.parametrize(
+    ("stopped", "fixed"),
+    [pytest.param(0, None, marks=pytest.mark.slow), pytest.param(2, None, marks=pytest.mark.slow), (2, 0.6)],
+)
 def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch, stopped, fixed):
     # Four steps, of which the first three are coarse: both sides of the change of size are crossed.
     options = {"settle_fraction": fixed}
@@ -211,9 +214,9 @@ def test_training_brings_wild_activations_back_into_range(face_shards):
     "option",
     [
         {"landmark_loss": "star"},
-        {"landmark_loss": "adaptive-wing"},
-        {"semantic_alignment": True},
-        {"shape_components": 4},
+        pytest.param({"landmark_loss": "adaptive-wing"}, marks=pytest.mark.slow),
+        pytest.param({"semantic_alignment": True}, marks=pytest.mark.slow),
+        pytest.param({"shape_components": 4}, marks=pytest.mark.slow),
     ],
 )
 def test_options_for_people_s_labels_go_on_after_a_stop(face_shards, tmp_path, monkeypatch, option):
@@ -298,6 +301,7 @@ def test_another_setup_is_refused(face_shards, tmp_path, name, before, now):
         cli.run(config(face_shards, tmp_path, samples=22, **{name: now}))
 
 
+@pytest.mark.slow
 def test_a_state_from_before_an_option_goes_on(face_shards, tmp_path, monkeypatch):
     def without_new_options(path, model, average, optimizer, progress):
         setup = json.loads(json.dumps(progress.setup))
@@ -384,6 +388,7 @@ def test_a_finished_state_without_its_weights_writes_them(face_shards, tmp_path,
     assert (tmp_path / lost).read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_finished_state_keeps_the_final_weights(face_shards, tmp_path, monkeypatch):
     def killed(*_):
         raise SystemExit

@@ -22,6 +22,7 @@ def test_every_variant_is_a_training_that_exists(name, tmp_path):
     assert (replace(base, **ROWS[name]) == base) == (name == "all")
 
 
+@pytest.mark.slow
 def test_the_command_trains_measures_and_does_not_train_again(dense_shards, tmp_path, monkeypatch, capsys):
     tiny = TUFAConfig(input_size=32, dim=32, depth=1, heads=2, decoder_depth=1)
     monkeypatch.setattr(training, "SIZES", {"small": tiny})

@@ -8,6 +8,7 @@ from atpn.tufa import fit as fitting
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 
 
+@pytest.mark.slow
 def test_the_curve_has_a_point_per_size(dense_shards, tiny_tufa, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(fitting, "ALIGN_STEPS", 20)
     out, plot = tmp_path / "few.json", tmp_path / "few.png"
@@ -27,6 +28,7 @@ def test_more_faces_than_there_are_are_refused_before_any_fit(dense_shards, tiny
         measure_few_shot(FewShotConfig(dense_shards, dense_shards, tiny_tufa, sizes=(1, 100)))
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_a_stop_is_kept_and_each_fit_has_a_seed(
     dense_shards, tiny_tufa, tiny, tmp_path, monkeypatch
 ):

@@ -52,6 +52,7 @@ def test_a_mean_shape_lies_where_the_landmarks_anchors_are(tiny, store):
         assert np.median(np.abs(mean_shape_on_plane(tiny, [face]) - expected)) < 0.003
 
 
+@pytest.mark.slow
 def test_one_face_moves_what_the_network_knew_less_than_it_would_alone(tiny, store, faces, atpn, monkeypatch):
     start, plane = mean_shape_on_plane(tiny, faces[:1]), tiny.anchors("wflw98")[None, ::7]
     image = torch.from_numpy(store.image(3)[None, :32, :32]).permute(0, 3, 1, 2).float()

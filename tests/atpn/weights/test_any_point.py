@@ -58,6 +58,7 @@ def test_landmarks_asked_as_prompts_are_as_good_as_landmarks(faces, own_error):
     assert 0.5 < distance / (1.25 * float(log_sigma.exp().mean())) < 1.5  # Rayleigh: mean distance 1.25 sigma
 
 
+@pytest.mark.slow
 def test_the_teacher_finds_every_scheme_and_templates(faces, own_error):
     crops, landmarks, size = faces
     teacher = load_network(SHIPPED_TUFA, TUFA)[0]

@@ -78,6 +78,7 @@ def test_the_detector_finds_held_out_people():
     assert figures["overlap"] > 0.75
 
 
+@pytest.mark.slow
 def test_real_faces_are_fitted_although_none_was_seen(model, real_faces):
     report = evaluate_afw(CheckpointBackend(model), list(read_afw(real_faces / "afw")), heads=False)
     published = json.loads((WEIGHTS_FOLDER / "evaluation.json").read_text())["afw"]["first"]["nme"]
