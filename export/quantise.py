@@ -67,7 +67,7 @@ def scopes_of(model: Network) -> Scopes:
     if isinstance(model, FaceDetector):
         return Scopes(DETECTOR_FLOAT_SCOPES)
     assert isinstance(model, ATPN)
-    in_float = FLOAT_SCOPES
+    in_float: tuple[str, ...] = FLOAT_SCOPES
     if model.landmark_branch.refinement is not None:
         in_float += (REFINEMENT_SCOPE,)
     if model.point_head is not None:
