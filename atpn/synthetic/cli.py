@@ -20,6 +20,7 @@ from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
+from atpn.synthetic.definitions import write_definitions
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
@@ -49,6 +50,8 @@ class RenderConfig:
     """Where what is carried from MakeHuman onto the head is kept (it takes ten seconds to make)."""
     preview: Path | None = None
     """Only draw the first 48 pictures and their labels into this picture file, and write no shard."""
+    definitions: Path | None = None
+    """Only draw where the landmarks lie on a face, into this JPEG, and write no shard."""
 
 
 def run(config: RenderConfig) -> None:
@@ -59,6 +62,9 @@ def run(config: RenderConfig) -> None:
     """
     if config.count < 1 or config.shard_size < 1:
         raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
+    if config.definitions:
+        write_definitions(config.definitions, config.assets, config.cache)
+        return
     if config.preview:
         write_contact_sheet(config.preview, list(render_samples(_renderer(config), range(48))))
         return

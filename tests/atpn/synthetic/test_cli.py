@@ -8,6 +8,7 @@ import pytest
 from atpn.data.shards import read_shard
 from atpn.synthetic import cli
 from atpn.synthetic.cli import RenderConfig, run
+from atpn.synthetic.definitions import SIDE
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,16 @@ def test_shards_hold_every_picture_once(tmp_path):
 def test_a_preview_shows_48_pictures_and_writes_no_shard(tmp_path):
     run(RenderConfig(out=tmp_path, preview=tmp_path / "sheet.png"))
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (6 * 192, 8 * 192, 3)
+    assert not list(tmp_path.glob("*.tar"))
+
+
+def test_definitions_are_drawn_on_two_heads_and_no_shard_is_written(tmp_path):
+    run(RenderConfig(out=tmp_path, definitions=tmp_path / "docs" / "definitions.jpg"))
+    picture = cv2.imread(str(tmp_path / "docs" / "definitions.jpg")).astype(int)
+    assert picture.shape == (SIDE, 2 * SIDE, 3)
+    green = (picture[..., 1] - picture[..., [0, 2]].max(axis=2)) > 60
+    assert green[:, :SIDE].sum() > 300  # landmarks on either head
+    assert green[:, SIDE:].sum() > 300
     assert not list(tmp_path.glob("*.tar"))
 
 

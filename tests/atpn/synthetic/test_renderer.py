@@ -10,7 +10,7 @@ import pytest
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.gl import GraphicsError
 from atpn.synthetic.renderer import FaceRenderer, RenderOptions
-from edge_runtime.geometry import ROI, matrix_to_angles
+from edge_runtime.geometry import ROI, angles_to_matrix, matrix_to_angles
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -26,6 +26,18 @@ def _plain(renderer: FaceRenderer, **changes: object):
     renderer.options = dataclasses.replace(before, **changes)
     try:
         return list(render_samples(renderer, range(24)))
+    finally:
+        renderer.options = before
+
+
+def _bald(renderer: FaceRenderer, **changes: object):
+    """Plain samples without hair meshes and headwear, which may hang before the face."""
+    people = (renderer.identity(number) for number in range(12))
+    bare = [dataclasses.replace(who, look=dataclasses.replace(who.look, hair=None)) for who in people]
+    before = renderer.options
+    renderer.options = dataclasses.replace(before, glasses=0.0, headwear=0.0, face_mask=0.0, occluder=0.0, **changes)
+    try:
+        return [renderer.render(who, picture) for who in bare for picture in range(2)]
     finally:
         renderer.options = before
 
@@ -142,6 +154,40 @@ def test_contour_points_are_evenly_spaced_from_each_end_to_the_chin(renderer):
         steps = np.linalg.norm(np.diff(sample.landmarks[:33], axis=0), axis=1)
         for half in (steps[:16], steps[16:]):
             assert half.max() < 1.5 * half.mean()
+
+
+def test_eyes_of_uncovered_near_frontal_faces_are_seen(renderer):
+    """Lashes and the rounding to pixels hide no lid and no corner of an eye."""
+    seen = []
+    for sample in _bald(renderer, frontal_share=1.0):
+        pitch, yaw, _ = np.degrees(matrix_to_angles(sample.rotation))
+        if abs(yaw) < 20 and abs(pitch) < 15:
+            seen.append(sample.visibility[60:76])
+    assert len(seen) >= 5
+    assert np.mean(seen) > 0.95
+
+
+def test_the_chin_stays_near_its_tip_when_the_head_turns(renderer):
+    """Across the eye line, chin less lips moves by less than a fifth of the eyes' distance per sine of yaw."""
+    sines, offsets = [], []
+    head = renderer.head
+    points = head.landmarks.at(head.neutral)
+    for degrees in np.linspace(-50, 50, 11):
+        rotation = angles_to_matrix(np.radians([0, degrees, 0]))
+        far = np.array([0.0, 0.0, 1000.0])
+        outline = renderer._silhouette(head.neutral, rotation, far) * 1000
+        lips = (points[[79, 85]].mean(axis=0) @ rotation.T)[0]
+        sines.append(np.sin(np.radians(degrees)))
+        offsets.append((outline[16, 0] - lips) / np.linalg.norm(points[60] - points[72]))
+    assert -0.2 < np.polyfit(sines, offsets, 1)[0] < -0.05
+
+
+def test_a_brow_that_does_not_show_is_uncertain(renderer, monkeypatch):
+    """Drawn as pale as the skin, brows keep a place, and count as not seen."""
+    monkeypatch.setattr("atpn.synthetic.appearance._BROW_SHOWS", 2.0)
+    sample = renderer.render(renderer.identity(4), 0)
+    assert not sample.visibility[33:51].any()
+    assert np.isfinite(sample.landmarks[33:51]).all()
 
 
 def test_a_missing_assets_folder_is_named(tmp_path):
