@@ -12,7 +12,6 @@ from atpn.model.blocks import InvertedResidual
 from atpn.model.config import ATPNConfig
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish
 
-
 _WIDE = (40, 64, (96, 120, 144, 192), 192)
 
 
