@@ -241,6 +241,11 @@ def _expand_dims(a: Mapping[str, Value]) -> Tensor:
     return x
 
 
+def _matmul(a: Mapping[str, Value]) -> Tensor:
+    x, y = (a[name].mT if a.get(f"transpose_{name}", False) else a[name] for name in ("x", "y"))
+    return torch.matmul(x, y)
+
+
 def _affine_dequantize(a: Mapping[str, Value]) -> Tensor:
     quantised: Tensor = a["quantized_data"]
     shape = [1] * quantised.ndim
@@ -259,6 +264,7 @@ def _reduced(function: Callable[..., Tensor]) -> Callable[[Mapping[str, Value]],
 
 
 _OPERATORS: Mapping[str, Callable[[Mapping[str, Value]], Tensor]] = {
+    "abs": lambda a: a["x"].abs(),
     "add": lambda a: a["x"] + a["y"],
     "cast": lambda a: a["x"],  # the declared type of the result does the rounding
     "concat": lambda a: torch.cat(a["values"], dim=int(a["axis"])),
@@ -269,6 +275,7 @@ _OPERATORS: Mapping[str, Callable[[Mapping[str, Value]], Tensor]] = {
     "exp": lambda a: a["x"].exp(),
     "expand_dims": _expand_dims,
     "linear": lambda a: F.linear(a["x"], a["weight"], a.get("bias")),
+    "matmul": _matmul,
     "mul": lambda a: a["x"] * a["y"],
     "reduce_mean": _reduced(torch.mean),
     "reduce_min": _reduced(torch.amin),

@@ -9,6 +9,7 @@ import torch
 
 from atpn.model import Network
 from atpn.model.layers import GlobalDepthwise, HardSwish
+from atpn.model.refinement import Refinement
 from export import flatbuffer, quantise
 from export.errors import ExportError
 from export.formats import Format, Job, load_native
@@ -48,7 +49,7 @@ def convert(model: Network, outputs: tuple[str, ...], prompts: int = 0, for_int8
     size = model.config.input_size
     example: tuple[torch.Tensor, ...] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
     example += (torch.zeros(1, prompts, 2),) if prompts else ()
-    spelled_out = (GlobalDepthwise, HardSwish) if for_int8 else (GlobalDepthwise,)
+    spelled_out = (GlobalDepthwise, Refinement, HardSwish) if for_int8 else (GlobalDepthwise, Refinement)
     # The converter narrates its passes; the tables we print say what matters.
     with quiet():
         return bytes(litert_torch.convert(wrap(model, outputs, spelled_out), example).model_content())

@@ -16,7 +16,11 @@ from atpn.model.layers import conv_norm, depthwise_norm
 
 
 class Refinement(nn.Module):
-    """Correct each landmark by a linear function of the fine features sampled at its first estimate."""
+    """Correct each landmark by a linear function of the fine features sampled at its first estimate.
+
+    `spelled_out` samples channels last, as TFLite and training hold features; otherwise channels first, as ONNX and
+    CoreML do. Either way no file has to change the layout of a feature map.
+    """
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
@@ -26,6 +30,7 @@ class Refinement(nn.Module):
         """Weights of each landmark, to cells of the fine grid."""
         self.bias = nn.Parameter(torch.zeros(count, 2))
         self.log_sigma: nn.Parameter | None = nn.Parameter(torch.zeros(count, channels)) if config.uncertainty else None
+        self.spelled_out = False
 
     def forward(self, fine: Tensor, landmarks: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Correct first estimates.
@@ -39,13 +44,20 @@ class Refinement(nn.Module):
             Corrected (B, N, 2) landmarks and (B, N) log standard deviations, float32 also inside autocast.
         """
         features = self.project(fine)
+        grid = int(fine.shape[-1])  # a constant, also for converters that trace
         with torch.autocast(fine.device.type, enabled=False):
-            samples = sample_at(features.float(), landmarks.detach())  # (B, N, K)
-            cells = (samples[..., None] * self.displacement).sum(dim=2) + self.bias
+            across, down = axis_weights(landmarks.detach(), grid)
+            if self.training or self.spelled_out:
+                samples, channels = sample_channels_last(features.float(), across, down), 2  # (B, N, K)
+                cells = (samples[..., None] * self.displacement).sum(channels)
+            else:
+                samples, channels = sample_channels_first(features.float(), across, down), 1  # (B, K, N)
+                cells = (samples[..., None] * self.displacement.transpose(0, 1)).sum(channels)
             if self.log_sigma is not None:
                 # Uncertainty describes the errors that the features leave; it must not shape the features.
-                log_sigma = log_sigma + (samples.detach() * self.log_sigma).sum(dim=2)
-            return landmarks + cells * (1.0 / fine.shape[-1]), log_sigma
+                weights = self.log_sigma if channels == 2 else self.log_sigma.T
+                log_sigma = log_sigma + (samples.detach() * weights).sum(channels)
+            return landmarks + (cells + self.bias) * (1.0 / grid), log_sigma
 
     def sampling_macs(self, grid: int) -> int:
         """Multiply-accumulates per crop beyond the convolutions: sampling on a grid of this side, linear functions."""
@@ -54,21 +66,30 @@ class Refinement(nn.Module):
         return count * channels * (grid * grid + grid + outputs)
 
 
-def sample_at(features: Tensor, points: Tensor) -> Tensor:
-    """Sample features bilinearly; beyond the outermost cells' centers they fade to zero.
+def axis_weights(points: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """Weigh the cells along each axis for bilinear sampling; beyond the outermost cells' centers weights fade to zero.
 
-    Written as products with hat functions of the distance along each axis: mobile delegates have no gathering operator.
+    Sampling is two products with these: mobile delegates have no operator that gathers.
 
     Args:
-        features: (B, K, G, G).
-        points: (B, N, 2) x, y in [0, 1] of the map; a cell's center is at (i + 0.5) / G.
+        points: (B, N, 2) x, y in [0, 1] of the map; the center of cell i is at (i + 0.5) / grid.
+        grid: Cells along a side.
 
     Returns:
-        (B, N, K).
+        (B, N, grid) weights of columns, then of rows.
     """
-    grid = features.shape[-1]
     axis = torch.arange(grid, dtype=points.dtype, device=points.device)
     hats = F.relu(1.0 - ((points * grid - 0.5)[..., None] - axis).abs())  # (B, N, 2, G)
-    across, down = hats[:, :, 0], hats[:, :, 1]
+    return hats[:, :, 0], hats[:, :, 1]
+
+
+def sample_channels_last(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """(B, K, G, G) features, best held channels last, and (B, N, G) weights to (B, N, K) samples."""
     rows = down @ features.permute(0, 2, 3, 1).flatten(2)  # (B, N, G K): each point's row of cells
-    return (across[:, :, None] @ rows.unflatten(2, (grid, -1)))[:, :, 0]
+    return (across[:, :, None] @ rows.unflatten(2, (across.shape[2], -1)))[:, :, 0]
+
+
+def sample_channels_first(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """(B, K, G, G) features and (B, N, G) weights to (B, K, N) samples."""
+    rows = down[:, None] @ features  # (B, K, N, G)
+    return (rows * across[:, None]).sum(3)

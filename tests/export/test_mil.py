@@ -79,6 +79,12 @@ def test_transposed_convolution_spreads_each_pixel(tmp_path, crop):
         (lambda mb, x: mb.relu6(x=mb.sub(x=x, y=120.0)), lambda x: np.clip(x - 120, 0, 6)),
         (lambda mb, x: mb.rsqrt(x=mb.add(x=x, y=1.0)), lambda x: 1 / np.sqrt(x + 1)),
         (lambda mb, x: mb.tanh(x=mb.mul(x=x, y=0.01)), lambda x: np.tanh(0.01 * x)),
+        (lambda mb, x: mb.abs(x=mb.sub(x=x, y=120.0)), lambda x: np.abs(x - 120)),
+        (lambda mb, x: mb.matmul(x=x, y=mb.mul(x=x, y=0.01)), lambda x: x @ (0.01 * x)),
+        (
+            lambda mb, x: mb.matmul(x=x, y=mb.mul(x=x, y=0.01), transpose_x=True, transpose_y=True),
+            lambda x: x.transpose(0, 2, 1) @ (0.01 * x).transpose(0, 2, 1),
+        ),
         (lambda mb, x: mb.exp(x=mb.mul(x=x, y=0.01)), lambda x: np.exp(0.01 * x)),
         (lambda mb, x: mb.reduce_mean(x=x, axes=[2, 3], keep_dims=True), lambda x: x.mean((1, 2), keepdims=True)),
         (lambda mb, x: mb.reduce_min(x=x, axes=[1], keep_dims=False), lambda x: x.min(0)),

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from atpn.model import ATPN, ATPNConfig
-from atpn.model.refinement import sample_at
+from atpn.model.layers import spell_out
+from atpn.model.refinement import Refinement, axis_weights, sample_channels_first, sample_channels_last
 
 
 @pytest.fixture
@@ -20,17 +21,20 @@ def refined():
     return model
 
 
-def test_sample_at_equals_bilinear_grid_sampling():
+def test_samples_equal_bilinear_grid_sampling():
     torch.manual_seed(1)
     features, points = torch.randn(2, 5, 28, 28), torch.rand(2, 40, 2) * 1.2 - 0.1
-    expected = F.grid_sample(features, (2 * points - 1)[:, :, None], padding_mode="zeros", align_corners=False)
-    torch.testing.assert_close(sample_at(features, points), expected[..., 0].transpose(1, 2), rtol=1e-4, atol=1e-4)
+    expected = F.grid_sample(features, (2 * points - 1)[:, :, None], padding_mode="zeros", align_corners=False)[..., 0]
+    across, down = axis_weights(points, 28)
+    torch.testing.assert_close(sample_channels_first(features, across, down), expected, rtol=1e-4, atol=1e-4)
+    last = sample_channels_last(features.to(memory_format=torch.channels_last), across, down)
+    torch.testing.assert_close(last, expected.transpose(1, 2), rtol=1e-4, atol=1e-4)
 
 
-def test_sample_at_a_cell_center_gives_the_cell():
+def test_a_sample_at_a_cell_center_is_the_cell():
     features = torch.arange(16.0).reshape(1, 1, 4, 4)
     points = torch.tensor([[[0.375, 0.625]]])  # second column, third row
-    assert sample_at(features, points).item() == 9.0
+    assert sample_channels_first(features, *axis_weights(points, 4)).item() == 9.0
 
 
 def test_correction_is_linear_in_the_sample_and_counts_in_cells(refined, images):
@@ -47,6 +51,9 @@ def test_correction_is_linear_in_the_sample_and_counts_in_cells(refined, images)
         torch.testing.assert_close(log_sigma, first_sigma + change, rtol=1e-4, atol=1e-5)
         assert (landmarks - first).abs().max() > 1e-3
         torch.testing.assert_close(refined(images).landmarks, landmarks)
+        spell_out(refined, (Refinement,))
+        for plain, spelled in zip((landmarks, log_sigma), branch.estimates(embedding)[1], strict=True):
+            torch.testing.assert_close(spelled, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_uncertainty_gives_the_features_no_gradient(refined, images):
