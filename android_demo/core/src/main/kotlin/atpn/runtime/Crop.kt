@@ -14,7 +14,7 @@ private const val KEPT_BITS = 5
 private const val KEPT = 1 shl KEPT_BITS
 
 /** Times that a crop is sampled more finely, at most. */
-private const val FINEST = 8
+const val MAX_OVERSAMPLING = 8
 
 /**
  * Cuts the region out of a picture: cropSize x cropSize RGB pixels, row by row, edges repeated outside the picture.
@@ -23,7 +23,7 @@ private const val FINEST = 8
  * that detail does not alias.
  */
 fun extractCrop(picture: Picture, roi: Roi, cropSize: Int): ByteArray {
-    val k = ceil(roi.size / (2 * cropSize)).toInt().coerceIn(1, FINEST)
+    val k = ceil(roi.size / (2 * cropSize)).toInt().coerceIn(1, MAX_OVERSAMPLING)
     val fine = warpAffine(picture, roi.cropMatrix(cropSize * k), cropSize * k)
     return if (k == 1) fine else resize(Picture.rgb(fine, cropSize * k, cropSize * k), cropSize, cropSize)
 }
