@@ -12,28 +12,23 @@ from atpn.model.blocks import InvertedResidual
 from atpn.model.config import ATPNConfig
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish
 
-_WIDE = (40, 64, (96, 120, 144, 192), 192)
-
 
 class _Branch(nn.Module):
     """(B, 32, 28, 28) weighted low features to (B, outputs)."""
 
     def __init__(self, config: ATPNConfig, outputs: int) -> None:
         super().__init__()
-        c, squeeze = config.channels, not config.slim_branches
-        # Channels of the two grids, of the blocks' expansions, and of the vector.
-        mid, high, expanded, vector = (32, 48, (64, 96, 112, 144), 144) if config.slim_branches else _WIDE
-        first, second, third, fourth = expanded
+        c = config.channels
         self.blocks = nn.Sequential(
-            InvertedResidual(c(LOW), c(first), c(mid), stride=2),
-            InvertedResidual(c(mid), c(second), c(mid), squeeze=squeeze),
-            InvertedResidual(c(mid), c(third), c(high), stride=2, squeeze=squeeze),
-            InvertedResidual(c(high), c(fourth), c(high), squeeze=squeeze),
+            InvertedResidual(c(LOW), c(96), c(40), stride=2),
+            InvertedResidual(c(40), c(120), c(40), squeeze=True),
+            InvertedResidual(c(40), c(144), c(64), stride=2, squeeze=True),
+            InvertedResidual(c(64), c(192), c(64), squeeze=True),
         )
-        self.to_vector = CoordConv(c(high), c(vector), config.high_grid)
-        self.gather = GlobalDepthwise(c(vector), config.high_grid)
+        self.to_vector = CoordConv(c(64), c(192), config.high_grid)
+        self.gather = GlobalDepthwise(c(192), config.high_grid)
         self.activation = HardSwish()
-        self.output = nn.Linear(c(vector), outputs)
+        self.output = nn.Linear(c(192), outputs)
 
     def forward(self, weighted: Tensor) -> Tensor:
         """Weighted low features to (B, outputs), float32 also inside autocast."""

@@ -27,8 +27,6 @@ class ATPNConfig:
     separable_views: bool = True
     """Depthwise-separable convolutions in the multiview blocks; the thesis draws dense ones, which cost a tenth of the
     whole network's time more."""
-    slim_branches: bool = True
-    """Narrower tracking and pose branches without squeeze and excite: an eighth less of the whole network's time."""
     refinement_channels: int = 64
     """Channels of the features that each landmark is corrected by where it was first estimated; 0: no correction, as in
     the thesis."""
@@ -62,7 +60,7 @@ class ATPNConfig:
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> ATPNConfig:
         """Read a checkpoint's fields; those that it lacks are as they were before the field came."""
-        return cls(**{"separable_views": False, "slim_branches": False, "refinement_channels": 0, **stored})
+        return cls(**{"separable_views": False, "refinement_channels": 0, **stored})
 
     @property
     def landmark_count(self) -> int:
