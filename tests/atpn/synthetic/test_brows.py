@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.synthetic.appearance import _brow_points
+from atpn.synthetic.appearance.look import _brow_points
 
 
 def _brow(left: float, right: float, top: float, bottom: float) -> np.ndarray:
