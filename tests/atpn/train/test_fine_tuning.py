@@ -39,7 +39,7 @@ def own_faces(folder, draw_sample, scheme, hidden=()):
 def test_the_shipped_weights_take_every_scheme(draw_sample, tmp_path, name):
     data = own_faces(tmp_path / "data", draw_sample, SCHEMES[name])
     command = ["train", "landmarks", "--init", "shipped", "--data", data, "--out", tmp_path / "run"]
-    command += ["--samples", "16", "--batch-size", "16", "--workers", "0", "--device", "cpu", "--no-bfloat16"]
+    command += ["--samples", "16", "--batch-size", "16", "--workers", "0", "--device", "cpu", "--bfloat16", "off"]
     assert main(list(map(str, command))) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
     assert model.config.scheme == name

@@ -190,7 +190,7 @@ def test_the_command_mixes_and_the_offsets_go_with_the_run(conventions, tmp_path
     folder, *_ = conventions
     command = ["train", "landmarks", "--data", folder / "reference", folder / "other", "--out", tmp_path / "run"]
     command += ["--shares", "1", "0.5", "--samples", "24", "--batch-size", "12", "--width", "0.25", "--workers", "0"]
-    assert main([*map(str, command), "--device", "cpu", "--no-bfloat16"]) == 0
+    assert main([*map(str, command), "--device", "cpu", "--bfloat16", "off"]) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
     assert model.landmark_branch.offsets.abs().max() > 0
     assert metadata["data"]["shares"] == [1.0, 0.5]

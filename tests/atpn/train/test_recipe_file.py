@@ -52,7 +52,8 @@ def write(path, published, pose="300w-lp", extra=""):
         "0",
         "--device",
         "cpu",
-        "--no-bfloat16",
+        "--bfloat16",
+        "off",
     ]
 
 
