@@ -15,16 +15,16 @@ COMMANDS = {
     "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
-    "calibrate": ("atpn.train.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
-    "evaluate": ("atpn.train.evaluate", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
-    "videos": ("atpn.train.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
+    "calibrate": ("atpn.evaluate.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
+    "evaluate": ("atpn.evaluate.command", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
+    "videos": ("atpn.evaluate.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
     "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
     "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: check what is there, convert it to shards"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
     "template": ("atpn.templates.cli", "Config", "points of your own: draw them on the mean face, look at them"),
-    "ablate": ("atpn.train.ablation", "AblateConfig", "measure what each ingredient of the recipe is worth"),
+    "ablate": ("atpn.ablation.command", "AblateConfig", "measure what each ingredient of the recipe is worth"),
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""
 

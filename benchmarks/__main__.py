@@ -23,13 +23,13 @@ COMMANDS = {
     "detector": ("detector.command", "detector", "DetectorConfig", "face detectors on the same pictures: finds, time"),
     "peers": ("peers.command", "compare", "PeersConfig", "other people's networks on the same faces: time, errors"),
     "endurance": ("endurance", "endurance", "EnduranceConfig", "the memory of a long run"),
-    "pi": ("elsewhere.pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, what it computes, and a report"),
+    "pi": ("cross_platform.pi", "pi", "PiConfig", "on a Raspberry Pi: time, memory, heat, outputs, and a report"),
     "phone": ("phone.command", "phone", "PhoneConfig", "time exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as markdown and HTML"),
     "compare": ("comparison", "compare", "CompareConfig", "what changed between two runs, and what is only noise"),
-    "outputs": ("elsewhere.command", "outputs", "OutputsConfig", "write what this machine computes with TFLite files"),
-    "agree": ("elsewhere.command", "agree", "AgreeConfig", "compare that with what another machine or engine computes"),
-    "arm64": ("elsewhere.command", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
+    "outputs": ("cross_platform.command", "outputs", "OutputsConfig", "write what TFLite files compute here"),
+    "agree": ("cross_platform.command", "agree", "AgreeConfig", "compare that with another machine or engine"),
+    "arm64": ("cross_platform.command", "check_arm64", "Arm64Config", "the plain install on emulated Raspberry Pis"),
 }
 """Name: module, function, the dataclass of its options, a line of help. Each loads only what it needs: some run where
 there is nothing but the plain install."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atpn.train.plots import Bars, Chart, Line, write_charts
+from atpn.evaluate.plots import Bars, Chart, Line, write_charts
 from benchmarks.results import Curve, Figure, Results, ResultsError
 from edge_runtime.files import write_atomically
 

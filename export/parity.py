@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from atpn.train import metrics
-from atpn.train.inference import Predictions
+from atpn.evaluate import metrics
+from atpn.evaluate.inference import Predictions
 from edge_runtime.landmarks import LandmarkScheme, convert
 from export.crop_set import CropSet
 from export.formats import Predictor

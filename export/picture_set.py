@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.gatherings import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Gathering, GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
 from edge_runtime.files import write_atomically
 from export.config import PictureSetConfig

@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from atpn.data.afw import read_afw
+from atpn.evaluate.inference import Predictions, predict, predict_vectors, predictions
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.inference import Predictions, predict, predict_vectors, predictions
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from atpn.train.plots import Chart, Line, write_charts
+from atpn.evaluate.plots import Chart, Line, write_charts
 from edge_runtime.files import write_atomically
 from edge_runtime.machine import processor_name
 from export.measure import Measured

@@ -24,7 +24,7 @@ from atpn.model import ATPN, check_output, load_checkpoint, load_network, save_c
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.landmark_branch import VECTOR
 from atpn.model.point_head import PromptHead, TemplateHead
-from atpn.train.losses import rectangle_size
+from atpn.train.losses.landmark import rectangle_size
 from atpn.train.machine import keep_freed_memory
 from atpn.tufa.inference import asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA

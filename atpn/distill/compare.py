@@ -14,11 +14,11 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.distill.command import DistillConfig
 from atpn.distill.command import run as distill
+from atpn.evaluate import metrics
+from atpn.evaluate.command import library_versions
+from atpn.evaluate.inference import predict_vectors
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.point_head import PromptHead, TemplateHead
-from atpn.train import metrics
-from atpn.train.evaluate import library_versions
-from atpn.train.inference import predict_vectors
 from atpn.tufa.evaluate import Faces, real_faces, rendered_faces
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA

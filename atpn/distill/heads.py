@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from atpn.distill.vectors import FaceVectors
 from atpn.model.point_head import PromptHead, TemplateHead
-from atpn.train.losses import rectangle_size, wing
+from atpn.train.losses.landmark import rectangle_size, wing
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def point_loss(points: Tensor, log_sigma: Tensor, target: Tensor, size: Tensor, 
     """Wing in percent of the (B,) face sizes and the uncertainty's likelihood, over points whose `counted` is 1."""
     error = wing((points - target) * (100.0 / size[:, None, None])).mean(-1)
     distance = (points.detach() - target).norm(dim=-1)
-    likelihood = math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma  # see `losses.uncertainty_loss`
+    likelihood = math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma  # `uncertainty_loss`
     return ((error + UNCERTAINTY_WEIGHT * likelihood) * counted).sum() / counted.sum()
 
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
+from atpn.evaluate.faces import faces_of, pictures_of
 from atpn.model import ATPN
-from atpn.train.faces import faces_of, pictures_of
 from edge_runtime.detector import Detector
 from edge_runtime.errors import SourceError
 from edge_runtime.sources import read_image

@@ -20,7 +20,7 @@ from atpn.model import ATPN, check_output, load_checkpoint, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
 from atpn.train.config import RECIPES, Recipe
-from atpn.train.losses import rectangle_size
+from atpn.train.losses.landmark import rectangle_size
 from atpn.train.machine import keep_freed_memory
 from atpn.weights import SHIPPED
 

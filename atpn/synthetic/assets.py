@@ -17,14 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.synthetic import makehuman, morphs
-from atpn.synthetic.backgrounds import exposed
-from atpn.synthetic.clothes import PATCH, load_cloth
-from atpn.synthetic.head import HeadModel
-from atpn.synthetic.ict import FACE_MODEL, load_ict, read_ict
-from atpn.synthetic.lighting import light_map, load_panoramas
-from atpn.synthetic.makehuman import Wardrobe
-from atpn.synthetic.morphs import MorphTargets
+from atpn.synthetic.appearance.backgrounds import exposed
+from atpn.synthetic.appearance.clothes import PATCH, load_cloth
+from atpn.synthetic.appearance.lighting import light_map, load_panoramas
+from atpn.synthetic.heads import makehuman, morphs
+from atpn.synthetic.heads.head import HeadModel
+from atpn.synthetic.heads.ict import FACE_MODEL, load_ict, read_ict
+from atpn.synthetic.heads.makehuman import Wardrobe
+from atpn.synthetic.heads.morphs import MorphTargets
 
 _VERSION = f"1-{makehuman.CACHE_VERSION}-{makehuman.TILE}-{morphs.CACHE_VERSION}-{PATCH}"
 _ABOUT, _WARDROBE, _MORPHS, _CLOTH, _LIGHTS = "about.json", "wardrobe.npz", "morphs.npz", "cloth.jpg", "lights.npz"

@@ -21,7 +21,7 @@ from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.definitions import write_definitions
-from atpn.synthetic.renderer import FaceRenderer, RenderOptions, Split
+from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
 BYTES_PER_PICTURE = 25_000

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.synthetic.degrade import degrade
-from atpn.synthetic.renderer import FaceRenderer, Figure, Identity
+from atpn.synthetic.appearance.degrade import degrade
+from atpn.synthetic.drawing.renderer import FaceRenderer, Figure, Identity
 from edge_runtime.geometry import ROI, Intrinsics
 
 _STRANGER = 10_000_019

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.synthetic.renderer import FaceRenderer, Figure, RenderOptions
+from atpn.synthetic.drawing.renderer import FaceRenderer, Figure, RenderOptions
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import torch
 
+from atpn.evaluate.faces import faces_of
 from atpn.model import ATPN
 from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
-from atpn.train.faces import faces_of
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.spline import carry

@@ -8,10 +8,10 @@ from functools import cache
 import cv2
 import numpy as np
 
-from atpn.synthetic.appearance import Painter
-from atpn.synthetic.gl import GraphicsError, HeadCanvas, Shading
-from atpn.synthetic.lighting import Light
-from atpn.synthetic.procedural import procedural_head
+from atpn.synthetic.appearance.lighting import Light
+from atpn.synthetic.appearance.look import Painter
+from atpn.synthetic.drawing.gl import GraphicsError, HeadCanvas, Shading
+from atpn.synthetic.heads.procedural import procedural_head
 from atpn.tufa.spline import carry
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.landmarks import WFLW_98

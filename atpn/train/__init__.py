@@ -1,1 +1,1 @@
-"""The three training stages, their losses and metrics, and evaluation (thesis, section 3.2.4)."""
+"""The training stages: recipes, batches, losses and the loop (thesis, section 3.2.4)."""

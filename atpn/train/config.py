@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import tyro
 
 from atpn.data.augment import AugmentConfig
+from atpn.data.composites import GatheringConfig
 from atpn.data.crops import JitterConfig
-from atpn.data.gatherings import GatheringConfig
 from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import SceneConfig
 
@@ -66,12 +66,12 @@ class Recipe:
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
     landmark_loss: LandmarkLoss = "wing"
-    """`wing_losses.py` and `star.py` say what the others are; measured with wrong labels, none is the default."""
+    """The others: `losses/wing_variants.py` and `losses/star.py`. Measured with wrong labels, none is the default."""
     gap_weight: float = 2.0
     """A network can score well on points alone and not see an open mouth."""
     range_weight: float = 5.0
-    """Of activations beyond `losses.ACTIVATION_LIMIT`; 0 leaves them free, and int8 files may then lose half their
-    accuracy."""
+    """Of activations beyond `losses.activation.ACTIVATION_LIMIT`; 0 leaves them free, and int8 files may then lose half
+    their accuracy."""
     uncertainty_weight: float = 0.1
     """Of the likelihood, whose gradient reaches nothing but what reads the uncertainty. 0: not trained."""
     semantic_alignment: bool = False

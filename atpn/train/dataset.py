@@ -7,7 +7,6 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -16,24 +15,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from atpn.data.augment import augment
-from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi, random_crop
-from atpn.data.face_boxes import box_corners, landmarks_rectangle
-from atpn.data.scenes import background_roi, make_scene, negative_roi
+from atpn.data.crops import random_crop
+from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
+from atpn.data.tracking_groups import TrackingGroups
+from atpn.evaluate.crops import LabelledCrops
 from atpn.train.config import Recipe
 from atpn.train.settling import UNSETTLED, Settling
-from edge_runtime.geometry import ROI, extract_crop, upright_roll
+from edge_runtime.geometry import extract_crop
 
 
-class Batch(TypedDict, total=False):
+class Batch(LabelledCrops, total=False):
     """Tensors of one step; stages use what they need."""
 
-    image: Tensor
-    """(B, S, S, 3) uint8 RGB."""
-    landmarks: Tensor
-    """(B, N, 2) in crop coordinates."""
-    pose: Tensor
-    """(B, 3) radians in the crop's frame; NaN where unknown."""
     is_face: Tensor
     """(B,) bool."""
     plane: Tensor
@@ -142,72 +136,26 @@ class FaceBatches(CropSteps):
         return cv2.addWeighted(image, 1 - share, other, share, 0)
 
 
-UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-"""As `box_corners` lists them."""
-
-
 class TrackingBatches(CropSteps):
     """Groups of one framed face and `negatives` crops around it or from backgrounds (stage 2)."""
 
-    background_share = 0.2
-    """Of the negatives come from background-only samples."""
+    @property
+    def groups(self) -> TrackingGroups:
+        """Groups with the recipe's settings."""
+        recipe = self.recipe
+        settings = recipe.negatives, recipe.jitter, recipe.scenes, recipe.augment
+        return TrackingGroups(self.store, self.backgrounds, self.mean_shape, self.crop_size, *settings)
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """As many whole groups as fit into `batch_size`."""
-        groups = self.recipe.batch_size // (1 + self.recipe.negatives)
+        recipe, groups = self.recipe, self.groups
+        count = recipe.batch_size // (1 + recipe.negatives)
         images: list[np.ndarray] = []
-        for position in range(step * groups, (step + 1) * groups):
-            images += self.group(self.face(position), rng)
+        for position in range(step * count, (step + 1) * count):
+            images += groups.draw(self.face(position), rng)
         is_face = np.zeros(len(images), bool)
-        is_face[:: 1 + self.recipe.negatives] = True
+        is_face[:: 1 + recipe.negatives] = True
         return Batch(image=torch.from_numpy(np.stack(images)), is_face=torch.from_numpy(is_face))
-
-    def outline(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Points of a face that the crop rule goes by, pixels, and the upright shape that they would lie in.
-
-        Of a face without landmarks these are the corners of where a face box says they are, and upright as the image.
-        """
-        landmarks = self.store.landmarks[index]
-        if not np.isnan(landmarks).any():
-            return landmarks, self.mean_shape
-        box = landmarks_rectangle(next(iter(self.store.boxes(index).values())))
-        return box_corners(box), UPRIGHT_CORNERS
-
-    def group(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """(S, S, 3) crops: a face, then its negatives."""
-        recipe, store = self.recipe, self.store
-        background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
-        scene, (landmarks, mean_shape) = store.image(index), self.outline(index)
-        neighbours = store.neighbours(index)
-        if neighbours is None:
-            scene, landmarks = make_scene(scene, landmarks, background, recipe.scenes, rng)
-        others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
-        roi = jittered_roi(landmarks, mean_shape, recipe.jitter, rng)
-        face = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
-        crops = [extract_crop(scene, roi, self.crop_size)]
-        for _ in range(recipe.negatives):
-            if background is not None and rng.random() < self.background_share:
-                crops.append(extract_crop(background, background_roi(background, rng), self.crop_size))
-            else:
-                crops.append(extract_crop(scene, negative_roi(face, rng, others), self.crop_size))
-        flips = rng.random(len(crops)) < recipe.jitter.flip_share
-        crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
-        return [augment(np.ascontiguousarray(crop), recipe.augment, rng) for crop in crops]
-
-
-def validation_batch(store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, crop_size: int) -> Batch:
-    """The faces' crops by the rule itself: upright, no jitter, no augmentation."""
-    rng = np.random.default_rng(0)
-    crops = []
-    for index in faces:
-        sample = store[int(index)]
-        roi = jittered_roi(store.landmarks[index], mean_shape, NO_JITTER, rng)
-        crops.append(cut_crop(sample, roi, crop_size))
-    return Batch(
-        image=torch.from_numpy(np.stack([crop.image for crop in crops])),
-        landmarks=torch.from_numpy(np.stack([crop.landmarks for crop in crops])),
-        pose=torch.from_numpy(np.stack([crop.pose for crop in crops])),
-    )
 
 
 def load(batches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.gatherings import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Gathering, GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
+from atpn.evaluate.matching import match_detections
+from atpn.evaluate.metrics import average_precision
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, Steps
-from atpn.train.losses import focal_loss, region_loss
-from atpn.train.matching import match_detections
-from atpn.train.metrics import average_precision
+from atpn.train.losses.detection import focal_loss, region_loss
 from edge_runtime.detector import read_regions
 from edge_runtime.geometry import ROI
 

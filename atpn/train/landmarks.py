@@ -14,19 +14,21 @@ from atpn.data.contours import neighbours, sliding
 from atpn.data.crops import mean_shape_of
 from atpn.data.label_noise import noisy_landmarks
 from atpn.data.store import SampleStore
+from atpn.evaluate import metrics
+from atpn.evaluate.crops import LabelledCrops, validation_batch
+from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig
 from atpn.model.landmark_branch import FaceEmbedding
-from atpn.train import metrics
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, FaceBatches, validation_batch
-from atpn.train.inference import predict
-from atpn.train.losses import gap_loss, percent_errors, range_loss, thesis_landmark_loss, uncertainty_loss, wing_loss
+from atpn.train.dataset import Batch, FaceBatches
+from atpn.train.losses.activation import range_loss
+from atpn.train.losses.landmark import gap_loss, percent_errors, thesis_landmark_loss, uncertainty_loss, wing_loss
+from atpn.train.losses.semantic_alignment import search_landmarks
+from atpn.train.losses.shape_correction import corrected_labels
+from atpn.train.losses.star import ambiguity_loss, star_loss
+from atpn.train.losses.wing_variants import adaptive_wing, rectified_wing, soft_wing
 from atpn.train.mixing import Alignment, MixedBatches, OtherSet, shared_batch
-from atpn.train.semantic_alignment import search_landmarks
 from atpn.train.settling import UNSETTLED, Settling
-from atpn.train.shape_correction import corrected_labels
-from atpn.train.star import ambiguity_loss, star_loss
-from atpn.train.wing_losses import adaptive_wing, rectified_wing, soft_wing
 from edge_runtime.landmarks import LandmarkScheme
 
 
@@ -70,7 +72,7 @@ class LandmarkTask:
         if recipe.semantic_alignment or recipe.landmark_loss == "adaptive-wing":
             self.neighbours = tuple(map(torch.from_numpy, neighbours(store.scheme)))
             self.sliding = torch.from_numpy(sliding(store.scheme))
-        self._validation: Batch | None = None
+        self._validation: LabelledCrops | None = None
         self._validation_size = 0
 
     def begin(self, model: ATPN) -> None:
@@ -245,7 +247,7 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def landmark_figures(model: ATPN, batch: Batch, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
+def landmark_figures(model: ATPN, batch: LabelledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
     """The few figures worth watching during training; (B,) `clear` tells easy pictures, if the data name such."""
     scheme = store.scheme
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from atpn.data.store import SampleStore
+from atpn.evaluate.crops import validation_batch
+from atpn.evaluate.inference import predict
 from atpn.model import ATPN
-from atpn.train.dataset import Batch, FaceBatches, Steps, validation_batch
-from atpn.train.inference import predict
+from atpn.train.dataset import Batch, FaceBatches, Steps
 from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
 
 MEASURED_FACES = 400

@@ -6,12 +6,13 @@ import numpy as np
 from torch import Tensor
 
 from atpn.data.store import SampleStore
+from atpn.evaluate.crops import LabelledCrops, validation_batch
+from atpn.evaluate.inference import predict
+from atpn.evaluate.metrics import pose_errors
 from atpn.model import ATPN
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, FaceBatches, validation_batch
-from atpn.train.inference import predict
-from atpn.train.losses import pose_loss
-from atpn.train.metrics import pose_errors
+from atpn.train.dataset import Batch, FaceBatches
+from atpn.train.losses.pose import pose_loss
 from atpn.train.settling import UNSETTLED, Settling
 from atpn.train.tracking import frozen_input, mean_shape_for
 
@@ -36,7 +37,7 @@ class PoseTask:
         self.backgrounds, _ = store.split_backgrounds()
         if len(self.faces) == 0:
             raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
-        self._validation: Batch | None = None
+        self._validation: LabelledCrops | None = None
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""

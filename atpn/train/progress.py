@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.train.plots import Chart, Line, write_charts
+from atpn.evaluate.plots import Chart, Line, write_charts
 from edge_runtime.files import write_atomically
 
 

@@ -11,8 +11,8 @@ import torch
 
 from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
+from atpn.evaluate.crops import validation_batch
 from atpn.model import load_network
-from atpn.train.dataset import validation_batch
 from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points, write_text

@@ -15,11 +15,11 @@ import numpy as np
 from atpn.data.afw import read_afw
 from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi
 from atpn.data.store import SampleStore
+from atpn.evaluate import metrics
+from atpn.evaluate.backend import CheckpointBackend
+from atpn.evaluate.command import library_versions
+from atpn.evaluate.passes import run_passes
 from atpn.model import load_checkpoint, load_network
-from atpn.train import metrics
-from atpn.train.backend import CheckpointBackend
-from atpn.train.evaluate import library_versions
-from atpn.train.passes import run_passes
 from atpn.tufa.anchors import affine_onto, converted, shared_points
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA

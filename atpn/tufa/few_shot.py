@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from atpn.data.store import SampleStore
+from atpn.evaluate import metrics
+from atpn.evaluate.command import library_versions
+from atpn.evaluate.faces import face_at
+from atpn.evaluate.plots import Chart, Line, write_charts
 from atpn.model import ATPN, load_checkpoint, load_network
-from atpn.train import metrics
-from atpn.train.evaluate import library_versions
-from atpn.train.faces import face_at
-from atpn.train.plots import Chart, Line, write_charts
 from atpn.tufa.anchors import converted
 from atpn.tufa.evaluate import MAX_YAW, rendered_faces, zero_shot_plane
 from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane

@@ -21,7 +21,7 @@ from atpn.tufa.encoder import ATPNFeatures, Encoder, Pixels, resampled_position
 class TUFA(Network):
     """Encoder, structure prompts, decoder, and the anchors of the schemes that it was trained with.
 
-    The plane is that of `atpn.synthetic.dense`: [0, 1] of the crop around a neutral face seen from the front.
+    The plane is that of `atpn.synthetic.heads.dense`: [0, 1] of the crop around a neutral face seen from the front.
     """
 
     PARTS = ("features", "encoder", "decoder", "alignment")

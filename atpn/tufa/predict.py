@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from tyro.conf import Positional
 
+from atpn.evaluate.faces import FoundFace, faces_of, pictures_of
 from atpn.model import load_checkpoint, load_network
-from atpn.train.faces import FoundFace, faces_of, pictures_of
 from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import draw_points

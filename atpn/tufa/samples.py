@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.evaluate.faces import FoundFace, faces_of
 from atpn.model import ATPN
-from atpn.train.faces import FoundFace, faces_of
 from edge_runtime.detector import Detector
 from edge_runtime.sources import read_image
 

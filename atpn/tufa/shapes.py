@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.evaluate.plots import COLOURS
 from atpn.model import load_network
-from atpn.train.plots import COLOURS
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import INK, draw_points, write_text
 from atpn.weights import SHIPPED_TUFA

@@ -12,9 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
-from atpn.train import metrics
+from atpn.evaluate import metrics
+from atpn.evaluate.crops import LabelledCrops, validation_batch
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, validation_batch
+from atpn.train.dataset import Batch
 from atpn.tufa.anchors import DENSE, converted
 from atpn.tufa.batches import PlaneBatches, PlanePoints
 from atpn.tufa.inference import predict_plane
@@ -54,7 +55,7 @@ class TUFATask:
             self.faces = np.intersect1d(self.faces, store.with_dense)
         self.held_out = held_out[:validation]
         self.mean_shape = mean_shape_of(store.landmarks[self.faces[:4000]], store.scheme)
-        self._validation: dict[int, Batch] = {}
+        self._validation: dict[int, LabelledCrops] = {}
         self._points: PlanePoints | None = None
 
     def begin(self, model: TUFA) -> None:

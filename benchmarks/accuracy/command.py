@@ -14,10 +14,10 @@ from atpn.data.afw import read_afw, samples_of
 from atpn.data.readers.images import UnreadSample
 from atpn.data.readers.registry import find
 from atpn.data.sample import Sample
+from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredictor
+from atpn.evaluate.detectors import make_detector
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.backend import CheckpointBackend, CropPredictor, FilePredictor
-from atpn.train.detectors import make_detector
 from benchmarks.accuracy.faces import FaceSet, measure
 from benchmarks.accuracy.figures import figures_of
 from benchmarks.accuracy.truth import COVERED, FACING_YAW, MOST_YAW

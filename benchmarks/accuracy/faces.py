@@ -10,10 +10,10 @@ import numpy as np
 from atpn.data.crops import cut_crop
 from atpn.data.sample import Sample
 from atpn.data.store import SampleStore
-from atpn.train.backend import CropPredictor
-from atpn.train.detectors import detected_regions
-from atpn.train.passes import run_passes
-from atpn.train.tracking import photograph_crops, tracking_crops
+from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.detectors import detected_regions
+from atpn.evaluate.passes import run_passes
+from atpn.evaluate.tracking import photograph_crops, tracking_crops
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name

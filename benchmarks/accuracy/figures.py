@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from atpn.train import metrics
-from atpn.train.reports import CED_ERRORS
-from atpn.train.tracking import THRESHOLD
+from atpn.evaluate import metrics
+from atpn.evaluate.reports import CED_ERRORS
+from atpn.evaluate.tracking import THRESHOLD
 from benchmarks.accuracy.faces import DETECTOR_BOX, SETTLED, TRUE_BOX, FaceSet, Measured
 from benchmarks.accuracy.truth import MOST_YAW, Truth
 from benchmarks.results import Curve, Figure, mean_and_noise

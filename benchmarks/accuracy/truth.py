@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atpn.train import metrics
-from atpn.train.reports import CLOSED_EYES
+from atpn.evaluate import metrics
+from atpn.evaluate.reports import CLOSED_EYES
 from benchmarks.accuracy.faces import FaceSet, Measured
 from edge_runtime.landmarks import LandmarkScheme
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from atpn.train.matching import match_detections
-from atpn.train.metrics import average_precision
+from atpn.evaluate.matching import match_detections
+from atpn.evaluate.metrics import average_precision
 from benchmarks.detector.finders import Scored
 from benchmarks.detector.pictures import Picture
 from benchmarks.results import Curve, Figure, mean_and_noise, median_and_noise

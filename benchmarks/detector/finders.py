@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.train.detectors import SCORE, YuNetDetector
+from atpn.evaluate.detectors import SCORE, YuNetDetector
 from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend
 from edge_runtime.detector import SAME_FACE_IOU, CascadeDetector, NetworkDetector

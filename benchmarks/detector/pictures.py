@@ -9,7 +9,7 @@ import numpy as np
 
 from atpn.data.afw import Photo
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.gatherings import GatheringConfig, Gatherings
+from atpn.data.composites import GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
 from edge_runtime.geometry import ROI
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atpn.data.afw import Photo
-from atpn.train.metrics import failure_rate, point_errors
+from atpn.evaluate.metrics import failure_rate, point_errors
 from benchmarks.peers.network import LandmarkNetwork, region_of
 from benchmarks.results import Curve, Figure, mean_and_noise
 from edge_runtime.geometry import ROI

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.synthetic.renderer import FaceRenderer, Identity, RenderOptions
+from atpn.synthetic.drawing.renderer import FaceRenderer, Identity, RenderOptions
 from benchmarks.stability.footage import FPS, Camera, LabelledFrame
 
 SIZE = 320

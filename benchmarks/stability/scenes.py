@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from atpn.synthetic.renderer import FaceRenderer, Identity
+from atpn.synthetic.drawing.renderer import FaceRenderer, Identity
 from benchmarks.stability.footage import FPS, Camera, LabelledFrame
 from benchmarks.stability.scripts import SCRIPTS, Script
 from edge_runtime.geometry import ROI

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from atpn.synthetic.gl import GraphicsError
+from atpn.synthetic.drawing.gl import GraphicsError
 from benchmarks.renders import rendered_store
 
 

@@ -10,8 +10,8 @@ import torch
 from atpn.data.crops import Crop
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
+from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
-from atpn.train.inference import predict
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import WFLW_98
 from export.__main__ import main

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from atpn.evaluate.inference import predict
 from atpn.model import save_checkpoint
-from atpn.train.inference import predict
 from edge_runtime import FaceTracker
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.data.gatherings import Gathering
+from atpn.data.composites import Gathering
 from atpn.model import save_checkpoint
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.detection import detection_targets
-from atpn.train.losses import focal_loss, region_loss
+from atpn.train.losses.detection import focal_loss, region_loss
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main

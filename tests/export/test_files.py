@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 from onnx import load as load_onnx
 from onnx import save as save_onnx
 
-from atpn.train.inference import predict, predictions
+from atpn.evaluate.inference import predict, predictions
 from edge_runtime.spec import ModelSpec
 from export import onnx, tflite
 from export.__main__ import main

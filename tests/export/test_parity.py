@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from atpn.train.inference import Predictions, predictions
+from atpn.evaluate.inference import Predictions, predictions
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from export.crop_set import CropSet
 from export.parity import BOUNDS, Bounds, compare, landmark_errors

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.evaluate.inference import predict_vectors
 from atpn.model import load_checkpoint, save_checkpoint
 from atpn.model.point_head import PromptHead, TemplateHead
-from atpn.train.inference import predict_vectors
 from edge_runtime import Template
 from edge_runtime.backends import load_backend
 from edge_runtime.spec import ModelSpec

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from atpn.synthetic.gl import GraphicsError
-from atpn.synthetic.ict import load_ict
-from atpn.synthetic.makehuman import load_wardrobe
-from atpn.synthetic.morphs import load_morphs
-from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+from atpn.synthetic.drawing.gl import GraphicsError
+from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions
+from atpn.synthetic.heads.ict import load_ict
+from atpn.synthetic.heads.makehuman import load_wardrobe
+from atpn.synthetic.heads.morphs import load_morphs
 
 
 def _renderer(assets: Path | None, cache: Path) -> FaceRenderer:

@@ -10,7 +10,7 @@ import pytest
 
 from atpn.__main__ import main
 from atpn.synthetic.assets import Assets, assets_fingerprint, decode_panorama, encode_panorama
-from atpn.synthetic.renderer import FaceRenderer, RenderOptions
+from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from atpn.data.sample import Sample
 from atpn.synthetic.crowd import _behind, _moved, render_samples
-from atpn.synthetic.renderer import FaceRenderer, Figure
+from atpn.synthetic.drawing.renderer import FaceRenderer, Figure
 from edge_runtime.geometry import Intrinsics
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from atpn.evaluate.inference import predict
 from atpn.model import load_checkpoint
 from atpn.synthetic.crowd import render_samples
-from atpn.train.inference import predict
 from edge_runtime import ROI, FaceTracker, Intrinsics, ModelSpec
 from edge_runtime.geometry import upright_roll
 from edge_runtime.spec import standard_outputs

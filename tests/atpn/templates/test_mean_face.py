@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.synthetic.dense import DenseSet
-from atpn.synthetic.gl import GraphicsError
-from atpn.synthetic.procedural import procedural_head
+from atpn.synthetic.drawing.gl import GraphicsError
+from atpn.synthetic.heads.dense import DenseSet
+from atpn.synthetic.heads.procedural import procedural_head
 from atpn.templates import mean_face as module
 from atpn.templates.mean_face import PAPER, SIDE, mean_face
 from edge_runtime.geometry import ROI

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.gatherings import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Gathering, GatheringConfig, Gatherings
 from atpn.data.store import SampleStore
+from atpn.evaluate.matching import match_detections
 from atpn.model import load_network
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train import cli
 from atpn.train.config import RECIPES, TrainConfig
 from atpn.train.detection import DetectionTask, detection_figures, detection_targets
-from atpn.train.losses import focal_loss, region_loss
-from atpn.train.matching import match_detections
 from edge_runtime.geometry import ROI
 
 
@@ -43,24 +42,6 @@ def test_where_a_face_need_not_be_found_nothing_counts():
     assert targets["counted"][7, 7] == 0
     assert targets["counted"][17, 17] == 1
     assert (targets["centres"] == 1).sum() == 1
-
-
-def test_focal_loss_follows_its_formula():
-    logits = torch.tensor([[[2.0, -1.0], [0.5, 3.0]]], dtype=torch.float64)
-    target = torch.tensor([[[1.0, 0.4], [0.0, 0.0]]], dtype=torch.float64)
-    counted = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
-    p = 1 / (1 + np.exp(-logits.numpy()[0]))
-    expected = (1 - p[0, 0]) ** 2 * np.log(p[0, 0])
-    expected += 0.6**4 * p[0, 1] ** 2 * np.log(1 - p[0, 1]) + p[1, 0] ** 2 * np.log(1 - p[1, 0])
-    assert focal_loss(logits, target, counted).item() == pytest.approx(-expected)
-
-
-def test_region_loss_counts_in_sizes_of_the_face():
-    target = torch.tensor([0.5, 0.5, 0.2]).expand(1, 1, 2, 3)
-    predicted = torch.tensor([[[[0.52, 0.49, 0.4], [9.0, 9.0, 9.0]]]])
-    weight = torch.tensor([[[1.0, 0.0]]])
-    expected = (0.02 + 0.01) / 0.2 + np.log(2)
-    assert region_loss(predicted, target, weight).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_face_is_found_once():

@@ -118,7 +118,7 @@ def test_tracking_learns_from_boxes_alone(draw_sample, tmp_path, face_shards):
     # A box frames its face as the face's landmarks would.
     face, boxed = drawn[0]
     batches = TrackingBatches(store, store.boxed, store.backgrounds, None, RECIPES["atpn", "tracking"], 48, 0)
-    points, shape = batches.outline(0)
+    points, shape = batches.groups.outline(0)
     np.testing.assert_allclose((points.min(0), points.max(0)), (face.landmarks.min(0), face.landmarks.max(0)), atol=0.1)
     assert shape.shape == points.shape
     assert roi_of_box(boxed.boxes["detector"]).size == pytest.approx(

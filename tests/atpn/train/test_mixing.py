@@ -10,10 +10,10 @@ from atpn.data.crops import NO_JITTER, JitterConfig, mean_shape_of
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
 from atpn.data.store import SampleStore
+from atpn.evaluate.crops import validation_batch
 from atpn.model import ATPN, ATPNConfig, load_checkpoint
 from atpn.train import mixing
 from atpn.train.config import RECIPES
-from atpn.train.dataset import validation_batch
 from atpn.train.landmarks import LandmarkTask
 from atpn.train.mixing import Alignment, OtherSet, shared_batch, similarity
 from edge_runtime.geometry import rotation_2d

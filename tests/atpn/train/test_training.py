@@ -12,17 +12,17 @@ import torch
 
 from atpn.data.crops import mean_shape_of
 from atpn.data.store import SampleStore
+from atpn.evaluate.crops import validation_batch
+from atpn.evaluate.inference import predict
 from atpn.model import CheckpointError, load_checkpoint
 from atpn.train import cli, loop, state
 from atpn.train.config import RECIPES, Recipe, TrainConfig
-from atpn.train.dataset import FaceBatches, TrackingBatches, load, validation_batch
-from atpn.train.inference import predict
+from atpn.train.dataset import FaceBatches, TrackingBatches, load
 from atpn.train.landmarks import LandmarkTask, landmark_figures, new_model
 from atpn.train.loop import Budget, Interrupted, learning_rate
-from atpn.train.losses import thesis_landmark_loss
+from atpn.train.losses.landmark import thesis_landmark_loss
 from atpn.train.progress import read_progress
 from atpn.train.state import Progress, load_state
-from atpn.train.tracking import tracking_crops
 
 
 @pytest.fixture(autouse=True)
@@ -500,18 +500,6 @@ def test_a_broken_picture_is_told_in_one_line(face_shards, tmp_path, monkeypatch
     monkeypatch.setattr(FaceBatches, "batch", lambda self, step, rng: image(self.store, 3))
     with pytest.raises(ValueError, match=r"^the image of sample 'face-00003' does not decode$"):
         cli.run(config(face_shards, tmp_path, workers=1))
-
-
-def test_measured_tracking_crops_are_upright_and_unchanged(face_shards):
-    store = SampleStore.read(face_shards)
-    mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
-    images, is_face = tracking_crops(store, store.faces, np.array([], int), mean_shape, 32)
-    assert (is_face.sum(), (~is_face).sum()) == (24, 240)
-    # Without backgrounds the scenes are the pictures themselves: each face is near its crop by the rule.
-    rule = validation_batch(store, store.faces, mean_shape, 32)["image"].numpy()
-    difference = np.abs(images[is_face].astype(float) - rule).mean(axis=(1, 2, 3))
-    shuffled = np.abs(images[is_face].astype(float) - np.roll(rule, 1, axis=0)).mean(axis=(1, 2, 3))
-    assert (difference < shuffled).all()
 
 
 def test_schedules():

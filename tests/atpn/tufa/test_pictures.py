@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.evaluate.plots import COLOURS
 from atpn.model import save_checkpoint
-from atpn.train.plots import COLOURS
 from atpn.tufa import attention, shapes
 from atpn.tufa.attention import AttentionConfig, show_attention
 from atpn.tufa.pictures import POINT, draw_points

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from atpn.__main__ import main
+from atpn.evaluate.faces import face_at
 from atpn.model import save_checkpoint
-from atpn.train.faces import face_at
 from atpn.tufa import predict
 from atpn.tufa.inference import asked_points, context_of, predict_plane
 from atpn.tufa.predict import PredictConfig, predict_images

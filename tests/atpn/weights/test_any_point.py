@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.evaluate.metrics import point_errors
 from atpn.model import load_checkpoint, load_network
 from atpn.templates.anchors import AnchoredNetwork
-from atpn.train.metrics import point_errors
 from atpn.tufa.inference import predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED, SHIPPED_PROMPTS, SHIPPED_TUFA

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from atpn.data.afw import read_afw
+from atpn.evaluate.afw import evaluate_afw
+from atpn.evaluate.backend import CheckpointBackend
+from atpn.evaluate.inference import predict
+from atpn.evaluate.metrics import point_errors
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
-from atpn.train.afw import evaluate_afw
-from atpn.train.backend import CheckpointBackend
 from atpn.train.detection import detection_figures
-from atpn.train.inference import predict
-from atpn.train.metrics import point_errors
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set

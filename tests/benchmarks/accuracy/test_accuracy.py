@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from atpn.data.store import SampleStore
+from atpn.evaluate.inference import Predictions
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
-from atpn.train.inference import Predictions
 from benchmarks.__main__ import main
 from benchmarks.accuracy.faces import DETECTOR_BOX, SETTLED, TRUE_BOX, FaceSet, Measured, measure
 from benchmarks.accuracy.figures import figures_of

@@ -15,7 +15,7 @@ SCRIPT = {script.name: script for script in SCRIPTS}
 @pytest.fixture(scope="module")
 def renderer(tmp_path_factory):
     pytest.importorskip("moderngl")
-    from atpn.synthetic.gl import GraphicsError
+    from atpn.synthetic.drawing.gl import GraphicsError
     from benchmarks.stability.motion import open_renderer
 
     try:

@@ -1,0 +1,1 @@
+"""Measuring a network: predictions, metrics, reports, charts and the published protocols."""

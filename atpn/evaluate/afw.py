@@ -1,0 +1,95 @@
+"""Figures of a network on AFW's real faces, which are only ever measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atpn.data.afw import Photo, samples_of
+from atpn.data.sample import Sample
+from atpn.evaluate import metrics
+from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.detectors import detected_regions
+from atpn.evaluate.overlay import write_overlay
+from atpn.evaluate.passes import Pass, crops_of, run_passes
+from atpn.evaluate.reliability import calibration, reliability_report
+from atpn.evaluate.reports import landmark_report
+from atpn.evaluate.tracking import photograph_crops, tracking_figures
+from edge_runtime.detector import Detector
+from edge_runtime.geometry import ROI
+from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
+
+
+def evaluate_afw(
+    network: CropPredictor,
+    photos: list[Photo],
+    detector: Detector | None = None,
+    overlay: Path | None = None,
+    heads: bool = True,
+) -> dict[str, Any]:
+    """68 converted landmarks on real faces from the labels' own regions and, with `detector`, from its.
+
+    The report's three passes are explained at `passes.PASSES`; reliability and bins of yaw are those of "upright".
+    `heads` False leaves out what the pose and tracking branches say.
+    """
+    samples = samples_of(photos)
+    images, target = [sample.image for sample in samples], np.stack([sample.landmarks for sample in samples])
+    passes = run_passes(network, images, [ROI.from_landmarks(face) for face in target], IBUG_68)
+    report: dict[str, Any] = {"faces": len(samples)}
+    report |= {name: landmark_report(made.landmarks, target, IBUG_68) for name, made in passes.items()}
+    upright = passes["upright"]
+    errors = metrics.point_errors(upright.landmarks, target, IBUG_68.inter_ocular(target)).mean(axis=1)
+    if heads:
+        yaw = upright.predicted.pose[:, 1]
+        over_rectangle = metrics.point_errors(upright.landmarks, target, metrics.rectangle_size(target)).mean(axis=1)
+        report["nme_by_predicted_yaw"] = metrics.per_yaw_bin(errors, yaw)
+        report["nme_rectangle_by_predicted_yaw"] = metrics.per_yaw_bin(over_rectangle, yaw)
+        crops, is_face = photograph_crops(samples, network.spec.input_size)
+        report["tracking"] = tracking_figures(network.predict(crops).confidence, is_face)
+    if upright.predicted.uncertainty.any():
+        report["uncertainty"] = _uncertainty(network.spec.scheme, upright, target)
+    if detector is not None:
+        report["detector"] = _with_detector(network, samples, detector, passes)
+    if overlay is not None:
+        shown = crops_of(images, upright.rois, 2 * network.spec.input_size)
+        points = [
+            np.stack([roi.to_crop(p) for roi, p in zip(upright.rois, shape, strict=True)])
+            for shape in (upright.landmarks, target)
+        ]
+        write_overlay(overlay / "afw", shown, points[0], points[1], errors, IBUG_68)
+    return report
+
+
+def _with_detector(
+    network: CropPredictor, samples: list[Sample], detector: Detector, passes: dict[str, Pass]
+) -> dict[str, Any]:
+    """Figures from the detector's regions. A face that it misses has none: NME stands beside that of the same faces
+    from the labels' regions, and their `ratio` is what the detector costs."""
+    rois = detected_regions(samples, detector)
+    held = np.array([roi is not None for roi in rois])
+    if not held.any():
+        raise ValueError("the detector found none of AFW's faces; are the images those of the labels?")
+    images = [sample.image for sample, roi in zip(samples, rois, strict=True) if roi is not None]
+    target = np.stack([sample.landmarks for sample in samples])
+    made = run_passes(network, images, [roi for roi in rois if roi is not None], IBUG_68)
+    report: dict[str, Any] = {"found": int(held.sum()), "missed": int((~held).sum()), "same_faces": {}}
+    for name, result in made.items():
+        report[name] = landmark_report(result.landmarks, target[held], IBUG_68)
+        inter_ocular = IBUG_68.inter_ocular(target[held])
+        truth = float(metrics.point_errors(passes[name].landmarks[held], target[held], inter_ocular).mean())
+        report["same_faces"][name] = {"nme_ground_truth_box": truth, "ratio": report[name]["nme"] / truth}
+    return report
+
+
+def _uncertainty(scheme: str, made: Pass, target: np.ndarray) -> dict[str, Any]:
+    """Reliability in crop widths. What a sigma learned from one labelling rule cannot know is the constant offset to
+    another rule's points: `scale_without_offsets` is the scale when each point's median offset is taken out."""
+    sigma = convert(made.predicted.uncertainty[..., None], scheme_by_name(scheme), IBUG_68)[..., 0]
+    sizes = np.array([roi.size for roi in made.rois])[:, None]
+    report = reliability_report(np.linalg.norm(made.landmarks - target, axis=-1) / sizes, sigma, IBUG_68)
+    errors = metrics.face_frame_errors(made.landmarks, target, IBUG_68)
+    errors = (errors - np.median(errors, axis=0)) * IBUG_68.inter_ocular(target)[:, None, None]
+    without = calibration(np.linalg.norm(errors, axis=-1) / sizes, sigma)
+    return {**report, "scale_without_offsets": without["scale"]}

@@ -1,0 +1,129 @@
+"""`python -m atpn calibrate`: scale the predicted standard deviations so that they are right on rendered faces.
+
+The likelihood that trains them knows only errors on faces like those that the network learns from. Two sets of renders
+can say more: people held out from training, for faces of the same kind, or (`--unseen`) heads of a kind that training
+never saw, such as the procedural one. A real face is as little like training's renders as those are, so the second is
+the better guide for the device. One factor per part of the face goes into the bias of the log-sigma layer: files and
+runtimes need nothing new. Real faces have no say in it; how far it holds on them is for `python -m atpn evaluate`.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from atpn.data.augment import AugmentConfig, augment
+from atpn.data.crops import JitterConfig, random_crop
+from atpn.data.store import SampleStore
+from atpn.evaluate.inference import predict
+from atpn.evaluate.metrics import parts_of
+from atpn.evaluate.reliability import calibration
+from atpn.model import ATPN, load_checkpoint, save_checkpoint
+from atpn.model.checkpoint import weights_sha256
+
+log = logging.getLogger(__name__)
+
+DRAWS = 4
+"""Crops of each validation face, each shaken and degraded anew: a shard holds a few hundred such faces."""
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """Calibrate a checkpoint's uncertainty. Repeating it changes next to nothing."""
+
+    weights: Path
+    """Checkpoint (.safetensors, with its .json beside it) of any stage."""
+    data: Path
+    """Folder of shards: the training's, whose held-out people then decide, or with --unseen another."""
+    unseen: bool = False
+    """Every face of --data is of a kind that training never saw (`python -m atpn render` without --assets, say)."""
+    out: Path | None = None
+    """Where the calibrated checkpoint goes; without it the old one is replaced."""
+    seed: int = 0
+    threads: int = 1
+
+
+def run(config: CalibrateConfig) -> None:
+    """Measure, scale, write; ValueError for weights without an uncertainty head or other landmarks than the data's."""
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    model, metadata = load_checkpoint(config.weights)
+    store = SampleStore.read(config.data)
+    faces = store.faces if config.unseen else store.split()[1]
+    calibrated, record = calibrate(model, store, faces, seed=config.seed)
+    record |= {"data": config.data.name, "unseen": config.unseen, "weights_sha256": weights_sha256(config.weights)}
+    out = config.out or config.weights
+    save_checkpoint(out, calibrated, {**metadata, "sigma_calibration": record})
+    factors = "  ".join(f"{part} {factor:.3f}" for part, factor in record["factors"].items())
+    print(f"{out}: sigma times  {factors}  (from {record['crops']} crops of {record['faces']} renders)")
+    before, after = record["scale_before"], record["scale_after"]
+    print(f"actual over predicted error, same crops: {before:.3f} before, {after:.3f} after")
+
+
+def calibrate(
+    model: ATPN,
+    store: SampleStore,
+    faces: np.ndarray,
+    jitter: JitterConfig | None = None,
+    augmentation: AugmentConfig | None = None,
+    seed: int = 0,
+) -> tuple[ATPN, dict[str, Any]]:
+    """A copy of the network with calibrated sigmas, and the record of what was done.
+
+    `faces` are indices into the store of people whom training has not seen; `DRAWS` crops of each are shaken and
+    augmented as in training. Exactly upright, clean crops would say nothing of the crops that tracking makes.
+    ValueError without faces or without an uncertainty head.
+    """
+    if not model.config.uncertainty:
+        raise ValueError("the network has no uncertainty head, so there is nothing to calibrate")
+    if model.config.scheme != store.scheme.name:
+        raise ValueError(f"the weights predict {model.config.scheme}, but the data are labelled {store.scheme.name}")
+    if len(faces) == 0:
+        raise ValueError("no held-out face to calibrate on: the data show a single person; render more people")
+    jitter, augmentation = jitter or JitterConfig(), augmentation or AugmentConfig()
+    distance, sigma = _errors(model, store, np.tile(faces, DRAWS), jitter, augmentation, seed)
+    calibrated, factors = copy.deepcopy(model), {}
+    with torch.no_grad():
+        for part, indices in parts_of(store.scheme).items():
+            factors[part] = calibration(distance[:, indices], sigma[:, indices])["scale"]
+            calibrated.landmark_branch.log_sigma.bias[indices] += math.log(factors[part])
+            log.info("%s: sigma times %.3f", part, factors[part])
+    scaled = sigma.copy()
+    for part, indices in parts_of(store.scheme).items():
+        scaled[:, indices] *= factors[part]
+    return calibrated, {
+        "factors": factors,
+        "faces": len(faces),
+        "crops": len(distance),
+        "seed": seed,
+        "scale_before": calibration(distance, sigma)["scale"],
+        "scale_after": calibration(distance, scaled)["scale"],
+        "jitter": asdict(jitter),
+        "augment": asdict(augmentation),
+    }
+
+
+def _errors(
+    model: ATPN,
+    store: SampleStore,
+    faces: np.ndarray,
+    jitter: JitterConfig,
+    augmentation: AugmentConfig,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, N) distances from the labels and predicted sigmas, in crop widths."""
+    rng, mean_shape, images, target = np.random.default_rng(seed), model.mean_shape.numpy(), [], []
+    for index in faces:
+        crop = random_crop(store[int(index)], mean_shape, model.config.input_size, jitter, rng)
+        images.append(augment(crop.image, augmentation, rng))
+        target.append(crop.landmarks)
+    predicted = predict(model, np.stack(images))
+    return np.linalg.norm(predicted.landmarks - np.stack(target), axis=-1), predicted.uncertainty

@@ -1,0 +1,212 @@
+"""`python -m atpn evaluate`: the figures of a checkpoint on held-out renders and on AFW's real faces.
+
+Real faces are only measured here: no training code sees them, and no checkpoint is chosen by them.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+
+from atpn.data.afw import read_afw
+from atpn.data.store import SampleStore
+from atpn.evaluate.afw import evaluate_afw
+from atpn.evaluate.backend import CheckpointBackend
+from atpn.evaluate.detectors import make_detector
+from atpn.evaluate.passes import PASSES
+from atpn.evaluate.plots import Chart, Line, write_charts
+from atpn.evaluate.protocols.registry import describe, measure
+from atpn.evaluate.rendered import evaluate_rendered
+from atpn.model import load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from edge_runtime.files import write_atomically
+
+ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw", "london"]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure a checkpoint. Give --data, --afw or both."""
+
+    weights: Path
+    """Checkpoint (.safetensors, with its .json beside it)."""
+    data: Path | None = None
+    """Folder of held-out shards that training has not seen; with --protocol, of the dataset as it was unpacked."""
+    protocol: ProtocolName | None = None
+    """A published evaluation, its paper's figures beside ours."""
+    partial: bool = False
+    """With --protocol, measure on what is there of an incomplete dataset."""
+    afw: Path | None = None
+    """Folder with AFW's labels.json and images."""
+    detector: str = "cascade"
+    """Whose regions AFW is measured on beside the labels' own, which flatter: `cascade`, the path of an exported
+    detector of ours (.tflite), of a YuNet .onnx file, or `none`."""
+    limit: int = 1000
+    """Held-out renders to measure, at most."""
+    out: Path | None = None
+    """JSON report; printed as a table in any case."""
+    plots: Path | None = None
+    """Folder for charts: cumulative errors, and predicted against actual error."""
+    overlay: Path | None = None
+    """Folder for pictures: predictions green, labels red, file names sorted by error."""
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.protocol is not None and self.data is None:
+            raise ValueError(f"--protocol {self.protocol} needs --data, the folder into which its dataset was unpacked")
+        if self.data is None and self.afw is None:
+            raise ValueError("nothing to measure on: give --data FOLDER, --afw FOLDER or both")
+        if self.limit < 1:
+            raise ValueError(f"--limit must be at least 1, got {self.limit}")
+
+
+def run(config: EvaluateConfig) -> dict[str, Any]:
+    """The report, also printed and (with `out`) written."""
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    detector = make_detector(config.detector)
+    model, description = load_checkpoint(config.weights)
+    network = CheckpointBackend(model)
+    report: dict[str, Any] = {
+        "weights": config.weights.name,
+        "weights_sha256": weights_sha256(config.weights),
+        "training": description,
+        "versions": library_versions(),
+    }
+    if config.protocol is not None:
+        report[config.protocol] = measure(config.protocol, network, config.data, config.partial)
+    elif config.data is not None:
+        report["rendered"] = evaluate_rendered(network, SampleStore.read(config.data), config.limit, config.overlay)
+    if config.afw is not None:
+        report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay)
+        if detector is not None:
+            report["afw"]["detector"]["name"] = Path(config.detector).name
+    if config.out is not None:
+        write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    if config.plots is not None:
+        write_plots(config.plots, report)
+    if config.protocol is not None:
+        print(describe(config.protocol, report[config.protocol]))
+    for name in ("rendered", "afw"):
+        if name in report:
+            print(_table(name, report[name]))
+    return report
+
+
+def library_versions() -> dict[str, str]:
+    """What the figures may depend on besides the weights."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def write_plots(folder: Path, report: dict[str, Any]) -> None:
+    """`ced.png` and, with an uncertainty head, `reliability.png` of a report."""
+    curves = {}
+    if "rendered" in report:
+        rendered = report["rendered"]
+        curves["renders, |yaw| up to 60"] = rendered.get("landmarks_yaw_60", rendered["landmarks"])
+    if "afw" in report:
+        curves["AFW, true box"] = report["afw"]["first"]
+        if "detector" in report["afw"]:
+            detector = report["afw"]["detector"]
+            curves[f"AFW, {detector['name']}, then upright"] = detector["upright"]
+    lines = [
+        Line(f"{name}: {100 * r['nme']:.2f} %", _percent(r["ced"]["error"]), _percent(r["ced"]["share"]))
+        for name, r in curves.items()
+    ]
+    write_charts(
+        folder / "ced.png",
+        [Chart("Cumulative error", "NME, % of the eye distance", "faces, %", lines, y_max=100.0)],
+    )
+    measured = {
+        name: report[key]["uncertainty"]
+        for key, name in (("rendered", "renders"), ("afw", "AFW"))
+        if "uncertainty" in report.get(key, {})
+    }
+    if measured:
+        parts = next(iter(measured.values()))["parts"]
+        charts = [_reliability_chart("all landmarks", measured)]
+        charts += [_reliability_chart(part, {n: m["parts"][part] for n, m in measured.items()}) for part in parts]
+        write_charts(folder / "reliability.png", charts)
+
+
+def _reliability_chart(title: str, measured: dict[str, dict[str, Any]]) -> Chart:
+    lines = [
+        Line(f"{n} (x {m['scale']:.2f})", _percent(m["bins"]["predicted"]), _percent(m["bins"]["actual"]), dots=True)
+        for n, m in measured.items()
+    ]
+    largest = 1.05 * max(max((*line.x, *line.y)) for line in lines)
+    right = Line("", [0.0, largest], [0.0, largest], guide=True)
+    labels = "predicted sigma, % of the crop", "actual error along an axis (RMS), %"
+    return Chart(title, *labels, [right, *lines], x_max=largest, y_max=largest, legend="top left")
+
+
+def _percent(values: list[float]) -> list[float]:
+    return [100.0 * value for value in values]
+
+
+def _table(name: str, report: dict[str, Any]) -> str:
+    """The report's figures as aligned lines; errors of landmarks in percent."""
+    lines = [f"{name}: {report['faces']} faces"]
+    for key in ("landmarks", "landmarks_yaw_60", *PASSES):
+        if key in report:
+            lines += _landmark_lines(key, report[key])
+    for key in ("nme_rectangle_by_yaw", "nme_rectangle_by_predicted_yaw"):
+        for yaw, entry in report.get(key, {}).items():
+            lines.append(f"  |yaw| {yaw:>6}°     {100 * entry['mean']:.2f} % of the rectangle, {entry['count']} faces")
+    for key, entry in report.get("pose", {}).items():
+        angles = "  ".join(f"{angle} {entry[angle]:.2f}" for angle in ("pitch", "yaw", "roll"))
+        lines.append(f"  pose {key:12} MAE {entry['mae']:.2f}°  {angles}  ({entry['count']} faces)")
+    lines += [
+        f"  {key:17} "
+        + "  ".join(
+            f"{figure} {value}" if isinstance(value, int) else f"{figure} {value:.4g}"
+            for figure, value in report[key].items()
+            if isinstance(value, int | float)
+        )
+        for key in ("tracking", "uncertainty")
+        if key in report
+    ]
+    if "detector" in report:
+        detector = report["detector"]
+        lines.append(f"  regions from {detector['name']}: {detector['found']} faces found, {detector['missed']} missed")
+        for key in PASSES:
+            lines += _landmark_lines(key, detector[key])
+            same = detector["same_faces"][key]
+            lines.append(
+                f"  {'':17} same faces, true box: NME {100 * same['nme_ground_truth_box']:.2f} %, "
+                f"ratio {same['ratio']:.3f}"
+            )
+    return "\n".join(lines)
+
+
+def _landmark_lines(name: str, report: dict[str, Any]) -> list[str]:
+    gaps = {key.removesuffix("_opening"): value for key, value in report.items() if key.endswith("_opening")}
+    lines = [
+        f"  {name:17} NME {100 * report['nme']:.2f} %  FR10 {100 * report['failure_rate_10']:.2f} %  "
+        f"AUC10 {report['auc_10']:.3f}  rectangle {100 * report['nme_rectangle']:.2f} %  "
+        f"without offsets {100 * report['nme_without_offsets']:.2f} %",
+        f"  {'':17} " + "  ".join(f"{part} {100 * value:.2f}" for part, value in report["nme_by_part"].items()),
+        f"  {'':17} "
+        + "  ".join(f"{part} slope {gap['slope']:.2f} corr {gap['correlation']:.2f}" for part, gap in gaps.items()),
+    ]
+    for key in ("closed_eyes", "wide_mouth"):
+        if key in report:
+            r = report[key]
+            lines.append(
+                f"  {'':17} {key.replace('_', ' ')} ({r['faces']} faces): NME {100 * r['nme']:.2f} %, "
+                f"of the part {100 * r['nme_of_part']:.2f} %, opening {r['predicted_opening']:.3f} "
+                f"where labelled {r['labelled_opening']:.3f}"
+            )
+    return lines

@@ -1,0 +1,47 @@
+"""A network on a picture's face, run again on the region that its own landmarks ask for, as the tracker does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.inference import Predictions
+from edge_runtime.geometry import ROI, extract_crop, upright_roll
+from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
+from edge_runtime.tracker import REFINEMENTS
+
+PASSES = ("first", "upright", "settled")
+"""Which run of the network: on the given region, on the upright region that the first run's landmarks ask for, and on
+the last one that the tracker makes at a detection."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run of the network over all faces."""
+
+    rois: list[ROI]
+    predicted: Predictions
+    landmarks: np.ndarray
+    """(n, N, 2) pixels."""
+
+
+def run_passes(
+    network: CropPredictor, images: Sequence[np.ndarray], rois: list[ROI], scheme: LandmarkScheme
+) -> dict[str, Pass]:
+    """All `PASSES` over n (H, W, 3) uint8 RGB images with one region each; landmarks come back in `scheme`."""
+    own, mean_shape = scheme_by_name(network.spec.scheme), network.spec.mean_shape
+    passes = []
+    for _ in range(1 + REFINEMENTS):
+        predicted = network.predict(crops_of(images, rois, network.spec.input_size))
+        frame = np.stack([roi.to_frame(points) for roi, points in zip(rois, predicted.landmarks, strict=True)])
+        passes.append(Pass(rois, predicted, convert(frame, own, scheme)))
+        rois = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in frame]
+    return dict(zip(PASSES, (passes[0], passes[1], passes[-1]), strict=True))
+
+
+def crops_of(images: Sequence[np.ndarray], rois: Sequence[ROI], size: int) -> np.ndarray:
+    """(n, S, S, 3) uint8: each image's region."""
+    return np.stack([extract_crop(image, roi, size) for image, roi in zip(images, rois, strict=True)])

@@ -1,0 +1,150 @@
+"""`python -m atpn evaluate --protocol NAME`: a published evaluation of a network, the published row beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atpn.data.converting import Conversion, Cutting
+from atpn.data.readers.registry import Found, find
+from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.protocols.outlines import outline_figures
+from atpn.evaluate.protocols.photographs import (
+    AS_THEY_ARE,
+    SURROUNDED,
+    landmark_figures,
+    pose_figures,
+    tracking_precision,
+)
+from atpn.evaluate.protocols.published import (
+    COFW,
+    FULL,
+    LONDON,
+    MERL_RAV,
+    POSE,
+    W300,
+    W300VW,
+    WFLW,
+    WIDER_FACE,
+    Published,
+)
+from atpn.evaluate.protocols.video import video_figures
+from edge_runtime.landmarks import LandmarkScheme
+
+Measure = Callable[[CropPredictor, Conversion], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One evaluation."""
+
+    dataset: str
+    splits: tuple[str, ...]
+    measure: Measure
+    published: Published
+    subset: str | None = None
+    """Of the split, the part that is measured."""
+    cutting: Cutting = AS_THEY_ARE
+
+
+def _eyes(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    return scheme.inter_ocular(labels)
+
+
+def _rectangle(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """Geometric mean of the sides of the known landmarks' rectangle: the eyes of a profile are not both known."""
+    return np.sqrt((np.nanmax(labels, axis=1) - np.nanmin(labels, axis=1)).prod(axis=1))
+
+
+def _over_eyes(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    return landmark_figures(network, conversion, _eyes)
+
+
+def _over_rectangle(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    made = landmark_figures(network, conversion, _rectangle)
+    return {
+        name: {subset: {"faces": row["faces"], "nme_box": row["nme"]} for subset, row in rows.items()}
+        for name, rows in made.items()
+    }
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "wflw": Protocol("wflw", ("test",), _over_eyes, WFLW),
+    "300w": Protocol("300w", ("test",), _over_eyes, W300),
+    "cofw": Protocol("cofw", ("test",), _over_eyes, COFW),
+    "merl-rav": Protocol("merl-rav", ("test",), _over_rectangle, MERL_RAV),
+    "pose": Protocol("300w-lp", ("test",), pose_figures, POSE, "original"),
+    "wider-face": Protocol("wider-face", ("val",), tracking_precision, WIDER_FACE, cutting=SURROUNDED),
+    "300vw": Protocol("300vw", ("category1", "category2", "category3"), video_figures, W300VW),
+    "london": Protocol("london", ("all",), outline_figures, LONDON),
+}
+"""By the name that `--protocol` takes."""
+RATES = frozenset(
+    {"average_precision", "failure_rate", "missed", "false_alarms", "failure_rate_10", "nme_box", "bias", "outward"}
+)
+ANGLES = frozenset({"yaw", "pitch", "roll", "mae"})
+
+
+def measure(name: str, network: CropPredictor, folder: Path, partial: bool = False) -> dict[str, Any]:
+    """The protocol's report on the dataset's original files in a folder: by row (a pass' name, or a category), by
+    subset and figure; shares, degrees and counts. ValueError or FileNotFoundError names what is missing or broken,
+    unless `partial` lets it pass."""
+    protocol = PROTOCOLS[name]
+    found = find(folder, protocol.dataset)[0]
+    if len(protocol.splits) > 1:  # videos: categories are the subsets
+        rows = {split: protocol.measure(network, _part(protocol, found, split, partial)) for split in protocol.splits}
+        return {"passes": {"ours": rows}}
+    made = protocol.measure(network, _part(protocol, found, protocol.splits[0], partial))
+    return {"passes": made if "first" in made else {"ours": made}}
+
+
+def _part(protocol: Protocol, found: Found, split: str, partial: bool) -> Conversion:
+    return Conversion(found, split, protocol.subset, partial=partial, cutting=protocol.cutting)
+
+
+def describe(name: str, report: dict[str, Any]) -> str:
+    """The report as a table: each subset's figures, pass by pass, and what was published. Of parts that were not
+    published, only those that the protocol itself names are shown."""
+    published, passes = PROTOCOLS[name].published, report["passes"]
+    first = next(iter(passes.values()))
+    figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
+    widths = {key: max(7, len(key)) + 2 for key in figures}
+    labels = [_label(key) for key in passes] + [f"{published.method} ({published.where})"]
+    left = max(map(len, labels[:-1])) + 2
+    wide = max(14, *map(len, first)) + 2
+    lines = [f"{name}: beside {labels[-1]}", " " * (left + wide) + "".join(f"{key:>{widths[key]}}" for key in figures)]
+    shown = [subset for subset in first if subset == FULL or subset in published.rows or not published.rows]
+    for subset in shown:
+        count = first[subset].get("faces", first[subset].get("frames", first[subset].get("positives", 0)))
+        for key, rows in passes.items():
+            cells = "".join(f"{_shown(figure, rows[subset][figure]):>{widths[figure]}}" for figure in figures)
+            lines.append(f"{subset if key == next(iter(passes)) else '':{wide}}{_label(key):{left}}{cells}")
+        if not published.rows:
+            continue
+        row = published.rows.get(subset, {})
+        cells = "".join(f"{_number(k, row[k]) if k in row else '-':>{widths[k]}}" for k in figures)
+        lines.append(f"{f'({count})':{wide}}{published.method[: left - 1]:{left}}{cells}")
+    return "\n".join(lines)
+
+
+def _label(name: str) -> str:
+    return {"first": "ours, by labels", "upright": "ours, upright"}.get(name, name)
+
+
+def _shown(figure: str, value: float) -> str:
+    """Ours as the tables have it: shares in percent."""
+    percent = figure in RATES or "nme" in figure
+    return _number(figure, 100 * value if percent else value)
+
+
+def _number(figure: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    if figure == "auc_10":
+        return f"{value:.3f}"
+    return f"{value:.2f}" if figure in RATES or figure in ANGLES or "nme" in figure else f"{int(value)}"

@@ -1,0 +1,67 @@
+"""300VW's videos in detection mode and in tracking mode (thesis, section 3.3.4 and tables 3.3, 3.4).
+
+Detection mode crops every frame by its labels. Tracking mode crops by what was found in the frame before; where the
+network then doubts that there is a face, that is a failure, and the frame is done again by its labels. So each frame is
+one of detection (the first of a sequence, and failures) or of tracking.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from atpn.data.converting import Conversion
+from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.inference import Predictions
+from edge_runtime.geometry import ROI, extract_crop, upright_roll
+from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
+from edge_runtime.spec import ModelSpec
+
+PUPILS = (tuple(range(36, 42)), tuple(range(42, 48)))
+"""Landmarks whose mean is taken for each pupil."""
+
+
+def video_figures(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    """Of a category: frames by kind, failures below the tracking threshold, and NME in both modes, in shares of the
+    outer eye corners' distance and of the pupils'."""
+    own, size = scheme_by_name(network.spec.scheme), network.spec.input_size
+    mean_shape = network.spec.mean_shape
+    labelled_shape = convert(mean_shape, own, IBUG_68)
+    counts = {"sequences": 0, "detection_frames": 0, "tracking_frames": 0, "failures": 0}
+    said: dict[str, list[np.ndarray]] = {"tracking": [], "detection": []}
+    truth: list[np.ndarray] = []
+    sequence, followed = None, None
+    for sample in tqdm(conversion.samples(), conversion.split, unit=" frames"):
+        labels, image = sample.labels, sample.image.read()
+        by_labels = ROI.from_landmarks(labels.landmarks, upright_roll(labels.landmarks, labelled_shape))
+        if (labels.attributes["identity"], labels.attributes["sequence"]) != sequence:
+            sequence, followed = (labels.attributes["identity"], labels.attributes["sequence"]), None
+            counts["sequences"] += 1
+        rois = [by_labels] if followed is None else [by_labels, followed]
+        made = network.predict(np.stack([extract_crop(image, roi, size) for roi in rois]))
+        held = len(rois) == 2 and made.confidence[1] >= ModelSpec.track_threshold
+        counts["failures"] += len(rois) == 2 and not held
+        counts["tracking_frames" if held else "detection_frames"] += 1
+        points = [_in_frame(roi, made, i) for i, roi in enumerate(rois)]
+        kept = points[1] if held else points[0]
+        followed = ROI.from_landmarks(kept, upright_roll(kept, mean_shape))
+        said["detection"].append(convert(points[0], own, IBUG_68))
+        said["tracking"].append(convert(kept, own, IBUG_68))
+        truth.append(labels.landmarks)
+    if not truth:
+        raise ValueError(f"{conversion.found.root} holds no frame of 300vw {conversion.split}")
+    target = np.stack(truth)
+    left, right = (target[:, list(eye)].mean(axis=1) for eye in PUPILS)
+    pupils = np.linalg.norm(left - right, axis=-1)
+    report: dict[str, Any] = {"frames": len(target), **counts, "failure_rate": counts["failures"] / len(target)}
+    for mode, found in said.items():
+        distance = np.linalg.norm(np.stack(found) - target, axis=-1).mean(axis=1)
+        report[f"{mode}_nme"] = float((distance / IBUG_68.inter_ocular(target)).mean())
+        report[f"{mode}_nme_pupils"] = float((distance / pupils).mean())
+    return report
+
+
+def _in_frame(roi: ROI, made: Predictions, index: int) -> np.ndarray:
+    return roi.to_frame(made.landmarks[index])

@@ -1,0 +1,172 @@
+"""`python -m atpn videos`: head pose on real videos against the angles that the landmarks imply.
+
+Real videos have no pose labels. But the network's landmarks and its pose head come from separate branches, and a mean
+head laid onto the landmarks gives angles too: where the two disagree in sign or size, one is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import torch
+import tyro
+
+from atpn.data.store import SampleStore
+from atpn.evaluate.backend import CheckpointBackend
+from atpn.evaluate.detectors import make_detector
+from atpn.evaluate.head_shape import mean_head_shape, pose_from_landmarks, yardstick_error
+from atpn.evaluate.metrics import gap_agreement
+from atpn.evaluate.plots import Chart, Line, write_charts
+from atpn.model import load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from edge_runtime.files import write_atomically
+from edge_runtime.geometry import Intrinsics
+from edge_runtime.sources import open_source
+from edge_runtime.tracker import FaceTracker
+
+log = logging.getLogger(__name__)
+
+ANGLES = ("pitch", "yaw", "roll")
+CLEAR_ANGLE = 10.0
+"""Degrees by the landmarks from which a sign means something: four times the angles' own error on labelled renders."""
+
+
+@dataclass(frozen=True)
+class VideosConfig:
+    """Compare head pose with the landmarks' angles on videos."""
+
+    videos: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Video files, or folders of them."""
+    weights: Path
+    """Checkpoint (.safetensors, with its .json beside it)."""
+    data: Path
+    """Folder of rendered shards, held out from training: the mean head is recovered from their labels."""
+    detector: str = "cascade"
+    """Finds a face's first region: `cascade` or the path of a YuNet .onnx file."""
+    out: Path | None = None
+    """JSON report; printed as a table in any case."""
+    plots: Path | None = None
+    """Folder for `pose.png`: yaw over time, by both."""
+    frames: int | None = None
+    """Frames of each video, at most."""
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.detector == "none":
+            raise ValueError("a video needs a detector for its first face: give `cascade` or a YuNet .onnx file")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"--frames must be at least 1, got {self.frames}")
+
+
+def run(config: VideosConfig) -> dict[str, Any]:
+    """The report, also printed and (with `out`) written; errors name a file that is no video."""
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    paths = [p for given in config.videos for p in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    if not paths:
+        raise ValueError(f"no videos in {', '.join(map(str, config.videos))}")
+    model, _ = load_checkpoint(config.weights)
+    store = SampleStore.read(config.data)
+    shape = mean_head_shape(store)
+    yardstick = yardstick_error(store, shape)
+    print("angles from labelled landmarks of renders, MAE: " + _listed(yardstick))
+    report: dict[str, Any] = {
+        "weights": config.weights.name,
+        "weights_sha256": weights_sha256(config.weights),
+        "landmark_angles_mae_on_renders": yardstick,
+        "videos": {},
+    }
+    charts, everything = [], []
+    for path in paths:
+        tracker = FaceTracker(detector=make_detector(config.detector), smoothing=0.0, backend=CheckpointBackend(model))
+        total, by_head, by_landmarks, times = follow(path, tracker, shape, config.frames)
+        figures = {"frames": total, "held": len(times), **compare(by_head, by_landmarks)}
+        report["videos"][path.name] = figures
+        print(_table(path.name, figures))
+        charts.append(_chart(path.name, times, by_head, by_landmarks))
+        everything.append((total, by_head, by_landmarks))
+    totals, *angles = zip(*everything, strict=True)
+    by_head, by_landmarks = map(np.concatenate, angles)
+    report["all"] = {"frames": sum(totals), "held": len(by_head), **compare(by_head, by_landmarks)}
+    print(_table("all videos", report["all"]))
+    if config.out is not None:
+        write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    if config.plots is not None:
+        write_charts(config.plots / "pose.png", charts)
+    return report
+
+
+def follow(
+    path: Path, tracker: FaceTracker, shape: np.ndarray, frames: int | None = None
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """How many frames were read and, of the n that held a face, (n, 3) degrees by the pose head, (n, 3) by the
+    landmarks, and (n,) seconds; camera frame, pitch, yaw, roll."""
+    total, by_head, by_landmarks, times = 0, [], [], []
+    with open_source(str(path)) as source:
+        for frame in source:
+            if total == frames:
+                break
+            total += 1
+            height, width = frame.image.shape[:2]
+            for face in tracker.update(frame.image, frame.timestamp)[:1]:
+                # The camera that the tracker assumes, so that both angles mean the same.
+                solved = pose_from_landmarks(face.landmarks, shape, Intrinsics.from_fov(width, height))
+                by_head.append(np.degrees(face.pose.angles))
+                by_landmarks.append(np.degrees(solved))
+                times.append(frame.timestamp)
+    return total, np.reshape(by_head, (-1, 3)), np.reshape(by_landmarks, (-1, 3)), np.array(times)
+
+
+def compare(by_head: np.ndarray, by_landmarks: np.ndarray) -> dict[str, dict[str, float]]:
+    """Per angle, from (n, 3) degrees each: slope of the head's on the landmarks' (1: same size) and correlation, mean
+    difference, and how often the signs agree where the landmarks' angle is clear (None where it never is)."""
+    report = {}
+    for i, name in enumerate(ANGLES):
+        known = np.isfinite(by_landmarks[:, i])
+        head, points = by_head[known, i], by_landmarks[known, i]
+        if len(points) == 0:
+            continue
+        clear = np.abs(points) > CLEAR_ANGLE
+        report[name] = {
+            "clear_frames": int(clear.sum()),
+            "sign_agreement": float((np.sign(head) == np.sign(points))[clear].mean()) if clear.any() else None,
+            **gap_agreement(head, points),
+            "mean_difference": float((head - points).mean()),
+            "spread_of_landmarks": float(points.std()),
+        }
+    return report
+
+
+def _chart(name: str, times: np.ndarray, by_head: np.ndarray, by_landmarks: np.ndarray) -> Chart:
+    both = np.concatenate([by_head[:, 1], by_landmarks[:, 1], [-10.0, 10.0]])
+    low, high = np.nanmin(both), np.nanmax(both)
+    lines = [
+        Line(legend, times.tolist(), np.nan_to_num(angles[:, 1]).tolist())
+        for legend, angles in (("pose head", by_head), ("from landmarks", by_landmarks))
+    ]
+    return Chart(f"yaw in {name}", "seconds", "degrees", lines, y_min=low - 0.2 * (high - low), y_max=high + 3)
+
+
+def _table(name: str, figures: dict[str, Any]) -> str:
+    lines = [f"{name}: a face held in {figures['held']} of {figures['frames']} frames"]
+    for angle in ANGLES:
+        if angle in figures:
+            f = figures[angle]
+            agreement = f["sign_agreement"]
+            clear = f["clear_frames"]
+            sign = f"agrees in {100 * agreement:.1f} % of {clear} clear frames" if clear else "never clear"
+            lines.append(
+                f"  {angle:6} sign {sign}, slope {f['slope']:.2f}, corr {f['correlation']:.2f}, "
+                f"head minus landmarks {f['mean_difference']:+.1f}°, spread {f['spread_of_landmarks']:.1f}°"
+            )
+    return "\n".join(lines)
+
+
+def _listed(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1f}°" for name, value in figures.items())

@@ -1,0 +1,1 @@
+"""Drawing of heads with OpenGL, and of whole pictures."""

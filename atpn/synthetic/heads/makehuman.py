@@ -1,0 +1,257 @@
+"""MakeHuman's photographic skins, brows and hair (CC0), carried onto the ICT head.
+
+Skins follow through texture space, hair and brows through the warp from one head to the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from atpn.synthetic.heads.head import HeadModel, Part
+from atpn.synthetic.heads.surface import sample_triangles
+from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, HeadWarp, fit_warp
+from atpn.synthetic.heads.wavefront import ObjMesh, bind_mhclo, load_obj
+
+TILE = 256
+"""Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
+is about 130 px wide, so a texel is half a pixel."""
+CACHE_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Hair:
+    """A hair mesh that rides on the head."""
+
+    name: str
+    vertices: np.ndarray
+    """(H, 3) float32, head frame, on the neutral head."""
+    triangles: np.ndarray
+    """(T, 3) int32 into the render vertices."""
+    uv: np.ndarray
+    """(R, 2) float32, origin at the texture's top left."""
+    uv_source: np.ndarray
+    """(R,) int32 into the vertices."""
+    texture: np.ndarray
+    """(H, W, 4) uint8 RGBA."""
+    anchors: np.ndarray
+    """(H, 6) int32: the head vertices that each hair vertex follows."""
+    anchor_weights: np.ndarray
+    """(H, 6) float32, sum 1."""
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """What can be put on a head."""
+
+    skins: np.ndarray
+    """(K, TILE, 2 * TILE, 3) uint8 RGB atlases."""
+    skin_names: tuple[str, ...]
+    brows: np.ndarray
+    """(B, TILE, TILE) uint8 opacity in the face tile."""
+    hair: tuple[Hair, ...]
+    atlas_position: np.ndarray
+    """(TILE, 2 * TILE, 3) float32: where each texel lies on the neutral head; NaN where none does."""
+
+    def with_skins(self, wanted: Callable[[str], bool]) -> Wardrobe:
+        """The same with the skins of the wanted names only; ValueError when none is left."""
+        kept = [i for i, name in enumerate(self.skin_names) if wanted(name)]
+        if not kept:
+            raise ValueError(f"no skin is left for this split; the assets have {', '.join(self.skin_names)}")
+        return replace(self, skins=self.skins[kept], skin_names=tuple(self.skin_names[i] for i in kept))
+
+
+def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
+    """Carry MakeHuman's assets onto the ICT head, or read the result of an earlier run from the cache folder."""
+    for pattern in ("base.obj", "skins/*.jpg", "eyebrows/*/*.obj", "hair/*/*.obj"):
+        if not any(folder.glob(pattern)):
+            raise FileNotFoundError(
+                f"{folder} has no {pattern}: --assets must name a complete folder, see docs/assets.md"
+            )
+    path = wardrobe_cache(folder, cache)
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        wardrobe = _carry(folder, head)
+        part = path.with_suffix(".part.npz")
+        _save(part, wardrobe)
+        part.replace(path)
+    with path.open("rb") as file:
+        return read_wardrobe(file)
+
+
+def wardrobe_cache(folder: Path, cache: Path) -> Path:
+    """Where `load_wardrobe` keeps what it carried."""
+    return cache / f"wardrobe-{CACHE_VERSION}-{TILE}-{assets_fingerprint(folder)}.npz"
+
+
+def assets_fingerprint(folder: Path) -> str:
+    """Changes when a file of an assets folder is added, lost or resized."""
+    listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
+
+
+def _carry(folder: Path, head: HeadModel) -> Wardrobe:
+    rng = np.random.default_rng(0)
+    base = load_obj(folder / "base.obj")
+    skin = DenseSurface.of_head(head, rng)
+    warp, made = fit_warp(base, skin, head, rng)
+
+    positions, normals, texel = _atlas_geometry(skin)
+    tree = cKDTree(np.column_stack([made.points, 0.7 * made.normals]))
+    distance, nearest = tree.query(np.column_stack([positions[texel], 0.7 * normals[texel]]), k=3, workers=-1)
+    # Average the three nearest points' texture coordinates, but never across a texture seam.
+    uv = made.uv[nearest]
+    near = np.linalg.norm(uv - uv[:, :1], axis=2) < 0.01
+    weight = near / (distance + 1e-3)
+    lookup = np.full((*texel.shape, 2), -1.0, np.float32)
+    lookup[texel] = (uv * weight[..., None]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
+
+    # The two "suit" skins carry brows and clothes of their own.
+    paths = sorted(p for p in (folder / "skins").glob("*.jpg") if "suit" not in p.name)
+    skins = np.stack([_carry_skin(path, lookup, texel) for path in paths])
+    face = skin.points[:, 2] > 6
+    face &= skin.uv[:, 0] < 0.5
+    brow_surface = cKDTree(skin.points[face]), skin.uv[face]
+    brows = [_carry_brow(path, base.vertices, warp, brow_surface) for path in sorted(folder.glob("eyebrows/*/*.obj"))]
+    hair = [_carry_hair(path, base.vertices, warp, head) for path in sorted(folder.glob("hair/*/*.obj"))]
+    positions[~texel] = np.nan
+    return Wardrobe(
+        skins,
+        tuple(path.stem for path in paths),
+        np.stack([brow for brow in brows if brow is not None]),
+        tuple(h for h in hair if h is not None),
+        (positions * HEAD_TO_Y_UP).astype(np.float32),
+    )
+
+
+def _atlas_geometry(skin: DenseSurface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Position and normal of each texel (y up), and which texels lie on the skin."""
+    v, u = np.mgrid[:TILE, : 2 * TILE]
+    texels = np.stack([(u + 0.5) / (2 * TILE), (v + 0.5) / TILE], axis=-1)
+    aspect = np.array([2.0, 1.0])
+    distance, nearest = cKDTree(skin.uv * aspect).query(texels * aspect, workers=-1)
+    return skin.points[nearest], skin.normals[nearest], distance < 1.5 / TILE
+
+
+def _carry_skin(path: Path, lookup: np.ndarray, texel: np.ndarray) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image")
+    # Shrink first: one texel covers several of the photograph's pixels.
+    side = 3 * TILE
+    image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    x, y = lookup[..., 0] * side - 0.5, (1 - lookup[..., 1]) * side - 0.5
+    atlas = cv2.remap(np.ascontiguousarray(image), x, y, cv2.INTER_LINEAR)
+    return _bleed(atlas, texel, TILE // 32)
+
+
+def _bleed(atlas: np.ndarray, filled: np.ndarray, rounds: int) -> np.ndarray:
+    """Grow the filled texels outwards, so that filtering at a seam finds skin."""
+    result, known = atlas.astype(np.float32), filled.astype(np.float32)
+    result *= known[..., None]
+    for _ in range(rounds):
+        total, weight = cv2.blur(result * known[..., None], (5, 5)), cv2.blur(known, (5, 5))
+        grow = (known == 0) & (weight > 0)
+        result[grow] = total[grow] / weight[grow][:, None]
+        known[grow] = 1
+    return result.round().astype(np.uint8)
+
+
+def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | None:
+    """A proxy mesh placed on the base, and its RGBA texture; None when the texture has no opacity to cut it out by."""
+    mesh = load_obj(path)
+    bindings, textures = sorted(path.parent.glob("*.mhclo")), sorted(path.parent.glob("*.png"))
+    if not bindings or not textures:
+        raise FileNotFoundError(f"{path.parent} lacks a .mhclo or a .png beside {path.name}; fetch the asset again")
+    placed = bind_mhclo(bindings[0], base)
+    texture = cv2.imread(str(textures[0]), cv2.IMREAD_UNCHANGED)
+    if texture is None:
+        raise ValueError(f"{textures[0]} cannot be read as an image; fetch it again")
+    if texture.ndim != 3 or texture.shape[2] != 4:
+        return None
+    # One brow's binding has no rows; its mesh file already stands in place.
+    vertices = placed if placed is not None and len(placed) == len(mesh.vertices) else mesh.vertices
+    rgba = cv2.cvtColor(cv2.resize(texture, (512, 512), interpolation=cv2.INTER_AREA), cv2.COLOR_BGRA2RGBA)
+    return ObjMesh(vertices, mesh.uv, mesh.triangles, mesh.uv_triangles, mesh.groups), rgba
+
+
+def _carry_brow(path: Path, base: np.ndarray, warp: HeadWarp, surface: tuple[cKDTree, np.ndarray]) -> np.ndarray | None:
+    """(TILE, TILE) uint8 opacity of a brow, splatted from dense samples of its cards onto the face texture."""
+    bound = _bound_mesh(path, base)
+    if bound is None:
+        return None
+    mesh, texture = bound
+    index, weights = sample_triangles(mesh.vertices, mesh.triangles, 150_000, np.random.default_rng(0))
+    mix = weights[..., None]
+    uv = (mesh.uv[mesh.uv_triangles[index]] * mix).sum(axis=1)
+    side = len(texture)
+    texel = np.clip((uv * side).astype(int), 0, side - 1)
+    opacity = texture[side - 1 - texel[:, 1], texel[:, 0], 3]
+    tree, face_uv = surface
+    vertices = warp(mesh.vertices)
+    corner_uv = face_uv[tree.query(vertices, workers=-1)[1]]
+    place = (corner_uv[mesh.triangles[index]] * mix).sum(axis=1)
+    column, row = (place[:, 0] * 2 * TILE).astype(int), (place[:, 1] * TILE).astype(int)
+    inside = (column >= 0) & (column < TILE) & (row >= 0) & (row < TILE)
+    flat = row[inside] * TILE + column[inside]
+    hits = np.bincount(flat, minlength=TILE * TILE)
+    total = np.bincount(flat, opacity[inside], minlength=TILE * TILE)
+    return (total / np.maximum(hits, 1)).reshape(TILE, TILE).round().astype(np.uint8)
+
+
+def _carry_hair(path: Path, base: np.ndarray, warp: HeadWarp, head: HeadModel) -> Hair | None:
+    bound = _bound_mesh(path, base)
+    if bound is None:
+        return None
+    mesh, texture = bound
+    vertices = (warp(mesh.vertices) * HEAD_TO_Y_UP).astype(np.float32)
+    skin = np.flatnonzero(head.part == Part.SKIN)
+    distance, nearest = cKDTree(head.neutral[skin]).query(vertices, k=6, workers=-1)
+    weights = 1 / (distance + 0.3)
+    pairs = np.stack([mesh.triangles.ravel(), mesh.uv_triangles.ravel()], axis=1)
+    pairs, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    uv = mesh.uv[pairs[:, 1]]
+    return Hair(
+        name=path.stem,
+        vertices=vertices,
+        triangles=inverse.reshape(-1, 3).astype(np.int32),
+        uv=np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1).astype(np.float32),
+        uv_source=pairs[:, 0].astype(np.int32),
+        texture=texture,
+        anchors=skin[nearest].astype(np.int32),
+        anchor_weights=(weights / weights.sum(axis=1, keepdims=True)).astype(np.float32),
+    )
+
+
+_HAIR_ARRAYS = ("vertices", "triangles", "uv", "uv_source", "texture", "anchors", "anchor_weights")
+
+
+def _save(path: Path, wardrobe: Wardrobe) -> None:
+    arrays: dict[str, np.ndarray] = {
+        "skins": wardrobe.skins,
+        "skin_names": np.array(wardrobe.skin_names),
+        "brows": wardrobe.brows,
+        "atlas_position": wardrobe.atlas_position,
+        "hair_names": np.array([hair.name for hair in wardrobe.hair]),
+    }
+    for i, hair in enumerate(wardrobe.hair):
+        arrays.update({f"hair{i}_{key}": getattr(hair, key) for key in _HAIR_ARRAYS})
+    np.savez_compressed(path, **arrays)
+
+
+def read_wardrobe(file: IO[bytes]) -> Wardrobe:
+    """What a cache file holds."""
+    with np.load(file) as data:
+        hair = tuple(
+            Hair(str(name), **{key: data[f"hair{i}_{key}"] for key in _HAIR_ARRAYS})
+            for i, name in enumerate(data["hair_names"])
+        )
+        names = tuple(str(name) for name in data["skin_names"])
+        return Wardrobe(data["skins"], names, data["brows"], hair, data["atlas_position"])

@@ -1,0 +1,1 @@
+"""Losses of the training stages, and what corrects their labels."""

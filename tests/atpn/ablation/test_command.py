@@ -1,0 +1,121 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from atpn.__main__ import main
+from atpn.ablation import command as ablation
+from atpn.ablation.command import AblateConfig, row_recipe
+from atpn.ablation.rows import TABLES
+from atpn.data.store import SampleStore
+from atpn.model import load_checkpoint
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    recipes = {
+        key: replace(recipe, batch_size=22, coarse_size=32, input_size=48, warmup_steps=2)
+        for key, recipe in ablation.RECIPES.items()
+    }
+    monkeypatch.setattr(ablation, "RECIPES", recipes)
+    monkeypatch.setattr(ablation.os, "nice", lambda _: 0)
+
+
+def options(face_shards, out, *rows, samples=44):
+    given = ["--data", face_shards, "--held-out", face_shards, "--out", out, "--samples", samples, "--width", 0.25]
+    return ["ablate", *map(str, [*given, "--workers", 0, "--bfloat16", "off", "--device", "cpu", "--rows", *rows])]
+
+
+@pytest.mark.slow
+def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, monkeypatch, capsys):
+    trained, train = [], ablation._train
+
+    def counted(name, *arguments):
+        trained.append(name)
+        return train(name, *arguments)
+
+    monkeypatch.setattr(ablation, "_train", counted)
+    with_afw = ["--afw", str(drawn_afw)]
+    assert main([*options(face_shards, tmp_path, "default"), *with_afw]) == 0
+    assert main([*options(face_shards, tmp_path, "default", "no-gap"), *with_afw]) == 0
+    assert trained == ["default", "no-gap"]
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    assert list(report["rows"]) == ["default", "no-gap"]
+    assert report["rows"]["no-gap"]["recipe"]["gap_weight"] == 0
+    assert report["rows"]["no-gap"]["afw"]["faces"] == 3
+    table = (tmp_path / "ablation.md").read_text()
+    assert table in capsys.readouterr().out
+    assert "| no gap loss |" in table
+    assert "which chose nothing here" in table
+    # Rows of another length would not compare.
+    assert main([*options(face_shards, tmp_path, "no-gap", samples=66), *with_afw]) == 1
+    assert "samples: 44 before, 66 now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_row_changes_one_thing(tmp_path, table):
+    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_share=0.5)
+    default = row_recipe("default", config)
+    recipes = {name: row_recipe(name, config) for name in TABLES[table] if name != "default"}
+    assert all(recipe != default for recipe in recipes.values())
+    assert len(set(map(repr, recipes.values()))) == len(recipes)
+    if table == "recipe":
+        assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
+        assert recipes["thesis"].landmark_loss == "thesis"
+        assert recipes["thesis"].coarse_share == 0.5
+    else:
+        assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
+        assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
+
+
+@pytest.mark.slow
+def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, tmp_path, tiny_weights, capsys):
+    given = ["--table", "noise", "--weights", tiny_weights, "--faces", 20, "--batch-size", 10, "--input-size", 48]
+    given += ["--coarse-share", 0]
+    names = [name for name in TABLES["noise"] if name != "noise-shape-correction"]  # 20 faces give no 40 components
+    assert main([*options(face_shards, tmp_path, *names, samples=20), *map(str, given)]) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    assert list(report["rows"]) == names
+    assert report["setup"]["training_faces"] == 20
+    assert report["setup"]["start"].startswith("tiny.safetensors ")
+    assert all(row["rendered"]["nme"] > 0 for row in report["rows"].values())
+    assert "from the features of tiny.safetensors" in (tmp_path / "ablation.md").read_text()
+    assert main([*options(face_shards, tmp_path, "noise-shape-correction", samples=20), *map(str, given)]) == 1
+    assert "40 shape components need more shapes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_readout_alone_learns_from_crops_seen_once(face_shards, tmp_path, tiny_weights, monkeypatch, capsys):
+    seen, see = [], ablation.see_crops
+
+    def counted(*arguments):
+        seen.append(see(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(ablation, "see_crops", counted)
+    given = ["--table", "noise", "--weights", tiny_weights, "--views", 3, "--batch-size", 12, "--input-size", 48]
+    names = ["default", "noise-semantic-alignment", "noise-star"]
+    assert main([*options(face_shards, tmp_path, *names, samples=36), *map(str, given)]) == 0
+    assert len(seen) == 1
+    crops, store = seen[0], SampleStore.read(face_shards)
+    assert len(crops.vectors) == 3 * 24 == len(np.unique(crops.regions, axis=0))
+    # A label's place in a crop is where its pixels went: eyes stay left and right also in mirrored crops.
+    placed = crops.landmarks(store.landmarks, store.scheme.mirror)
+    assert 10 < crops.flipped.sum() < 62
+    assert (np.median(placed[:, 60, 0]), np.median(placed[:, 72, 0])) == pytest.approx((0.3, 0.7), abs=0.12)
+    start, _ = load_checkpoint(tiny_weights)
+    trained, _ = load_checkpoint(tmp_path / "default" / "landmarks.safetensors")
+    changed = {name for name, value in trained.state_dict().items() if not torch.equal(value, start.state_dict()[name])}
+    assert changed <= {
+        f"landmark_branch.{head}.{kind}" for head in ("residual", "log_sigma") for kind in ("weight", "bias")
+    }
+    assert "held fixed, seen in 3 crops of each face" in (tmp_path / "ablation.md").read_text()
+    with pytest.raises(ValueError, match="give --weights, too"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, views=2)
+
+
+def test_unknown_rows_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown rows no-glue; known: default, thesis"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, rows=("no-glue",))
