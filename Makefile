@@ -21,7 +21,7 @@ BOARD ?= both
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
+.PHONY: help setup docs export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
 
 help: ## This list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -34,7 +34,7 @@ $(VENV)/.runtime: $(BIN)/python $(PACKAGING)
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.train $(VENV)/.export $(VENV)/.coreml $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(BIN)/python $(PACKAGING)
+$(VENV)/.train $(VENV)/.export $(VENV)/.coreml $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: $(BIN)/python $(PACKAGING)
 	$(PIP) --editable ".[$*]"
 	@touch $@
 
@@ -90,6 +90,9 @@ test-slow: $(VENV)/.dev ## The tests that `make test` leaves out: conversions, l
 	$(PYTEST) -m slow
 
 test-all: test test-slow ## Everything
+
+docs: $(VENV)/.docs ## Build the documentation into dist/site; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .

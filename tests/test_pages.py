@@ -1,0 +1,54 @@
+"""Links of the pages lead somewhere, and the commands that they name exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import atpn.__main__
+import benchmarks.__main__
+import export.__main__
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "android_demo/README.md", "atpn/weights/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+COMMANDS = {
+    "atpn": set(atpn.__main__.COMMANDS),
+    "benchmarks": set(benchmarks.__main__.COMMANDS),
+    "export": set(export.__main__.COMMANDS),
+}
+PLACEHOLDER = re.compile(r"[A-Z]+$")
+"""As in `python -m benchmarks NAME`."""
+
+
+def anchors(page):
+    """The names that a page's headings get: lower case, words joined by hyphens."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page):
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.is_file() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page):
+    unknown = []
+    for package, name in re.findall(r"-m (atpn|benchmarks|export) ([\w-]+)", page.read_text()):
+        if name not in COMMANDS[package] and not PLACEHOLDER.match(name):
+            unknown.append(f"{package} {name}")
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for line in re.findall(r"(?:`|^    )make ([a-z0-9 -]+)", page.read_text(), re.MULTILINE):
+        unknown += [f"make {name}" for name in line.split() if name not in targets and "-" not in name[:1]]
+    assert unknown == []
