@@ -74,7 +74,7 @@ def test_example_templates_load(name):
 
 def test_the_figures_of_heads_are_in_the_docs():
     report = json.loads((WEIGHTS_FOLDER / "heads.json").read_text())
-    text = (WEIGHTS_FOLDER.parent.parent / "docs" / "points.md").read_text()
+    text = (WEIGHTS_FOLDER.parent.parent / "docs" / "results" / "points.md").read_text()
     for entry in report["templates"].values():
         for place in ("rendered", "afw"):
             for value in entry.get(place, {}).values():
