@@ -95,7 +95,9 @@ class StoredSample:
 def shards_of(folder: Path) -> list[Path]:
     """A training set's shards in their order; FileNotFoundError when there is none."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder; `python -m atpn render --out {folder}` makes one")
+        raise FileNotFoundError(
+            f"{folder} is not a folder; make it with `python -m atpn render` or `python -m atpn datasets convert`"
+        )
     shards = sorted(folder.glob("*.tar"))
     if not shards:
         raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")

@@ -62,10 +62,9 @@ class Assets:
         Raises:
             FileNotFoundError, ValueError: the folder or the pack is incomplete; the message says what is missing.
         """
+        _check_exists(path)
         if path.is_file():
             return _read_pack(path)
-        if not path.is_dir():
-            raise FileNotFoundError(f"assets {path} do not exist: give a folder (see docs/assets.md) or a pack")
         head = load_ict(path / "ict_facekit")
         panoramas = load_panoramas(path / "hdri")
         return Assets(
@@ -78,8 +77,14 @@ class Assets:
         )
 
 
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(f"assets {path} do not exist: give a folder (see docs/assets.md) or a pack")
+
+
 def assets_fingerprint(path: Path) -> str:
-    """Changes with what is rendered from a folder of assets or a pack."""
+    """Changes with what is rendered from a folder of assets or a pack; FileNotFoundError when it is neither."""
+    _check_exists(path)
     if path.is_dir():
         return makehuman.assets_fingerprint(path)
     return f"packed-{_about(path)['fingerprint']}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Render faces and train their landmarks on a machine with a GPU that is yours for minutes.
 #
-#   ASSETS=assets.zip COUNT=60000 MINUTES=60 atpn/train/gpu_run.sh
+#   ASSETS=assets.pack COUNT=60000 MINUTES=60 atpn/train/gpu_run.sh
 #
 # The same command continues after an interruption, and whatever ends it, OUT then holds the averaged weights of the
 # last checkpoint and the log: two files to bring home. Renders and the run's state stay in RUN.

@@ -407,13 +407,13 @@ class Trainer(Generic[Learner]):
         for key, value in figures.items():
             scalars.add_scalar(f"validation/{key}", value, progress.samples)
         log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
-        if figures:
-            done = {"step": progress.step, "samples": progress.samples, "minutes": round(progress.seconds / 60, 2)}
-            add_progress(self.progress_path, done | {k: v for k, v in figures.items() if math.isfinite(v)})
         metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
         metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
         metadata["bfloat16"] = self.bfloat16
         save_checkpoint(self.weights_path, self.average, metadata)
+        if figures:
+            done = {"step": progress.step, "samples": progress.samples, "minutes": round(progress.seconds / 60, 2)}
+            add_progress(self.progress_path, done | {k: v for k, v in figures.items() if math.isfinite(v)})
 
 
 class _Report:

@@ -36,5 +36,5 @@ def _chart(key: str, rows: list[dict[str, float]]) -> Chart:
     return Chart(
         *(key, "thousand crops", key, [Line("", crops, values, dots=len(values) < 50)]),
         y_min=min([0.0, *values]),
-        y_max=upper if upper > 0 else None,
+        y_max=upper if upper > 0 else max([1e-9, *values]),
     )

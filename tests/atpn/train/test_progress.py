@@ -17,3 +17,11 @@ def test_rows_are_kept_in_order_and_drawn(tmp_path):
     assert [row["samples"] for row in read_progress(path)] == [1000, 1500]
     after = cv2.imread(str(tmp_path / "landmarks.progress.png"))
     assert after.shape == (before.shape[0], 2 * before.shape[1], 3)
+
+
+def test_figures_below_zero_are_drawn(tmp_path):
+    # An untrained network's slopes and correlations may be.
+    path = tmp_path / "landmarks.progress.jsonl"
+    for samples, slope in ((1000, -0.03), (2000, -0.2), (3000, 0.4)):
+        add_progress(path, {"step": samples // 10, "samples": samples, "minutes": 1.5, "mouth_slope": slope})
+        assert cv2.imread(str(tmp_path / "landmarks.progress.png")) is not None
