@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import tyro
 
 COMMANDS = {
-    "render": ("atpn.synthetic.cli", "RenderConfig", "render labelled synthetic faces into shards"),
+    "render": ("atpn.synthetic.cli", "RenderConfig", "render labeled synthetic faces into shards"),
     "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
@@ -28,7 +28,7 @@ COMMANDS = {
 }
 """Name: the module with `run(config)`, the dataclass of its options, a line of help."""
 
-TEAM_COMMANDS = ("render", "train")
+DISTRIBUTED_COMMANDS = ("render", "train")
 """What several processes of torchrun share out among them."""
 
 
@@ -42,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(usage, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     name, *rest = arguments
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TEAM_COMMANDS:
-        print(f"error: torchrun is for {' and '.join(TEAM_COMMANDS)}; start {name} with python -m", file=sys.stderr)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in DISTRIBUTED_COMMANDS:
+        allowed = " and ".join(DISTRIBUTED_COMMANDS)
+        print(f"error: torchrun runs only {allowed}, got {name}; start it with python -m atpn", file=sys.stderr)
         return 1
     module_name, config_name, text = COMMANDS[name]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)

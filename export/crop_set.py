@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from atpn.data.crops import Crop, JitterConfig, cut_crop, jittered_roi, mean_shape_of
+from atpn.data.crops import Crop, JitterConfig, compute_mean_shape, cut_crop, jittered_roi
 from atpn.data.scenes import background_roi, negative_roi
 from atpn.data.store import SampleStore
 from edge_runtime.files import write_atomically
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 JPEG_QUALITY = 85
 """A 112 px crop in about 4 KB; the network has seen far worse compression in training."""
 JITTER = JitterConfig(
-    centre_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_share=0.0, unrolled_share=0.1, flip_share=0.5
+    center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.1, flip_prob=0.5
 )
 """What a tracker that holds a face lets happen from frame to frame: less than training's jitter."""
 
@@ -69,10 +69,10 @@ class CropSet:
 def make_crop_sets(config: CropSetConfig) -> None:
     """Write calibration.npz and heldout.npz; no person is in both. ValueError or OSError say what is missing."""
     store = SampleStore.read(config.data)
-    calibration_faces, held_out_faces = store.split(validation_share=0.6)
+    calibration_faces, held_out_faces = store.split(validation_fraction=0.6)
     if len(calibration_faces) == 0 or len(held_out_faces) == 0:
         raise ExportError(f"{config.data} holds faces of one person only; two disjoint sets need more")
-    mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
+    mean_shape = compute_mean_shape(store.landmarks[store.faces], store.scheme)
     rng = np.random.default_rng(config.seed)
     for name, faces, count in (
         ("calibration", calibration_faces, config.calibration_crops),
@@ -100,7 +100,7 @@ def _crops(
     for position, index in enumerate(chosen):
         landmarks = store.landmarks[index]
         if position >= negatives:
-            flip = bool(rng.random() < JITTER.flip_share)
+            flip = bool(rng.random() < JITTER.flip_prob)
             crops.append(
                 cut_crop(store[int(index)], jittered_roi(landmarks, mean_shape, JITTER, rng), config.crop_size, flip)
             )
@@ -110,7 +110,7 @@ def _crops(
             roi = background_roi(image, rng)
         else:
             image = store.image(int(index))
-            neighbours = store.neighbours(int(index))
+            neighbours = store.neighbors(int(index))
             others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
             roi = negative_roi(ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape)), rng, others)
         nothing = np.full_like(mean_shape, np.nan), np.full(3, np.nan, np.float32)

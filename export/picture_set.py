@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.composites import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Composite, CompositeConfig, Compositor
 from atpn.data.store import SampleStore
 from edge_runtime.files import write_atomically
 from export.config import PictureSetConfig
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class PictureSet:
     """Labelled pictures of one size."""
 
-    gatherings: tuple[Gathering, ...]
+    gatherings: tuple[Composite, ...]
     origin: dict[str, Any]
     """Where the pictures come from: data, seed, count."""
     sha256: str
@@ -55,19 +55,19 @@ def make_picture_sets(config: PictureSetConfig) -> None:
     """Write detector_calibration.npz and detector_heldout.npz; no person is in both. ValueError or OSError say what is
     missing."""
     store = SampleStore.read(config.data)
-    faces, backgrounds = store.split(validation_share=0.6), store.split_backgrounds(validation_share=0.6)
-    options = GatheringConfig(augment=NO_AUGMENT)
+    faces, backgrounds = store.split(validation_fraction=0.6), store.split(store.backgrounds, validation_fraction=0.6)
+    options = CompositeConfig(augment=NO_AUGMENT)
     for part, (name, count) in enumerate(
         (("detector_calibration", config.calibration_pictures), ("detector_heldout", config.held_out_pictures))
     ):
-        maker = Gatherings(store, faces[part], backgrounds[part], options)
-        made = [maker.make(config.picture_size, np.random.default_rng([config.seed, part, i])) for i in range(count)]
+        maker = Compositor(store, faces[part], backgrounds[part], options)
+        made = [maker.compose(config.picture_size, np.random.default_rng([config.seed, part, i])) for i in range(count)]
         path = config.out / f"{name}.npz"
         write_picture_set(path, made, {"data": config.data.name, "seed": config.seed, "pictures": count})
         log.info("%s: %d pictures, %d KiB", path, count, path.stat().st_size // 1024)
 
 
-def write_picture_set(path: Path, gatherings: list[Gathering], origin: dict[str, Any]) -> None:
+def write_picture_set(path: Path, gatherings: list[Composite], origin: dict[str, Any]) -> None:
     """Write pictures into one .npz, atomically."""
     content = io.BytesIO()
     jpeg, ends = packed([gathering.image for gathering in gatherings])
@@ -76,7 +76,7 @@ def write_picture_set(path: Path, gatherings: list[Gathering], origin: dict[str,
         jpeg=jpeg,
         ends=ends,
         regions=np.concatenate([gathering.regions for gathering in gatherings]),
-        wanted=np.concatenate([gathering.wanted for gathering in gatherings]),
+        wanted=np.concatenate([gathering.required for gathering in gatherings]),
         faces=np.array([len(gathering.regions) for gathering in gatherings]),
         about=np.array(json.dumps({"origin": origin})),
     )
@@ -95,7 +95,7 @@ def read_picture_set(path: Path) -> PictureSet:
             cuts = np.cumsum(arrays["faces"])[:-1]
             labels = zip(images, np.split(arrays["regions"], cuts), np.split(arrays["wanted"], cuts), strict=True)
             return PictureSet(
-                gatherings=tuple(Gathering(*each) for each in labels),
+                gatherings=tuple(Composite(*each) for each in labels),
                 origin=json.loads(str(arrays["about"]))["origin"],
                 sha256=hashlib.sha256(content).hexdigest(),
             )

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from atpn.data.afw import read_afw
-from atpn.evaluate.inference import Predictions, predict, predict_vectors, predictions
+from atpn.evaluate.inference import Predictions, predict, predict_embeddings, predictions
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from edge_runtime.geometry import ROI, extract_crop
@@ -65,7 +65,7 @@ class Reference:
             real=real,
             real_expected=None if real is None else predict(model, real.crops),
             template=template_of(model, metadata),
-            vectors=None if model.point_head is None else predict_vectors(model, held_out.crops),
+            vectors=None if model.point_head is None else predict_embeddings(model, held_out.crops),
         )
 
     @property

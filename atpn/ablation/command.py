@@ -258,7 +258,8 @@ def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
         raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
     # Over frozen vectors only first estimates can be learned.
     channels = new.config.refinement_channels if config.views is None else 0
-    model = model.with_head(None).with_refinement(channels).resized(recipe.input_size)
+    model = model.with_head(None).with_config(refinement_channels=0).with_config(refinement_channels=channels)
+    model = model.resized(recipe.input_size)
     for head in ("residual", "log_sigma"):
         getattr(model.landmark_branch, head).load_state_dict(getattr(new.landmark_branch, head).state_dict())
     return with_heads_of(model, recipe)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from atpn.data.augment import augment
 from atpn.data.crops import random_crop
 from atpn.data.store import SampleStore
-from atpn.evaluate.inference import predict_vectors
+from atpn.evaluate.inference import predict_embeddings
 from atpn.model import ATPN
 from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
@@ -88,7 +88,7 @@ def see_crops(
     source: Iterator[Batch] = load(crops, workers)
     for _ in tqdm(range(steps), desc="crops", unit="batch", disable=None):
         batch = next(source)
-        vectors.append(predict_vectors(model, batch["image"].numpy()).numpy())
+        vectors.append(predict_embeddings(model, batch["image"].numpy()).numpy())
         places.append(batch["landmarks"].numpy())
     place = np.concatenate(places)
     return SeenCrops(np.concatenate(vectors), place[:, 0].astype(np.int64), place[:, 1:5], place[:, 5] > 0)

@@ -56,9 +56,9 @@ RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
         "no-augment": ("no photometric augmentation", _with(augment=NO_AUGMENT)),
         "no-cover": ("no rectangles over faces", _with_augment(cover=0.0)),
         "mixed": ("faces blended with backgrounds, as the thesis does", _with(background_mix=0.2)),
-        "unrolled": ("crops along the image's axes only, the thesis' rule", _with_jitter(unrolled_share=1.0)),
-        "steady": ("crops without errors of place and size", _with_jitter(centre_sigma=0.0, scale_sigma=0.0)),
-        "no-flip": ("no mirrored crops", _with_jitter(flip_share=0.0)),
+        "unrolled": ("crops along the image's axes only, the thesis' rule", _with_jitter(unrolled_prob=1.0)),
+        "steady": ("crops without errors of place and size", _with_jitter(center_sigma=0.0, scale_sigma=0.0)),
+        "no-flip": ("no mirrored crops", _with_jitter(flip_prob=0.0)),
     }
 )
 """What each ingredient is worth."""

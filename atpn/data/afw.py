@@ -1,6 +1,6 @@
-"""AFW (Zhu and Ramanan, 2012) with the 68-point labels of 300W (Sagonas et al., 2013): real faces, to measure on only.
+"""AFW (Zhu and Ramanan, 2012) with the 68-point labels of 300W (Sagonas et al., 2013): real faces for evaluation only.
 
-The labels' terms are for research, so nothing that leads to shipped weights reads this file.
+The labels are licensed for research, so no code that trains shipped weights reads this file.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from edge_runtime.landmarks import IBUG_68
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph with all its labelled faces."""
+    """One photograph with all its labeled faces."""
 
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     faces: tuple[np.ndarray, ...]
-    """(68, 2) float32 pixels each, iBUG order, pixel centres at integers."""
+    """(68, 2) float32 pixels each, iBUG order, pixel centers at integers."""
     key: str
 
 
 def read_afw(folder: Path) -> Iterator[Photo]:
-    """Photographs of a folder with a `labels.json`: a list of {image, width, height, faces: [{landmarks}]}.
+    """Yield the photographs of a folder with a `labels.json`: a list of {image, width, height, faces: [{landmarks}]}.
 
-    FileNotFoundError or ValueError names what is missing, unreadable or of another size than its label says.
+    FileNotFoundError or ValueError if an image is missing, unreadable, or of another size than its label says.
     """
     labels = folder / "labels.json"
     if not labels.is_file():
@@ -53,12 +53,12 @@ def read_afw(folder: Path) -> Iterator[Photo]:
         yield Photo(bgr[:, :, ::-1], faces, entry["image"])
 
 
-def samples_of(photos: Iterable[Photo]) -> list[Sample]:
-    """A sample for each face; those of a photograph share its image and are each other's neighbours."""
+def photos_to_samples(photos: Iterable[Photo]) -> list[Sample]:
+    """Return a sample for each face; faces of one photograph share its image and are each other's neighbors."""
     samples = []
     for photo in photos:
         for i, face in enumerate(photo.faces):
             others = photo.faces[:i] + photo.faces[i + 1 :]
-            neighbours = np.stack(others) if others else None
-            samples.append(Sample(photo.image, face, IBUG_68.name, neighbours=neighbours, key=f"{photo.key} {i}"))
+            neighbors = np.stack(others) if others else None
+            samples.append(Sample(photo.image, face, IBUG_68.name, neighbors=neighbors, key=f"{photo.key} {i}"))
     return samples

@@ -1,6 +1,6 @@
-"""Photometric augmentation of training crops: light, sensors, codecs and things in front of faces.
+"""Photometric augmentation of training crops: tone, sensor noise, compression, occlusion.
 
-Moderate on purpose: renders are already degraded, and stronger settings cost accuracy on real faces.
+The defaults are moderate: renders are already degraded, and stronger settings cost accuracy on real faces.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from atpn.data.motion import motion_kernel
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Probabilities and ranges; lengths are shares of the crop's side, so that 64 and 112 px look alike."""
+    """Probabilities and ranges. Lengths are fractions of the crop's side."""
 
     tone: float = 0.7
     """Probability of a new tone curve."""
@@ -24,12 +24,12 @@ class AugmentConfig:
     """Of each channel on its own: white balance."""
     contrast_sigma: float = 0.15
     brightness_sigma: float = 14.0
-    """Grey levels."""
-    grey: float = 0.12
-    """Probability of a grey picture: infrared cameras, old photographs."""
+    """Gray levels."""
+    gray: float = 0.12
+    """Probability of a gray image: infrared cameras, old photographs."""
     low_resolution: float = 0.12
     """Probability that the crop came from a smaller face."""
-    lowest_resolution: float = 0.3
+    min_resolution: float = 0.3
     """Of the crop's side."""
     blur: float = 0.15
     blur_sigma: tuple[float, float] = (0.003, 0.012)
@@ -37,7 +37,7 @@ class AugmentConfig:
     motion_length: tuple[float, float] = (0.02, 0.06)
     noise: float = 0.15
     noise_sigma: tuple[float, float] = (2.0, 10.0)
-    """Grey levels."""
+    """Gray levels."""
     jpeg: float = 0.15
     jpeg_quality: tuple[int, int] = (25, 85)
     cover: float = 0.2
@@ -46,23 +46,23 @@ class AugmentConfig:
 
 
 NO_AUGMENT = AugmentConfig(
-    tone=0.0, grey=0.0, low_resolution=0.0, blur=0.0, motion_blur=0.0, noise=0.0, jpeg=0.0, cover=0.0
+    tone=0.0, gray=0.0, low_resolution=0.0, blur=0.0, motion_blur=0.0, noise=0.0, jpeg=0.0, cover=0.0
 )
-"""The picture as it is: what measurements see."""
+"""The image as it is: what measurements see."""
 
 
 def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """A changed copy of an (S, S, 3) uint8 RGB crop."""
+    """Return an augmented copy of an (S, S, 3) uint8 RGB crop."""
     draw = rng.random(8)
     side = image.shape[0]
     if draw[0] < config.cover:
         image = _cover(image, config, rng)
     if draw[1] < config.tone:
         image = cv2.LUT(image, _tone_curves(config, rng))
-    if draw[2] < config.grey:
+    if draw[2] < config.gray:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if draw[3] < config.low_resolution:
-        small = max(8, round(side * rng.uniform(config.lowest_resolution, 0.8)))
+        small = max(8, round(side * rng.uniform(config.min_resolution, 0.8)))
         shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         image = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
     if draw[4] < config.blur:
@@ -81,17 +81,17 @@ def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) 
 
 
 def _tone_curves(config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """(1, 256, 3) uint8 lookup: gamma, contrast, a gain per channel and brightness in one pass."""
+    """Return a (1, 256, 3) uint8 lookup table: gamma, contrast, a gain per channel, brightness."""
     levels = np.linspace(0.0, 1.0, 256, dtype=np.float32) ** np.float32(np.exp(rng.normal(0.0, config.gamma_sigma)))
     contrast = np.exp(rng.normal(0.0, config.contrast_sigma))
     gains = contrast * np.exp(rng.normal(0.0, config.gain_sigma, 3))
-    offset = rng.normal(0.0, config.brightness_sigma) + 127.5 * (1 - contrast)  # contrast turns about mid-grey
+    offset = rng.normal(0.0, config.brightness_sigma) + 127.5 * (1 - contrast)  # contrast turns about mid-gray
     curves = 255 * levels[:, None] * gains.astype(np.float32) + np.float32(offset)
     return np.clip(curves, 0, 255).astype(np.uint8)[None]
 
 
 def _cover(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """One or two rectangles of flat colour, noise, or another part of the same picture."""
+    """Cover one or two rectangles with a flat color, noise, or another part of the image."""
     image = image.copy()
     side = image.shape[0]
     for _ in range(int(rng.integers(1, 3))):

@@ -1,7 +1,7 @@
-"""Pictures to find faces in: rendered people set into backgrounds at any place and size, labelled by the crop rule.
+"""Training images for the face detector: rendered people pasted into backgrounds at random places and sizes.
 
-A portrait holds one face in its middle, and a detector trained on portraits would learn just that. What is pasted has
-soft or hard edges of several shapes, and so have pieces of background, so that no edge gives a face away.
+Patches have soft or hard edges of several shapes. Pieces of background are pasted the same way, so that edges do not
+reveal faces.
 """
 
 from __future__ import annotations
@@ -19,61 +19,61 @@ from atpn.data.store import SampleStore
 from edge_runtime.detector import BAR
 from edge_runtime.geometry import ROI, extract_crop
 
-# Small faces do not survive a picture that loses half its pixels, and covers of a share of the picture hide them all.
-_PICTURE_AUGMENT = AugmentConfig(low_resolution=0.1, lowest_resolution=0.6, blur_sigma=(0.002, 0.006), cover=0.0)
+# Small faces do not survive an image that loses half its pixels, and covers of a share of the image hide them all.
+_COMPOSITE_AUGMENT = AugmentConfig(low_resolution=0.1, min_resolution=0.6, blur_sigma=(0.002, 0.006), cover=0.0)
 
 
 @dataclass(frozen=True)
-class GatheringConfig:
-    """How pictures for a detector are put together; sizes are shares of the picture's side."""
+class CompositeConfig:
+    """How images for a detector are composed. Sizes are fractions of the image's side."""
 
-    portrait_share: float = 0.25
-    """Of the pictures show one rendered image, near."""
+    portrait_prob: float = 0.25
+    """Of the images show one rendered image, near."""
     portrait_size: tuple[float, float] = (0.4, 1.25)
     """Of its face's region."""
-    mosaic_share: float = 0.15
-    """Of the pictures are tiled with images."""
+    mosaic_prob: float = 0.15
+    """Of the images are tiled with images."""
     tiles: tuple[int, int] = (2, 6)
     """Along a side of a mosaic."""
-    empty_share: float = 0.15
-    """Of the pictures hold no face."""
+    empty_prob: float = 0.15
+    """Of the images hold no face."""
     people: tuple[int, int] = (1, 7)
-    """Pasted into each of the other pictures."""
+    """Pasted into each of the other images."""
     size: tuple[float, float] = (0.03, 0.6)
     """Of a pasted face's region, log-uniform."""
-    decoys: tuple[int, int] = (0, 9)
+    distractors: tuple[int, int] = (0, 9)
     """Pieces of backgrounds and of people's clothes, hair and hands, pasted as faces are."""
-    bars_share: float = 0.4
-    """Of the pictures have grey bars at two sides, as wide or tall frames do on the device."""
-    narrowest: float = 0.5
-    """Of a picture with bars, the narrower extent."""
+    bars_prob: float = 0.4
+    """Of the images have gray bars at two sides, as wide or tall frames do on the device."""
+    min_extent: float = 0.5
+    """Of an image with bars, the narrower extent."""
     roll: float = 30.0
     """Degrees: the limit of a pasted person's or portrait's tilt beyond its own."""
-    smallest: float = 0.04
-    """Region below which a face need not be found: 5 pixels of landmarks in a picture of 192."""
-    visible: float = 0.6
-    """Share of its region inside the picture below which a face need not be found."""
-    augment: AugmentConfig = field(default_factory=lambda: _PICTURE_AUGMENT)
+    min_size: float = 0.04
+    """Region below which a face need not be found: 5 pixels of landmarks in an image of 192."""
+    min_visible: float = 0.6
+    """Share of its region inside the image below which a face need not be found."""
+    augment: AugmentConfig = field(default_factory=lambda: _COMPOSITE_AUGMENT)
 
 
 @dataclass(frozen=True)
-class Gathering:
-    """A picture and the faces in it."""
+class Composite:
+    """An image and the faces in it."""
 
     image: np.ndarray
     """(S, S, 3) uint8 RGB."""
     regions: np.ndarray
-    """(K, 3) float32: x and y of the centre, and the size, of each face's region by the crop rule at roll 0; in [0, 1]
-    of the picture's side."""
-    wanted: np.ndarray
+    """(K, 3) float32: x and y of the center, and the size, of each face's region by the crop rule at roll 0; in [0, 1]
+    of the image's side."""
+    required: np.ndarray
     """(K,) bool: False for faces that are too small or cut off, where either answer is right."""
 
 
-class Gatherings:
-    """Makes pictures from a store's faces and backgrounds."""
+class Compositor:
+    """Composes images from a store's faces and backgrounds."""
 
-    def __init__(self, store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, config: GatheringConfig) -> None:
-        """`faces` and `backgrounds` are indices into the store; ValueError without either."""
+    def __init__(self, store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, config: CompositeConfig) -> None:
+        """Take indices of faces and of backgrounds in the store; ValueError if either is empty."""
         if len(faces) == 0 or len(backgrounds) == 0:
             raise ValueError(
                 f"a detector learns from faces and from backgrounds, got {len(faces)} and {len(backgrounds)}; "
@@ -81,33 +81,33 @@ class Gatherings:
             )
         self._store, self._faces, self._backgrounds, self._config = store, faces, backgrounds, config
 
-    def make(self, size: int, rng: np.random.Generator) -> Gathering:
-        """One picture of `size` pixels, perhaps mirrored, in changed light."""
+    def compose(self, size: int, rng: np.random.Generator) -> Composite:
+        """Return an image of `size` pixels, augmented and mirrored at random."""
         config, choice = self._config, rng.random()
-        if choice < config.portrait_share:
+        if choice < config.portrait_prob:
             image, found = self._portrait(size, rng)
-        elif choice < config.portrait_share + config.mosaic_share:
+        elif choice < config.portrait_prob + config.mosaic_prob:
             image, found = self._mosaic(size, rng)
         else:
-            empty = choice > 1 - config.empty_share
-            image, found = self._gathering(size, 0 if empty else int(rng.integers(*config.people)), rng)
+            empty = choice > 1 - config.empty_prob
+            image, found = self._crowd(size, 0 if empty else int(rng.integers(*config.people)), rng)
         regions = np.array(found, np.float32).reshape(-1, 4)
         if rng.random() < 0.5:
             image, regions[:, 0] = np.ascontiguousarray(image[:, ::-1]), 1 - regions[:, 0]
         image, low, high = self._barred(augment(image, config.augment, rng), rng)
-        shown = np.minimum(regions[:, 3], _share_inside(regions, low, high))
-        wanted = (shown >= config.visible) & (regions[:, 2] >= config.smallest)
+        shown = np.minimum(regions[:, 3], _fraction_inside(regions, low, high))
+        required = (shown >= config.min_visible) & (regions[:, 2] >= config.min_size)
         seen = shown > 0
-        return Gathering(image, regions[seen, :3], wanted[seen])
+        return Composite(image, regions[seen, :3], required[seen])
 
     def _barred(
         self, image: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
-        """The picture, perhaps with bars, and the corners of what is left of it, in [0, 1]."""
-        if rng.random() >= self._config.bars_share:
+        """Add gray bars at random; return the image and the corners of what they leave, in [0, 1]."""
+        if rng.random() >= self._config.bars_prob:
             return image, (0.0, 0.0), (1.0, 1.0)
         size = image.shape[0]
-        bar = round(size * (1 - rng.uniform(self._config.narrowest, 1)) / 2)
+        bar = round(size * (1 - rng.uniform(self._config.min_extent, 1)) / 2)
         image = image.copy()
         wide = rng.random() < 0.5
         across = image if wide else image.transpose(1, 0, 2)
@@ -130,7 +130,7 @@ class Gatherings:
             for left, right in itertools.pairwise(edges):
                 side = max(bottom - top, right - left)
                 if rng.random() < 0.3:
-                    tile, regions = self._decoy(side, rng), []
+                    tile, regions = self._distractor(side, rng), []
                 else:
                     index = self._face(rng)
                     face = ROI.from_landmarks(self._store.landmarks[index])
@@ -139,45 +139,45 @@ class Gatherings:
                 found += _placed(regions, left / size, top / size, side / size)
         return image, found
 
-    def _gathering(self, size: int, people: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _crowd(self, size: int, people: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
         image, found = self._background(size, rng), []
         shares = np.exp(rng.uniform(*np.log(self._config.size), people))
         places: list[tuple[bool, float]] = [(True, float(share)) for share in np.sort(shares)]
-        for _ in range(int(rng.integers(*self._config.decoys))):
+        for _ in range(int(rng.integers(*self._config.distractors))):
             share = float(np.exp(rng.uniform(*np.log(self._config.size))))
             places.insert(int(rng.integers(len(places) + 1)), (False, share))
         for is_face, share in places:
             window = rng.uniform(1.15, 1.6)
             side = max(4, round(share * window * size))
-            centre = _free_place(found, side / size, rng)
-            if centre is None:
+            center = _free_place(found, side / size, rng)
+            if center is None:
                 continue
-            left, top = (round(float(c) * size - side / 2) for c in centre)
+            left, top = (round(float(c) * size - side / 2) for c in center)
             if is_face:
                 index = self._face(rng)
                 face = ROI.from_landmarks(self._store.landmarks[index])
                 patch, regions = self._window(index, _enlarged(face, window, self._roll(rng)), side)
                 found += _placed(regions, left / size, top / size, side / size)
             else:
-                patch = self._decoy(side, rng)
+                patch = self._distractor(side, rng)
             _paste(image, patch, left, top, rng)
         return image, found
 
     def _window(self, index: int, window: ROI, size: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """A turned square of a sample as a picture; of its faces the region's centre, size, and share inside."""
-        landmarks, neighbours = self._store.landmarks[index], self._store.neighbours(index)
-        everybody = [landmarks, *([] if neighbours is None else neighbours)]
+        """Return a rotated square of a sample, and the center, size and visible fraction of its faces' regions."""
+        landmarks, neighbors = self._store.landmarks[index], self._store.neighbors(index)
+        everybody = [landmarks, *([] if neighbors is None else neighbors)]
         regions = [ROI.from_landmarks(window.to_crop(points)) for points in everybody]
         image = extract_crop(self._store.image(index), window, size)
         rows = np.array([[roi.cx, roi.cy, roi.size] for roi in regions])
-        return image, list(np.column_stack([rows, _share_inside(rows)]))
+        return image, list(np.column_stack([rows, _fraction_inside(rows)]))
 
-    def _decoy(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        """A square without a face: of a background, or of a person beside the face, if a few tries find one."""
+    def _distractor(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a square without a face: of a background, or beside the face of a person."""
         if rng.random() < 0.5:
             index = self._face(rng)
-            image, neighbours = self._store.image(index), self._store.neighbours(index)
-            everybody = [self._store.landmarks[index], *([] if neighbours is None else neighbours)]
+            image, neighbors = self._store.image(index), self._store.neighbors(index)
+            everybody = [self._store.landmarks[index], *([] if neighbors is None else neighbors)]
             faces = [ROI.from_landmarks(points, margin=0.1) for points in everybody]
             for _ in range(8):
                 side = faces[0].size * rng.uniform(0.3, 1.0)
@@ -199,35 +199,35 @@ class Gatherings:
 
 
 def _placed(regions: list[np.ndarray], left: float, top: float, side: float) -> list[np.ndarray]:
-    """Regions of a square that lies here in a picture, as regions of the picture."""
+    """Convert regions of a square patch to regions of the image that it is pasted into."""
     return [region * (side, side, side, 1) + (left, top, 0, 0) for region in regions]
 
 
-def _share_inside(
+def _fraction_inside(
     regions: np.ndarray, low: tuple[float, float] = (0.0, 0.0), high: tuple[float, float] = (1.0, 1.0)
 ) -> np.ndarray:
-    """(K, 3 or more) regions to the (K,) shares of their areas that lie between two corners, the picture's own."""
-    centre, size = regions[:, :2], regions[:, 2:3]
-    inside = np.minimum(centre + size / 2, high) - np.maximum(centre - size / 2, low)
+    """Return the (K,) area fractions of (K, 3 or more) regions that lie between two corners (default: the image's)."""
+    center, size = regions[:, :2], regions[:, 2:3]
+    inside = np.minimum(center + size / 2, high) - np.maximum(center - size / 2, low)
     return (np.clip(inside, 0, None) / size).prod(axis=1)
 
 
 def _enlarged(roi: ROI, factor: float, roll: float = 0.0) -> ROI:
-    """The square around the same centre, `factor` times as large."""
+    """Return the square of the same center, `factor` times as large."""
     return ROI(roi.cx, roi.cy, roi.size * factor, roll)
 
 
 def _free_place(found: list[np.ndarray], side: float, rng: np.random.Generator) -> np.ndarray | None:
-    """A centre in [0, 1] for a square that touches none of the regions, if a dozen tries find one."""
+    """Return a center in [0, 1] for a square that overlaps no region, or None after a dozen tries."""
     for _ in range(12):
-        centre = rng.uniform(0.25 * side, 1 - 0.25 * side, 2)
-        if all(np.abs(centre - region[:2]).max() > (side + region[2]) / 2 for region in found):
-            return centre
+        center = rng.uniform(0.25 * side, 1 - 0.25 * side, 2)
+        if all(np.abs(center - region[:2]).max() > (side + region[2]) / 2 for region in found):
+            return center
     return None
 
 
 def _paste(image: np.ndarray, patch: np.ndarray, left: int, top: int, rng: np.random.Generator) -> None:
-    """Blend a square patch in, as far as it lies inside, within an ellipse or a more or less rounded square."""
+    """Blend a square patch in, masked by an ellipse or a rounded square."""
     side = patch.shape[0]
     axis = np.abs((np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1)
     power, softness = float(rng.choice([2.0, 4.0, 16.0])), rng.uniform(0.02, 0.4)

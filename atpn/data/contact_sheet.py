@@ -1,4 +1,4 @@
-"""A sheet of labelled faces to look at: are the labels where they should be?"""
+"""A grid of faces with their labels drawn, to check the labels by eye."""
 
 from __future__ import annotations
 
@@ -23,21 +23,29 @@ _BITS = 4
 
 
 def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
-    """Faces side by side with everything that is labelled drawn on them; OSError when the file cannot be written."""
-    tiles = [face_tile(sample) for sample in samples]
-    tiles += [np.zeros((TILE, TILE, 3), np.uint8)] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    """Write a grid of faces with all their labels drawn; OSError if the file cannot be written."""
+    write_image(path, image_grid([face_tile(sample) for sample in samples], COLUMNS))
+
+
+def image_grid(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Return images of one shape in rows of `columns`; the last row is filled with black."""
+    tiles = [*tiles, *[np.zeros_like(tiles[0])] * (-len(tiles) % columns)]
+    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a BGR image, making its folder; OSError if the file cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        written = cv2.imwrite(str(path), np.vstack(rows))
+        written = cv2.imwrite(str(path), image)
     except cv2.error:
         written = False
     if not written:
-        raise OSError(f"cannot write {path}: is its suffix an image's, and the folder writable?")
+        raise OSError(f"cannot write {path}; use an image suffix such as .png, and a writable folder")
 
 
 def face_tile(sample: Sample) -> np.ndarray:
-    """(TILE, TILE, 3) BGR picture of a sample's face and its labels; ValueError for a sample without a face."""
+    """Return a (TILE, TILE, 3) BGR image of a sample's face and labels; ValueError for a sample without a face."""
     outline = sample.outline
     if outline is None:
         raise ValueError(f"sample {sample.key!r} has no face to draw")
@@ -61,11 +69,11 @@ def face_tile(sample: Sample) -> np.ndarray:
         height, width = sample.image.shape[:2]
         # Drawn as seen along the ray to the face: its axes in parallel projection.
         rotation = crop_to_camera(roi, sample.intrinsics or Intrinsics.from_fov(width, height)).T @ sample.rotation
-        for axis, colour in zip((rotation * (1.0, 1.0, -1.0)).T, AXES, strict=True):
+        for axis, color in zip((rotation * (1.0, 1.0, -1.0)).T, AXES, strict=True):
             middle = np.full(2, TILE / 2)
-            cv2.line(tile, _fixed(middle), _fixed(middle + axis[:2] * TILE * 0.3), colour, 2, cv2.LINE_AA, _BITS)
-    cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, EDGE, 1, cv2.LINE_AA)
+            cv2.line(tile, _fixed(middle), _fixed(middle + axis[:2] * TILE * 0.3), color, 2, cv2.LINE_AA, _BITS)
+    for color, width in (((0, 0, 0), 3), (EDGE, 1)):
+        cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, color, width, cv2.LINE_AA)
     return tile
 
 

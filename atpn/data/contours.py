@@ -1,7 +1,7 @@
 """The curves of a face along which landmarks are spaced: jaw, brows, nose, lids, lips.
 
-Where a curve is, everybody sees; where along it a point belongs, nobody can tell but at its ends and corners. This is
-the ambiguity that STAR loss and Semantic Alignment were made for.
+Labels agree on where a curve is, but along it only on its ends and corners. STAR loss and Semantic Alignment address
+this ambiguity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Contour:
     """jaw, brow, nose, lid or lip."""
     indices: tuple[int, ...]
     closed: bool = False
-    """The last point's neighbour is the first."""
+    """The last point's neighbor is the first."""
     corners: tuple[int, ...] = ()
     """Landmarks on it that are seen for themselves: ends and corners."""
 
@@ -59,29 +59,28 @@ CONTOURS: Mapping[str, tuple[Contour, ...]] = MappingProxyType(
 """Curves by scheme; a landmark lies on one at most."""
 
 
-def contours_of(scheme: LandmarkScheme) -> tuple[Contour, ...]:
-    """The scheme's curves; ValueError for a scheme that has none listed."""
+def get_contours(scheme: LandmarkScheme) -> tuple[Contour, ...]:
+    """Return the scheme's curves; ValueError for a scheme without any."""
     if scheme.name not in CONTOURS:
         raise ValueError(f"no contours for scheme {scheme.name}; known: {', '.join(CONTOURS)}")
     return CONTOURS[scheme.name]
 
 
 def sliding(scheme: LandmarkScheme) -> np.ndarray:
-    """(N,) bool: landmarks on a curve that are no corner of it. ValueError as `contours_of`."""
+    """Return an (N,) bool mask of the landmarks on a curve that are not its corners; ValueError as `get_contours`."""
     mask = np.zeros(scheme.count, bool)
-    for contour in contours_of(scheme):
+    for contour in get_contours(scheme):
         mask[[i for i in contour.indices if i not in contour.corners]] = True
     return mask
 
 
-def neighbours(scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) indices of the landmarks before and after each along its curve; itself where there is none.
+def neighbors(scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N,) indices of the landmarks before and after each along its curve (the landmark itself at open ends).
 
-    The difference of the two is the curve's tangent; it is zero for a landmark on no curve. ValueError as
-    `contours_of`.
+    Their difference is the curve's tangent, and zero for a landmark on no curve. ValueError as `get_contours`.
     """
     before, after = np.arange(scheme.count), np.arange(scheme.count)
-    for contour in contours_of(scheme):
+    for contour in get_contours(scheme):
         indices = np.array(contour.indices)
         before[indices[1:]], after[indices[:-1]] = indices[:-1], indices[1:]
         if contour.closed:
@@ -90,9 +89,9 @@ def neighbours(scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slide(points: np.ndarray, distance: np.ndarray, closed: bool) -> np.ndarray:
-    """(n, 2) points of one curve, each moved by its (n,) distance along the polyline through all of them.
+    """Move each of the (n, 2) points of a curve by its (n,) distance along the polyline through all of them.
 
-    The unit is the points'; an open curve goes on straight beyond its ends.
+    Distances have the points' unit. An open curve is extended straight beyond its ends.
     """
     if closed:
         # Once around on either side, so that whatever slides over the seam finds its way.

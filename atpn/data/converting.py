@@ -1,11 +1,10 @@
-"""From a dataset's own files to shards: the faces of a split, cut out of their photographs with room to move."""
+"""Conversion of a dataset's files to shards: the faces of a split, cut out of their images with some context."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -13,51 +12,49 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atpn.data.readers.findings import Fault, Finding, Report
 from atpn.data.readers.images import ImageSource, UnreadSample
-from atpn.data.readers.registry import Found
+from atpn.data.readers.issues import Issue, Report, Severity
+from atpn.data.readers.registry import DatasetFolder
 from atpn.data.sample import Sample
-from atpn.data.shards import write_shard
-from edge_runtime.files import write_atomically
+from atpn.data.shards import claim_folder, write_shard
 from edge_runtime.geometry import ROI, Intrinsics
 
 
 @dataclass(frozen=True)
-class Cutting:
-    """What of a photograph is kept."""
+class CutoutConfig:
+    """What part of an image is kept."""
 
     face_size: int = 192
     """Pixels to which a face's region (the crop rule's square) is shrunk if it is larger; the network sees 112."""
     context: float = 2.5
     """Side of what is kept around a face over its region's: jitter and turning need up to 1.9, negatives the rest."""
-    smallest: float = 0.0
-    """Pixels; faces smaller than this both ways are left out (the thesis takes WIDER FACE's from 60)."""
+    min_size: float = 0.0
+    """Minimum width or height of a face in pixels, smaller ones are left out (thesis: 60 for WIDER FACE)."""
 
     def __post_init__(self) -> None:
-        if self.face_size < 16 or self.context < 1 or self.smallest < 0:
-            raise ValueError(f"a face needs 16 pixels or more, a context of 1 or more, a size of 0 or more; got {self}")
+        if self.face_size < 16 or self.context < 1 or self.min_size < 0:
+            raise ValueError(f"got {self}, expected face_size >= 16, context >= 1 and min_size >= 0")
 
 
 @dataclass
 class Conversion:
-    """Which samples of a dataset become shards, and what came of it."""
+    """Selects samples of a dataset, writes them to shards, and counts them."""
 
-    found: Found
+    found: DatasetFolder
     split: str
     subset: str | None = None
     every: int = 1
     partial: bool = False
     """Pass over what is missing or broken instead of stopping there."""
-    cutting: Cutting = Cutting()
+    cutout: CutoutConfig = CutoutConfig()
     faces: int = 0
     backgrounds: int = 0
     small: int = 0
     skipped: int = 0
 
     def write(self, folder: Path, shard_size: int) -> None:
-        """Write every shard that is not there yet; ValueError for a folder with shards of something else."""
-        folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder, self._setup(shard_size))
+        """Write every missing shard; ValueError if the folder holds shards of another setup."""
+        claim_folder(folder / "convert.json", self._setup(shard_size))
         samples = self.samples()
         with tqdm(desc=f"{self.found.dataset.name} {folder.name}", unit=" samples") as bar:
             for index in count():
@@ -70,7 +67,7 @@ class Conversion:
                     return
 
     def samples(self) -> Iterator[UnreadSample]:
-        """The chosen samples, in the dataset's order; ValueError for one that is broken, unless `partial`."""
+        """Yield the selected samples in the dataset's order; ValueError for a corrupt one, unless `partial`."""
         number = 0
         for sample in self.found.dataset.read(self.found.root, self._report()):
             if sample.split != self.split or (self.subset is not None and self.subset not in sample.subsets):
@@ -79,7 +76,7 @@ class Conversion:
             if (number - 1) % self.every:
                 continue
             outline = sample.labels.outline
-            if outline is not None and np.ptp(outline, axis=0).max() < self.cutting.smallest:
+            if outline is not None and np.ptp(outline, axis=0).max() < self.cutout.min_size:
                 self.small += 1
                 continue
             if not sample.image.path.is_file():  # only when partial: the reader has reported it
@@ -90,7 +87,7 @@ class Conversion:
             yield sample
 
     def cut(self, chunk: Iterable[UnreadSample]) -> Iterator[Sample]:
-        """Each sample's picture around its face; ValueError for one that does not decode, unless `partial`."""
+        """Yield each sample cut out around its face; ValueError for an image that does not decode, unless `partial`."""
         source: ImageSource | None = None
         image = np.empty(0)
         for sample in chunk:
@@ -98,10 +95,10 @@ class Conversion:
                 if sample.image != source:
                     image = sample.image.read()
                     source = sample.image
-                cut = cut_out(replace(sample.labels, image=image), self.cutting)
+                cut = cut_out(replace(sample.labels, image=image), self.cutout)
             except (OSError, ValueError) as error:
                 if not self.partial:
-                    raise ValueError(f"{error}; --partial goes without") from error
+                    raise ValueError(f"{error}; pass --partial to skip it") from error
                 self.skipped += 1
                 self.faces -= sample.labels.outline is not None
                 self.backgrounds -= sample.labels.outline is None
@@ -109,13 +106,13 @@ class Conversion:
             yield cut
 
     def _report(self) -> Report:
-        def report(finding: Finding) -> None:
-            concerns_us = finding.split in ("", self.split)
+        def report(issue: Issue) -> None:
+            concerns_us = issue.split in ("", self.split)
             if self.partial:
-                self.skipped += finding.fault is Fault.CORRUPT and concerns_us
-            elif concerns_us and finding.fault is not Fault.LEFT_OUT:
+                self.skipped += issue.severity is Severity.CORRUPT and concerns_us
+            elif concerns_us and issue.severity is not Severity.LEFT_OUT:
                 raise ValueError(
-                    f"{finding.fault}: {finding.what}; `datasets check` lists all of it, --partial goes without"
+                    f"{issue.severity}: {issue.message}; run `datasets check` for all, or pass --partial to skip it"
                 )
 
         return report
@@ -128,30 +125,28 @@ class Conversion:
             "every": self.every,
             "partial": self.partial,
             "shard_size": shard_size,
-            "face_size": self.cutting.face_size,
-            "context": self.cutting.context,
-            "smallest": self.cutting.smallest,
+            **asdict(self.cutout),
         }
 
 
-def cut_out(sample: Sample, cutting: Cutting) -> Sample:
-    """A sample around its face alone, labels and camera moved along; one without a face is shrunk as a whole.
+def cut_out(sample: Sample, cutout: CutoutConfig) -> Sample:
+    """Cut a sample out around its face and move its labels and camera along; scale down one without a face as a whole.
 
-    Of the other faces those that reach into the picture remain. ValueError when the face is not in the picture.
+    Neighbors that overlap the cutout are kept. ValueError if the face lies outside the image.
     """
     height, width = sample.image.shape[:2]
     outline = sample.outline
     if outline is None:
         left, top, right, bottom = 0, 0, width, height
-        scale = min(1.0, cutting.face_size * cutting.context / max(width, height))
+        scale = min(1.0, cutout.face_size * cutout.context / max(width, height))
     else:
         roi = ROI.from_landmarks(outline)
-        half = roi.size * cutting.context / 2
+        half = roi.size * cutout.context / 2
         left, top = max(0, math.floor(roi.cx - half)), max(0, math.floor(roi.cy - half))
         right, bottom = min(width, math.ceil(roi.cx + half) + 1), min(height, math.ceil(roi.cy + half) + 1)
-        scale = min(1.0, cutting.face_size / roi.size)
+        scale = min(1.0, cutout.face_size / roi.size)
         if left >= right or top >= bottom:
-            raise ValueError(f"sample {sample.key!r}: its face lies outside its picture of {width}x{height} pixels")
+            raise ValueError(f"sample {sample.key!r}: its face lies outside its image of {width}x{height} pixels")
     image = sample.image[top:bottom, left:right]
     if scale < 1:
         size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
@@ -165,14 +160,14 @@ def cut_out(sample: Sample, cutting: Cutting) -> Sample:
         image=np.ascontiguousarray(image),
         landmarks=None if sample.landmarks is None else window.moved(sample.landmarks),
         intrinsics=None if camera is None else window.seen_by(camera),
-        neighbours=window.reaching(sample.neighbours, image.shape[1], image.shape[0]),
+        neighbors=window.reaching(sample.neighbors, image.shape[1], image.shape[0]),
         boxes={kind: window.moved_box(box) for kind, box in sample.boxes.items()},
     )
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A part of a picture, resized."""
+    """A resized part of an image."""
 
     left: int
     top: int
@@ -180,7 +175,7 @@ class _Window:
     scale_y: float
 
     def moved(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels of the picture as those of the window; pixel centres are at integers in both."""
+        """Convert (..., 2) pixels of the image to pixels of the window; pixel centers are at integers in both."""
         scale = np.array([self.scale_x, self.scale_y])
         return ((points - (self.left, self.top) + 0.5) * scale - 0.5).astype(np.float32)
 
@@ -193,25 +188,10 @@ class _Window:
         return Intrinsics(camera.fx * self.scale_x, camera.fy * self.scale_y, cx, cy)
 
     def reaching(self, faces: np.ndarray | None, width: int, height: int) -> np.ndarray | None:
-        """Of (K, M, 2) faces those that reach into the window, moved; None when none does."""
+        """Return those of (K, M, 2) faces that overlap the window, in its pixels; None if none does."""
         if faces is None:
             return None
         moved = self.moved(faces)
         low, high = np.nanmin(moved, axis=1), np.nanmax(moved, axis=1)
         inside = (high > -0.5).all(axis=1) & (low < (width - 0.5, height - 0.5)).all(axis=1)
         return moved[inside] if inside.any() else None
-
-
-def _claim(folder: Path, setup: dict[str, object]) -> None:
-    """Write down what a folder's shards are of; ValueError when it holds shards of something else."""
-    path = folder / "convert.json"
-    if path.is_file():
-        before = json.loads(path.read_text())
-        changed = [f"{k}: {before.get(k)} before, {v} now" for k, v in setup.items() if before.get(k) != v]
-        if changed:
-            raise ValueError(
-                f"{folder} holds another conversion ({'; '.join(changed)}); give another --out or delete it"
-            )
-    elif any(folder.glob("*.tar")):
-        raise ValueError(f"{folder} holds shards but no convert.json that says of what; give another --out")
-    write_atomically(path, (json.dumps(setup, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""From a labelled image to a training crop: the device's crop rule, shaken as tracking shakes it."""
+"""Training crops from labeled images: the crop rule of the runtime with random errors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
 @dataclass(frozen=True)
 class JitterConfig:
-    """How far a training ROI strays from the crop rule: what motion and detectors do to it on the device."""
+    """Random errors of a training ROI against the crop rule, as motion and detectors cause them on the device."""
 
-    centre_sigma: float = 0.05
+    center_sigma: float = 0.05
     """Of the ROI's size: a quick head moves a tenth of its size between frames."""
     scale_sigma: float = 0.10
     """Of the logarithm of the size; detectors' boxes differ from landmarks' rectangles by about this."""
@@ -32,13 +32,13 @@ class JitterConfig:
     """Largest change of the size's logarithm: beyond it the face is cut off or tiny."""
     roll_sigma: float = 8.0
     """Degrees; the usual error of a roll estimated one frame ago."""
-    wide_roll_share: float = 0.3
+    wide_roll_prob: float = 0.3
     """Of the crops have an evenly spread roll error: a tilted head that nobody has followed yet."""
     wide_roll: float = 45.0
     """Degrees; the evenly spread error's limit."""
-    unrolled_share: float = 0.2
+    unrolled_prob: float = 0.2
     """Of the crops keep the image's own axes: the thesis' rule, and a detector's first frame."""
-    flip_share: float = 0.5
+    flip_prob: float = 0.5
     """Of the crops are mirrored."""
     rotation: float = 0.0
     """Degrees; limit of an evenly spread rotation of the crops that keep the image's axes, as if the image turned."""
@@ -67,11 +67,11 @@ class Crop:
     image of each: what was at (x, y) of the mean-face plane is at (1 - x, y) now."""
 
 
-def mean_shape_of(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
-    """(N, 2) upright, left-right symmetric mean of (n, N, 2) faces, in crop coordinates.
+def compute_mean_shape(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """Return the (N, 2) upright, symmetric mean of (n, N, 2) faces, in crop coordinates.
 
-    Faces are averaged inside their ROIs. Averaging the mean with its mirror image makes it upright and symmetric
-    whatever the data's balance; a second round takes the ROIs at the roll that the first round's mean gives.
+    Faces are averaged inside their ROIs, then the mean with its mirror image. A second round uses ROIs at the roll that
+    the first mean gives.
     """
     rolls = [0.0] * len(landmarks)
     for _ in range(2):
@@ -84,23 +84,23 @@ def mean_shape_of(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
 
 
 def filled(landmarks: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
-    """(N, 2) pixel landmarks with the mean shape, laid onto those that are known, where the others (NaN) would be."""
+    """Fill unknown (NaN) landmarks of (N, 2) pixels with the mean shape, fitted to the known ones."""
     known = ~np.isnan(landmarks).any(axis=1)
     if known.all():
         return landmarks
-    centre, mean_centre = landmarks[known].mean(axis=0), mean_shape[known].mean(axis=0)
-    to, source = landmarks[known] - centre, mean_shape[known] - mean_centre
+    center, mean_center = landmarks[known].mean(axis=0), mean_shape[known].mean(axis=0)
+    to, source = landmarks[known] - center, mean_shape[known] - mean_center
     size = np.sqrt((to**2).sum() / (source**2).sum())
     turn = rotation_2d(upright_roll(landmarks[known], source))
-    return np.where(known[:, None], landmarks, size * (mean_shape - mean_centre) @ turn.T + centre).astype(np.float32)
+    return np.where(known[:, None], landmarks, size * (mean_shape - mean_center) @ turn.T + center).astype(np.float32)
 
 
 def jittered_roi(landmarks: np.ndarray, mean_shape: np.ndarray, jitter: JitterConfig, rng: np.random.Generator) -> ROI:
-    """The crop rule for (N, 2) pixel landmarks with a random error in roll, centre and size; NaN is unknown."""
+    """Return the crop rule's ROI for (N, 2) pixel landmarks (NaN: unknown) with random roll, center and size errors."""
     landmarks = filled(landmarks, mean_shape)
     roll = 0.0
-    if rng.random() >= jitter.unrolled_share:
-        if rng.random() < jitter.wide_roll_share:
+    if rng.random() >= jitter.unrolled_prob:
+        if rng.random() < jitter.wide_roll_prob:
             error = rng.uniform(-jitter.wide_roll, jitter.wide_roll)
         else:
             error = rng.normal(0.0, jitter.roll_sigma)
@@ -109,14 +109,14 @@ def jittered_roi(landmarks: np.ndarray, mean_shape: np.ndarray, jitter: JitterCo
         roll = math.radians(rng.uniform(-jitter.rotation, jitter.rotation))
     roi = ROI.from_landmarks(landmarks, roll)
     scale = math.exp(float(np.clip(rng.normal(0.0, jitter.scale_sigma), -jitter.scale_limit, jitter.scale_limit)))
-    shift = rotation_2d(roll) @ rng.normal(0.0, jitter.centre_sigma, 2) * roi.size
+    shift = rotation_2d(roll) @ rng.normal(0.0, jitter.center_sigma, 2) * roi.size
     return ROI(roi.cx + float(shift[0]), roi.cy + float(shift[1]), roi.size * scale, roll)
 
 
 def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Crop:
-    """Cut one labelled crop; `flip` mirrors it left to right afterwards, with all its labels.
+    """Cut one labeled crop; `flip` mirrors it left to right, with all its labels.
 
-    Without known intrinsics the camera is the one that the runtime assumes. ValueError for a sample without a face.
+    Unknown intrinsics are replaced by the runtime's default camera. ValueError for a sample without a face.
     """
     if sample.landmarks is None:
         raise ValueError(f"sample {sample.key!r} has no landmarks, so it cannot become a face crop")
@@ -138,15 +138,15 @@ def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Cr
 
 
 def mirrored_rotation(rotation: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) rotation of the same head seen in a mirror: M R M with M = diag(-1, 1, 1)."""
+    """Return the (..., 3, 3) rotation of the mirrored head: M R M with M = diag(-1, 1, 1)."""
     return rotation * np.array([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
 
 
 def random_crop(
     sample: Sample, mean_shape: np.ndarray, crop_size: int, jitter: JitterConfig, rng: np.random.Generator
 ) -> Crop:
-    """One jittered, perhaps mirrored crop of the sample's face."""
+    """Return a jittered, randomly mirrored crop of the sample's face."""
     if sample.landmarks is None:
         raise ValueError(f"sample {sample.key!r} has no landmarks, so it cannot become a face crop")
     roi = jittered_roi(sample.landmarks, mean_shape, jitter, rng)
-    return cut_crop(sample, roi, crop_size, flip=bool(rng.random() < jitter.flip_share))
+    return cut_crop(sample, roi, crop_size, flip=bool(rng.random() < jitter.flip_prob))

@@ -1,4 +1,4 @@
-"""`python -m atpn datasets COMMAND`."""
+"""`python -m atpn datasets COMMAND`: list, check and convert published datasets."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, subcommand
 
-from atpn.data.census import decoded, describe, take_census
 from atpn.data.contact_sheet import COLUMNS, write_contact_sheet
-from atpn.data.converting import Conversion, Cutting
-from atpn.data.readers.registry import DATASETS, UNSPLIT, Dataset, Found, find
+from atpn.data.converting import Conversion, CutoutConfig
+from atpn.data.inspection import decode_samples, describe, inspect_dataset
+from atpn.data.readers.registry import DATASETS, UNSPLIT, Dataset, DatasetFolder, find_datasets
 
 SHEET_FACES = COLUMNS * COLUMNS
 
 
 @dataclass(frozen=True)
 class ListConfig:
-    """The datasets that can be read; of one, its layout, conventions and traps."""
+    """List the supported datasets, or describe one."""
 
     name: Positional[str] = ""
-    """One of them; without it, a table of all."""
+    """Dataset to describe (layout, conventions, download page); default: a table of all."""
 
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Recognise what lies in a folder, count it against the official numbers, name what is missing or broken."""
+    """Identify the datasets in a folder, compare them with the official numbers, list missing and corrupt files."""
 
     path: Positional[Path]
-    """The folder into which a dataset was unpacked, or the one above or below it."""
+    """Folder into which a dataset was unpacked, or the one above or below it."""
     dataset: str | None = None
-    """Take it for this one; otherwise its files tell."""
+    """Name of the dataset; default: recognized by its files."""
     sheet: Path | None = None
-    """Picture file for 25 faces, by chance, with their labels drawn on them."""
+    """Image file to write: 25 random faces with their labels drawn."""
     seed: int = 0
-    """Another seed draws other faces."""
+    """Seed of the random faces."""
     deep: bool = False
-    """Decode every picture too, which takes long."""
+    """Decode every image, too (slow)."""
 
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Write a dataset's faces into shards for `train` and `evaluate`; the same command continues after a stop."""
+    """Write a dataset's faces into shards for `train` and `evaluate`; the same command resumes after a stop."""
 
     path: Positional[Path]
-    """The folder into which the dataset was unpacked."""
+    """Folder into which the dataset was unpacked."""
     out: Path
-    """Folder; each split comes into a folder of its own in it, as SPLIT or SPLIT-SUBSET."""
+    """Output folder; each split is written to SPLIT or SPLIT-SUBSET in it."""
     dataset: str | None = None
-    """Take it for this one; otherwise its files tell."""
+    """Name of the dataset; default: recognized by its files."""
     split: str | None = None
-    """Only this one, as `datasets check` names them; all of them if not given."""
+    """Split as named by `datasets check`; default: all."""
     subset: str | None = None
-    """Of the split only this part, as `datasets check` names them."""
+    """Subset of the split as named by `datasets check`; default: all of it."""
     every: int = 1
-    """Take every n-th sample: neighbouring frames of a video hardly differ."""
+    """Use every n-th sample only; neighboring frames of a video are nearly equal."""
     partial: bool = False
-    """Pass over what is missing or broken instead of stopping there."""
+    """Skip missing and corrupt files instead of stopping."""
     shard_size: int = 600
     """Samples per shard; a stop loses at most one unfinished shard."""
-    cutting: OmitArgPrefixes[Cutting] = field(default_factory=Cutting)
+    cutout: OmitArgPrefixes[CutoutConfig] = field(default_factory=CutoutConfig)
 
     def __post_init__(self) -> None:
         if self.every < 1 or self.shard_size < 1:
@@ -75,10 +75,10 @@ Config = (
 
 
 def run(config: ListConfig | CheckConfig | ConvertConfig) -> None:
-    """Do what the command says; OSError or ValueError say what is wrong with what was given."""
+    """Run one of the commands; OSError or ValueError for bad arguments or data."""
     match config:
         case ListConfig():
-            print(_details(config.name) if config.name else _table())
+            print(_describe_dataset(config.name) if config.name else _table())
         case CheckConfig():
             check(config)
         case ConvertConfig():
@@ -86,54 +86,54 @@ def run(config: ListConfig | CheckConfig | ConvertConfig) -> None:
 
 
 def check(config: CheckConfig) -> None:
-    """Print a census of everything known that lies there; ValueError (once all is printed) when not all is well."""
+    """Print a report of each dataset found; ValueError at the end if any is incomplete."""
     incomplete = []
-    everything = find(config.path, config.dataset)
-    for found in everything:
-        census = take_census(found, SHEET_FACES if config.sheet else 0, config.seed, config.deep)
-        print(describe(census))
-        if not census.complete:
+    datasets = find_datasets(config.path, config.dataset)
+    for found in datasets:
+        report = inspect_dataset(found, SHEET_FACES if config.sheet else 0, config.seed, config.deep)
+        print(describe(report))
+        if not report.complete:
             incomplete.append(found.dataset.name)
-        if config.sheet and census.chosen:
-            alone = len(everything) == 1
-            sheet = config.sheet if alone else config.sheet.with_stem(f"{config.sheet.stem}-{found.dataset.name}")
-            write_contact_sheet(sheet, list(decoded(census.chosen)))
-            print(f"  {sheet}: some of its faces")
+        if config.sheet and report.sampled:
+            stem = config.sheet.stem + (f"-{found.dataset.name}" if len(datasets) > 1 else "")
+            sheet = config.sheet.with_stem(stem)
+            write_contact_sheet(sheet, list(decode_samples(report.sampled)))
+            print(f"  {sheet}: {len(report.sampled)} random faces")
     if incomplete:
-        raise ValueError(f"not all is there or whole: {', '.join(incomplete)}")
+        raise ValueError(f"incomplete datasets: {', '.join(incomplete)}; see the list above")
 
 
 def convert(config: ConvertConfig) -> None:
-    """Write the shards of the splits asked for, and print what came of it."""
-    everything = find(config.path, config.dataset)
-    if len(everything) > 1:
-        names = ", ".join(f"{found.dataset.name} in {found.root}" for found in everything)
-        raise ValueError(f"several datasets there: {names}; give one's folder, or --dataset NAME")
-    (found,) = everything
-    there = list(dict.fromkeys(sample.split for sample in found.dataset.read(found.root, lambda _: None)))
+    """Write the shards of the requested splits and print their sizes."""
+    datasets = find_datasets(config.path, config.dataset)
+    if len(datasets) > 1:
+        names = ", ".join(f"{found.dataset.name} in {found.root}" for found in datasets)
+        raise ValueError(f"expected one dataset, found {names}; give one's folder, or --dataset NAME")
+    (found,) = datasets
+    splits = list(dict.fromkeys(sample.split for sample in found.dataset.read(found.root, lambda _: None)))
     if config.split is not None:
-        _admit(config, found, there)
-    for split in [config.split] if config.split else there:
+        _check_split(config, found, splits)
+    for split in [config.split] if config.split else splits:
         folder = config.out / (f"{split}-{config.subset}" if config.subset else split)
-        conversion = Conversion(found, split, config.subset, config.every, config.partial, config.cutting)
+        conversion = Conversion(found, split, config.subset, config.every, config.partial, config.cutout)
         conversion.write(folder, config.shard_size)
-        notes = [f"{conversion.faces} faces", f"{conversion.backgrounds} pictures without"]
-        notes += [f"{conversion.small} left out as too small"] if conversion.small else []
-        notes += [f"{conversion.skipped} missing or broken"] if conversion.skipped else []
+        notes = [f"{conversion.faces} faces", f"{conversion.backgrounds} images without"]
+        notes += [f"{conversion.small} too small"] if conversion.small else []
+        notes += [f"{conversion.skipped} missing or corrupt"] if conversion.skipped else []
         print(f"{folder}: {', '.join(notes)}")
         if not conversion.faces + conversion.backgrounds:
             subset = f" with subset {config.subset}" if config.subset else ""
             raise ValueError(f"no sample of split {split}{subset} in {found.root}")
 
 
-def _admit(config: ConvertConfig, found: Found, there: list[str]) -> None:
-    """ValueError for a split that is not there, or of which nobody can tell how much is there."""
-    if config.split not in there:
-        raise ValueError(f"no split {config.split} in {found.root}; there are: {', '.join(there) or 'none'}")
-    if UNSPLIT in there and config.split != UNSPLIT and not config.partial:
+def _check_split(config: ConvertConfig, found: DatasetFolder, splits: list[str]) -> None:
+    """Raise ValueError for a split that does not exist, or whose samples cannot all be identified."""
+    if config.split not in splits:
+        raise ValueError(f"no split {config.split} in {found.root}; found {', '.join(splits) or 'none'}")
+    if UNSPLIT in splits and config.split != UNSPLIT and not config.partial:
         raise ValueError(
-            f"some samples in {found.root} may belong to split {config.split}: another file would tell, and is not "
-            f"there; `python -m atpn datasets list {found.dataset.name}` says which. Without them: --partial"
+            f"some samples in {found.root} may belong to split {config.split}: the file that gives their split is "
+            f"missing; see `python -m atpn datasets list {found.dataset.name}`, or pass --partial to skip them"
         )
 
 
@@ -142,20 +142,15 @@ def _table() -> str:
     rows += [(dataset.name, dataset.what, _official(dataset), dataset.terms) for dataset in DATASETS.values()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=True)), row[3]]) for row in rows]
-    return "\n".join([*lines, "", "`python -m atpn datasets list NAME`: layout, conventions, traps, where to get it"])
+    return "\n".join([*lines, "", "`python -m atpn datasets list NAME`: layout, conventions, download page"])
 
 
-def _details(name: str) -> str:
+def _describe_dataset(name: str) -> str:
     if name not in DATASETS:
         raise ValueError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
     dataset = DATASETS[name]
-    facts = {
-        "recognised by": dataset.files,
-        "official": _official(dataset),
-        "where": dataset.where,
-        "terms": dataset.terms,
-    }
-    return "\n".join([dataset.description, "", *(f"{key + ':':15}{value}" for key, value in facts.items())])
+    facts = {"files": dataset.files, "official": _official(dataset), "where": dataset.where, "terms": dataset.terms}
+    return "\n".join([dataset.description, "", *(f"{key + ':':10}{value}" for key, value in facts.items())])
 
 
 def _official(dataset: Dataset) -> str:

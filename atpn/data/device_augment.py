@@ -1,7 +1,7 @@
-"""Photometric augmentation of a batch on a device: `augment.augment`'s changes with the same distributions.
+"""Photometric augmentation of a batch on a device, with the same distributions as `augment.augment`.
 
-Each crop has its own parameters. They are drawn on the host, so nothing waits for the device; noise is drawn there.
-Gray levels stay floats between the changes, where `augment` rounds after each: half a level.
+Parameters are drawn per crop on the host, noise on the device, so that nothing waits for the device. Gray levels stay
+floats between the steps.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ _Change = Callable[[Tensor, AugmentConfig, np.random.Generator, torch.Generator]
 
 
 def augment_batch(images: Tensor, config: AugmentConfig, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-    """Changed (B, S, S, 3) float RGB images, gray levels 0 to 255; `images` itself is overwritten.
-
-    `noise` is a generator of the images' device.
-    """
+    """Augment (B, S, S, 3) float RGB images (0 to 255) in place; `noise` is a generator of their device."""
     changes: list[tuple[float, _Change]] = [
         (config.cover, _cover),
         (config.tone, _tone),
-        (config.grey, lambda chosen, *_: to_gray(chosen)),
+        (config.gray, lambda chosen, *_: to_gray(chosen)),
         (config.low_resolution, _low_resolution),
         (config.blur, _blur),
         (config.motion_blur, _motion_blur),
@@ -43,7 +40,7 @@ def augment_batch(images: Tensor, config: AugmentConfig, rng: np.random.Generato
 
 
 def _cover(images: Tensor, config: AugmentConfig, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-    """One or two rectangles of flat color, noise, or another part of the same image."""
+    """Cover one or two rectangles with a flat color, noise, or another part of the image."""
     count, side = images.shape[:2]
     two = rng.random((count, 1)) < 0.5
     for wanted in (np.ones_like(two), two):
@@ -99,12 +96,12 @@ def to_gray(images: Tensor) -> Tensor:
 
 def _low_resolution(images: Tensor, config: AugmentConfig, rng: np.random.Generator, _: torch.Generator) -> Tensor:
     side = images.shape[1]
-    small = np.maximum(8, np.round(side * rng.uniform(config.lowest_resolution, 0.8, len(images))))
+    small = np.maximum(8, np.round(side * rng.uniform(config.min_resolution, 0.8, len(images))))
     return filter_axes(images, resolution_matrices(_uploaded(images, small), side))
 
 
 def resolution_matrices(small: Tensor, side: int) -> Tensor:
-    """(B, S, S): what shrinking a line of S pixels to (B,) fewer, by area, and enlarging it again linearly makes."""
+    """Return (B, S, S) matrices that shrink a line of S pixels to (B,) pixels by area, then enlarge it linearly."""
     cell = torch.arange(side, device=small.device)
     small = small[:, None, None]
     scale = side / small
@@ -122,9 +119,9 @@ def _blur(images: Tensor, config: AugmentConfig, rng: np.random.Generator, _: to
 
 
 def gaussian_matrices(sigma: Tensor, side: int) -> Tensor:
-    """(B, S, S) Gaussian filters of a line of S pixels with (B,) standard deviations, as wide as `cv2.GaussianBlur`'s.
+    """Return (B, S, S) Gaussian filters of a line, with (B,) standard deviations and the kernel widths of OpenCV.
 
-    Beyond its ends the line is mirrored about the end pixels.
+    The line is mirrored about its end pixels.
     """
     cell = torch.arange(side, device=sigma.device)
     across = cell[:, None] + cell
@@ -189,9 +186,9 @@ _BLOCK_COSINES = np.kron(_COSINES, _COSINES)
 
 
 def jpeg(images: Tensor, quality: np.ndarray) -> Tensor:
-    """What JPEG files of (B,) qualities, chroma halved, leave of (B, S, S, 3) images.
+    """Return (B, S, S, 3) images after JPEG compression with (B,) qualities and halved chroma.
 
-    As in `augment`, the encoder takes the channels for blue, green, red.
+    As in `augment`, the encoder takes the channels as blue, green, red.
     """
     side = images.shape[1]
     padded = F.pad(images.flip(-1).permute(0, 3, 1, 2), (0, -side % 16) * 2, mode="replicate")
@@ -204,7 +201,7 @@ def jpeg(images: Tensor, quality: np.ndarray) -> Tensor:
 
 
 def _steps(table: str, quality: np.ndarray) -> np.ndarray:
-    """(B, 64) quantization steps as libjpeg scales them."""
+    """Return (B, 64) quantization steps, scaled as by libjpeg."""
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
     return np.clip((np.array(table.split(), int) * scale + 50) // 100, 1, 255)
 
@@ -219,5 +216,5 @@ def _quantized(planes: Tensor, steps: np.ndarray) -> Tensor:
 
 
 def _uploaded(images: Tensor, values: np.ndarray) -> Tensor:
-    """float32 values on the images' device."""
+    """Return float32 values on the images' device."""
     return torch.from_numpy(values.astype(np.float32)).to(images.device, non_blocking=True)

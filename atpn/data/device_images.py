@@ -1,4 +1,4 @@
-"""Decoded images on a device, and crops cut from them in batches: `geometry.extract_crop` for many crops at once."""
+"""Decoded images on a device, and batches of crops from them: `geometry.extract_crop` for many crops at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeviceImages:
     """uint8 images of any sizes, resident on a device as one row of pixels."""
 
     def __init__(self, images: Iterable[np.ndarray], device: torch.device) -> None:
-        """Take (H, W, 3) uint8 images; ValueError when the device has no room for them."""
+        """Upload (H, W, 3) uint8 images; ValueError if the device lacks memory for them."""
         images = list(images)
         self.sizes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
         """(n, 2) heights and widths in pixels."""
@@ -42,11 +42,10 @@ class DeviceImages:
         return self._pixels.device
 
     def crops(self, rows: np.ndarray, rois: ROIs, flipped: np.ndarray, crop_size: int) -> Tensor:
-        """(B, S, S, 3) float32 gray levels, not rounded, on the device; `rows` are (B,) places in the order given.
+        """Return (B, S, S, 3) float32 gray levels, not rounded, on the device.
 
-        The rule is `extract_crop`'s: bilinear, edges repeated, averages of finer samples where a crop shrinks its image
-        more than twofold. A flipped crop is mirrored left to right. All arrays are the host's, so nothing waits for the
-        device.
+        The rule is `extract_crop`'s: bilinear, edges repeated, finer samples averaged where a crop shrinks its image
+        more than twofold. `rows` are (B,) indices of images; a flipped crop is mirrored left to right.
         """
         crops = torch.empty((len(rows), crop_size, crop_size, 3), device=self.device)
         factors = rois.oversampling(crop_size)
@@ -59,7 +58,7 @@ class DeviceImages:
         return crops
 
     def _sampled(self, rows: np.ndarray, matrices: np.ndarray, side: int) -> Tensor:
-        """(b, side, side, 3) bilinear samples of images, at (b, 2, 3) affine maps of the sample's place."""
+        """Return (b, side, side, 3) bilinear samples of images at (b, 2, 3) affine maps of the output pixels."""
         start, height, width = self._places[self._uploaded(rows)].view(-1, 3, 1, 1).unbind(1)
         matrix = self._uploaded(matrices.astype(np.float32))[..., None, None]
         cell = torch.arange(side, dtype=torch.float32, device=self.device)

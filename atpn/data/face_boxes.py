@@ -1,4 +1,4 @@
-"""Boxes around faces: left, top, right, bottom in pixels, whose centres are at integers."""
+"""Face boxes: left, top, right, bottom in pixels, whose centers are at integers."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ LANDMARKS_HEIGHT = 139 / 185
 
 
 def box_of(x: float, y: float, width: float, height: float) -> Box:
-    """A box whose first pixel is (x, y), counted from 0.
+    """Return the box of `width` x `height` pixels whose first pixel is (x, y), counted from 0.
 
-    Pixel centres are at integers, so the outer edges of `width` pixels from x on lie half a pixel beyond them.
+    Pixel centers are at integers, so the box's edges lie half a pixel outside its outermost pixel centers.
     """
     return x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5
 
 
 def box_corners(box: Box) -> np.ndarray:
-    """(4, 2) corners of a box, clockwise from the top left."""
+    """Return the (4, 2) corners of a box, clockwise from the top left."""
     left, top, right, bottom = box
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
 
 
 def landmarks_rectangle(box: Box) -> Box:
-    """Where in a face's box (hairline to chin) its landmarks lie."""
+    """Return the part of a face box (hairline to chin) that the landmarks cover."""
     left, _, right, bottom = box
     return left, bottom - LANDMARKS_HEIGHT * (bottom - box[1]), right, bottom
 
 
 def roi_of_box(box: Box) -> ROI:
-    """The region that the crop rule makes of a face's box, along the image's axes."""
+    """Return the crop rule's ROI, at roll 0, of a face box."""
     return ROI.from_landmarks(box_corners(landmarks_rectangle(box)))

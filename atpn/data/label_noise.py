@@ -1,6 +1,6 @@
-"""Wrong labels as people make them: points slide along the contours that they lie on, and leave them far less.
+"""Synthetic label noise like that of annotators: points slide along their contours, and leave them far less.
 
-Only for measuring what a recipe does with such labels (`python -m atpn ablate --table noise`): ours are exact.
+It measures how a recipe copes with such labels (`python -m atpn ablate --table noise`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from atpn.data.contours import contours_of, slide
+from atpn.data.contours import get_contours, slide
 from edge_runtime.landmarks import LandmarkScheme
 
 
@@ -28,7 +28,7 @@ class SlideConfig:
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """How far labels are off; the defaults are for `level` 1."""
+    """Amount of label noise; the defaults are for `level` 1."""
 
     level: float = 0.0
     """Scales every distance; 0: labels as they are."""
@@ -36,16 +36,16 @@ class NoiseConfig:
     across: float = 0.004
     """Standard deviation in x and y of every point, on a curve or not, in shares of the rectangle: half a pixel of a
     crop."""
-    annotator_share: float = 0.3
-    """Of the variance along a curve is a habit of whoever labelled the face, the same on all their faces."""
-    curve_share: float = 0.3
+    annotator_fraction: float = 0.3
+    """Of the variance along a curve is a habit of whoever labeled the face, the same on all their faces."""
+    curve_fraction: float = 0.3
     """Of it is one slide of the face's whole curve; the rest is each point's own."""
     annotators: int = 8
     seed: int = 0
     """Another seed makes other mistakes; the training's own seed leaves them alone."""
 
     def __post_init__(self) -> None:
-        shares = (self.annotator_share, self.curve_share, 1 - self.annotator_share - self.curve_share)
+        shares = (self.annotator_fraction, self.curve_fraction, 1 - self.annotator_fraction - self.curve_fraction)
         if self.level < 0 or self.annotators < 1 or min(shares) < -1e-9:
             raise ValueError(
                 "label noise needs a level of 0 or more, an annotator or more, and shares of the variance that add up "
@@ -54,9 +54,9 @@ class NoiseConfig:
 
 
 def noisy_landmarks(landmarks: np.ndarray, scheme: LandmarkScheme, key: str, noise: NoiseConfig) -> np.ndarray:
-    """(N, 2) pixel landmarks as somebody labelled them, float32: the same mistakes each time for a sample's key.
+    """Return (N, 2) float32 pixel landmarks with noise that depends on the sample's key only.
 
-    ValueError for a scheme whose contours are unknown.
+    ValueError for a scheme without contours.
     """
     points = landmarks.astype(np.float64)
     size = noise.level * float(np.ptp(points, axis=0).max())
@@ -64,14 +64,14 @@ def noisy_landmarks(landmarks: np.ndarray, scheme: LandmarkScheme, key: str, noi
     annotator = int(rng.integers(noise.annotators))
     habits = np.random.default_rng([noise.seed, 2**32 + annotator])
     noisy = points.copy()
-    own_share = 1 - noise.annotator_share - noise.curve_share
-    for contour in contours_of(scheme):
+    own_fraction = 1 - noise.annotator_fraction - noise.curve_fraction
+    for contour in get_contours(scheme):
         indices = list(contour.indices)
         # Three draws of unit variance, so that their shares of it add up.
         distance = (
-            np.sqrt(noise.annotator_share) * habits.normal()
-            + np.sqrt(noise.curve_share) * rng.normal()
-            + np.sqrt(max(own_share, 0.0)) * rng.normal(size=len(indices))
+            np.sqrt(noise.annotator_fraction) * habits.normal()
+            + np.sqrt(noise.curve_fraction) * rng.normal()
+            + np.sqrt(max(own_fraction, 0.0)) * rng.normal(size=len(indices))
         )
         distance *= size * getattr(noise.slides, contour.part)
         distance[[indices.index(corner) for corner in contour.corners]] = 0.0

@@ -1,4 +1,4 @@
-"""Motion blur: what a picture's point becomes while a face or camera moves."""
+"""Motion blur kernels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """A normalised line (K, K) float32 of `length` pixels at `angle` radians through the kernel's centre."""
+    """Return a (K, K) float32 line of `length` pixels at `angle` radians through the center, of sum 1."""
     half = int(np.ceil(length / 2)) + 1
     kernel = np.zeros((2 * half + 1,) * 2, np.uint8)
     reach = 0.5 * length * np.array([np.cos(angle), np.sin(angle)])

@@ -1,4 +1,4 @@
-"""The one record that every dataset reader and the renderer yield."""
+"""The record that every dataset reader and the renderer yield."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edge_runtime.geometry import Intrinsics
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and one of its faces, or none."""
+    """An image and at most one of its faces."""
 
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     landmarks: np.ndarray | None = None
-    """(N, 2) float32 pixels, x right, y down, pixel centres at integers; NaN for one whose place nobody knows. None
-    where the face's are not labelled, or there is no face: then `boxes` is empty too."""
+    """(N, 2) float32 pixels, x right, y down, pixel centers at integers; NaN for one whose place nobody knows. None
+    where the face's are not labeled, or there is no face: then `boxes` is empty too."""
     scheme: str = "wflw98"
     """Name of the landmarks' scheme."""
     visibility: np.ndarray | None = None
@@ -33,9 +33,9 @@ class Sample:
     """(P,) bool."""
     boxes: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """Left, top, right, bottom in pixels by kind: "tight" around the landmarks, "detector" as a detector draws it."""
-    neighbours: np.ndarray | None = None
+    neighbors: np.ndarray | None = None
     """(K, M, 2) float32 pixels around the other faces in the image: their landmarks, or the corners of their boxes
-    where only those are labelled; None when there is none."""
+    where only those are labeled; None when there is none."""
     key: str = ""
     """Unique within its dataset."""
     attributes: dict[str, str] = field(default_factory=dict)

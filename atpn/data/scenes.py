@@ -1,7 +1,7 @@
-"""Scenes for the tracking branch: faces set in wider surroundings, and crops of them that hold no properly framed face.
+"""Scenes for the tracking branch: faces in wider surroundings, and negative crops.
 
-Rendered images end soon after the face, so shifted crops would be known by their repeated borders alone. Faces are
-therefore also set into backgrounds, and images cut through the face, so that both classes have both.
+Rendered images end soon after the face, so repeated borders would reveal shifted crops. Faces are therefore also pasted
+into backgrounds, and images cut through the face.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NEGATIVE_IOU = 0.3
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """How often a face's surroundings are changed, and by how much."""
+    """Changes to a face's surroundings; `*_prob` are fractions of the scenes."""
 
-    embed_share: float = 0.55
+    embed_prob: float = 0.55
     """Of the scenes are set into a background-only image."""
-    trim_share: float = 0.25
+    trim_prob: float = 0.25
     """Of the scenes are cut, so that the face lies at or over the image's edge."""
     canvas: float = 1.5
     """Side of an embedding scene over the image's side: room for crops twice the face's size."""
@@ -39,7 +39,7 @@ class SceneConfig:
 def embed(
     image: np.ndarray, landmarks: np.ndarray, background: np.ndarray, config: SceneConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Set an (H, W, 3) image into a background; the scene and the (N, 2) landmarks in it."""
+    """Paste an (H, W, 3) image into a background; return the scene and the (N, 2) landmarks in it."""
     side = round(max(image.shape[:2]) * config.canvas)
     scene = cv2.resize(background, (side, side), interpolation=cv2.INTER_LINEAR)
     scale = rng.uniform(*config.face_scale)
@@ -50,7 +50,7 @@ def embed(
     alpha = np.clip(np.minimum(ramps[0][:, None], ramps[1][None]), 0, 1).astype(np.float32)[..., None]
     target = scene[top : top + height, left : left + width]
     target[:] = (face * alpha + target * (1 - alpha)).astype(np.uint8)
-    # Pixel centres at integers: resizing maps x to (x + 0.5) * scale - 0.5.
+    # Pixel centers at integers: resizing maps x to (x + 0.5) * scale - 0.5.
     scales = np.array([width / image.shape[1], height / image.shape[0]])
     return scene, ((landmarks + 0.5) * scales - 0.5 + (left, top)).astype(np.float32)
 
@@ -58,7 +58,7 @@ def embed(
 def trim(
     image: np.ndarray, landmarks: np.ndarray, depth: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut one or two neighbouring sides off, up to `depth` of the face's ROI deep; the rest and landmarks in it."""
+    """Cut one or two adjacent sides off, up to `depth` of the face's ROI; return the image and the landmarks in it."""
     roi = ROI.from_landmarks(landmarks)
     height, width = image.shape[:2]
     low, high = np.array([roi.cx, roi.cy]) - roi.size / 2, np.array([roi.cx, roi.cy]) + roi.size / 2
@@ -80,20 +80,19 @@ def make_scene(
     config: SceneConfig,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image as it is, trimmed, or (given a background) embedded; with its (N, 2) landmarks."""
+    """Return the image unchanged, trimmed, or (given a background) embedded, with its (N, 2) landmarks."""
     choice = rng.random()
-    if choice < config.embed_share:
+    if choice < config.embed_prob:
         return (image, landmarks) if background is None else embed(image, landmarks, background, config, rng)
-    if choice < config.embed_share + config.trim_share:
+    if choice < config.embed_prob + config.trim_prob:
         return trim(image, landmarks, config.trim_depth, rng)
     return image, landmarks
 
 
 def negative_roi(face: ROI, rng: np.random.Generator, others: Sequence[ROI] = ()) -> ROI:
-    """A square with IoU < 0.3 to the face's: beside it, a part of it, or far wider than it.
+    """Return a square with IoU < 0.3 to the face's: beside it, a part of it, or far wider.
 
-    What a tracker meets when it loses a face: the face has moved on, or the ROI has shrunk or grown away. Neither does
-    it frame one of the other faces, as far as a few dozen tries find such a place.
+    Such crops occur when a tracker loses a face. The other faces are avoided as far as 50 tries allow.
     """
     tries = 0
     kind = rng.random()
@@ -118,7 +117,7 @@ def negative_roi(face: ROI, rng: np.random.Generator, others: Sequence[ROI] = ()
 
 
 def background_roi(image: np.ndarray, rng: np.random.Generator) -> ROI:
-    """Any square inside an image without a face, a quarter of it to all of it, at any roll."""
+    """Return a random square inside an image without a face, a quarter of it to all of it, at any roll."""
     height, width = image.shape[:2]
     size = min(height, width) * rng.uniform(0.25, 1.0)
     x, y = (float(rng.uniform(size / 2, max(extent - size / 2, size / 2))) for extent in (width, height))

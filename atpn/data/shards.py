@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
+from edge_runtime.files import write_atomically
 from edge_runtime.geometry import Intrinsics
 
 JPEG_QUALITY = 95
@@ -67,7 +69,7 @@ class StoredSample:
     """Where in that file the encoded image begins, in bytes."""
 
     def decode(self) -> Sample:
-        """The sample with its image decoded."""
+        """Return the sample with its image decoded."""
         bgr = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
         labels = self.labels
         intrinsics = labels["intrinsics"]
@@ -81,19 +83,19 @@ class StoredSample:
             intrinsics=Intrinsics(**intrinsics) if intrinsics else None,
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
-            neighbours=_array(labels.get("neighbours"), np.float32),
+            neighbors=_array(labels.get("neighbours"), np.float32),
             boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
             key=labels["key"],
             attributes=labels["attributes"],
         )
 
     def packed_dense(self) -> np.ndarray | None:
-        """(P, 3) int16 dense points as stored: x and y in `DENSE_STEPS` per pixel, and whether seen; None without."""
+        """Return (P, 3) int16 dense points: x and y in `DENSE_STEPS` per pixel, and visibility; None without."""
         return None if self.dense is None else np.load(io.BytesIO(self.dense))
 
 
-def shards_of(folder: Path) -> list[Path]:
-    """A training set's shards in their order; FileNotFoundError when there is none."""
+def list_shards(folder: Path) -> list[Path]:
+    """Return the sorted shards of a folder; FileNotFoundError if there are none."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder} is not a folder; make it with `python -m atpn render` or `python -m atpn datasets convert`"
@@ -104,8 +106,27 @@ def shards_of(folder: Path) -> list[Path]:
     return shards
 
 
+def claim_folder(manifest: Path, setup: Mapping[str, Any]) -> None:
+    """Record in a JSON file what the shards of its folder are made from; make the folder.
+
+    ValueError if the folder holds shards made from something else.
+    """
+    text = json.dumps(setup, indent=1) + "\n"
+    folder, new = manifest.parent, json.loads(text)
+    if manifest.is_file():
+        old = with_new_field_names(json.loads(manifest.read_text()))
+        changed = [f"{key} was {old.get(key)}, got {value}" for key, value in new.items() if old.get(key) != value]
+        if changed:
+            raise ValueError(
+                f"{folder} holds shards of another setup: {'; '.join(changed)}; choose another --out or delete it"
+            )
+    elif any(folder.glob("*.tar")):
+        raise ValueError(f"{folder} holds shards but no {manifest.name}; choose another --out")
+    write_atomically(manifest, text.encode())
+
+
 def read_shard(path: Path) -> Iterator[StoredSample]:
-    """The samples of one shard; ValueError names a shard that is cut short or not ours."""
+    """Yield the samples of a shard; ValueError if it is cut short or not a shard."""
     images: dict[str, tuple[bytes, int]] = {}
     dense: dict[str, bytes] = {}
     try:
@@ -144,7 +165,7 @@ def _labels(sample: Sample) -> dict[str, Any]:
         "visibility": None if sample.visibility is None else sample.visibility.astype(int).tolist(),
         "rotation": _rounded(sample.rotation, 6),
         "intrinsics": asdict(sample.intrinsics) if sample.intrinsics else None,
-        "neighbours": _rounded(sample.neighbours, 2),
+        "neighbours": _rounded(sample.neighbors, 2),
         "boxes": {kind: [round(side, 2) for side in box] for kind, box in sample.boxes.items()},
         "attributes": sample.attributes,
     }
@@ -159,7 +180,7 @@ def _packed(dense: np.ndarray, visibility: np.ndarray | None) -> bytes:
 
 
 def _rounded(array: np.ndarray | None, digits: int) -> list[Any] | None:
-    """Nested lists; null stands for NaN, which JSON lacks."""
+    """Return nested lists, with null for NaN."""
     if array is None:
         return None
     rounded = array.astype(np.float64).round(digits)

@@ -1,7 +1,7 @@
-"""A training set by index: images stay encoded, in one buffer or in their shards, labels in plain arrays.
+"""A training set by index. Images stay encoded, in one buffer or in their shards; labels are arrays.
 
-Loader processes are forked after loading. Python objects would be copied page by page as their reference counts
-change; a handful of large arrays stays shared.
+Loader processes are forked after loading. Large arrays stay shared between them, unlike many Python objects, whose
+reference counts cause copies.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, read_shard, shards_of
+from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, list_shards, read_shard
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
-LEAST_KNOWN = 0.5
+MIN_KNOWN_FRACTION = 0.5
 """Share of a face's landmarks that must be known for a loss to learn from the face."""
 
 
@@ -29,11 +29,15 @@ class SampleStore:
     def __init__(
         self, samples: Iterable[StoredSample], planes: Mapping[str, np.ndarray] | None = None, on_disk: bool = False
     ) -> None:
-        """`planes` gives the (P, 2) dense points' places on the mean-face plane by head model; a head without has none.
+        """Collect samples.
 
-        `on_disk` leaves the images of samples that know their shard where they are; the shards must stay, unchanged.
+        Args:
+            samples: Samples in their order.
+            planes: (P, 2) query points of the dense points on the mean-face plane, by head model.
+            on_disk: Leave images in their shards, which must not change.
 
-        ValueError when samples disagree about the landmarks' scheme or a label has the wrong shape.
+        Raises:
+            ValueError: The samples have several schemes, or a label has the wrong shape.
         """
         buffer, places = bytearray(), []
         shards: dict[Path, int] = {}
@@ -41,11 +45,11 @@ class SampleStore:
         dense, self._dense_row = [], {}
         landmarks, visibility, rotation, intrinsics = [], [], [], []
         self.keys: list[str] = []
-        self._neighbours: dict[int, np.ndarray] = {}
+        self._neighbors: dict[int, np.ndarray] = {}
         boxes: list[dict[str, list[float]]] = []
         self.identities: list[str] = []
         self.kinds: list[str] = []
-        """What sort of picture a sample is, such as "clear"; empty where its maker did not say."""
+        """What sort of image a sample is, such as "clear"; empty where its maker did not say."""
         subsets: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
@@ -62,7 +66,7 @@ class SampleStore:
             camera = labels["intrinsics"]
             intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
             if labels.get("neighbours"):
-                self._neighbours[len(self.keys)] = np.array(labels["neighbours"], np.float32)
+                self._neighbors[len(self.keys)] = np.array(labels["neighbours"], np.float32)
             boxes.append(labels.get("boxes", {}))
             head = labels["attributes"].get("head", "")
             packed = sample.packed_dense() if head in self._planes else None
@@ -90,7 +94,7 @@ class SampleStore:
         self._places = np.array(places, np.int64).reshape(-1, 3)
         count = self.scheme.count
         self.landmarks = self._stacked(landmarks, np.full((count, 2), np.nan, np.float32))
-        """(n, N, 2) float32 pixels; NaN where a sample has no labelled face, or does not know one landmark's place."""
+        """(n, N, 2) float32 pixels; NaN where a sample has no labeled face, or does not know one landmark's place."""
         self.visibility = self._stacked(visibility, np.ones(count, bool))
         self.rotation = np.array(rotation, np.float64).reshape(-1, 3, 3)
         """(n, 3, 3) head to camera; NaN where unknown."""
@@ -101,12 +105,12 @@ class SampleStore:
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
         """Indices of the samples with a face whose landmarks are all known."""
         known = (~np.isnan(self.landmarks).any(axis=2)).mean(axis=1)
-        self.partly_known = np.flatnonzero((known >= LEAST_KNOWN) & (known < 1))
+        self.partly_known = np.flatnonzero((known >= MIN_KNOWN_FRACTION) & (known < 1))
         """Indices of the samples with a face of whose landmarks some are unknown, but not the most."""
-        labelled = np.array([points is not None for points in landmarks], bool)
-        self.boxed = np.array([i for i in np.flatnonzero(~labelled) if boxes[i]], np.int64)
+        labeled = np.array([points is not None for points in landmarks], bool)
+        self.boxed = np.array([i for i in np.flatnonzero(~labeled) if boxes[i]], np.int64)
         """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
-        self.backgrounds = np.setdiff1d(np.flatnonzero(~labelled), self.boxed)
+        self.backgrounds = np.setdiff1d(np.flatnonzero(~labeled), self.boxed)
         """Indices of the samples without a face."""
         parts = [text.split() for text in subsets]
         names = sorted({name for names in parts for name in names})
@@ -116,12 +120,19 @@ class SampleStore:
     def read(
         folder: Path, share: tuple[int, int] = (0, 1), on_disk: bool = False, boxes_suffice: bool = False
     ) -> SampleStore:
-        """All shards of a folder, or with a `share` (k, n) every n-th from the k-th on; `on_disk` as when making one.
+        """Read a folder's shards.
 
-        FileNotFoundError or ValueError says what is missing or broken. Without a face with landmarks there is nothing
-        to learn from, unless faces with boxes suffice.
+        Args:
+            folder: Folder with .tar shards.
+            share: (k, n) reads every n-th shard from the k-th on.
+            on_disk: Leave the images in their shards.
+            boxes_suffice: Accept data in which faces have boxes but no landmarks.
+
+        Raises:
+            FileNotFoundError: There are no shards.
+            ValueError: A shard is corrupt, or no face is labeled.
         """
-        shards = shards_of(folder)
+        shards = list_shards(folder)
         first, step = share
         if len(shards) < step:
             raise ValueError(
@@ -140,12 +151,12 @@ class SampleStore:
             )
         return store
 
-    def neighbours(self, index: int) -> np.ndarray | None:
-        """(K, M, 2) points around the other faces in a sample's image (see `Sample`); None without."""
-        return self._neighbours.get(index)
+    def neighbors(self, index: int) -> np.ndarray | None:
+        """Return (K, M, 2) points around the other faces of a sample's image (see `Sample`); None without."""
+        return self._neighbors.get(index)
 
     def boxes(self, index: int) -> dict[str, tuple[float, float, float, float]]:
-        """Left, top, right, bottom in pixels by kind, of a sample's face; empty without one."""
+        """Return left, top, right, bottom in pixels by kind, of a sample's face; empty without one."""
         rows = {kind: rows[index].tolist() for kind, rows in self._boxes.items() if not np.isnan(rows[index]).any()}
         return {kind: (left, top, right, bottom) for kind, (left, top, right, bottom) in rows.items()}
 
@@ -160,11 +171,11 @@ class SampleStore:
         return self._dense.shape[1] if len(self._dense) else 0
 
     def plane(self, index: int) -> np.ndarray:
-        """(P, 2) places on the mean-face plane of a sample's dense points; KeyError for one without."""
+        """Return the (P, 2) places of a sample's dense points on the mean-face plane; KeyError for one without."""
         return self._planes[self._heads[index]]
 
     def subset(self, name: str) -> np.ndarray:
-        """Indices of the samples in a part that a dataset's protocol names; ValueError lists the parts there are."""
+        """Return the indices of the samples of a protocol's subset; ValueError for an unknown one."""
         if name not in self._subsets:
             raise ValueError(f"no subset {name!r} in these data; there are: {', '.join(self._subsets) or 'none'}")
         return self._subsets[name]
@@ -173,7 +184,7 @@ class SampleStore:
         return len(self.keys)
 
     def image(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; ValueError names a sample whose image does not decode."""
+        """Return (H, W, 3) uint8 RGB; ValueError if the image does not decode."""
         file, start, stop = self._places[index]
         encoded = np.asarray(self._files[file][start:stop])
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
@@ -195,38 +206,26 @@ class SampleStore:
             intrinsics=Intrinsics(*map(float, self.intrinsics[index])) if has_camera else None,
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
-            neighbours=self.neighbours(index),
+            neighbors=self.neighbors(index),
             boxes=self.boxes(index),
             key=self.keys[index],
             attributes={"identity": self.identities[index]},
         )
 
-    def split(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of faces for training and for validation; one person is never in both.
+    def split(
+        self, indices: np.ndarray | None = None, validation_fraction: float = 0.03
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Split sample indices (default: `faces`) into training and validation; no person is in both.
 
-        The identity's hash decides, so the split neither moves when data are added nor depends on a seed.
+        The identity's hash decides, so the split depends neither on a seed nor on the other samples.
         """
-        return self._split(self.faces, validation_share)
-
-    def split_boxed(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of faces of which only boxes are known for training and for validation, by the same rule."""
-        return self._split(self.boxed, validation_share)
-
-    def split_partly_known(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of faces some of whose landmarks are unknown for training and for validation, by the same rule."""
-        return self._split(self.partly_known, validation_share)
-
-    def split_backgrounds(self, validation_share: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of samples without a face for training and for validation, by the same rule as `split`."""
-        return self._split(self.backgrounds, validation_share)
-
-    def _split(self, indices: np.ndarray, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
+        indices = self.faces if indices is None else indices
         if len(indices) == 0:
             return indices, indices
         scores = np.array([_unit_hash(self.identities[i]) for i in indices])
-        held_out = scores < validation_share
+        held_out = scores < validation_fraction
         if held_out.all() or not held_out.any():
-            # Too few people for a share: the lowest hash is held out, and with a single person nobody is.
+            # Too few people: hold out the lowest hash, and nobody if there is a single person.
             held_out = (scores == scores.min()) & (scores != scores.max())
         return indices[~held_out], indices[held_out]
 
@@ -240,5 +239,5 @@ class SampleStore:
 
 
 def _unit_hash(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone, the same on every machine."""
+    """Return a number in [0, 1) that depends on the text only."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

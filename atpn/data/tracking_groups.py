@@ -1,4 +1,4 @@
-"""Crops of a framed face and of what is none, for the tracking branch."""
+"""Positive and negative crops for the tracking branch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from atpn.data.scenes import SceneConfig, background_roi, make_scene, negative_r
 from atpn.data.store import SampleStore
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 
-BACKGROUND_SHARE = 0.2
+BACKGROUND_PROB = 0.2
 """Of the negatives come from background-only samples."""
 UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 """As `box_corners` lists them."""
@@ -21,7 +21,7 @@ UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 @dataclass(frozen=True)
 class TrackingGroups:
-    """Groups of one framed face and `negatives` crops around it or from backgrounds."""
+    """Groups of one face crop and `negatives` crops around it or from backgrounds."""
 
     store: SampleStore
     backgrounds: np.ndarray
@@ -35,30 +35,30 @@ class TrackingGroups:
     augment: AugmentConfig
 
     def draw(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """(S, S, 3) crops: a face, then its negatives."""
+        """Return (S, S, 3) crops: a face, then its negatives."""
         store = self.store
         background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
         scene, (landmarks, mean_shape) = store.image(index), self.outline(index)
-        neighbours = store.neighbours(index)
-        if neighbours is None:
+        neighbors = store.neighbors(index)
+        if neighbors is None:
             scene, landmarks = make_scene(scene, landmarks, background, self.scenes, rng)
-        others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
+        others = [ROI.from_landmarks(points) for points in ([] if neighbors is None else neighbors)]
         roi = jittered_roi(landmarks, mean_shape, self.jitter, rng)
         face = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
         crops = [extract_crop(scene, roi, self.crop_size)]
         for _ in range(self.negatives):
-            if background is not None and rng.random() < BACKGROUND_SHARE:
+            if background is not None and rng.random() < BACKGROUND_PROB:
                 crops.append(extract_crop(background, background_roi(background, rng), self.crop_size))
             else:
                 crops.append(extract_crop(scene, negative_roi(face, rng, others), self.crop_size))
-        flips = rng.random(len(crops)) < self.jitter.flip_share
+        flips = rng.random(len(crops)) < self.jitter.flip_prob
         crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
         return [augment(np.ascontiguousarray(crop), self.augment, rng) for crop in crops]
 
     def outline(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Points of a face that the crop rule goes by, pixels, and the upright shape that they would lie in.
+        """Return the points (pixels) that the crop rule uses, and their upright shape.
 
-        Of a face without landmarks these are the corners of where a face box says they are, and upright as the image.
+        For a face without landmarks these are the corners of its landmarks' rectangle, upright as the image.
         """
         landmarks = self.store.landmarks[index]
         if not np.isnan(landmarks).any():

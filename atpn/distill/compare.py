@@ -16,7 +16,7 @@ from atpn.distill.command import DistillConfig
 from atpn.distill.command import run as distill
 from atpn.evaluate import metrics
 from atpn.evaluate.command import library_versions
-from atpn.evaluate.inference import predict_vectors
+from atpn.evaluate.inference import predict_embeddings
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.point_head import PromptHead, TemplateHead
 from atpn.tufa.evaluate import Faces, real_faces, rendered_faces
@@ -84,8 +84,8 @@ def run(config: HeadsConfig) -> dict[str, Any]:
     report: dict[str, Any] = {"versions": library_versions(), "crops": config.crops, "steps": config.steps}
     report |= {"seed": config.seed, "milliseconds": _times(base, model.point_head, teacher, anchors), "templates": {}}
     vectors = {
-        "rendered": predict_vectors(base, held_out.crops),
-        "afw": None if real is None else predict_vectors(base, real.crops),
+        "rendered": predict_embeddings(base, held_out.crops),
+        "afw": None if real is None else predict_embeddings(base, real.crops),
     }
     for asked in _templates(anchors, held_out, real):
         path = config.out / f"{asked.template.name}.template.json"
@@ -140,7 +140,7 @@ def _times(base: ATPN, prompts: PromptHead, teacher: TUFA, anchors: np.ndarray) 
     """Median milliseconds of one crop in PyTorch, one thread: the network, each head on top for 20 points, TUFA."""
     torch.set_num_threads(1)
     image, plane = torch.zeros(1, 3, base.config.input_size, base.config.input_size), torch.from_numpy(anchors[:20])
-    vector = base.face_vector(image)
+    vector = base.face_embedding(image)
     head = TemplateHead(vector.shape[1], plane)
 
     def median(call: Any) -> float:

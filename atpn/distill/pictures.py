@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.evaluate.faces import faces_of, pictures_of
+from atpn.evaluate.faces import find_faces, list_images
 from atpn.model import ATPN
 from edge_runtime.detector import Detector
 from edge_runtime.errors import SourceError
@@ -42,14 +42,14 @@ class FoundFaces:
 
         FileNotFoundError for a path without pictures; a picture that cannot be read is told and left out.
         """
-        samples, files = [], pictures_of(paths)
+        samples, files = [], list_images(paths)
         for file in files:
             try:
                 picture = cv2.cvtColor(read_image(file), cv2.COLOR_BGR2RGB)
             except SourceError as error:
                 log.warning("left out: %s", error)
                 continue
-            for number, face in enumerate(faces_of(picture, atpn, detector)):
+            for number, face in enumerate(find_faces(picture, atpn, detector)):
                 samples.append(_cut(picture, face.landmarks, face.roi.size, f"{file.name}:{number}"))
         if not samples:
             raise ValueError(f"no face was found in {len(files)} pictures of {', '.join(map(str, paths))}")

@@ -84,7 +84,7 @@ def face_vectors(
     with tqdm(total=count, desc="faces", unit="crop", disable=None) as bar:
         for batch in load(batches, workers):
             image = batch["image"].permute(0, 3, 1, 2).float()
-            row = [model.face_vector(image)]
+            row = [model.face_embedding(image)]
             row += [batch["landmarks"], batch["dense"], batch["flipped"]]
             row += [] if teacher is None else [teacher(batch["clean"])]
             parts.append(tuple(row))

@@ -1,1 +1,1 @@
-"""Measuring a network: predictions, metrics, reports, charts and the published protocols."""
+"""Evaluation of a network: predictions, metrics, reports, charts and published protocols."""

@@ -1,4 +1,4 @@
-"""Figures of a network on AFW's real faces, which are only ever measured on."""
+"""Metrics of a network on AFW's real faces, which are used for evaluation only."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from atpn.data.afw import Photo, samples_of
+from atpn.data.afw import Photo, photos_to_samples
 from atpn.data.sample import Sample
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CropPredictor
-from atpn.evaluate.detectors import detected_regions
+from atpn.evaluate.detectors import detect_rois
 from atpn.evaluate.overlay import write_overlay
-from atpn.evaluate.passes import Pass, crops_of, run_passes
+from atpn.evaluate.passes import Pass, extract_crops, run_passes
 from atpn.evaluate.reliability import calibration, reliability_report
 from atpn.evaluate.reports import landmark_report
-from atpn.evaluate.tracking import photograph_crops, tracking_figures
+from atpn.evaluate.tracking import photograph_crops, tracking_metrics
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
@@ -29,12 +29,12 @@ def evaluate_afw(
     overlay: Path | None = None,
     heads: bool = True,
 ) -> dict[str, Any]:
-    """68 converted landmarks on real faces from the labels' own regions and, with `detector`, from its.
+    """Evaluate 68 converted landmarks on real faces, from the labels' ROIs and, with `detector`, from detected ones.
 
-    The report's three passes are explained at `passes.PASSES`; reliability and bins of yaw are those of "upright".
-    `heads` False leaves out what the pose and tracking branches say.
+    The three passes are those of `passes.PASSES`; reliability and yaw bins are of "upright". `heads` False skips pose
+    and tracking.
     """
-    samples = samples_of(photos)
+    samples = photos_to_samples(photos)
     images, target = [sample.image for sample in samples], np.stack([sample.landmarks for sample in samples])
     passes = run_passes(network, images, [ROI.from_landmarks(face) for face in target], IBUG_68)
     report: dict[str, Any] = {"faces": len(samples)}
@@ -47,13 +47,13 @@ def evaluate_afw(
         report["nme_by_predicted_yaw"] = metrics.per_yaw_bin(errors, yaw)
         report["nme_rectangle_by_predicted_yaw"] = metrics.per_yaw_bin(over_rectangle, yaw)
         crops, is_face = photograph_crops(samples, network.spec.input_size)
-        report["tracking"] = tracking_figures(network.predict(crops).confidence, is_face)
+        report["tracking"] = tracking_metrics(network.predict(crops).confidence, is_face)
     if upright.predicted.uncertainty.any():
         report["uncertainty"] = _uncertainty(network.spec.scheme, upright, target)
     if detector is not None:
         report["detector"] = _with_detector(network, samples, detector, passes)
     if overlay is not None:
-        shown = crops_of(images, upright.rois, 2 * network.spec.input_size)
+        shown = extract_crops(images, upright.rois, 2 * network.spec.input_size)
         points = [
             np.stack([roi.to_crop(p) for roi, p in zip(upright.rois, shape, strict=True)])
             for shape in (upright.landmarks, target)
@@ -65,9 +65,12 @@ def evaluate_afw(
 def _with_detector(
     network: CropPredictor, samples: list[Sample], detector: Detector, passes: dict[str, Pass]
 ) -> dict[str, Any]:
-    """Figures from the detector's regions. A face that it misses has none: NME stands beside that of the same faces
-    from the labels' regions, and their `ratio` is what the detector costs."""
-    rois = detected_regions(samples, detector)
+    """Return metrics from the detector's ROIs.
+
+    Missed faces are left out. NME stands beside that of the same faces from the labels' ROIs; `ratio` is the cost of
+    the detector.
+    """
+    rois = detect_rois(samples, detector)
     held = np.array([roi is not None for roi in rois])
     if not held.any():
         raise ValueError("the detector found none of AFW's faces; are the images those of the labels?")
@@ -78,14 +81,17 @@ def _with_detector(
     for name, result in made.items():
         report[name] = landmark_report(result.landmarks, target[held], IBUG_68)
         inter_ocular = IBUG_68.inter_ocular(target[held])
-        truth = float(metrics.point_errors(passes[name].landmarks[held], target[held], inter_ocular).mean())
-        report["same_faces"][name] = {"nme_ground_truth_box": truth, "ratio": report[name]["nme"] / truth}
+        ground_truth = float(metrics.point_errors(passes[name].landmarks[held], target[held], inter_ocular).mean())
+        report["same_faces"][name] = {"nme_ground_truth_box": ground_truth, "ratio": report[name]["nme"] / ground_truth}
     return report
 
 
 def _uncertainty(scheme: str, made: Pass, target: np.ndarray) -> dict[str, Any]:
-    """Reliability in crop widths. What a sigma learned from one labelling rule cannot know is the constant offset to
-    another rule's points: `scale_without_offsets` is the scale when each point's median offset is taken out."""
+    """Return reliability in crop widths.
+
+    Sigmas cannot include the constant offsets between two labeling rules: `scale_without_offsets` is the scale after
+    each point's median offset is removed.
+    """
     sigma = convert(made.predicted.uncertainty[..., None], scheme_by_name(scheme), IBUG_68)[..., 0]
     sizes = np.array([roi.size for roi in made.rois])[:, None]
     report = reliability_report(np.linalg.norm(made.landmarks - target, axis=-1) / sizes, sigma, IBUG_68)

@@ -1,4 +1,4 @@
-"""One interface for a network in PyTorch and as an exported file, so that both are measured the same way."""
+"""One interface for a network in PyTorch and as an exported file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from edge_runtime.spec import ModelSpec, standard_outputs
 
 
 class CropPredictor(Protocol):
-    """What evaluation asks of a network, wherever it runs."""
+    """A network as seen by the evaluation."""
 
     @property
     def spec(self) -> ModelSpec:
         """What it takes and gives."""
 
     def predict(self, crops: np.ndarray) -> Predictions:
-        """Results for (n, S, S, 3) uint8 RGB crops; pose and confidence 0 from a file without heads."""
+        """Return results for (n, S, S, 3) uint8 RGB crops; pose and confidence are 0 for a file without heads."""
 
 
 class FilePredictor:
-    """An exported file as it runs on the device, crop by crop."""
+    """An exported file, run crop by crop as on the device."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -59,7 +59,7 @@ class CheckpointBackend:
         return self._spec
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """One (S, S, 3) uint8 RGB crop to the outputs named in the spec."""
+        """Run one (S, S, 3) uint8 RGB crop; the outputs are those named in the spec."""
         made = self.predict(crop[None])
         return {name: np.reshape(getattr(made, name)[0], shape) for name, shape in self._spec.outputs.items()}
 

@@ -1,10 +1,9 @@
-"""`python -m atpn calibrate`: scale the predicted standard deviations so that they are right on rendered faces.
+"""`python -m atpn calibrate`: scale the predicted standard deviations to match the errors on rendered faces.
 
-The likelihood that trains them knows only errors on faces like those that the network learns from. Two sets of renders
-can say more: people held out from training, for faces of the same kind, or (`--unseen`) heads of a kind that training
-never saw, such as the procedural one. A real face is as little like training's renders as those are, so the second is
-the better guide for the device. One factor per part of the face goes into the bias of the log-sigma layer: files and
-runtimes need nothing new. Real faces have no say in it; how far it holds on them is for `python -m atpn evaluate`.
+The training likelihood knows only errors on training faces. Two sets of renders are better: people held out from
+training, or (`--unseen`) heads of a kind not in training, such as the procedural one. Real faces differ from the
+training's renders as well, so the second is the better guide for the device. The bias of the log-sigma layer takes one
+factor per part of the face; files and runtimes do not change.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from atpn.data.augment import AugmentConfig, augment
 from atpn.data.crops import JitterConfig, random_crop
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import predict
-from atpn.evaluate.metrics import parts_of
+from atpn.evaluate.metrics import landmark_parts
 from atpn.evaluate.reliability import calibration
 from atpn.model import ATPN, load_checkpoint, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
@@ -52,7 +51,7 @@ class CalibrateConfig:
 
 
 def run(config: CalibrateConfig) -> None:
-    """Measure, scale, write; ValueError for weights without an uncertainty head or other landmarks than the data's."""
+    """Calibrate and write a checkpoint; ValueError for weights without an uncertainty head or of another scheme."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     model, metadata = load_checkpoint(config.weights)
@@ -76,28 +75,27 @@ def calibrate(
     augmentation: AugmentConfig | None = None,
     seed: int = 0,
 ) -> tuple[ATPN, dict[str, Any]]:
-    """A copy of the network with calibrated sigmas, and the record of what was done.
+    """Return a copy of the network with calibrated sigmas, and a record of the calibration.
 
-    `faces` are indices into the store of people whom training has not seen; `DRAWS` crops of each are shaken and
-    augmented as in training. Exactly upright, clean crops would say nothing of the crops that tracking makes.
+    `faces` are indices of people not seen in training; `DRAWS` crops of each are jittered and augmented as in training.
     ValueError without faces or without an uncertainty head.
     """
     if not model.config.uncertainty:
         raise ValueError("the network has no uncertainty head, so there is nothing to calibrate")
     if model.config.scheme != store.scheme.name:
-        raise ValueError(f"the weights predict {model.config.scheme}, but the data are labelled {store.scheme.name}")
+        raise ValueError(f"the weights predict {model.config.scheme}, but the data are labeled {store.scheme.name}")
     if len(faces) == 0:
         raise ValueError("no held-out face to calibrate on: the data show a single person; render more people")
     jitter, augmentation = jitter or JitterConfig(), augmentation or AugmentConfig()
     distance, sigma = _errors(model, store, np.tile(faces, DRAWS), jitter, augmentation, seed)
     calibrated, factors = copy.deepcopy(model), {}
     with torch.no_grad():
-        for part, indices in parts_of(store.scheme).items():
+        for part, indices in landmark_parts(store.scheme).items():
             factors[part] = calibration(distance[:, indices], sigma[:, indices])["scale"]
             calibrated.landmark_branch.log_sigma.bias[indices] += math.log(factors[part])
             log.info("%s: sigma times %.3f", part, factors[part])
     scaled = sigma.copy()
-    for part, indices in parts_of(store.scheme).items():
+    for part, indices in landmark_parts(store.scheme).items():
         scaled[:, indices] *= factors[part]
     return calibrated, {
         "factors": factors,
@@ -119,7 +117,7 @@ def _errors(
     augmentation: AugmentConfig,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, N) distances from the labels and predicted sigmas, in crop widths."""
+    """Return (n, N) distances from the labels, and predicted sigmas, in crop widths."""
     rng, mean_shape, images, target = np.random.default_rng(seed), model.mean_shape.numpy(), [], []
     for index in faces:
         crop = random_crop(store[int(index)], mean_shape, model.config.input_size, jitter, rng)

@@ -1,6 +1,6 @@
-"""`python -m atpn evaluate`: the figures of a checkpoint on held-out renders and on AFW's real faces.
+"""`python -m atpn evaluate`: metrics of a checkpoint on held-out renders and on AFW's real faces.
 
-Real faces are only measured here: no training code sees them, and no checkpoint is chosen by them.
+Real faces are used here only: no training code reads them, and no checkpoint is selected by them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from atpn.evaluate.backend import CheckpointBackend
 from atpn.evaluate.detectors import make_detector
 from atpn.evaluate.passes import PASSES
 from atpn.evaluate.plots import Chart, Line, write_charts
-from atpn.evaluate.protocols.registry import describe, measure
+from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
@@ -33,7 +33,7 @@ ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face",
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Measure a checkpoint. Give --data, --afw or both."""
+    """Evaluate a checkpoint. Give --data, --afw or both."""
 
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
@@ -55,7 +55,7 @@ class EvaluateConfig:
     plots: Path | None = None
     """Folder for charts: cumulative errors, and predicted against actual error."""
     overlay: Path | None = None
-    """Folder for pictures: predictions green, labels red, file names sorted by error."""
+    """Folder for images: predictions green, labels red, file names sorted by error."""
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class EvaluateConfig:
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
-    """The report, also printed and (with `out`) written."""
+    """Evaluate; return the report, print it and (with `out`) write it."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     detector = make_detector(config.detector)
@@ -81,7 +81,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "versions": library_versions(),
     }
     if config.protocol is not None:
-        report[config.protocol] = measure(config.protocol, network, config.data, config.partial)
+        report[config.protocol] = evaluate_protocol(config.protocol, network, config.data, config.partial)
     elif config.data is not None:
         report["rendered"] = evaluate_rendered(network, SampleStore.read(config.data), config.limit, config.overlay)
     if config.afw is not None:
@@ -101,7 +101,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def library_versions() -> dict[str, str]:
-    """What the figures may depend on besides the weights."""
+    """Return the versions that metrics may depend on."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -111,7 +111,7 @@ def library_versions() -> dict[str, str]:
 
 
 def write_plots(folder: Path, report: dict[str, Any]) -> None:
-    """`ced.png` and, with an uncertainty head, `reliability.png` of a report."""
+    """Write `ced.png` and, with an uncertainty head, `reliability.png` of a report."""
     curves = {}
     if "rendered" in report:
         rendered = report["rendered"]
@@ -157,7 +157,7 @@ def _percent(values: list[float]) -> list[float]:
 
 
 def _table(name: str, report: dict[str, Any]) -> str:
-    """The report's figures as aligned lines; errors of landmarks in percent."""
+    """Format the report's metrics as aligned lines; landmark errors in percent."""
     lines = [f"{name}: {report['faces']} faces"]
     for key in ("landmarks", "landmarks_yaw_60", *PASSES):
         if key in report:
@@ -207,6 +207,6 @@ def _landmark_lines(name: str, report: dict[str, Any]) -> list[str]:
             lines.append(
                 f"  {'':17} {key.replace('_', ' ')} ({r['faces']} faces): NME {100 * r['nme']:.2f} %, "
                 f"of the part {100 * r['nme_of_part']:.2f} %, opening {r['predicted_opening']:.3f} "
-                f"where labelled {r['labelled_opening']:.3f}"
+                f"where labeled {r['labelled_opening']:.3f}"
             )
     return lines

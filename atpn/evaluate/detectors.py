@@ -1,4 +1,4 @@
-"""Detectors to evaluate with: the runtime's own, or a YuNet file that the user brings."""
+"""Detectors for evaluation: the runtime's own, or a YuNet file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from atpn.data.sample import Sample
 from edge_runtime.detector import CascadeDetector, Detector, NetworkDetector
 from edge_runtime.geometry import ROI
 
-SEARCH_SIZE = 640
-"""Long side in pixels of the searched picture: YuNet was trained at 640 (Wu et al., 2023)."""
-SCORE = 0.5
+DETECTION_SIZE = 640
+"""Long side in pixels of the searched image: YuNet was trained at 640 (Wu et al., 2023)."""
+SCORE_THRESHOLD = 0.5
 """Low, because the network refuses what is no face."""
-LOWEST_SCORE = 0.05
-SAME_FACE_IOU = 0.3
+MIN_SCORE = 0.05
+NMS_IOU_THRESHOLD = 0.3
 """Two of a detector's regions that overlap more than this are one face."""
 DETECTION_IOU = 0.3
 """A region overlapping a face's true region this much is enough for the tracking network to find the face."""
@@ -28,23 +28,23 @@ class YuNetDetector:
     """OpenCV's FaceDetectorYN with a YuNet .onnx file."""
 
     def __init__(self, path: Path) -> None:
-        """FileNotFoundError or ValueError says what is wrong with the file."""
+        """Load the file; FileNotFoundError or ValueError if it is missing or invalid."""
         if not path.is_file():
             raise FileNotFoundError(f"no detector file at {path}; give `cascade`, `none` or a YuNet .onnx file")
         try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), LOWEST_SCORE, SAME_FACE_IOU)
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE, NMS_IOU_THRESHOLD)
             self._net.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
             raise ValueError(f"{path} is not a YuNet model that OpenCV {cv2.__version__} reads: {error.err}") from error
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `edge_runtime.detector.Detector.detect`."""
-        return [roi for score, roi in self.scored(frame) if score >= SCORE]
+        return [roi for score, roi in self.scored(frame) if score >= SCORE_THRESHOLD]
 
     def scored(self, frame: np.ndarray) -> list[tuple[float, ROI]]:
-        """(score, region) pairs, best first."""
+        """Return (score, ROI) pairs, best first."""
         height, width = frame.shape[:2]
-        scale = min(1.0, SEARCH_SIZE / max(height, width))
+        scale = min(1.0, DETECTION_SIZE / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         self._net.setInputSize(size)
         _, found = self._net.detect(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
@@ -53,14 +53,13 @@ class YuNetDetector:
 
 
 def roi_from_yunet_box(box: np.ndarray) -> ROI:
-    """A YuNet (x, y, width, height) in pixels as a region by the crop rule."""
+    """Convert a YuNet box (x, y, width, height) in pixels to an ROI by the crop rule."""
     x, y, width, height = map(float, box)
     return roi_of_box(box_of(x, y, width, height))  # YuNet learned WIDER FACE's boxes
 
 
 def make_detector(name: str) -> Detector | None:
-    """`cascade`, `none`, the path of an exported detector of ours, or of a YuNet .onnx file; ValueError for anything
-    else."""
+    """Return the detector of this name (see `EvaluateConfig`), None for `none`; ValueError for unknown ones."""
     if name == "none":
         return None
     if name == "cascade":
@@ -74,10 +73,10 @@ def make_detector(name: str) -> Detector | None:
     return YuNetDetector(Path(name))
 
 
-def detected_regions(samples: Iterable[Sample], detector: Detector) -> list[ROI | None]:
-    """The detector's best-fitting region for each sample's face; None for a miss.
+def detect_rois(samples: Iterable[Sample], detector: Detector) -> list[ROI | None]:
+    """Return the best-fitting detected ROI for each sample's face; None for a miss.
 
-    Samples that share an image follow each other: it is searched once.
+    Samples that share an image must be consecutive, so that it is searched once.
     """
     regions: list[ROI | None] = []
     searched, candidates = None, []
@@ -85,7 +84,7 @@ def detected_regions(samples: Iterable[Sample], detector: Detector) -> list[ROI 
         if sample.image is not searched:
             searched = sample.image
             candidates = detector.detect(np.ascontiguousarray(searched[:, :, ::-1]))
-        truth = ROI.from_landmarks(sample.landmarks)
-        best = max(candidates, key=truth.iou, default=None)
-        regions.append(best if best is not None and truth.iou(best) >= DETECTION_IOU else None)
+        ground_truth = ROI.from_landmarks(sample.landmarks)
+        best = max(candidates, key=ground_truth.iou, default=None)
+        regions.append(best if best is not None and ground_truth.iou(best) >= DETECTION_IOU else None)
     return regions

@@ -1,4 +1,4 @@
-"""Faces of pictures without labels, in the crops that the tracking network asks for."""
+"""Faces in images without labels, in the crops that the tracking network needs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edge_runtime.tracker import REFINEMENTS
 
 
 @dataclass(frozen=True)
-class FoundFace:
-    """One face of a picture."""
+class DetectedFace:
+    """One face of an image."""
 
     roi: ROI
     """The upright crop that its landmarks ask for."""
     landmarks: np.ndarray
-    """(98, 2) pixels of the picture, as ATPN says."""
+    """(98, 2) pixels of the image, as ATPN says."""
     confidence: float
     """Probability in [0, 1] that it is one."""
     spread: float
@@ -34,10 +34,10 @@ class FoundFace:
     """Radians, against the crop's own viewing ray."""
 
 
-def pictures_of(paths: Sequence[Path]) -> list[Path]:
-    """The files of these pictures and folders of pictures, a folder's by name.
+def list_images(paths: Sequence[Path]) -> list[Path]:
+    """Return the image files at these paths; those of a folder are sorted by name.
 
-    FileNotFoundError for a path that does not exist and a folder that holds none.
+    FileNotFoundError for a path that does not exist or a folder without images.
     """
     files: list[Path] = []
     for path in paths:
@@ -45,28 +45,28 @@ def pictures_of(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
         if not found or not path.exists():
-            raise FileNotFoundError(f"no picture in {path}; give pictures and folders of pictures")
+            raise FileNotFoundError(f"no image in {path}; give images and folders of images")
         files += found
     return files
 
 
-def faces_of(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[FoundFace]:
-    """Faces of an (H, W, 3) uint8 RGB picture, the detector's best first; those that ATPN doubts are left out."""
-    found: list[FoundFace] = []
+def find_faces(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[DetectedFace]:
+    """Find faces of an (H, W, 3) uint8 RGB image, the detector's best first; those that ATPN rejects are left out."""
+    found: list[DetectedFace] = []
     for roi in detector.detect(np.ascontiguousarray(image[:, :, ::-1])):
-        face = face_at(image, roi, atpn)
+        face = refine_face(image, roi, atpn)
         sure = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.most_uncertain
         if sure and not any(same_face(face.landmarks, other.landmarks) for other in found):
             found.append(face)
     return found
 
 
-def face_at(image: np.ndarray, roi: ROI, atpn: ATPN) -> FoundFace:
-    """The face of an (H, W, 3) uint8 RGB picture whose region is about known."""
+def refine_face(image: np.ndarray, roi: ROI, atpn: ATPN) -> DetectedFace:
+    """Predict the face of an (H, W, 3) uint8 RGB image from an approximate ROI."""
     mean_shape = atpn.mean_shape.numpy()
     for _ in range(1 + REFINEMENTS):  # as the tracker does at a detection
         seen = predict(atpn, extract_crop(image, roi, atpn.config.input_size)[None])
         landmarks = roi.to_frame(seen.landmarks[0])
         roi = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
     spread, yaw = float(seen.uncertainty.mean()), float(seen.pose[0, 1])
-    return FoundFace(roi, landmarks, float(seen.confidence[0]), spread, yaw)
+    return DetectedFace(roi, landmarks, float(seen.confidence[0]), spread, yaw)

@@ -1,6 +1,6 @@
-"""The mean head in space, recovered from rendered labels, and head pose solved from landmarks with it.
+"""The mean head in 3D, recovered from rendered labels, and head pose solved from landmarks with it.
 
-Nothing of a 3D asset is read: renders come with landmarks, rotations and cameras, which is enough.
+No 3D asset is read: landmarks, rotations and cameras of the renders suffice.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ MIN_FACES = 12
 
 
 def mean_head_shape(store: SampleStore) -> np.ndarray:
-    """(K, 3) rigid points in the head frame, centred, of unit spread; K as in `RIGID_POINTS`.
+    """Return (K, 3) rigid points in the head frame, centered, of unit spread; K as in `RIGID_POINTS`.
 
-    A point X of a head with rotation R and position t lies on the viewing ray (x, y, 1): x r3 X + x tz - r1 X - tx = 0
-    and likewise for y. That is linear in X and t, so eliminating every face's own t leaves one small symmetric
-    eigenvalue problem; the residuals are in head units, the same for near and far faces. ValueError without faces whose
-    rotation and camera are known, or with landmarks of another scheme.
+    A point X of a head with rotation R and position t lies on the viewing ray (x, y, 1): x r3 X + x tz - r1 X - tx = 0,
+    likewise for y. This is linear in X and t; eliminating each face's t leaves a small symmetric eigenvalue problem.
+    Residuals are in head units. ValueError without posed faces, or for landmarks of another scheme.
     """
     if store.scheme.name != "wflw98":
-        raise ValueError(f"the rigid points are those of wflw98, but the data are labelled {store.scheme.name}")
+        raise ValueError(f"the rigid points are those of wflw98, but the data are labeled {store.scheme.name}")
     count, used = len(RIGID_POINTS), 0
     normal = np.zeros((3 * count, 3 * count))
     for sample in _posed_faces(store):
@@ -52,15 +51,17 @@ def mean_head_shape(store: SampleStore) -> np.ndarray:
             f"the mean head needs {MIN_FACES}"
         )
     # The three smallest eigenvalues belong to moving all points together, which every face's own t takes back.
-    centring = np.kron(np.eye(count) - 1 / count, np.eye(3))
-    values, vectors = np.linalg.eigh(centring @ normal @ centring + np.trace(normal) * (np.eye(3 * count) - centring))
+    centering = np.kron(np.eye(count) - 1 / count, np.eye(3))
+    values, vectors = np.linalg.eigh(
+        centering @ normal @ centering + np.trace(normal) * (np.eye(3 * count) - centering)
+    )
     shape = vectors[:, np.argmin(values)].reshape(count, 3)
     # An eigenvector's sign is arbitrary; the subject's right eye (60) is on the image's left.
     return shape * np.sign(shape[3, 0] - shape[0, 0]) / np.sqrt((shape**2).sum(axis=1).mean())
 
 
 def pose_from_landmarks(landmarks: np.ndarray, shape: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
-    """(3,) pitch, yaw, roll in radians, camera frame, that put the (K, 3) mean head onto (98, 2) pixel landmarks."""
+    """Solve the (3,) pitch, yaw, roll in radians that project the (K, 3) mean head onto (98, 2) pixel landmarks."""
     rays = _rays(landmarks[list(RIGID_POINTS)], intrinsics).astype(np.float64)
     solved, turn, position = cv2.solvePnP(shape, rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
     if not solved:
@@ -69,8 +70,8 @@ def pose_from_landmarks(landmarks: np.ndarray, shape: np.ndarray, intrinsics: In
     return matrix_to_angles(cv2.Rodrigues(turn)[0])
 
 
-def yardstick_error(store: SampleStore, shape: np.ndarray) -> dict[str, float]:
-    """Mean absolute error in degrees of the angles solved from labelled landmarks, which their use must allow for."""
+def landmark_angle_error(store: SampleStore, shape: np.ndarray) -> dict[str, float]:
+    """Return the mean absolute error, in degrees, of angles solved from labeled landmarks."""
     differences = [
         pose_from_landmarks(sample.landmarks, shape, sample.intrinsics) - matrix_to_angles(sample.rotation)
         for sample in _posed_faces(store)
@@ -89,5 +90,5 @@ def _posed_faces(store: SampleStore) -> Iterator[Sample]:
 
 
 def _rays(pixels: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """(..., 2) pixels to where their viewing rays meet the plane one unit in front of the camera."""
+    """Convert (..., 2) pixels to the plane one unit in front of the camera."""
     return (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)

@@ -1,12 +1,13 @@
-"""Running a network over many crops, for validation and evaluation."""
+"""Batched inference for validation and evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from atpn.model import ATPN
 
@@ -21,7 +22,7 @@ class Predictions(NamedTuple):
 
 
 def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
-    """A file's results for n crops, one after the other; confidence as (n,), as the network gives it.
+    """Stack a file's results for n crops; confidence as (n,).
 
     A file without heads gets pose 0 and confidence 0.
     """
@@ -35,27 +36,25 @@ def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
     )
 
 
-@torch.no_grad()
 def predict(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> Predictions:
-    """Results for (n, S, S, 3) uint8 RGB crops, in inference mode and full precision; the mode is restored after."""
-    training, device = model.training, model.image_mean.device
-    model.eval()
-    outputs = []
-    for start in range(0, len(crops), batch_size):
-        image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-        outputs.append([tensor.float().cpu().numpy() for tensor in model(image)])
-    model.train(training)
+    """Run the network on (n, S, S, 3) uint8 RGB crops, in inference mode and full precision."""
+    outputs = [
+        [tensor.float().cpu().numpy() for tensor in batch] for batch in _batches(model, model, crops, batch_size)
+    ]
     return Predictions(*(np.concatenate(column) for column in zip(*outputs, strict=True)))
 
 
-@torch.no_grad()
-def predict_vectors(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> torch.Tensor:
-    """(n, S, S, 3) uint8 RGB crops to the (n, 512) vectors that landmarks and point heads read; else as `predict`."""
+def predict_embeddings(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> Tensor:
+    """Return the (n, 512) face embeddings of (n, S, S, 3) uint8 RGB crops."""
+    return torch.cat(list(_batches(model, model.face_embedding, crops, batch_size)))
+
+
+def _batches(model: ATPN, function: Callable[[Tensor], Any], crops: np.ndarray, batch_size: int) -> Iterator[Any]:
+    """Yield a function of the model for batches of crops, in inference mode; the mode is restored afterwards."""
     training, device = model.training, model.image_mean.device
     model.eval()
-    vectors = []
     for start in range(0, len(crops), batch_size):
         image = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-        vectors.append(model.face_vector(image))
+        with torch.no_grad():
+            yield function(image)
     model.train(training)
-    return torch.cat(vectors)

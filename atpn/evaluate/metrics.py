@@ -1,4 +1,4 @@
-"""Accuracy metrics on numpy arrays. Landmarks are (n, N, 2) in any one unit; errors are shares, not percent."""
+"""Accuracy metrics. Landmarks are (n, N, 2) in any one unit; errors are fractions, not percent."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ OPENINGS: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxy
 
 
 def point_errors(predicted: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(n, N) distances over (n,) sizes."""
+    """Return (n, N) distances, divided by (n,) sizes."""
     return np.linalg.norm(predicted - target, axis=-1) / size[:, None]
 
 
 def rectangle_size(landmarks: np.ndarray) -> np.ndarray:
-    """(n,) longer sides of the faces' bounding rectangles: the normaliser that survives profiles."""
+    """Return the (n,) longer sides of the faces' bounding rectangles: a normalizer that works in profile, too."""
     return (landmarks.max(axis=1) - landmarks.min(axis=1)).max(axis=1)
 
 
 def failure_rate(errors: np.ndarray, threshold: float = FAILURE) -> float:
-    """Share of (n,) per-face errors above the threshold."""
+    """Return the fraction of (n,) per-face errors above the threshold."""
     return float((errors > threshold).mean())
 
 
 def area_under_ced(errors: np.ndarray, threshold: float = FAILURE, steps: int = 1000) -> float:
-    """Area under the cumulative error distribution of (n,) per-face errors from 0 to the threshold, over the threshold.
+    """Return the area under the cumulative error distribution from 0 to the threshold, divided by the threshold.
 
-    Trapezoids over `steps` even intervals.
+    Trapezoids over `steps` even intervals; errors are (n,) per face.
     """
     edges = np.linspace(0.0, threshold, steps + 1)
-    return float(np.trapezoid(cumulative_share(errors, edges), edges) / threshold)
+    return float(np.trapezoid(cumulative_distribution(errors, edges), edges) / threshold)
 
 
-def cumulative_share(errors: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Shares of (n,) per-face errors that do not exceed each of (k,) values: the cumulative error distribution."""
+def cumulative_distribution(errors: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the fractions of (n,) per-face errors that do not exceed each of (k,) values."""
     return np.searchsorted(np.sort(errors), at, side="right") / len(errors)
 
 
-def parts_of(scheme: LandmarkScheme) -> dict[str, list[int]]:
-    """Landmark indices per part of the face; left and right of a part together."""
+def landmark_parts(scheme: LandmarkScheme) -> dict[str, list[int]]:
+    """Return landmark indices per part of the face; left and right of a part together."""
     parts: dict[str, list[int]] = {}
     for name, indices in scheme.groups.items():
         parts.setdefault(name.removeprefix("left_").removeprefix("right_"), []).extend(indices)
@@ -61,14 +61,14 @@ def parts_of(scheme: LandmarkScheme) -> dict[str, list[int]]:
 
 
 def per_part(errors: np.ndarray, scheme: LandmarkScheme) -> dict[str, float]:
-    """Mean of (n, N) point errors per part."""
-    return {name: float(errors[:, indices].mean()) for name, indices in parts_of(scheme).items()}
+    """Return the mean of (n, N) point errors per part."""
+    return {name: float(errors[:, indices].mean()) for name, indices in landmark_parts(scheme).items()}
 
 
 def per_yaw_bin(
     errors: np.ndarray, yaw: np.ndarray, edges: tuple[float, ...] = (0, 15, 30, 45, 60, 75, 90)
 ) -> dict[str, dict[str, float]]:
-    """Mean and number of (n,) errors per bin of |yaw| (radians in, degrees in the bins' names); empty bins left out."""
+    """Return mean and number of (n,) errors per bin of yaw (radians; bin names in degrees); empty bins are left out."""
     degrees = np.degrees(np.abs(yaw))
     bins = {}
     for low, high in itertools.pairwise(edges):
@@ -79,16 +79,16 @@ def per_yaw_bin(
 
 
 def openings(landmarks: np.ndarray, scheme: LandmarkScheme, part: str) -> np.ndarray:
-    """(n,) mean distances of a part's opening pairs; part is "mouth" or "eyes"."""
+    """Return the (n,) mean distances of a part's opening pairs; part is "mouth" or "eyes"."""
     pairs = OPENINGS[scheme.name][part]
     gaps = [np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1) for a, b in pairs]
     return np.mean(gaps, axis=0)
 
 
 def gap_agreement(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Slope of (n,) predicted on true openings (1 is right, below it expressions are muted) and their correlation.
+    """Return the slope of (n,) predicted on true openings (1 is ideal) and their correlation.
 
-    NaN where the truth or the prediction does not vary.
+    NaN if the ground truth or the prediction does not vary.
     """
     p, t = predicted - predicted.mean(), target - target.mean()
     spread, product = float(t @ t), float(p @ t)
@@ -100,7 +100,7 @@ def gap_agreement(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]
 
 
 def face_frame_errors(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
-    """(n, N, 2) errors over the inter-ocular distance, along the eye line (x) and down the face (y)."""
+    """Return (n, N, 2) errors over the inter-ocular distance, along the eye line (x) and down the face (y)."""
     left, right = scheme.outer_eye_corners
     axis = target[:, right] - target[:, left]
     size = np.linalg.norm(axis, axis=-1, keepdims=True)
@@ -112,9 +112,9 @@ def face_frame_errors(predicted: np.ndarray, target: np.ndarray, scheme: Landmar
 def convention_offsets(
     predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme
 ) -> dict[str, dict[str, float]]:
-    """Constant error per part in the face's own frame: a difference of labelling rules rather than of skill.
+    """Return the constant error per part in the face's frame, which differs by labeling rule.
 
-    `x` and `y` are the part's mean offset; `per_point` the mean length of its landmarks' median offsets.
+    `x` and `y` are the part's mean offset; `per_point` is the mean length of its landmarks' median offsets.
     """
     errors = face_frame_errors(predicted, target, scheme)
     medians = np.median(errors, axis=0)
@@ -127,24 +127,24 @@ def convention_offsets(
 
 
 def error_without_offsets(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> float:
-    """Mean error left after each landmark's median offset in the face's frame is taken out.
+    """Return the mean error after each landmark's median offset in the face's frame is removed.
 
-    The offsets come from the same faces, so this is a bound for diagnosis, never a result.
+    The offsets come from the same faces, so this is a diagnostic bound, not a result.
     """
     errors = face_frame_errors(predicted, target, scheme)
     return float(np.linalg.norm(errors - np.median(errors, axis=0), axis=-1).mean())
 
 
 def pose_errors(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(n, 3) absolute differences of pitch, yaw, roll in degrees, wrapped to [0, 180]."""
+    """Return (n, 3) absolute differences of pitch, yaw, roll in degrees, wrapped to [0, 180]."""
     difference = predicted - target
     return np.degrees(np.abs(np.arctan2(np.sin(difference), np.cos(difference))))
 
 
 def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
-    """Sum of precision times the gain in recall over falling scores; equal scores count as one step.
+    """Return average precision: precision times the gain in recall, summed over falling scores.
 
-    ValueError without a positive.
+    Equal scores count as one step. ValueError without a positive.
     """
     positive = np.asarray(is_positive, bool)
     if not positive.any():

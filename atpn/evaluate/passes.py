@@ -1,4 +1,4 @@
-"""A network on a picture's face, run again on the region that its own landmarks ask for, as the tracker does."""
+"""A network run on a face, then again on the ROIs that its own landmarks give, as in the tracker."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Pass:
 def run_passes(
     network: CropPredictor, images: Sequence[np.ndarray], rois: list[ROI], scheme: LandmarkScheme
 ) -> dict[str, Pass]:
-    """All `PASSES` over n (H, W, 3) uint8 RGB images with one region each; landmarks come back in `scheme`."""
+    """Run all `PASSES` over n (H, W, 3) uint8 RGB images with one ROI each; landmarks are converted to `scheme`."""
     own, mean_shape = scheme_by_name(network.spec.scheme), network.spec.mean_shape
     passes = []
     for _ in range(1 + REFINEMENTS):
-        predicted = network.predict(crops_of(images, rois, network.spec.input_size))
+        predicted = network.predict(extract_crops(images, rois, network.spec.input_size))
         frame = np.stack([roi.to_frame(points) for roi, points in zip(rois, predicted.landmarks, strict=True)])
         passes.append(Pass(rois, predicted, convert(frame, own, scheme)))
         rois = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in frame]
     return dict(zip(PASSES, (passes[0], passes[1], passes[-1]), strict=True))
 
 
-def crops_of(images: Sequence[np.ndarray], rois: Sequence[ROI], size: int) -> np.ndarray:
-    """(n, S, S, 3) uint8: each image's region."""
+def extract_crops(images: Sequence[np.ndarray], rois: Sequence[ROI], size: int) -> np.ndarray:
+    """Return each image's ROI as (n, S, S, 3) uint8."""
     return np.stack([extract_crop(image, roi, size) for image, roi in zip(images, rois, strict=True)])

@@ -1,4 +1,4 @@
-"""How honest predicted standard deviations are: predicted against actual error."""
+"""Reliability of predicted standard deviations: predicted against actual error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from atpn.evaluate.metrics import parts_of
+from atpn.evaluate.metrics import landmark_parts
 from edge_runtime.landmarks import LandmarkScheme
 
 BINS = 10
@@ -14,10 +14,10 @@ BINS = 10
 
 
 def calibration(distance: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
-    """Two numbers from (...) errors' distances and (...) predicted standard deviations along an axis, of one unit.
+    """Compare (...) errors' distances with (...) predicted standard deviations along an axis, in one unit.
 
-    `scale` is the root mean square of distance / (sqrt(2) sigma) (1 is right, above it sigma is too small);
-    `rank_correlation` says whether larger sigmas go with larger errors.
+    `scale` is the root mean square of distance / (sqrt(2) sigma): 1 is ideal, above it sigma is too small.
+    `rank_correlation` is high if larger sigmas go with larger errors.
     """
     ratio = distance / (np.sqrt(2.0) * sigma)
     ranks = [np.argsort(np.argsort(v.ravel())).astype(np.float64) for v in (distance, sigma)]
@@ -28,9 +28,9 @@ def calibration(distance: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
 
 
 def reliability_bins(distance: np.ndarray, sigma: np.ndarray, bins: int = BINS) -> dict[str, list[float]]:
-    """Root mean squares of `predicted` sigmas and `actual` errors along an axis, in bins of rising sigma.
+    """Return root mean squares of `predicted` sigmas and `actual` errors along an axis, in bins of rising sigma.
 
-    Takes (...) distances and sigmas of one unit; each bin holds as many landmarks as any other.
+    Takes (...) distances and sigmas of one unit; bins have equal numbers of landmarks.
     """
     order = np.argsort(sigma.ravel(), kind="stable")
     predicted, actual = [], []
@@ -41,9 +41,9 @@ def reliability_bins(distance: np.ndarray, sigma: np.ndarray, bins: int = BINS) 
 
 
 def reliability_report(distance: np.ndarray, sigma: np.ndarray, scheme: LandmarkScheme) -> dict[str, Any]:
-    """`calibration` and `reliability_bins` of (n, N) distances and sigmas, of all landmarks and per part."""
+    """Return `calibration` and `reliability_bins` of (n, N) distances and sigmas, of all landmarks and per part."""
     report: dict[str, Any] = {**calibration(distance, sigma), "bins": reliability_bins(distance, sigma), "parts": {}}
-    for name, indices in parts_of(scheme).items():
+    for name, indices in landmark_parts(scheme).items():
         part = distance[:, indices], sigma[:, indices]
         report["parts"][name] = {**calibration(*part), "bins": reliability_bins(*part)}
     return report

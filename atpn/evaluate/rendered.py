@@ -1,4 +1,4 @@
-"""Figures of a network on renders that training has not seen."""
+"""Metrics of a network on renders that training has not seen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.overlay import write_overlay
 from atpn.evaluate.reliability import reliability_report
 from atpn.evaluate.reports import landmark_report, pose_report
-from atpn.evaluate.tracking import tracking_crops, tracking_figures
+from atpn.evaluate.tracking import tracking_crops, tracking_metrics
 
 TRACKED_FACES = 200
 """Each brings ten negatives along."""
@@ -23,14 +23,14 @@ TRACKED_FACES = 200
 def evaluate_rendered(
     network: CropPredictor, store: SampleStore, limit: int, overlay: Path | None = None, heads: bool = True
 ) -> dict[str, Any]:
-    """Figures on the first `limit` renders. Landmarks and pose: crops by the rule, upright.
+    """Evaluate the first `limit` renders. Landmarks and pose: upright crops by the rule.
 
-    Tracking: the first 200 faces, each off the rule by what a followed head moves between two frames, against ten
-    negatives each, with the store's backgrounds (see `tracking_crops`). `heads` False leaves out pose and tracking.
+    Tracking: the first 200 faces with the ROI errors of a tracked head (see `tracking_crops`), ten negatives each.
+    `heads` False skips pose and tracking.
     """
     scheme, size, mean_shape = store.scheme, network.spec.input_size, network.spec.mean_shape
     if network.spec.scheme != scheme.name:
-        raise ValueError(f"the weights predict {network.spec.scheme}, but the data are labelled {scheme.name}")
+        raise ValueError(f"the weights predict {network.spec.scheme}, but the data are labeled {scheme.name}")
     faces = store.faces[:limit]
     batch = validation_batch(store, faces, mean_shape, size)
     images, target, pose = (batch[key].numpy() for key in ("image", "landmarks", "pose"))
@@ -54,7 +54,7 @@ def evaluate_rendered(
         report["uncertainty"] = reliability_report(distance, predicted.uncertainty, scheme)
     if heads:
         candidates, is_face = tracking_crops(store, faces[:TRACKED_FACES], store.backgrounds, mean_shape, size)
-        report["tracking"] = tracking_figures(network.predict(candidates).confidence, is_face)
+        report["tracking"] = tracking_metrics(network.predict(candidates).confidence, is_face)
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)
     return report

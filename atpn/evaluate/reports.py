@@ -1,4 +1,4 @@
-"""All figures of landmarks and poses as plain dictionaries, the same for renders, photographs and ablations."""
+"""All metrics of landmarks and poses as dictionaries, for renders, photographs and ablations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE_MOUTH = 0.20
 
 
 def landmark_report(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> dict[str, Any]:
-    """All landmark figures of (n, N, 2) shapes in one unit; errors are shares of the inter-ocular distance."""
+    """Return all landmark metrics of (n, N, 2) shapes; errors are fractions of the inter-ocular distance."""
     inter_ocular = scheme.inter_ocular(target)
     points = metrics.point_errors(predicted, target, inter_ocular)
     faces = points.mean(axis=1)
@@ -28,7 +28,7 @@ def landmark_report(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkS
         "median": float(np.median(faces)),
         "failure_rate_10": metrics.failure_rate(faces),
         "auc_10": metrics.area_under_ced(faces),
-        "ced": {"error": _rounded(CED_ERRORS), "share": _rounded(metrics.cumulative_share(faces, CED_ERRORS))},
+        "ced": {"error": _rounded(CED_ERRORS), "share": _rounded(metrics.cumulative_distribution(faces, CED_ERRORS))},
         "nme_rectangle": float(metrics.point_errors(predicted, target, metrics.rectangle_size(target)).mean()),
         "nme_by_part": metrics.per_part(points, scheme),
         "nme_without_offsets": metrics.error_without_offsets(predicted, target, scheme),
@@ -51,7 +51,7 @@ def landmark_report(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkS
 
 
 def pose_report(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """Mean absolute errors in degrees of (n, 3) poses in radians, over all and up to 60° and 90° of yaw."""
+    """Return mean absolute errors in degrees of (n, 3) poses in radians, overall and up to 60° and 90° of yaw."""
     errors, yaw = metrics.pose_errors(predicted, target), np.degrees(np.abs(target[:, 1]))
     report: dict[str, Any] = {}
     for name, inside in (("all", yaw <= 180), ("yaw_60", yaw <= 60), ("yaw_90", yaw <= 90)):

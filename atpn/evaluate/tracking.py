@@ -1,4 +1,4 @@
-"""Crops and figures that the tracking branch is measured with."""
+"""Crops and metrics for evaluating the tracking branch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THRESHOLD = 0.7
 NEGATIVES = 10
 """Per face of a photograph, as in training (thesis, section 3.3.2)."""
 FOLLOWED = JitterConfig(
-    centre_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_share=0.0, unrolled_share=0.0, flip_share=0.0
+    center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.0, flip_prob=0.0
 )
 """What a head that is being followed does to its ROI from one frame to the next."""
 
@@ -33,14 +33,13 @@ def tracking_crops(
     crop_size: int,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops to measure tracking on, drawn the same for a seed, and (n,) labels.
+    """Return (n, S, S, 3) crops, the same for a seed, and (n,) labels.
 
-    Each face is cropped upright, off by what a followed head moves between two frames (`FOLLOWED`), and brings ten
-    negatives: around it, from parts of it and from backgrounds. Pictures are not augmented and never cut; about half
-    are set into a background, so that their borders give nothing away.
+    Each face is cropped upright with the ROI errors of a tracked head (`FOLLOWED`), with ten negatives: around it,
+    parts of it, and backgrounds. Images are neither augmented nor trimmed; about half are pasted into a background.
     """
     groups = TrackingGroups(
-        store, backgrounds, mean_shape, crop_size, NEGATIVES, FOLLOWED, SceneConfig(trim_share=0.0), NO_AUGMENT
+        store, backgrounds, mean_shape, crop_size, NEGATIVES, FOLLOWED, SceneConfig(trim_prob=0.0), NO_AUGMENT
     )
     rng = np.random.default_rng(seed)
     crops = [crop for index in faces for crop in groups.draw(int(index), rng)]
@@ -50,24 +49,24 @@ def tracking_crops(
 
 
 def photograph_crops(samples: Sequence[Sample], crop_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) crops of true regions (roll 0, no jitter) and up to ten random ones per face, and (n,) labels.
+    """Return (n, S, S, 3) crops of true ROIs and up to ten random negatives per face, and (n,) labels.
 
-    Regions that meet another face of the picture are left out, so there are somewhat fewer.
+    Negatives that overlap another face of the image are left out.
     """
     rng = np.random.default_rng(0)
     crops, is_face = [], []
     for sample in samples:
-        truth = ROI.from_landmarks(sample.landmarks)
-        others = [ROI.from_landmarks(face) for face in ([] if sample.neighbours is None else sample.neighbours)]
-        for k, roi in enumerate([truth, *(negative_roi(truth, rng) for _ in range(NEGATIVES))]):
-            if k == 0 or all(roi.iou(other) < NEGATIVE_IOU for other in (truth, *others)):
+        ground_truth = ROI.from_landmarks(sample.landmarks)
+        others = [ROI.from_landmarks(face) for face in ([] if sample.neighbors is None else sample.neighbors)]
+        for k, roi in enumerate([ground_truth, *(negative_roi(ground_truth, rng) for _ in range(NEGATIVES))]):
+            if k == 0 or all(roi.iou(other) < NEGATIVE_IOU for other in (ground_truth, *others)):
                 crops.append(extract_crop(sample.image, roi, crop_size))
                 is_face.append(k == 0)
     return np.stack(crops), np.array(is_face)
 
 
-def tracking_figures(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:
-    """Average precision, what the threshold loses and lets through, and how many crops that was measured on."""
+def tracking_metrics(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:
+    """Return average precision, error rates at the threshold, and the numbers of crops."""
     return {
         "positives": int(is_face.sum()),
         "negatives": int((~is_face).sum()),

@@ -1,7 +1,7 @@
 """`python -m atpn videos`: head pose on real videos against the angles that the landmarks imply.
 
-Real videos have no pose labels. But the network's landmarks and its pose head come from separate branches, and a mean
-head laid onto the landmarks gives angles too: where the two disagree in sign or size, one is wrong.
+Real videos have no pose labels. Landmarks and pose come from separate branches, so where the angles of a mean head
+fitted to the landmarks disagree with the pose in sign or size, one is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tyro
 from atpn.data.store import SampleStore
 from atpn.evaluate.backend import CheckpointBackend
 from atpn.evaluate.detectors import make_detector
-from atpn.evaluate.head_shape import mean_head_shape, pose_from_landmarks, yardstick_error
+from atpn.evaluate.head_shape import landmark_angle_error, mean_head_shape, pose_from_landmarks
 from atpn.evaluate.metrics import gap_agreement
 from atpn.evaluate.plots import Chart, Line, write_charts
 from atpn.model import load_checkpoint
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 ANGLES = ("pitch", "yaw", "roll")
 CLEAR_ANGLE = 10.0
-"""Degrees by the landmarks from which a sign means something: four times the angles' own error on labelled renders."""
+"""Degrees by the landmarks from which a sign means something: four times the angles' own error on labeled renders."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class VideosConfig:
 
 
 def run(config: VideosConfig) -> dict[str, Any]:
-    """The report, also printed and (with `out`) written; errors name a file that is no video."""
+    """Evaluate the videos; return the report, print it and (with `out`) write it. OSError for unreadable files."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     paths = [p for given in config.videos for p in (sorted(given.iterdir()) if given.is_dir() else [given])]
@@ -74,8 +74,8 @@ def run(config: VideosConfig) -> dict[str, Any]:
     model, _ = load_checkpoint(config.weights)
     store = SampleStore.read(config.data)
     shape = mean_head_shape(store)
-    yardstick = yardstick_error(store, shape)
-    print("angles from labelled landmarks of renders, MAE: " + _listed(yardstick))
+    yardstick = landmark_angle_error(store, shape)
+    print("angles from labeled landmarks of renders, MAE: " + _listed(yardstick))
     report: dict[str, Any] = {
         "weights": config.weights.name,
         "weights_sha256": weights_sha256(config.weights),
@@ -105,8 +105,11 @@ def run(config: VideosConfig) -> dict[str, Any]:
 def follow(
     path: Path, tracker: FaceTracker, shape: np.ndarray, frames: int | None = None
 ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """How many frames were read and, of the n that held a face, (n, 3) degrees by the pose head, (n, 3) by the
-    landmarks, and (n,) seconds; camera frame, pitch, yaw, roll."""
+    """Track a video's first face.
+
+    Returns the number of frames read and, for the n frames with a face, (n, 3) degrees by the pose head, (n, 3) by the
+    landmarks (pitch, yaw, roll; camera frame) and (n,) seconds.
+    """
     total, by_head, by_landmarks, times = 0, [], [], []
     with open_source(str(path)) as source:
         for frame in source:
@@ -124,8 +127,11 @@ def follow(
 
 
 def compare(by_head: np.ndarray, by_landmarks: np.ndarray) -> dict[str, dict[str, float]]:
-    """Per angle, from (n, 3) degrees each: slope of the head's on the landmarks' (1: same size) and correlation, mean
-    difference, and how often the signs agree where the landmarks' angle is clear (None where it never is)."""
+    """Compare (n, 3) degrees by the pose head with those by the landmarks, per angle.
+
+    Slope (1: same size), correlation, mean difference, and how often signs agree where the landmarks' angle is clear
+    (None if it never is).
+    """
     report = {}
     for i, name in enumerate(ANGLES):
         known = np.isfinite(by_landmarks[:, i])

@@ -25,7 +25,7 @@ IMAGE_STD = (64.0, 64.0, 64.0)
 
 
 class ATPNOutput(NamedTuple):
-    """What the network says about a batch of crops."""
+    """Results for a batch of crops."""
 
     landmarks: Tensor
     """(B, N, 2) x then y in [0, 1] of the crop; crop pixel = value * crop size - 0.5."""
@@ -38,7 +38,7 @@ class ATPNOutput(NamedTuple):
 
 
 def _middle_and_side(shape: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the (N, 2) points' bounding rectangle: (2,) its middle, () its longer side."""
+    """Return the middle (2,) and longer side () of the bounding rectangle of (N, 2) points."""
     low, high = shape.amin(dim=0), shape.amax(dim=0)
     return (low + high) / 2, (high - low).max()
 
@@ -81,26 +81,26 @@ class ATPN(Network):
         return self.landmark_branch.mean_shape
 
     def features(self, image: Tensor) -> Features:
-        """(B, 3, S, S) RGB, 0 to 255, to the features of three levels."""
+        """Return the features of three levels of (B, 3, S, S) RGB images, 0 to 255."""
         size = self.config.input_size
         if image.shape[1:] != (3, size, size):
             raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
         return self.backbone((image - self.image_mean) / self.image_std)
 
     def embed(self, image: Tensor) -> FaceEmbedding:
-        """(B, 3, S, S) RGB, 0 to 255, to what landmarks are read from."""
+        """Return what landmarks are predicted from, of (B, 3, S, S) RGB images, 0 to 255."""
         return self.landmark_branch.embed(self.features(image))
 
-    def face_vector(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB, 0 to 255, to the (B, 512) vector that first estimates and point heads read."""
+    def face_embedding(self, image: Tensor) -> Tensor:
+        """Return the (B, 512) vectors that first estimates and point heads read, of (B, 3, S, S) RGB, 0 to 255."""
         return self.embed(image).vector
 
     def weighted_low(self, features: Features, landmarks: Tensor) -> Tensor:
-        """Low features times the landmarks' heatmap (equation 3.2): the tracking and pose branches' input."""
+        """Multiply low features by the landmarks' heatmap (equation 3.2): input of the tracking and pose branches."""
         return features.low * landmark_heatmap(landmarks, self.config.low_grid)
 
     def forward(self, image: Tensor) -> ATPNOutput:
-        """(B, 3, S, S) RGB, 0 to 255, to all four results."""
+        """Return all results for (B, 3, S, S) RGB images, 0 to 255."""
         features = self.features(image)
         landmarks, log_sigma = self.landmark_branch(features)
         weighted = self.weighted_low(features, landmarks)
@@ -109,28 +109,19 @@ class ATPN(Network):
         return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
 
     def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
-        """A copy that gives a template's points, or those asked for, besides its landmarks; None takes them off."""
+        """Return a copy with a head for a template's points or for query points; None removes it."""
         points = head.count if isinstance(head, TemplateHead) else 0
         rank = head.rank if isinstance(head, PromptHead) else 0
-        other = self._changed(template_points=points, prompt_rank=rank)
+        other = self.with_config(template_points=points, prompt_rank=rank)
         if head is not None:
             other.point_head.load_state_dict(head.state_dict())
         return other
 
-    def with_ambiguity(self) -> ATPN:
-        """A copy with an untrained ambiguity head; one that has it stays as it is."""
-        return self if self.config.ambiguity else self._changed(ambiguity=True)
+    def with_config(self, **fields: Any) -> ATPN:
+        """Return a copy with changed config fields.
 
-    def with_conventions(self, count: int) -> ATPN:
-        """A copy that learns the offsets of so many other conventions, from zero on; one that does stays as it is."""
-        return self if self.config.conventions == count else self._changed(conventions=count)
-
-    def with_refinement(self, channels: int) -> ATPN:
-        """A copy with an untrained correction of so many channels; 0: first estimates are given as they are."""
-        return self._changed(refinement_channels=0)._changed(refinement_channels=channels)
-
-    def _changed(self, **fields: Any) -> ATPN:
-        """A copy with other fields of the config; it keeps the weights of every part that both have, of one shape."""
+        Weights of the same name and shape are kept; all others are untrained.
+        """
         other = ATPN(replace(self.config, **fields), self.mean_shape)
         fitting = other.state_dict()
         kept = {k: v for k, v in self.state_dict().items() if k in fitting and v.shape == fitting[k].shape}
@@ -139,12 +130,11 @@ class ATPN(Network):
 
     @torch.no_grad()
     def in_scheme(self, name: str) -> ATPN:
-        """A copy that gives another scheme's landmarks: what it reads each from is the mean of those it comes from.
+        """Return a copy that predicts the landmarks of another scheme.
 
-        Corrections of a landmark that stands for several begin with the mean of theirs, but where it lies itself.
-        A scheme that spans less of the face asks for closer crops: places are carried over, but faces are then larger
-        than those that the convolutions know. Heads for other things than the scheme's landmarks are left out.
-        ValueError for a scheme that the network's own does not convert to.
+        Each new landmark is the mean of the landmarks that it is converted from, corrected at its own place. A scheme
+        that spans less of the face makes crops closer, so faces are larger than those that the convolutions were
+        trained on. Heads for other outputs are dropped. ValueError if the network's scheme does not convert to `name`.
         """
         own, target = scheme_by_name(self.config.scheme), scheme_by_name(name)
         if own == target:
@@ -172,9 +162,9 @@ class ATPN(Network):
         return other.train(self.training)
 
     def resized(self, size: int) -> ATPN:
-        """A copy of the network for another input size, so that training can begin small and finish at 112 px.
+        """Return a copy for another input size.
 
-        Convolutions carry over as they are; the global depthwise kernels are resampled to the new grid.
+        Convolutions are kept; the global depthwise kernels are resampled to the new grid.
         """
         other = copy.deepcopy(self)
         other.config = replace(self.config, input_size=size)

@@ -16,7 +16,7 @@ LOW, MID, HIGH = 32, 48, 112
 
 
 class Features(NamedTuple):
-    """What the backbone sees, at three levels; grids at a 112 px input."""
+    """Features at three levels; grids at a 112 px input."""
 
     low: Tensor
     """(B, 32, 28, 28), after the 4th block: also feeds the tracking and pose branches."""
@@ -27,7 +27,7 @@ class Features(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """Normalised crop to features. ReLU on the fine grids, hard swish and squeeze-excite on the coarse ones."""
+    """Features of a normalized crop. ReLU on the fine grids, hard swish and squeeze-excite on the coarse ones."""
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Features:
-        """(B, 3, S, S) normalised image to features."""
+        """Return the features of (B, 3, S, S) normalized images."""
         low = self.low(self.stem(x))
         mid = self.mid(low)
         return Features(low, mid, self.high(mid))

@@ -39,7 +39,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, S, S) to (B, outputs, S / stride, S / stride)."""
+        """Map (B, inputs, S, S) to (B, outputs, S / stride, S / stride)."""
         y: Tensor = self.layers(x)
         return x + y if self.residual else y
 
@@ -74,7 +74,7 @@ class Multiview(nn.Module):
         self.far = view(half - quarter, quarter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, S, S) to the same shape."""
+        """Map (B, C, S, S) to the same shape."""
         near = self.near(x)
         middle = self.middle(near)
         return x + torch.cat([near, middle, self.far(middle)], dim=1)

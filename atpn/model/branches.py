@@ -31,7 +31,7 @@ class _Branch(nn.Module):
         self.output = nn.Linear(c(192), outputs)
 
     def forward(self, weighted: Tensor) -> Tensor:
-        """Weighted low features to (B, outputs), float32 also inside autocast."""
+        """Map weighted low features to (B, outputs), float32 also inside autocast."""
         return self._read(self.activation(self.gather(self.to_vector(self.blocks(weighted)))))
 
     def _read(self, vector: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class _Branch(nn.Module):
 
 
 class TrackingBranch(_Branch):
-    """Is there a face in the crop? (B, 32, 28, 28) to logits (B, 2): background, face."""
+    """Face classifier: (B, 32, 28, 28) features to (B, 2) logits of background and face."""
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__(config, outputs=2)
@@ -57,5 +57,5 @@ class PoseBranch(_Branch):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, weighted: Tensor) -> Tensor:
-        """Weighted low features to angles in (-pi, pi)."""
+        """Map weighted low features to angles in (-pi, pi)."""
         return torch.tanh(super().forward(weighted)) * math.pi

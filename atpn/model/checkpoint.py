@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors for the weights, JSON beside it for everything else. Never pickles."""
+"""Checkpoints: safetensors for the weights, JSON beside it for everything else; never pickles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
 
 
 def check_output(path: Path, *inputs: Path) -> None:
-    """CheckpointError, before any work is done, when `path` cannot be a checkpoint's or would replace an input."""
+    """Raise CheckpointError if `path` is not a checkpoint's or would replace an input."""
     _check_suffix(path)
     for given in inputs:
         for written in (path, path.with_suffix(".json")):
@@ -54,12 +54,12 @@ def check_output(path: Path, *inputs: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
-    """`load_network` of an ATPN."""
+    """Load an ATPN (see `load_network`)."""
     return load_network(path, ATPN)
 
 
 def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[str, Any]]:
-    """The network, in inference mode on the CPU, and the metadata; CheckpointError says what is wrong with a file."""
+    """Load a network, in inference mode on the CPU, and its metadata; CheckpointError for missing or invalid files."""
     _check_suffix(path)
     description = read_description(path, kind)
     weights = path.read_bytes()
@@ -82,12 +82,12 @@ def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[s
 
 
 def weights_sha256(path: Path, kind: type[Network] = ATPN) -> str:
-    """SHA-256 of a checkpoint's weights as its JSON states it, in hexadecimal."""
+    """Return the SHA-256 of a checkpoint's weights as stated in its JSON, in hexadecimal."""
     return str(read_description(path, kind)["weights_sha256"])
 
 
 def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
-    """The JSON beside the weights `path`; CheckpointError when it or the weights are missing or not of this kind."""
+    """Read the JSON beside the weights `path`; CheckpointError if a file is missing or of another kind."""
     beside = path.with_suffix(".json")
     for file in (path, beside):
         if not file.is_file():

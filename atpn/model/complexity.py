@@ -1,15 +1,13 @@
-"""Parameters and multiply-accumulates, counted the same way everywhere."""
+"""Parameters and multiply-accumulates of a network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from atpn.model.atpn import ATPN
-from atpn.model.layers import GlobalDepthwise
 from atpn.model.refinement import Refinement
 
 
@@ -19,51 +17,27 @@ class Complexity:
 
     parameters: int
     macs: int
-    """Multiply-accumulates of convolutions, deconvolutions, linear layers and the refinement's sampling; elementwise
-    work is not counted."""
+    """Multiply-accumulates of convolutions, deconvolutions, matrix products and the refinement's sampling; other
+    elementwise work is not counted."""
 
 
 @torch.no_grad()
 def complexity(model: ATPN) -> dict[str, Complexity]:
-    """Cost of each part of the network (names as in PARTS) for one crop of the config's input size."""
-    macs: dict[nn.Module, int] = {}
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
-        macs[module] = _macs(module, inputs[0], output)
-
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, _COUNTED)]
-    training = model.training
+    """Return the cost of each part (see `PARTS`) for one crop of the config's input size."""
+    training, size = model.training, model.config.input_size
+    device = next(model.parameters()).device
     try:
-        size = model.config.input_size
-        device = next(model.parameters()).device
-        model.eval()(torch.zeros(1, 3, size, size, device=device))
+        with FlopCounterMode(display=False) as counter:
+            model.eval()(torch.zeros(1, 3, size, size, device=device))
     finally:
         model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return {
-        name: Complexity(
-            parameters=sum(p.numel() for p in part.parameters()),
-            macs=sum(macs.get(module, 0) for module in part.modules()),
-        )
-        for name, part in model.named_children()
-    }
-
-
-_COUNTED: tuple[type[Any], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, GlobalDepthwise, Refinement)
-
-
-def _macs(module: nn.Module, given: Tensor, output: Tensor | tuple[Tensor, ...]) -> int:
-    if isinstance(module, Refinement):
-        return module.sampling_macs(given.shape[-1])
-    assert isinstance(output, Tensor)
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    if isinstance(module, nn.Conv2d):
-        return weight.numel() * output.shape[2] * output.shape[3]
-    if isinstance(module, nn.ConvTranspose2d):
-        return weight.numel() * given.shape[2] * given.shape[3]
-    return weight.numel()
+    flops = counter.get_flop_counts()
+    costs = {}
+    for name, part in model.named_children():
+        macs = sum(flops.get(f"{type(model).__name__}.{name}", {}).values()) // 2
+        macs += sum(m.elementwise_macs(size // 4) for m in part.modules() if isinstance(m, Refinement))
+        costs[name] = Complexity(sum(p.numel() for p in part.parameters()), macs)
+    return costs
 
 
 if __name__ == "__main__":

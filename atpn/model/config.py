@@ -1,4 +1,4 @@
-"""What an ATPN is built from."""
+"""Architecture of an ATPN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INPUT_SIZE_STEP = 16
 
 @dataclass(frozen=True)
 class ATPNConfig:
-    """Architecture of one network; two networks with equal configs take each other's weights."""
+    """Architecture of one network; networks with equal configs can load each other's weights."""
 
     scheme: str = "wflw98"
     """Name of the landmark scheme; 98 points are what the thesis and WFLW use."""
@@ -59,7 +59,7 @@ class ATPNConfig:
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> ATPNConfig:
-        """Read a checkpoint's fields; those that it lacks are as they were before the field came."""
+        """Read a checkpoint's fields; fields that it lacks get the values from before they existed."""
         return cls(**{"separable_views": False, "refinement_channels": 0, **stored})
 
     @property
@@ -83,5 +83,5 @@ class ATPNConfig:
         return self.input_size // 16
 
     def channels(self, base: int) -> int:
-        """A channel count of the width-1.0 network at this width, rounded to a multiple of 8 (vector registers)."""
+        """Scale a channel count by `width`, rounded to a multiple of 8 (vector registers)."""
         return max(8, int(base * self.width / 8 + 0.5) * 8)

@@ -1,7 +1,7 @@
-"""Where the faces of a picture are: a small network of our own for a tracker's first look.
+"""Face detector: a small network that gives a tracker its first ROI.
 
-Every cell of one fine grid says whether a face's centre lies in it, and how large that face is (the keypoint form of
-Zhou, Wang and Krähenbühl, "Objects as Points", 2019): no anchors, and one scale serves faces of 7 to 190 pixels.
+Each cell of one fine grid predicts whether a face's center lies in it, and the face's size (the keypoint form of Zhou,
+Wang and Krähenbühl, "Objects as Points", 2019): no anchors, one scale for faces of 7 to 190 pixels.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from atpn.model.layers import conv_norm, coordinate_grid, depthwise_norm
 from atpn.model.network import Network
 
 STRIDE = 4
-"""Pixels of the picture per cell of the grid that faces are read from."""
+"""Pixels of the image per cell of the grid that faces are read from."""
 COARSEST = 32
 """Pixels per cell of the coarsest features."""
 PRIOR = 0.01
 """Probability of a face that an untrained network sees in each cell."""
 REFERENCE_SIZE = 0.25
-"""Region size that an untrained network claims, in picture sides."""
+"""Region size that an untrained network claims, in image sides."""
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Architecture of a detector; two with equal configs take each other's weights."""
+    """Architecture of a detector; detectors with equal configs can load each other's weights."""
 
     input_size: int = 192
-    """Side of the square picture in pixels."""
+    """Side of the square image in pixels."""
 
     def __post_init__(self) -> None:
         if self.input_size < 2 * COARSEST or self.input_size % COARSEST:
@@ -50,13 +50,13 @@ class DetectorConfig:
 
 
 class Detections(NamedTuple):
-    """What each cell says; G is the grid's side."""
+    """Predictions of each cell; G is the grid's side."""
 
     logits: Tensor
-    """(B, G, G): of a face's centre lying in the cell."""
+    """(B, G, G): of a face's center lying in the cell."""
     regions: Tensor
-    """(B, G, G, 3): x and y of the centre, and the size, of the face's region by the crop rule at roll 0; in [0, 1] of
-    the picture's side, where cell and pixel centres lie at (i + 0.5) / count."""
+    """(B, G, G, 3): x and y of the center, and the size, of the face's region by the crop rule at roll 0; in [0, 1] of
+    the image's side, where cell and pixel centers lie at (i + 0.5) / count."""
 
 
 class FaceDetector(Network):
@@ -97,7 +97,7 @@ class FaceDetector(Network):
         )
         widths = (16, 24, 48, 64)
         self.up = nn.ModuleList(conv_norm(coarse, fine, activation=None) for fine, coarse in itertools.pairwise(widths))
-        # Three depthwise layers: the finest cells see their neighbourhood before they speak.
+        # Three depthwise layers: the finest cells see their neighborhood before they speak.
         self.head = nn.Sequential(
             depthwise_norm(16, nn.ReLU, kernel=5),
             conv_norm(16, 32),
@@ -117,20 +117,20 @@ class FaceDetector(Network):
         return cls(DetectorConfig(**config))
 
     def resized(self, size: int) -> FaceDetector:
-        """A copy for another input size; all weights carry over as they are."""
+        """Return a copy for another input size, with the same weights."""
         other = FaceDetector(DetectorConfig(input_size=size))
         other.load_state_dict(self.state_dict())
         return other.to(self.image_mean.device).train(self.training)
 
     def forward(self, image: Tensor) -> Detections:
-        """(B, 3, S, S) RGB, 0 to 255, to what each cell says."""
+        """Return the predictions of each cell for (B, 3, S, S) RGB images, 0 to 255."""
         size = self.config.input_size
         if image.shape[1:] != (3, size, size):
-            raise ValueError(f"this detector takes (B, 3, {size}, {size}) pictures, got {tuple(image.shape)}")
+            raise ValueError(f"this detector takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
         return self.read(self.features((image - self.image_mean) / self.image_std))
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) normalised picture to the (B, 16, G, G) features that faces are read from."""
+        """Map (B, 3, S, S) normalized images to the (B, 16, G, G) features that predictions are read from."""
         levels = []
         for step in self.down:
             x = step(x)
@@ -140,12 +140,12 @@ class FaceDetector(Network):
         return x
 
     def read(self, features: Tensor) -> Detections:
-        """Features to what each cell says."""
+        """Map features to the predictions of each cell."""
         out = self.head(features).permute(0, 2, 3, 1).float()
         # Offsets count in cells; a bounded size, so that no cell's answer overflows.
-        centre = self.cells + out[..., 1:3] / self.config.grid
+        center = self.cells + out[..., 1:3] / self.config.grid
         size_ = REFERENCE_SIZE * torch.exp(out[..., 3:].clamp(-4.0, 2.0))
-        return Detections(out[..., 0], torch.cat([centre, size_], dim=-1))
+        return Detections(out[..., 0], torch.cat([center, size_], dim=-1))
 
     def _set_cells(self) -> None:
         grid = (coordinate_grid(self.config.grid)[0].permute(1, 2, 0) + 1) / 2

@@ -15,15 +15,15 @@ REACH = 3.0
 
 
 def landmark_heatmap(landmarks: Tensor, grid: int = DISTANCE_CELLS) -> Tensor:
-    """(B, N, 2) landmarks in [0, 1] of the crop to a (B, 1, grid, grid) map in [0.5, 1].
+    """Map (B, N, 2) landmarks in [0, 1] of the crop to a (B, 1, grid, grid) map in [0.5, 1].
 
-    max(0.5, 1/sqrt(1 + distance to the nearest landmark)). Each axis' offset is cut at REACH, which the floor makes
-    exact, and the cut is written with relu6 because int8 TFLite has no operator for a two-sided clamp of its own; the
-    square root is taken once per cell. No gradient reaches the landmarks: the heatmap is attention, not a loss.
+    max(0.5, 1/sqrt(1 + distance to the nearest landmark)). Offsets are clamped per axis at REACH, which the floor makes
+    exact; relu6 does it, since int8 TFLite has no two-sided clamp. The landmarks get no gradient: the heatmap is
+    attention.
     """
     cells = landmarks.detach().float() * DISTANCE_CELLS
-    centres = (torch.arange(grid, dtype=torch.float32, device=landmarks.device) + 0.5) * (DISTANCE_CELLS / grid)
-    offsets = F.relu6(centres - cells[..., None] + REACH) - REACH  # (B, N, 2, grid)
+    centers = (torch.arange(grid, dtype=torch.float32, device=landmarks.device) + 0.5) * (DISTANCE_CELLS / grid)
+    offsets = F.relu6(centers - cells[..., None] + REACH) - REACH  # (B, N, 2, grid)
     squared = offsets * offsets
     dx2, dy2 = squared[:, :, 0, None, :], squared[:, :, 1, :, None]
     nearest = torch.sqrt((dx2 + dy2).amin(dim=1, keepdim=True))  # (B, 1, grid, grid)

@@ -28,7 +28,7 @@ class Upsample(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, S, S) to (B, outputs, 2S, 2S)."""
+        """Map (B, inputs, S, S) to (B, outputs, 2S, 2S)."""
         return self.norm(self.deconv(x))
 
     @torch.no_grad()
@@ -42,7 +42,7 @@ class Upsample(nn.Module):
 
 
 class FaceEmbedding(NamedTuple):
-    """What landmarks are read from."""
+    """Features that landmarks are predicted from."""
 
     vector: Tensor
     """(B, 512) the whole face."""
@@ -51,7 +51,7 @@ class FaceEmbedding(NamedTuple):
 
 
 class FaceVector(nn.Module):
-    """Features to one vector of the face: fuse downwards, look three ways at each level, gather upwards."""
+    """Fuses the features of three levels into one vector of the face."""
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
@@ -73,11 +73,11 @@ class FaceVector(nn.Module):
         self.activation = HardSwish()
 
     def forward(self, features: Features) -> Tensor:
-        """Features to a (B, 512) vector."""
+        """Map features to a (B, 512) vector."""
         return self.embed(features).vector
 
     def embed(self, features: Features) -> FaceEmbedding:
-        """Features to everything that landmarks are read from."""
+        """Map features to everything that landmarks are predicted from."""
         high = self.high_lateral(features.high)
         mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
         low = self.low_views(self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid)))
@@ -88,7 +88,7 @@ class FaceVector(nn.Module):
 
 
 class LandmarkBranch(FaceVector):
-    """Features to landmarks: mean shape plus a linear function of the face's vector, then corrected in place."""
+    """Landmarks as mean shape plus a linear function of the face's vector, then refined."""
 
     mean_shape: Tensor
 
@@ -118,24 +118,24 @@ class LandmarkBranch(FaceVector):
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Features to (B, N, 2) landmarks in [0, 1] of the crop and the (B, N) logarithm of their standard deviation.
+        """Map features to (B, N, 2) landmarks in [0, 1] of the crop and their (B, N) log standard deviations.
 
         Both are float32 also inside autocast: bfloat16 steps would be half a pixel. Without an uncertainty head the
-        second is all -inf, a standard deviation of zero.
+        second is -inf, a standard deviation of zero.
         """
         return self.read(self.embed(features))
 
     def read(self, embedding: FaceEmbedding) -> tuple[Tensor, Tensor]:
-        """`forward` from the embedding on."""
+        """Run `forward` from the embedding on."""
         return self.estimates(embedding)[-1]
 
     def estimates(self, embedding: FaceEmbedding) -> list[tuple[Tensor, Tensor]]:
-        """First estimate and, where the network has one, the corrected one; each as `forward` gives it."""
+        """Return the first estimate and, if the network has a refinement, the refined one; each as in `forward`."""
         first = self.read_vector(embedding.vector)
         return [first] if self.refinement is None else [first, self.refinement(embedding.fine, *first)]
 
     def read_vector(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """First estimate from the (B, 512) vector alone, as `forward` gives it."""
+        """Return the first estimate from the (B, 512) vector, as in `forward`."""
         residual, log_sigma = self._read(vector)
         landmarks = self.mean_shape + residual.reshape(-1, *self.mean_shape.shape)
         if log_sigma is None:
@@ -143,12 +143,12 @@ class LandmarkBranch(FaceVector):
         return landmarks, log_sigma
 
     def read_ambiguity(self, vector: Tensor) -> Tensor:
-        """The (B, 512) vector to (B, N, 2) shapes of the landmarks' distributions (see `train.star`), float32.
+        """Map (B, 512) vectors to float32 (B, N, 2) shapes of the landmarks' distributions (see `train.losses.star`).
 
-        ValueError without the head. The vector is detached: the shapes describe errors and must not cause any.
+        The vector is detached, so this head does not train it. ValueError without the head.
         """
         if self.ambiguity is None:
-            raise ValueError("this network was made without an ambiguity head; see ATPN.with_ambiguity")
+            raise ValueError("this network was made without an ambiguity head; see ATPN.with_config")
         with torch.autocast(vector.device.type, enabled=False):
             return self.ambiguity(vector.detach().float()).reshape(-1, *self.mean_shape.shape)
 

@@ -1,4 +1,4 @@
-"""Layers that the blocks are made of; each exports to builtin operators of every runtime."""
+"""Layers of the blocks; each exports to builtin operators of every runtime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class HardSwish(nn.Module):
     """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2).
 
-    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognise it as
+    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognize it as
     HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the int8 TFLite export sets it: elsewhere one fused
     operator is faster.
     """
@@ -44,7 +44,7 @@ Activation = Callable[[], nn.Module]
 def conv_norm(
     inputs: int, outputs: int, kernel: int = 1, stride: int = 1, activation: Activation | None = nn.ReLU
 ) -> nn.Sequential:
-    """Convolution, batch norm and activation; odd kernels keep the grid, even ones tile it (kernel = stride)."""
+    """Return a convolution, batch norm and activation; odd kernels keep the grid, even ones tile it."""
     padding = kernel // 2 if kernel % 2 else 0
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
@@ -56,7 +56,7 @@ def conv_norm(
 
 
 def depthwise_norm(channels: int, activation: Activation, kernel: int = 3) -> nn.Sequential:
-    """Depthwise convolution at stride 1, batch norm and activation."""
+    """Return a depthwise convolution at stride 1, batch norm and activation."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False),
         nn.BatchNorm2d(channels),
@@ -119,7 +119,7 @@ class CoordConv(nn.Module):
 
 
 def coordinate_grid(size: int) -> Tensor:
-    """(1, 2, size, size): x then y of each cell's centre, -1 and 1 at the grid's outer edges."""
+    """Return (1, 2, size, size): x then y of each cell's center, -1 and 1 at the grid's outer edges."""
     axis = (torch.arange(size, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
     return torch.stack([axis.expand(size, size), axis[:, None].expand(size, size)])[None].contiguous()
 
@@ -146,7 +146,7 @@ class GlobalDepthwise(nn.Module):
         return F.conv2d(x, self.weight, self.bias, groups=x.shape[1]).flatten(1)
 
     def resampled(self, size: int) -> GlobalDepthwise:
-        """The same layer for another grid; the sum over a smooth map stays about the same."""
+        """Return the layer for another grid; its sum over a smooth map stays about the same."""
         old = self.weight.shape[-1]
         other = GlobalDepthwise(self.weight.shape[0], size)
         kernel = F.interpolate(self.weight.detach(), (size, size), mode="bilinear", align_corners=False)
@@ -156,7 +156,7 @@ class GlobalDepthwise(nn.Module):
 
 
 def resample_grids(network: nn.Module, before: int, after: int) -> None:
-    """Fit the layers that know their grid to another input size in pixels; the others do not depend on it."""
+    """Adapt the layers that depend on the grid to another input size in pixels."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, GlobalDepthwise):

@@ -1,4 +1,4 @@
-"""What every network here has in common: parts that train or rest separately, and an input size that may change."""
+"""Base class of all networks: parts that train or are frozen separately, and a variable input size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class NetworkConfig(Protocol):
-    """A frozen dataclass; two networks with equal configs take each other's weights."""
+    """A frozen dataclass; networks with equal configs can load each other's weights."""
 
     @property
     def input_size(self) -> int:
@@ -18,7 +18,7 @@ class NetworkConfig(Protocol):
 
 
 class Network(nn.Module, ABC):
-    """A network that the training loop can train and checkpoints can hold."""
+    """A network for the training loop and checkpoints."""
 
     PARTS: ClassVar[tuple[str, ...]]
     """Names of the submodules that train or rest separately."""
@@ -31,14 +31,14 @@ class Network(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """An untrained network from its config's fields; TypeError or ValueError for those of another one."""
+        """Return an untrained network from its config's fields; TypeError or ValueError for unknown ones."""
 
     @abstractmethod
     def resized(self, size: int) -> Self:
-        """A copy for another input size, so that training can begin small."""
+        """Return a copy for another input size."""
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch, except that frozen parts stay in inference mode: their batch-norm statistics rest too."""
+        """Set the mode; frozen parts, with their batch-norm statistics, stay in inference mode."""
         super().train(mode)
         for part in self.frozen:
             getattr(self, part).eval()

@@ -1,6 +1,6 @@
-"""Heads for points that the landmark scheme does not have: one template's, or any point of the mean-face plane.
+"""Heads for additional points: of one template, or any query points on the mean-face plane.
 
-Both read the vector that the landmarks are read from, so that a network with one still tracks as before.
+Both read the vector that landmarks are predicted from, so the network tracks as before.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ HIDDEN = 128
 
 
 class TemplateHead(nn.Module):
-    """The points of one template: a linear reading of the face's vector, as the landmarks are."""
+    """The points of one template, as a linear function of the face's vector."""
 
     plane: Tensor
 
     def __init__(self, vector: int, plane: Tensor) -> None:
-        """`plane` is the (M, 2) template on the mean-face plane, [0, 1] of the crop."""
+        """Take the (M, 2) template on the mean-face plane, [0, 1] of the crop."""
         super().__init__()
         self.count = len(plane)
         self.residual = nn.Linear(vector, 2 * self.count)
@@ -34,16 +34,16 @@ class TemplateHead(nn.Module):
         self.register_buffer("plane", plane.detach().clone().float())
 
     def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 512) vectors to (B, M, 2) points in [0, 1] of the crop and (B, M) log standard deviations."""
+        """Map (B, 512) vectors to (B, M, 2) points in [0, 1] of the crop and (B, M) log standard deviations."""
         return self.plane + self.residual(vector).unflatten(1, (self.count, 2)), self.log_sigma(vector)
 
 
 class PromptHead(nn.Module):
-    """Any points of the mean-face plane.
+    """Any query points on the mean-face plane.
 
-    What a point adds to its place on the plane is linear in the face's vector, with weights that are a sum of `rank`
-    fixed ones, each times a learned function of the place (a DeepONet: Lu et al., 2021). So a known template turns
-    into a plain linear head, exactly, and unknown ones cost two small layers per point.
+    A point's displacement is linear in the face's vector. Its weights are a sum of `rank` fixed ones, each times a
+    learned function of the query point (a DeepONet: Lu et al., 2021). A fixed template is therefore exactly a linear
+    head, and a new one costs two small layers per point.
     """
 
     def __init__(self, vector: int, rank: int) -> None:
@@ -63,8 +63,10 @@ class PromptHead(nn.Module):
         nn.init.zeros_(self.basis[-1].bias)
 
     def forward(self, vector: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 512) vectors and (M, 2) or (B, M, 2) plane points in [0, 1] of the crop to (B, M, 2) points there and
-        (B, M) log standard deviations."""
+        """Map (B, 512) vectors and query points to (B, M, 2) points and (B, M) log standard deviations.
+
+        `plane` is (M, 2) or (B, M, 2) query points; they and the points are in [0, 1] of the crop.
+        """
         basis, coefficients = self.weights(plane), self.coefficients(vector).unflatten(1, (1, 3, self.rank))
         if self.training and plane.dim() == 2:
             # All products of a batch at once would be large; in converted files a sum of products needs no transpose.
@@ -74,15 +76,15 @@ class PromptHead(nn.Module):
         return plane + found[..., :2], found[..., 2] + torch.tensor(INITIAL_SIGMA).log()
 
     def weights(self, plane: Tensor) -> Tensor:
-        """(..., M, 2) plane points to the (..., M, 3, rank) values of the basis there."""
-        centred = 2 * plane - 1
-        waves = [centred * (torch.pi * 2**octave) for octave in range(OCTAVES)]
-        features = torch.cat([centred, *(wave.sin() for wave in waves), *(wave.cos() for wave in waves)], dim=-1)
+        """Map (..., M, 2) query points to (..., M, 3, rank) values of the basis."""
+        centered = 2 * plane - 1
+        waves = [centered * (torch.pi * 2**octave) for octave in range(OCTAVES)]
+        features = torch.cat([centered, *(wave.sin() for wave in waves), *(wave.cos() for wave in waves)], dim=-1)
         return self.basis(features).unflatten(-1, (3, self.rank))
 
     @torch.no_grad()
     def template(self, plane: Tensor) -> TemplateHead:
-        """The head of one (M, 2) template, which gives the same results."""
+        """Return the head of one (M, 2) template, with the same results."""
         basis = self.weights(plane)  # (M, 3, K)
         weight = self.coefficients.weight.unflatten(0, (3, self.rank))  # (3, K, V)
         bias = self.coefficients.bias.unflatten(0, (3, self.rank))

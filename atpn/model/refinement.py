@@ -1,7 +1,7 @@
-"""A second look at each landmark, where the first estimate puts it.
+"""Refinement of each landmark from features at its first estimate.
 
-After the local patches of thesis chapter 5, reduced to what a phone can afford: one sample per landmark, of features
-that convolutions have already gathered around it.
+After the local patches of thesis chapter 5, reduced to one sample per landmark of features that convolutions have
+gathered.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from atpn.model.layers import conv_norm, depthwise_norm
 class Refinement(nn.Module):
     """Correct each landmark by a linear function of the fine features sampled at its first estimate.
 
-    `spelled_out` samples channels last, as TFLite and training hold features; otherwise channels first, as ONNX and
-    CoreML do. Either way no file has to change the layout of a feature map.
+    `spelled_out` samples channels last, as TFLite and training store features; otherwise channels first, as ONNX and
+    CoreML do.
     """
 
     def __init__(self, config: ATPNConfig) -> None:
@@ -59,11 +59,11 @@ class Refinement(nn.Module):
                 log_sigma = log_sigma + (samples.detach() * weights).sum(channels)
             return landmarks + (cells + self.bias) * (1.0 / grid), log_sigma
 
-    def sampling_macs(self, grid: int) -> int:
-        """Multiply-accumulates per crop beyond the convolutions: sampling on a grid of this side, linear functions."""
+    def elementwise_macs(self, grid: int) -> int:
+        """Return the multiply-accumulates per crop that are written as products and sums; `grid`: cells per side."""
         count, channels, _ = self.displacement.shape
         outputs = 2 + (self.log_sigma is not None)
-        return count * channels * (grid * grid + grid + outputs)
+        return count * channels * (grid + outputs)
 
 
 def axis_weights(points: Tensor, grid: int) -> tuple[Tensor, Tensor]:
@@ -84,12 +84,12 @@ def axis_weights(points: Tensor, grid: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_channels_last(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """(B, K, G, G) features, best held channels last, and (B, N, G) weights to (B, N, K) samples."""
+    """Sample (B, K, G, G) features, best stored channels last, with (B, N, G) weights: (B, N, K)."""
     rows = down @ features.permute(0, 2, 3, 1).flatten(2)  # (B, N, G K): each point's row of cells
     return (across[:, :, None] @ rows.unflatten(2, (across.shape[2], -1)))[:, :, 0]
 
 
 def sample_channels_first(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """(B, K, G, G) features and (B, N, G) weights to (B, K, N) samples."""
+    """Sample (B, K, G, G) features with (B, N, G) weights: (B, K, N)."""
     rows = down[:, None] @ features  # (B, K, N, G)
     return (rows * across[:, None]).sum(3)

@@ -1,8 +1,7 @@
-"""What the renderer is given: a folder of assets, or the one file that `python -m atpn assets pack` makes of it.
+"""The renderer's assets: a folder, or a pack that `python -m atpn assets pack` makes of it.
 
-A pack holds the head model as published and everything else as the renderer sees it: skins, brows, hair and targets
-already carried onto the head, pieces of cloth, panoramas with the highlights beyond a display's white compressed, and
-the small panoramas that light a face as they are.
+A pack holds the head model as published and everything else as the renderer uses it: skins, brows, hair and targets
+carried onto the head, pieces of cloth, panoramas with compressed highlights, and small panoramas for lighting.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Assets:
     """The same panoramas as what lights people; small ones suffice."""
 
     def only(self, used: Callable[[str], bool]) -> Assets:
-        """The same with the skins and panoramas of the used names; ValueError when none of a sort is left."""
+        """Return the assets with the skins and panoramas of the used names; ValueError if none is left."""
         panoramas = {name: image for name, image in self.panoramas.items() if used(name)}
         if not panoramas:
             raise ValueError(f"no panorama is left for this split; the assets have {', '.join(self.panoramas)}")
@@ -83,7 +82,7 @@ def _check_exists(path: Path) -> None:
 
 
 def assets_fingerprint(path: Path) -> str:
-    """Changes with what is rendered from a folder of assets or a pack; FileNotFoundError when it is neither."""
+    """Return a hash that changes with a folder or pack of assets; FileNotFoundError if neither exists."""
     _check_exists(path)
     if path.is_dir():
         return makehuman.assets_fingerprint(path)
@@ -91,7 +90,7 @@ def assets_fingerprint(path: Path) -> str:
 
 
 def pack(folder: Path, cache: Path) -> bytes:
-    """The pack of a folder of assets, which `Assets.load` reads. It refuses what `Assets.load` refuses."""
+    """Return the pack of a folder of assets, which `Assets.load` reads; raises what `Assets.load` raises."""
     assets = Assets.load(folder, cache)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -112,13 +111,13 @@ def pack(folder: Path, cache: Path) -> bytes:
 
 
 def encode_panorama(panorama: np.ndarray) -> bytes:
-    """A JPEG of an (H, W, 3) float32 panorama: radiance x in units of its median as x / (1 + x), with a gamma."""
+    """Return a JPEG of an (H, W, 3) float32 panorama: radiance x in units of its median as x / (1 + x)."""
     radiance = exposed(panorama)
     return _jpeg((255 * (radiance / (1 + radiance)) ** (1 / _GAMMA)).round().astype(np.uint8))
 
 
 def decode_panorama(content: bytes) -> np.ndarray:
-    """(H, W, 3) float32 radiance of what `encode_panorama` made, in units of the median."""
+    """Return (H, W, 3) float32 radiance, in units of the median, of `encode_panorama`'s JPEG."""
     shown = (_decoded(content).astype(np.float32) / 255) ** _GAMMA
     return shown / np.maximum(1 - shown, 1e-3)
 
@@ -172,5 +171,5 @@ def _jpeg(image: np.ndarray) -> bytes:
 def _decoded(content: bytes) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise KeyError("a picture cannot be decoded")
+        raise KeyError("an image cannot be decoded")
     return np.ascontiguousarray(image[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""`python -m atpn render`: labelled pictures of rendered faces, in shards."""
+"""`python -m atpn render`: labeled images of rendered faces, in shards."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from atpn.data.contact_sheet import image_grid, write_image
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, write_shard
+from atpn.data.shards import DENSE_FILE, claim_folder, write_shard
 from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.definitions import write_definitions
 from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
-BYTES_PER_PICTURE = 25_000
+BYTES_PER_IMAGE = 25_000
 """A JPEG of 192 to 256 px and quality 95 with its labels, rounded up."""
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """Render faces with exact labels into WebDataset shards; the same command continues after a stop."""
+    """Render faces with exact labels into WebDataset shards; the same command resumes after a stop."""
 
     out: Path
     """Folder for `faces-NNNNNN.tar`."""
     assets: Path | None = None
     """Folder with ict_facekit/, makehuman/ and hdri/ (see docs), or a pack of it; fallback: a procedural head."""
     count: int = 12_000
-    """Pictures to render."""
+    """Images to render."""
     seed: int = 0
-    """Another seed gives other people: use one for training, another for held-out pictures."""
+    """Another seed gives other people: use one for training, another for held-out images."""
     split: Split = "all"
     """Skins and panoramas to use: `train` leaves some out, which only `held-out` uses."""
     shard_size: int = 600
-    """Pictures per shard; a stop loses at most one unfinished shard per worker. A multiple of 3 keeps people whole."""
+    """Images per shard; a stop loses at most one unfinished shard per worker. A multiple of 3 keeps people whole."""
     workers: int = 1
     """Processes; software OpenGL keeps one core busy each."""
     cache: Path = Path("renders/cache")
     """Where what is carried from MakeHuman onto the head is kept (it takes ten seconds to make)."""
     preview: Path | None = None
-    """Only draw the first 48 pictures and their labels into this picture file, and write no shard."""
+    """Only draw the first 48 images and their labels into this image file, and write no shard."""
     definitions: Path | None = None
     """Only draw where the landmarks lie on a face, into this JPEG, and write no shard."""
 
 
 def run(config: RenderConfig) -> None:
-    """Render every shard that is not there yet.
+    """Render every missing shard.
 
-    Started by torchrun on one or more machines, each process renders its own shards: those whose index leaves its RANK
-    when divided by the WORLD_SIZE. Shards do not depend on who renders them.
+    Under torchrun, a process renders the shards whose index modulo WORLD_SIZE is its RANK. Shards do not depend on who
+    renders them.
     """
     if config.count < 1 or config.shard_size < 1:
         raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
@@ -66,15 +67,15 @@ def run(config: RenderConfig) -> None:
         write_definitions(config.definitions, config.assets, config.cache)
         return
     if config.preview:
-        write_contact_sheet(config.preview, list(render_samples(_renderer(config), range(48))))
+        write_preview(config.preview, list(render_samples(_renderer(config), range(48))))
         return
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     config.out.mkdir(parents=True, exist_ok=True)
-    _check_manifest(config)
+    claim_folder(config.out / "render.json", _setup(config))
     shards = range(rank, math.ceil(config.count / config.shard_size), world)
     missing = [i for i in shards if not _is_complete(_shard_path(config, i), len(_numbers(config, i)))]
     free = shutil.disk_usage(config.out).free
-    needed = sum(len(_numbers(config, i)) for i in missing) * BYTES_PER_PICTURE
+    needed = sum(len(_numbers(config, i)) for i in missing) * BYTES_PER_IMAGE
     if free < needed:
         raise OSError(f"{config.out} has {free >> 20} MiB free, but what is to be rendered needs {needed >> 20} MiB")
     if config.workers <= 1:
@@ -89,26 +90,21 @@ def run(config: RenderConfig) -> None:
                 pass
 
 
-def write_contact_sheet(path: Path, samples: list[Sample], columns: int = 8, tile: int = 192) -> None:
-    """Pictures side by side with their landmarks: visible ones green, hidden ones red."""
-    tiles = [_labelled(sample, tile) for sample in samples]
-    tiles += [np.zeros((tile, tile, 3), np.uint8)] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.vstack(rows)):
-        raise OSError(f"cannot write {path}: is its suffix an image's, and the folder writable?")
+def write_preview(path: Path, samples: list[Sample], columns: int = 8, tile: int = 192) -> None:
+    """Write a grid of images with their landmarks: visible ones green, hidden ones red."""
+    write_image(path, image_grid([_draw_landmarks(sample, tile) for sample in samples], columns))
 
 
-def _labelled(sample: Sample, tile: int) -> np.ndarray:
+def _draw_landmarks(sample: Sample, tile: int) -> np.ndarray:
     height, width = sample.image.shape[:2]
-    picture = cv2.resize(np.ascontiguousarray(sample.image[:, :, ::-1]), (tile, tile), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(np.ascontiguousarray(sample.image[:, :, ::-1]), (tile, tile), interpolation=cv2.INTER_AREA)
     if sample.landmarks is None:
-        return picture
+        return image
     scale = np.array([tile / width, tile / height])
     visible = sample.visibility if sample.visibility is not None else np.ones(len(sample.landmarks), bool)
     for point, seen in zip((sample.landmarks + 0.5) * scale - 0.5, visible, strict=True):
-        cv2.circle(picture, point.round().astype(int).tolist(), 1, (0, 255, 0) if seen else (0, 0, 255), -1)
-    return picture
+        cv2.circle(image, point.round().astype(int).tolist(), 1, (0, 255, 0) if seen else (0, 0, 255), -1)
+    return image
 
 
 def _shard_path(config: RenderConfig, index: int) -> Path:
@@ -120,13 +116,13 @@ def _renderer(config: RenderConfig) -> FaceRenderer:
 
 
 def _numbers(config: RenderConfig, index: int) -> range:
-    """The running numbers of a shard's pictures."""
+    """Return the running numbers of a shard's images."""
     start = index * config.shard_size
     return range(start, min(start + config.shard_size, config.count))
 
 
 def _is_complete(path: Path, count: int) -> bool:
-    """Whether a shard holds all its pictures; an earlier, shorter render leaves a short last one."""
+    """Return whether a shard holds all its images; an earlier, shorter render leaves a short last one."""
     if not path.is_file():
         return False
     try:
@@ -136,27 +132,14 @@ def _is_complete(path: Path, count: int) -> bool:
         return False
 
 
-def _check_manifest(config: RenderConfig) -> None:
-    """Write down what a folder's pictures are of; ValueError when it holds pictures of something else."""
-    setup = {
+def _setup(config: RenderConfig) -> dict[str, object]:
+    """Return what decides the content of a folder's shards."""
+    return {
         "seed": config.seed,
         "shard_size": config.shard_size,
         "assets": None if config.assets is None else assets_fingerprint(config.assets),
         "options": asdict(RenderOptions(split=config.split)),
     }
-    text = json.dumps(setup, indent=1) + "\n"
-    path = config.out / "render.json"
-    if path.is_file():
-        before = json.loads(path.read_text())
-        now = json.loads(text)
-        changed = [f"{key}: {before.get(key)} before, {now[key]} now" for key in now if before.get(key) != now[key]]
-        if changed:
-            raise ValueError(
-                f"{config.out} holds pictures of another setup ({'; '.join(changed)}); give another --out or delete it"
-            )
-    elif any(config.out.glob("faces-*.tar")):
-        raise ValueError(f"{config.out} holds shards but no render.json that says of what; give another --out")
-    write_atomically(path, text.encode())
 
 
 def _write(renderer: FaceRenderer, config: RenderConfig, index: int, progress: bool) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of several people: each painted over the picture so far, the farthest first, all of them labelled."""
+"""Images of several labeled people, painted from the farthest to the nearest."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from atpn.synthetic.drawing.renderer import FaceRenderer, Figure, Identity
 from edge_runtime.geometry import ROI, Intrinsics
 
 _STRANGER = 10_000_019
-"""Added to a person's number for each neighbour: people who have no pictures of their own."""
+"""Added to a person's number for each neighbor: people who have no images of their own."""
 _TRIES = 40
 
 
 def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
-    """The pictures of these running numbers; consecutive ones share a person, or are the faces of one scene."""
+    """Yield the images of these running numbers; consecutive ones share a person or a scene."""
     per_person = renderer.options.images_per_identity
     identity, crowd = None, None
     for number in numbers:
-        person, picture = divmod(number, per_person)
+        person, index = divmod(number, per_person)
         if identity is None or identity.number != person:
             identity = renderer.identity(person)
             crowd = None
@@ -32,39 +32,39 @@ def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
             if rng.random() < renderer.options.scenes:
                 people = [identity, *(renderer.identity(person + k * _STRANGER) for k in range(1, per_person))]
                 crowd = scene(renderer, people, rng)
-        yield renderer.render(identity, picture) if crowd is None else crowd[picture]
+        yield renderer.render(identity, index) if crowd is None else crowd[index]
 
 
 def scene(renderer: FaceRenderer, people: Sequence[Identity], rng: np.random.Generator) -> list[Sample]:
-    """One picture, twice as wide and high as a portrait, of all these people: a sample for each, sharing the image.
+    """Render one image of all these people, twice as wide and high as a portrait: a sample for each.
 
-    Each sample's landmarks are that person's, `neighbours` are everybody else's.
+    Each sample's landmarks are that person's, `neighbors` are the others'.
     """
     size = 2 * renderer.options.size
-    picture = renderer.background(rng, size)
+    canvas = renderer.background(rng, size)
     figures: list[Figure] = []
     # Heads stand free in their windows, so that neither hair nor a body is cut off at a window's edge.
-    options = replace(renderer.options, roi_share=(0.36, 0.5), torso=0.0)
+    options = replace(renderer.options, roi_fraction=(0.36, 0.5), torso=0.0)
     for side in np.sort(rng.uniform(0.35, 0.85, len(people)) * size).astype(int):
         left, top = _free_place(int(side), size, figures, rng)
-        window = picture[top : top + side, left : left + side]
+        window = canvas[top : top + side, left : left + side]
         background = cv2.resize(window, (renderer.canvas_size, renderer.canvas_size), interpolation=cv2.INTER_LINEAR)
         figure = renderer.figure(people[len(figures)], rng, background, options)
         covers = cv2.resize(figure.covers, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
         window += (cv2.resize(figure.image, (side, side), interpolation=cv2.INTER_AREA) - window) * covers
         figures = [_behind(earlier, covers[..., 0], left, top) for earlier in figures]
         figures.append(_moved(figure, side / renderer.options.size, left, top))
-    image = degrade(picture, rng, renderer.options.degrade)
+    image = degrade(canvas, rng, renderer.options.degrade)
     samples = []
     for i, (figure, person) in enumerate(zip(figures, people, strict=True)):
-        neighbours = np.stack([other.landmarks for j, other in enumerate(figures) if j != i])
+        neighbors = np.stack([other.landmarks for j, other in enumerate(figures) if j != i])
         key = f"{renderer.seed}_{people[0].number:06d}_{i:02d}"
-        samples.append(replace(renderer.sample(figure, image, person, rng, key, "scene"), neighbours=neighbours))
+        samples.append(replace(renderer.sample(figure, image, person, rng, key, "scene"), neighbors=neighbors))
     return samples
 
 
 def _free_place(side: int, size: int, figures: list[Figure], rng: np.random.Generator) -> tuple[int, int]:
-    """Left and top of a window that covers the faces drawn so far as little as a few random tries allow."""
+    """Return left and top of the window, of a few random ones, that covers the faces drawn so far the least."""
     taken = [ROI.from_landmarks(figure.landmarks) for figure in figures]
     best, least = (0, 0), np.inf
     for _ in range(_TRIES):
@@ -77,7 +77,7 @@ def _free_place(side: int, size: int, figures: list[Figure], rng: np.random.Gene
 
 
 def _moved(figure: Figure, scale: float, left: int, top: int) -> Figure:
-    """A figure's labels after its portrait was scaled and set at (left, top); pixel centres at integers."""
+    """Return a figure's labels after its portrait was scaled and pasted at (left, top); pixel centers at integers."""
     k = figure.intrinsics
 
     def moved(points: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def _moved(figure: Figure, scale: float, left: int, top: int) -> Figure:
 
 
 def _behind(figure: Figure, covers: np.ndarray, left: int, top: int) -> Figure:
-    """A figure after somebody nearer was painted: what they cover, (side, side) at (left, top), is no longer seen."""
+    """Hide the points of a figure that are covered by (side, side) `covers` at (left, top)."""
 
     def seen(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
         column, row = (points - (left, top)).round().astype(int).T

@@ -1,4 +1,4 @@
-"""A drawing of where the 98 landmarks lie, for the docs: two rendered heads with lines and numbers."""
+"""A drawing of the 98 landmarks for the docs: two rendered heads with lines and numbers."""
 
 from __future__ import annotations
 
@@ -13,48 +13,28 @@ from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98
 
 SIDE = 640
-"""Pixels of a head's picture."""
-_PERSON, _PICTURE = 2, 2
+"""Pixels of a head's image."""
+_PERSON, _IMAGE = 2, 2
 """With seed 0: brows, lids and lips that stand out, a mouth slightly open, no hair before the face."""
 _NUMBERED = {
-    *range(0, 33, 4),
-    33,
-    35,
-    37,
-    40,
-    42,
-    44,
-    46,
-    48,
-    *range(51, 60, 2),
-    60,
-    62,
-    64,
-    66,
-    68,
-    70,
-    72,
-    74,
-    76,
-    79,
-    82,
-    85,
+    *(*range(0, 33, 4), 33, 35, 37, 40, 42, 44, 46, 48),
+    *(*range(51, 60, 2), *range(60, 76, 2), 76, 79, 82, 85),
 }
 """Landmarks whose number is written: all would cover the face."""
-_FRONTAL = {"frontal_share": 0.0, "max_yaw": 2.0, "max_tilt": 2.0}
-_TURNED = {"frontal_share": 0.0, "max_yaw": 45.0, "max_tilt": 2.0}
+_FRONTAL = {"frontal_prob": 0.0, "max_yaw": 2.0, "max_tilt": 2.0}
+_TURNED = {"frontal_prob": 0.0, "max_yaw": 45.0, "max_tilt": 2.0}
 _BITS = 4
 _LINE, _SEEN, _HIDDEN = (255, 220, 120), (80, 255, 80), (80, 80, 255)
 
 
 def write_definitions(path: Path, assets: Path | None, cache: Path) -> None:
     """Write a person from the front and turned, side by side, as a JPEG; see `FaceRenderer` for the folders."""
-    plain = RenderOptions(size=SIDE, roi_share=(0.95, 0.96), glasses=0, headwear=0, face_mask=0, occluder=0)
+    plain = RenderOptions(size=SIDE, roi_fraction=(0.95, 0.96), glasses=0, headwear=0, face_mask=0, occluder=0)
     renderer = FaceRenderer(assets, cache, plain, seed=0)
     identity = renderer.identity(_PERSON)
     tiles = []
     for pose in (_FRONTAL, _TURNED):
-        rng = np.random.default_rng((0, _PERSON, 1 + _PICTURE))
+        rng = np.random.default_rng((0, _PERSON, 1 + _IMAGE))
         tiles.append(_drawn(renderer.figure(identity, rng, options=dataclasses.replace(plain, **pose))))
     written, data = cv2.imencode(".jpg", np.hstack(tiles), [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not written:
@@ -64,15 +44,15 @@ def write_definitions(path: Path, assets: Path | None, cache: Path) -> None:
 
 
 def _drawn(figure: Figure) -> np.ndarray:
-    picture = np.ascontiguousarray(figure.image.clip(0, 255).astype(np.uint8)[:, :, ::-1])
+    image = np.ascontiguousarray(figure.image.clip(0, 255).astype(np.uint8)[:, :, ::-1])
     points = [tuple((point * (1 << _BITS)).round().astype(int).tolist()) for point in figure.landmarks]
     for a, b in WFLW_98.edges:
-        cv2.line(picture, points[a], points[b], _LINE, 1, cv2.LINE_AA, _BITS)
+        cv2.line(image, points[a], points[b], _LINE, 1, cv2.LINE_AA, _BITS)
     for number, (point, seen) in enumerate(zip(points, figure.visibility, strict=True)):
-        cv2.circle(picture, point, 3 << (_BITS - 1), _SEEN if seen else _HIDDEN, cv2.FILLED, cv2.LINE_AA, _BITS)
+        cv2.circle(image, point, 3 << (_BITS - 1), _SEEN if seen else _HIDDEN, cv2.FILLED, cv2.LINE_AA, _BITS)
         if number not in _NUMBERED:
             continue
         place = (point[0] >> _BITS) + 3, (point[1] >> _BITS) - 3
-        for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
-            cv2.putText(picture, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, colour, width, cv2.LINE_AA)
-    return picture
+        for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
+            cv2.putText(image, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, color, width, cv2.LINE_AA)
+    return image

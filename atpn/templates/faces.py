@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from atpn.evaluate.faces import faces_of
+from atpn.evaluate.faces import find_faces
 from atpn.model import ATPN
 from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
@@ -46,7 +46,7 @@ def find_face(path: Path, model: ATPN, detector: Detector) -> PhotographedFace:
             f"faces are found by the landmarks of {WFLW_98.name}; these weights know {model.config.scheme}"
         )
     image = read_image(path)
-    faces = faces_of(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model, detector)
+    faces = find_faces(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model, detector)
     if not faces:
         raise ValueError(f"{path}: no face was found; take a picture with one seen from the front, larger than 24 px")
     largest = max(faces, key=lambda face: face.roi.size)
@@ -78,7 +78,7 @@ def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwo
 @torch.no_grad()
 def _prompted(network: ATPN, head: PromptHead, crop: np.ndarray, plane: np.ndarray) -> np.ndarray:
     image = torch.from_numpy(crop)[None].permute(0, 3, 1, 2).float()
-    vector = network.face_vector(image)
+    vector = network.face_embedding(image)
     return head(vector, torch.from_numpy(plane.astype(np.float32)))[0][0].numpy()
 
 

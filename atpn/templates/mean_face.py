@@ -76,7 +76,7 @@ def _portrait() -> tuple[np.ndarray, np.ndarray]:
     surface = head.express(head.neutral, _EXPRESSION)
     points = head.landmarks.at(surface)
     points[33:51] = look.brows.at(surface)
-    points[96:98] = head.eye_centres(surface) - (0, 0, head.eye_radius)
+    points[96:98] = head.eye_centers(surface) - (0, 0, head.eye_radius)
     roi = ROI.from_landmarks(points[:, :2])
     head_to_camera = np.eye(4)
     head_to_camera[:3, 3] = -roi.cx, -roi.cy, _DISTANCE - points[:, 2].mean()

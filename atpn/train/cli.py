@@ -188,7 +188,7 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         model = new_model(
             store, store.split()[0], config.width, recipe.input_size, config.seed, recipe.network == "thesis"
         )
-        return with_heads_of(model, recipe).with_conventions(len(stores) - 1), "new"
+        return with_heads_of(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
     if stage == "landmarks" and model.config.scheme != store.scheme.name:
         log.info("%s predicts %s; its head is converted to the data's %s", path, model.config.scheme, store.scheme.name)

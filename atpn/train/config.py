@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from atpn.data.augment import AugmentConfig
-from atpn.data.composites import GatheringConfig
+from atpn.data.composites import CompositeConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import SceneConfig
@@ -88,21 +88,21 @@ class Recipe:
     balance_classes: bool = True
     """Faces weigh as much as their many negatives in the tracking loss; the thesis' equation 3.5 counts crops alike."""
     pose_loss: Literal["angles", "thesis"] = "angles"
-    gatherings: GatheringConfig = field(default_factory=GatheringConfig)
+    composites: CompositeConfig = field(default_factory=CompositeConfig)
     """Pictures that the detector learns from."""
 
 
 # A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
-_TRACKING_JITTER = JitterConfig(centre_sigma=0.07, scale_sigma=0.12)
+_TRACKING_JITTER = JitterConfig(center_sigma=0.07, scale_sigma=0.12)
 # Near what a tracked face looks like, which precision is for; what is rare has been learned by then.
 _SETTLED_JITTER = JitterConfig(
-    centre_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_share=0.1, unrolled_share=0.15
+    center_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_prob=0.1, unrolled_prob=0.15
 )
 _SETTLED_AUGMENT = AugmentConfig(
-    cover=0.06, low_resolution=0.05, blur=0.08, motion_blur=0.03, noise=0.08, jpeg=0.1, grey=0.08
+    cover=0.06, low_resolution=0.05, blur=0.08, motion_blur=0.03, noise=0.08, jpeg=0.1, gray=0.08
 )
 # The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
-_THESIS_JITTER = JitterConfig(unrolled_share=1.0, rotation=30.0)
+_THESIS_JITTER = JitterConfig(unrolled_prob=1.0, rotation=30.0)
 _THESIS = {
     "network": "thesis",
     "optimizer": "adam",

@@ -19,13 +19,13 @@ from atpn.data.crops import random_crop
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
 from atpn.data.tracking_groups import TrackingGroups
-from atpn.evaluate.crops import LabelledCrops
+from atpn.evaluate.crops import LabeledCrops
 from atpn.train.config import Recipe
 from atpn.train.settling import UNSETTLED, Settling
 from edge_runtime.geometry import extract_crop
 
 
-class Batch(LabelledCrops, total=False):
+class Batch(LabeledCrops, total=False):
     """Tensors of one step; stages use what they need."""
 
     is_face: Tensor

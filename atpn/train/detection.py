@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.composites import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Composite, CompositeConfig, Compositor
 from atpn.data.store import SampleStore
 from atpn.evaluate.matching import match_detections
 from atpn.evaluate.metrics import average_precision
@@ -38,7 +38,7 @@ class DetectionTask:
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         self.store, self.recipe, self.seed = store, recipe, seed
-        (self.faces, held_out), (self.backgrounds, held_out_backgrounds) = store.split(), store.split_backgrounds()
+        (self.faces, held_out), (self.backgrounds, held_out_backgrounds) = store.split(), store.split(store.backgrounds)
         self.validation = validation if len(held_out) and len(held_out_backgrounds) else 0
         self.held_out = (held_out, held_out_backgrounds)
 
@@ -47,7 +47,7 @@ class DetectionTask:
 
     def batches(self, crop_size: int, first_step: int) -> DetectionBatches:
         """Pictures with their targets."""
-        gatherings = Gatherings(self.store, self.faces, self.backgrounds, self.recipe.gatherings)
+        gatherings = Compositor(self.store, self.faces, self.backgrounds, self.recipe.composites)
         return DetectionBatches(gatherings, self.recipe.batch_size, crop_size, self.seed, first_step)
 
     def loss(self, model: FaceDetector, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -67,20 +67,20 @@ class DetectionTask:
 class DetectionBatches(Steps):
     """Pictures and, for every cell of the detector's grid, what it should say."""
 
-    def __init__(self, gatherings: Gatherings, batch_size: int, size: int, seed: int, first_step: int = 0) -> None:
+    def __init__(self, gatherings: Compositor, batch_size: int, size: int, seed: int, first_step: int = 0) -> None:
         super().__init__(seed, first_step)
         self.gatherings, self.batch_size = gatherings, batch_size
         self.config = DetectorConfig(input_size=size)
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """`batch_size` new pictures."""
-        made = [self.gatherings.make(self.config.input_size, rng) for _ in range(self.batch_size)]
+        made = [self.gatherings.compose(self.config.input_size, rng) for _ in range(self.batch_size)]
         targets = [detection_targets(gathering, self.config.grid) for gathering in made]
         stacked = {key: torch.from_numpy(np.stack([target[key] for target in targets])) for key in targets[0]}
         return Batch(image=torch.from_numpy(np.stack([gathering.image for gathering in made])), **stacked)
 
 
-def detection_targets(gathering: Gathering, grid: int) -> dict[str, np.ndarray]:
+def detection_targets(gathering: Composite, grid: int) -> dict[str, np.ndarray]:
     """What each cell of a (G, G) grid should say, float32.
 
     `centres` is 1 in the cell of each wanted face's centre and falls off around it as a Gaussian; `counted` is 0 where
@@ -89,7 +89,7 @@ def detection_targets(gathering: Gathering, grid: int) -> dict[str, np.ndarray]:
     """
     centres, counted = np.zeros((grid, grid), np.float32), np.ones((grid, grid), np.float32)
     regions, axis = np.zeros((grid, grid, 3), np.float32), np.arange(grid, dtype=np.float32)
-    for region, wanted in zip(gathering.regions, gathering.wanted, strict=True):
+    for region, wanted in zip(gathering.regions, gathering.required, strict=True):
         x, y, size = region * grid - (0.5, 0.5, 0.0)
         if not wanted:
             near = np.maximum(np.abs(axis[:, None] - y), np.abs(axis[None] - x)) <= max(size / 2, 1.0)
@@ -112,10 +112,10 @@ def detection_targets(gathering: Gathering, grid: int) -> dict[str, np.ndarray]:
 
 def held_out_pictures(
     store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, count: int, model: FaceDetector
-) -> list[Gathering]:
+) -> list[Composite]:
     """The same pictures in every call, in the light that they were rendered in."""
-    gatherings = Gatherings(store, faces, backgrounds, GatheringConfig(augment=NO_AUGMENT))
-    return [gatherings.make(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
+    gatherings = Compositor(store, faces, backgrounds, CompositeConfig(augment=NO_AUGMENT))
+    return [gatherings.compose(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
 
 
 @torch.no_grad()
@@ -129,13 +129,13 @@ def raw_detections(model: FaceDetector, pictures: np.ndarray, batch: int = 50) -
     return np.concatenate(scores), np.concatenate(regions)
 
 
-def detection_figures(model: FaceDetector, pictures: Sequence[Gathering]) -> dict[str, float]:
+def detection_figures(model: FaceDetector, pictures: Sequence[Composite]) -> dict[str, float]:
     """`figures_of` what a network finds."""
     raw = raw_detections(model, np.stack([picture.image for picture in pictures]))
     return figures_of([read_regions(*each, threshold=LOWEST_SCORE) for each in zip(*raw, strict=True)], pictures)
 
 
-def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gathering]) -> dict[str, float]:
+def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Composite]) -> dict[str, float]:
     """Average precision, the recall that any score can give, and the mean overlap of what is found.
 
     `found` are each picture's (score, region in [0, 1] of the side), best first.
@@ -143,7 +143,7 @@ def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gath
     scores, is_face, overlaps, missed = [], [], [], 0
     for picture, detections in zip(pictures, found, strict=True):
         faces = [ROI(*map(float, region)) for region in picture.regions]
-        matches, unfound = match_detections(detections, faces, picture.wanted)
+        matches, unfound = match_detections(detections, faces, picture.required)
         missed += len(unfound)
         for (score, _), overlap in zip(detections, matches, strict=True):
             if overlap is not None:

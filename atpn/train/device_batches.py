@@ -86,7 +86,7 @@ class DeviceFaceBatches(Steps):
         faces.noise.manual_seed(int(rng.integers(2**62)))
         rows = faces.row[[self._batches.face(position) for position in range(step * count, (step + 1) * count)]]
         rois = jittered_rois(faces.framing[rows], faces.upright_roll[rows], jitter, rng)
-        flipped = rng.random(count) < jitter.flip_share
+        flipped = rng.random(count) < jitter.flip_prob
         images = faces.images.crops(rows, rois, flipped, self._batches.crop_size)
         if len(faces.backgrounds):
             images = self._mixed(images, recipe.background_mix, rng)

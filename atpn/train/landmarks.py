@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atpn.data.contours import neighbours, sliding
-from atpn.data.crops import mean_shape_of
+from atpn.data.contours import neighbors, sliding
+from atpn.data.crops import compute_mean_shape
 from atpn.data.label_noise import noisy_landmarks
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
-from atpn.evaluate.crops import LabelledCrops, validation_batch
+from atpn.evaluate.crops import LabeledCrops, validation_batch
 from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig
 from atpn.model.landmark_branch import FaceEmbedding
@@ -70,9 +70,9 @@ class LandmarkTask:
         self._shares = shared_batch(recipe.batch_size, [1.0, *(other.share for other in others)])
         self.labels = training_labels(store, self.faces, recipe)
         if recipe.semantic_alignment or recipe.landmark_loss == "adaptive-wing":
-            self.neighbours = tuple(map(torch.from_numpy, neighbours(store.scheme)))
+            self.neighbours = tuple(map(torch.from_numpy, neighbors(store.scheme)))
             self.sliding = torch.from_numpy(sliding(store.scheme))
-        self._validation: LabelledCrops | None = None
+        self._validation: LabeledCrops | None = None
         self._validation_size = 0
 
     def begin(self, model: ATPN) -> None:
@@ -89,7 +89,7 @@ class LandmarkTask:
         for k, (store, shape, count) in enumerate(zip(stores, shapes, self._shares, strict=True)):
             recipe = replace(self.recipe, batch_size=count)
             faces = training_faces(store, recipe) if k else self.faces
-            backgrounds, _ = store.split_backgrounds()
+            backgrounds, _ = store.split(store.backgrounds)
             parts.append(FaceBatches(store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step))
             parts[-1].settling = self.settling
         parts[0].labels = self.labels
@@ -209,7 +209,7 @@ class LandmarkTask:
 def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
     """Indices of the store's faces to learn landmarks from: those known in part as well, where the recipe can."""
     faces, _ = store.split()
-    partly, _ = store.split_partly_known()
+    partly, _ = store.split(store.partly_known)
     if not len(partly) or not _one_face_at_a_time(recipe) or recipe.label_noise.level:
         return faces
     return np.sort(np.concatenate([faces, partly]))
@@ -247,7 +247,7 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def landmark_figures(model: ATPN, batch: LabelledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
+def landmark_figures(model: ATPN, batch: LabeledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
     """The few figures worth watching during training; (B,) `clear` tells easy pictures, if the data name such."""
     scheme = store.scheme
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()
@@ -269,14 +269,15 @@ def landmark_figures(model: ATPN, batch: LabelledCrops, store: SampleStore, clea
 
 def with_heads_of(model: ATPN, recipe: Recipe) -> ATPN:
     """The network with what the recipe's landmark loss needs besides."""
-    return model.with_ambiguity() if recipe.landmark_loss == "star" else model
+    needs_ambiguity = recipe.landmark_loss == "star" and not model.config.ambiguity
+    return model.with_config(ambiguity=True) if needs_ambiguity else model
 
 
 def new_model(
     store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int, thesis: bool = False
 ) -> ATPN:
     """An untrained network around the training faces' mean shape; `thesis`: as `Recipe.network` says."""
-    mean_shape = torch.from_numpy(mean_shape_of(store.landmarks[faces[:4000]], store.scheme))
+    mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
     config = ATPNConfig(scheme=store.scheme.name, width=width, input_size=input_size)
     if thesis:

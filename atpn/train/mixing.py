@@ -91,7 +91,8 @@ def measured_offsets(model: ATPN, stores: Sequence[SampleStore]) -> ATPN:
     Learning them from zero would let the network bend towards every set at first.
     """
     own = scheme_by_name(model.config.scheme)
-    model = model.with_conventions(len(stores))
+    if model.config.conventions != len(stores):
+        model = model.with_config(conventions=len(stores))
     alignment = Alignment(own, [store.scheme for store in stores], model.mean_shape.cpu().numpy())
     for k, store in enumerate(stores, start=1):
         faces, shape = store.split()[0][:MEASURED_FACES], alignment.mean_shapes[k]

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from atpn.data.store import SampleStore
-from atpn.evaluate.crops import LabelledCrops, validation_batch
+from atpn.evaluate.crops import LabeledCrops, validation_batch
 from atpn.evaluate.inference import predict
 from atpn.evaluate.metrics import pose_errors
 from atpn.model import ATPN
@@ -34,10 +34,10 @@ class PoseTask:
         known = ~np.isnan(store.rotation).any(axis=(1, 2))
         self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
         self.held_out = self.held_out[:validation]
-        self.backgrounds, _ = store.split_backgrounds()
+        self.backgrounds, _ = store.split(store.backgrounds)
         if len(self.faces) == 0:
             raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
-        self._validation: LabelledCrops | None = None
+        self._validation: LabeledCrops | None = None
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""

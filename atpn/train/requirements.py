@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from atpn.data.shards import read_shard, shards_of
+from atpn.data.shards import list_shards, read_shard
 
 Labels = dict[str, Any]
 
@@ -33,7 +33,7 @@ def check_data(stage: str, folder: Path) -> None:
     """ValueError when no sample of a folder's shards can serve the stage; FileNotFoundError without shards."""
     serves, what = NEEDS[stage]
     count = 0
-    for shard in shards_of(folder):
+    for shard in list_shards(folder):
         for sample in read_shard(shard):
             count += 1
             if serves(sample.labels):

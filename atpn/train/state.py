@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from atpn.data.field_names import with_new_field_names
 from atpn.model import ATPN, Network
 from edge_runtime.files import write_atomically
 
@@ -96,6 +97,7 @@ RENAMED = {"fixed_norm_share": "settle_fraction"}
 
 def with_new_names(setup: dict[str, Any]) -> dict[str, Any]:
     """A stored setup whose recipe's fields have their present names."""
+    setup = with_new_field_names(setup)
     if not isinstance(setup.get("recipe"), dict):
         return setup
     return setup | {"recipe": {RENAMED.get(key, key): value for key, value in setup["recipe"].items()}}

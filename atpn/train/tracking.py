@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import predict
-from atpn.evaluate.tracking import tracking_crops, tracking_figures
+from atpn.evaluate.tracking import tracking_crops, tracking_metrics
 from atpn.model import ATPN
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, TrackingBatches
@@ -30,11 +30,11 @@ class TrackingTask:
         if len(store.faces) + len(store.boxed) == 0:
             raise ValueError("the training set holds neither faces with landmarks nor faces with boxes to track")
         self.faces, self.held_out = (
-            np.concatenate(rows) for rows in zip(store.split(), store.split_boxed(), strict=True)
+            np.concatenate(rows) for rows in zip(store.split(), store.split(store.boxed), strict=True)
         )
         # Each held-out face brings its negatives along.
         self.held_out = self.held_out[: max(1, validation // 4)]
-        self.backgrounds, self.held_out_backgrounds = store.split_backgrounds()
+        self.backgrounds, self.held_out_backgrounds = store.split(store.backgrounds)
 
     def begin(self, model: ATPN) -> None:
         """Take this network's mean shape."""
@@ -57,7 +57,7 @@ class TrackingTask:
             return {}
         size = model.config.input_size
         images, is_face = tracking_crops(self.store, self.held_out, self.held_out_backgrounds, self.mean_shape, size)
-        return tracking_figures(predict(model, images).confidence, is_face)
+        return tracking_metrics(predict(model, images).confidence, is_face)
 
 
 def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:

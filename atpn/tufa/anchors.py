@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert, scheme_by_name
 
@@ -35,7 +35,7 @@ def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -
     The plane's coordinates are those of the crop around 98 landmarks, which the store's faces have: their mean lies on
     it as it is.
     """
-    mean = mean_shape_of(store.landmarks[faces[:_FACES]], store.scheme)
+    mean = compute_mean_shape(store.landmarks[faces[:_FACES]], store.scheme)
     return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate.crops import validation_batch
 from atpn.model import load_network
@@ -53,7 +53,7 @@ def show_attention(config: AttentionConfig) -> np.ndarray:
     asked, store = asked_points(model, config.template), SampleStore.read(config.data)
     count = min(config.faces, len(store.faces))
     chosen = np.random.default_rng(config.seed).choice(store.faces, count, replace=False)
-    mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
+    mean_shape = compute_mean_shape(store.landmarks[store.faces], store.scheme)
     crops = validation_batch(store, chosen, mean_shape, model.config.input_size)["image"].numpy()
     context = context_of(model, asked.name)
     maps = attention_maps(model, crops, asked.plane, context)

@@ -19,7 +19,7 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.command import library_versions
-from atpn.evaluate.faces import face_at
+from atpn.evaluate.faces import refine_face
 from atpn.evaluate.plots import Chart, Line, write_charts
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.tufa.anchors import converted
@@ -128,7 +128,7 @@ def measure_few_shot(config: FewShotConfig) -> dict[str, Any]:
 def labelled(store: SampleStore, index: int, atpn: ATPN) -> LabelledFace:
     """A rendered face with its 68 points; as a user's, its landmarks are what ATPN sees."""
     image, landmarks = store.image(index), store.landmarks[index]
-    seen = face_at(image, ROI.from_landmarks(landmarks), atpn)
+    seen = refine_face(image, ROI.from_landmarks(landmarks), atpn)
     return LabelledFace(image, converted(landmarks, SCHEME), seen.landmarks)
 
 

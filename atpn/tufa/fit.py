@@ -189,7 +189,7 @@ def _align(
     """
     rows, context = model.rows(name), _context(model, name)
     sides = [
-        _batch(faces, mean_shape, model, replace(NO_JITTER, flip_share=share), NO_AUGMENT, rng) for share in (0.0, 1.0)
+        _batch(faces, mean_shape, model, replace(NO_JITTER, flip_prob=share), NO_AUGMENT, rng) for share in (0.0, 1.0)
     ]
     image, points, flipped = (torch.cat(column) for column in zip(*sides, strict=True))
     model.eval()

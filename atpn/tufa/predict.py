@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tyro.conf import Positional
 
-from atpn.evaluate.faces import FoundFace, faces_of, pictures_of
+from atpn.evaluate.faces import DetectedFace, find_faces, list_images
 from atpn.model import load_checkpoint, load_network
 from atpn.tufa.inference import Asked, asked_points, context_of, predict_plane
 from atpn.tufa.network import TUFA
@@ -49,7 +49,7 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
     Pictures that cannot be read or show no face are told and passed over; ValueError when no face is left.
     FileNotFoundError for a path without pictures.
     """
-    files = pictures_of(config.images)
+    files = list_images(config.images)
     if not files:
         raise ValueError("give at least one picture, or a folder of pictures")
     model, _ = load_network(config.weights, TUFA)
@@ -63,7 +63,7 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
             log.warning("skipped: %s", error)
             continue
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        faces = faces_of(image, atpn, detector)
+        faces = find_faces(image, atpn, detector)
         if not faces:
             log.warning("skipped: no face found in %s; is one there, upright and wider than a twentieth of it?", path)
             continue
@@ -91,7 +91,7 @@ def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
     return records
 
 
-def points_on(model: TUFA, image: np.ndarray, faces: list[FoundFace], asked: Asked) -> np.ndarray:
+def points_on(model: TUFA, image: np.ndarray, faces: list[DetectedFace], asked: Asked) -> np.ndarray:
     """(n, M, 2) pixels of an (H, W, 3) uint8 RGB picture: what is asked, on its faces."""
     crops = np.stack([extract_crop(image, face.roi, model.config.input_size) for face in faces])
     places = predict_plane(model, crops, asked.plane, context_of(model, asked.name))

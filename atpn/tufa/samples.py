@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.evaluate.faces import FoundFace, faces_of
+from atpn.evaluate.faces import DetectedFace, find_faces
 from atpn.model import ATPN
 from edge_runtime.detector import Detector
 from edge_runtime.sources import read_image
@@ -50,7 +50,7 @@ def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabelledFac
         if faces and len(points) != len(faces[0].points):
             raise ValueError(f"{name}: has {len(points)} points, but the first sample {len(faces[0].points)}")
         image = cv2.cvtColor(read_image(path.parent / entry["image"]), cv2.COLOR_BGR2RGB)
-        face = _around(points, faces_of(image, atpn, detector))
+        face = _around(points, find_faces(image, atpn, detector))
         if face is None:
             raise ValueError(f"{name}: no face is found around the points in {entry['image']}; leave it out")
         faces.append(LabelledFace(image, points, face.landmarks))
@@ -67,7 +67,7 @@ def _points(values: object, name: str) -> np.ndarray:
     return points
 
 
-def _around(points: np.ndarray, faces: list[FoundFace]) -> FoundFace | None:
+def _around(points: np.ndarray, faces: list[DetectedFace]) -> DetectedFace | None:
     """The face whose crop the points' middle lies nearest to the middle of, if it lies within the crop."""
     middles = [float(np.abs(face.roi.to_crop(points.mean(axis=0)) - 0.5).max()) for face in faces]
     best = int(np.argmin(middles)) if faces else 0

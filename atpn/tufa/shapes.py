@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.evaluate.plots import COLOURS
+from atpn.evaluate.plots import COLORS
 from atpn.model import load_network
 from atpn.tufa.network import TUFA
 from atpn.tufa.pictures import INK, draw_points, write_text
@@ -59,7 +59,7 @@ def _panel(title: str, shapes: Mapping[str, np.ndarray]) -> np.ndarray:
     """(SIDE + a line of text, SIDE, 3) BGR: points in [0, 1] of the panel, one colour per scheme, and a legend."""
     panel = np.full((SIDE, SIDE, 3), 255, np.uint8)
     for number, (name, shape) in enumerate(shapes.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = COLORS[number % len(COLORS)]
         edges = SCHEMES[name].edges if name in SCHEMES else ()
         draw_points(panel, shape * SIDE, edges, 4.0 - number % 3, colour, tuple(160 + 95 * c // 255 for c in colour))
         draw_points(panel, np.array([[18.0, 40.0 + 18 * number]]), (), 4.0, colour)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
-from atpn.evaluate.crops import LabelledCrops, validation_batch
+from atpn.evaluate.crops import LabeledCrops, validation_batch
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch
 from atpn.tufa.anchors import DENSE, converted
@@ -54,8 +54,8 @@ class TUFATask:
         if all(source == DENSE for source in self.sources):
             self.faces = np.intersect1d(self.faces, store.with_dense)
         self.held_out = held_out[:validation]
-        self.mean_shape = mean_shape_of(store.landmarks[self.faces[:4000]], store.scheme)
-        self._validation: dict[int, LabelledCrops] = {}
+        self.mean_shape = compute_mean_shape(store.landmarks[self.faces[:4000]], store.scheme)
+        self._validation: dict[int, LabeledCrops] = {}
         self._points: PlanePoints | None = None
 
     def begin(self, model: TUFA) -> None:

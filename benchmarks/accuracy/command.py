@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.data.afw import read_afw, samples_of
+from atpn.data.afw import photos_to_samples, read_afw
 from atpn.data.readers.images import UnreadSample
-from atpn.data.readers.registry import find
+from atpn.data.readers.registry import find_datasets
 from atpn.data.sample import Sample
 from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredictor
 from atpn.evaluate.detectors import make_detector
@@ -118,12 +118,12 @@ def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> It
     """The datasets asked for and where each comes from. A new reader's samples go in by `FaceSet.of_samples`."""
     # Read first: what is missing is told before anything is measured.
     photos = [] if config.afw is None else list(read_afw(config.afw))
-    datasets = [] if config.dataset is None else find(config.dataset)
+    datasets = [] if config.dataset is None else find_datasets(config.dataset)
     if config.data is not None or config.render:
         store, origin = rendered_store(config.data, config.render, config.assets)
         yield FaceSet.of_store(RENDERS, store, config.limit, detector, spec), origin
     if photos:
-        yield FaceSet.of_samples(AFW, samples_of(photos), detector, spec), "photographs"
+        yield FaceSet.of_samples(AFW, photos_to_samples(photos), detector, spec), "photographs"
     for found in datasets:
         samples, origin = chosen_faces(list(found.dataset.read(found.root)), config.limit)
         yield FaceSet.of_samples(found.dataset.name, samples, detector, spec), origin

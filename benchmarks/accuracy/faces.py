@@ -11,7 +11,7 @@ from atpn.data.crops import cut_crop
 from atpn.data.sample import Sample
 from atpn.data.store import SampleStore
 from atpn.evaluate.backend import CropPredictor
-from atpn.evaluate.detectors import detected_regions
+from atpn.evaluate.detectors import detect_rois
 from atpn.evaluate.passes import run_passes
 from atpn.evaluate.tracking import photograph_crops, tracking_crops
 from edge_runtime.detector import Detector
@@ -45,7 +45,7 @@ class FaceSet:
         """Any dataset: the labels' regions at roll 0, and random regions around the faces as background."""
         rois = [ROI.from_landmarks(sample.landmarks) for sample in samples]
         crops = photograph_crops(samples[:: -(-len(samples) // TRACKED_FACES)], spec.input_size)
-        return FaceSet(name, samples, rois, detected_regions(samples, detector), crops)
+        return FaceSet(name, samples, rois, detect_rois(samples, detector), crops)
 
     @staticmethod
     def of_store(name: str, store: SampleStore, limit: int, detector: Detector, spec: ModelSpec) -> FaceSet:
@@ -59,7 +59,7 @@ class FaceSet:
         samples = [store[int(index)] for index in chosen]
         rois = [ROI.from_landmarks(s.landmarks, upright_roll(s.landmarks, spec.mean_shape)) for s in samples]
         crops = tracking_crops(store, chosen[:TRACKED_FACES], store.backgrounds, spec.mean_shape, spec.input_size)
-        return FaceSet(name, samples, rois, detected_regions(samples, detector), crops)
+        return FaceSet(name, samples, rois, detect_rois(samples, detector), crops)
 
     @property
     def scheme(self) -> LandmarkScheme:

@@ -55,7 +55,7 @@ def _landmarks(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
 
 def _parts(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
     errors = truth.errors(made.landmarks[TRUE_BOX])[truth.counted]
-    for part, indices in metrics.parts_of(truth.scheme).items():
+    for part, indices in metrics.landmark_parts(truth.scheme).items():
         yield _mean(f"{truth.name}: NME by part", row, part, errors[:, indices].mean(axis=1))
 
 
@@ -69,7 +69,7 @@ def _yaw(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
 
 def _subsets(truth: Truth, row: str, made: Measured) -> Iterator[Figure]:
     table, errors = f"{truth.name}: NME of some faces and points", truth.errors(made.landmarks[TRUE_BOX])
-    eyes = metrics.parts_of(truth.scheme).get("eye", [])
+    eyes = metrics.landmark_parts(truth.scheme).get("eye", [])
     for name, inside in truth.subsets().items():
         yield _mean(table, row, name, errors[inside].mean(axis=1))
         if name.endswith("eyes"):
@@ -108,7 +108,7 @@ def _growth(truth: Truth, row: str, made: Measured, reference: Measured, title: 
     table = f"{truth.name}: {title}"
     ours, theirs = (truth.errors(each.landmarks[TRUE_BOX])[truth.counted] for each in (made, reference))
     every = list(range(truth.scheme.count))
-    for name, indices in {"NME growth": every, **metrics.parts_of(truth.scheme)}.items():
+    for name, indices in {"NME growth": every, **metrics.landmark_parts(truth.scheme)}.items():
         base = float(theirs[:, indices].mean())
         yield _mean(table, row, name, 100 * (ours - theirs)[:, indices].mean(axis=1) / base)
     if (inside := truth.posed & truth.counted).any():
@@ -123,7 +123,7 @@ def _ced(truth: Truth, box: str, row: str, made: Measured) -> Curve | None:
     errors = _per_face(truth, made, box)
     if not len(errors):
         return None
-    shares = 100 * metrics.cumulative_share(errors, 100 * CED_ERRORS)
+    shares = 100 * metrics.cumulative_distribution(errors, 100 * CED_ERRORS)
     title, x_label = f"{truth.name}: cumulative error, {box}", "NME, % of the eye distance"
     return Curve(title, row, x_label, "faces, %", (100 * CED_ERRORS).tolist(), shares.tolist())
 

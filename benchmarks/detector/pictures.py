@@ -9,7 +9,7 @@ import numpy as np
 
 from atpn.data.afw import Photo
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.composites import GatheringConfig, Gatherings
+from atpn.data.composites import CompositeConfig, Compositor
 from atpn.data.store import SampleStore
 from edge_runtime.geometry import ROI
 
@@ -40,14 +40,14 @@ class Picture:
 
 def scenes(store: SampleStore, count: int) -> list[Picture]:
     """The same scenes from a store in every call. ValueError when it holds no face or no background."""
-    config = replace(GatheringConfig(), empty_share=EMPTY_SHARE, augment=NO_AUGMENT)
-    gatherings = Gatherings(store, store.faces, store.backgrounds, config)
-    made = [gatherings.make(SCENE_SIZE, np.random.default_rng([0, i])) for i in range(count)]
+    config = replace(CompositeConfig(), empty_prob=EMPTY_SHARE, augment=NO_AUGMENT)
+    gatherings = Compositor(store, store.faces, store.backgrounds, config)
+    made = [gatherings.compose(SCENE_SIZE, np.random.default_rng([0, i])) for i in range(count)]
     pictures = []
     for each in made:
         # Regions count in picture sides, from the edge of the first pixel on.
         faces = [ROI(*map(float, region * SCENE_SIZE - (0.5, 0.5, 0.0))) for region in each.regions]
-        pictures.append(Picture(np.ascontiguousarray(each.image[:, :, ::-1]), faces, each.wanted.tolist()))
+        pictures.append(Picture(np.ascontiguousarray(each.image[:, :, ::-1]), faces, each.required.tolist()))
     return pictures
 
 

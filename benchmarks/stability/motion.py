@@ -38,9 +38,9 @@ def open_renderer(assets: Path | None, cache: Path, seed: int) -> FaceRenderer:
     options = RenderOptions(
         split="held-out",
         size=SIZE,
-        roi_share=(0.55, 0.55),
-        frontal_share=0.0,
-        level_share=0.0,
+        roi_fraction=(0.55, 0.55),
+        frontal_prob=0.0,
+        level_prob=0.0,
         max_tilt=8.0,
         glasses=0.0,
         headwear=0.0,

@@ -111,7 +111,7 @@ class _Person:
     ) -> _Person:
         size = (renderer.canvas_size, renderer.canvas_size)
         behind = cv2.resize(background[..., ::-1], size, interpolation=cv2.INTER_AREA)
-        options = replace(renderer.options, max_yaw=MAX_YAW, roi_share=PORTRAIT_SHARE)
+        options = replace(renderer.options, max_yaw=MAX_YAW, roi_fraction=PORTRAIT_SHARE)
         figure = renderer.figure(identity, rng, behind, options)
         landmarks = figure.landmarks.astype(np.float64)
         covers = figure.covers[..., None]

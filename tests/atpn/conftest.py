@@ -50,15 +50,15 @@ def face_points(open_mouth=0.3, open_eyes=0.5):
     return np.column_stack([xy, depth])
 
 
-def draw_sample(rng, key="face", size=160, angles=None, centre=None, identity=None):
-    """One drawn face; `angles` (radians), `centre` (image pixels of the head's origin) are random when not given."""
+def draw_sample(rng, key="face", size=160, angles=None, center=None, identity=None):
+    """One drawn face; `angles` (radians), `center` (image pixels of the head's origin) are random when not given."""
     angles = rng.normal(0, [0.2, 0.4, 0.15]) if angles is None else np.asarray(angles)
     rotation = angles_to_matrix(angles)
     camera = Intrinsics.from_fov(size, size, 40.0)
-    if centre is None:
-        centre = (size - 1) / 2 + rng.uniform(-0.06, 0.06, 2) * size
+    if center is None:
+        center = (size - 1) / 2 + rng.uniform(-0.06, 0.06, 2) * size
     depth = camera.fx / (size * 0.27 * rng.uniform(0.9, 1.1))
-    position = depth * np.array([(centre[0] - camera.cx) / camera.fx, (centre[1] - camera.cy) / camera.fy, 1.0])
+    position = depth * np.array([(center[0] - camera.cx) / camera.fx, (center[1] - camera.cy) / camera.fy, 1.0])
     points = face_points(rng.uniform(0, 1), rng.uniform(0, 1)) @ rotation.T + position
     pixels = points[:, :2] / points[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
     image = draw_background(rng, size)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.data.composites import Gathering
+from atpn.data.composites import Composite
 from atpn.model import save_checkpoint
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.detection import detection_targets
@@ -35,7 +35,7 @@ def discs(seed, count=2, size=SIZE):
         grid = (np.arange(size) + 0.5) / size
         image[np.hypot(grid[None] - x, grid[:, None] - y) <= radius] = 230
         regions.append([x, y, 3 * radius])
-    return Gathering(image, np.array(regions, np.float32), np.ones(count, bool))
+    return Composite(image, np.array(regions, np.float32), np.ones(count, bool))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.evaluate.inference import predict_vectors
+from atpn.evaluate.inference import predict_embeddings
 from atpn.model import load_checkpoint, save_checkpoint
 from atpn.model.point_head import PromptHead, TemplateHead
 from edge_runtime import Template
@@ -66,7 +66,7 @@ def exported(make_once, prompt_sources, command_line):
 def answers(model, crops, plane):
     """(n, M, 2) points and (n, M) deviations by the network itself."""
     with torch.no_grad():
-        points, log_sigma = model.point_head(predict_vectors(model, crops), torch.tensor(plane, dtype=torch.float32))
+        points, log_sigma = model.point_head(predict_embeddings(model, crops), torch.tensor(plane, dtype=torch.float32))
     return points.numpy(), log_sigma.exp().numpy()
 
 

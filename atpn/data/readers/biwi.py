@@ -4,12 +4,12 @@
 `frame_NNNNN_pose.txt` and `rgb.cal`. Numbers begin at 3 and leave gaps: 15,678 frames. Twenty people; four came twice.
 
 A pose file holds the rotation matrix from head to depth camera (x right, y down, z forward: the contract's frame, and
-the identity faces the camera), an empty line, and the head's centre in millimetres. `rgb.cal` holds the colour
+the identity faces the camera), an empty line, and the head's center in millimeters. `rgb.cal` holds the color
 camera's matrix, four lens coefficients (zero), then rotation and translation that take the depth camera's coordinates
-to the colour camera's; both are applied. The colour camera stands 24 mm to the right of the depth camera, as the
+to the color camera's; both are applied. The color camera stands 24 mm to the right of the depth camera, as the
 translation's sign says.
 
-There are no landmarks: the box `head` is where a ball of 100 mm around the head's centre appears. All one split.
+There are no landmarks: the box `head` is where a ball of 100 mm around the head's center appears. All one split.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
 
 SEQUENCES = tuple(f"{number:02d}" for number in range(1, 25))
@@ -30,58 +29,57 @@ _SUBJECTS = "F01 F02 F03 F04 F05 F06 M01 M02 M03 M04 M05 M06 M07 M08 F03 M09 M10
 SUBJECTS = dict(zip(SEQUENCES, _SUBJECTS.split(), strict=True))
 """Who is in a sequence: four of the women and men are in two."""
 HEAD_RADIUS = 100.0
-"""Millimetres: half the height of a face with its forehead and some margin."""
+"""Millimeters: half the height of a face with its forehead and some margin."""
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the sequences lies here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds one of the sequences."""
     return any((root / name / "rgb.cal").is_file() for name in SEQUENCES)
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The frames sequence by sequence."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the frames, sequence by sequence."""
     for name in SEQUENCES:
         sequence = root / name
         if not sequence.is_dir():
-            report(Finding(Fault.MISSING, f"{sequence}, sequence {name} of {len(SEQUENCES)}"))
+            report(Issue(Severity.MISSING, f"{sequence}, sequence {name} of {len(SEQUENCES)}"))
             continue
         try:
             camera, rotation, translation = read_calibration(sequence / "rgb.cal")
         except (OSError, ValueError) as error:
-            report(Finding(Fault.CORRUPT, f"{sequence / 'rgb.cal'}: {error}"))
+            report(Issue(Severity.CORRUPT, f"{sequence / 'rgb.cal'}: {error}"))
             continue
         names = (re.fullmatch(r"frame_(\d+)_(pose\.txt|rgb\..*)", path.name) for path in sequence.iterdir())
         for frame in sorted({name[1] for name in names if name}):
             pose = sequence / f"frame_{frame}_pose.txt"
-            picture = next((p for s in ("png", "jpg") if (p := sequence / f"frame_{frame}_rgb.{s}").is_file()), None)
-            if picture is None:
-                report(Finding(Fault.MISSING, f"the picture of {pose}"))
+            image = next((p for s in ("png", "jpg") if (p := sequence / f"frame_{frame}_rgb.{s}").is_file()), None)
+            if image is None:
+                report(Issue(Severity.MISSING, f"the image of {pose}"))
             if not pose.is_file():
-                report(Finding(Fault.MISSING, str(pose)))
+                report(Issue(Severity.MISSING, str(pose)))
                 continue
             try:
                 numbers = _numbers(pose, 12)
-                head, centre = rotation @ numbers[:9].reshape(3, 3), rotation @ numbers[9:] + translation
-                if not np.allclose(head @ head.T, np.eye(3), atol=1e-2) or centre[2] <= HEAD_RADIUS:
+                head, center = rotation @ numbers[:9].reshape(3, 3), rotation @ numbers[9:] + translation
+                if not np.allclose(head @ head.T, np.eye(3), atol=1e-2) or center[2] <= HEAD_RADIUS:
                     raise ValueError("no rotation, or a head behind the camera")
             except ValueError as error:
-                report(Finding(Fault.CORRUPT, f"{pose}: {error}"))
+                report(Issue(Severity.CORRUPT, f"{pose}: {error}"))
                 continue
-            x, y = camera.cx + camera.fx * centre[0] / centre[2], camera.cy + camera.fy * centre[1] / centre[2]
-            reach = camera.fx * HEAD_RADIUS / centre[2]
-            labels = Sample(
-                NO_IMAGE,
+            x, y = camera.cx + camera.fx * center[0] / center[2], camera.cy + camera.fy * center[1] / center[2]
+            reach = camera.fx * HEAD_RADIUS / center[2]
+            yield unread_sample(
+                ImageFile(image or sequence / f"frame_{frame}_rgb.png"),
                 rotation=head,
                 intrinsics=camera,
                 boxes={"head": (float(x - reach), float(y - reach), float(x + reach), float(y + reach))},
                 key=key_of("biwi", name, frame),
                 attributes={"split": "all", "subsets": f"sequence-{name}", "identity": SUBJECTS[name]},
             )
-            yield UnreadSample(labels, ImageFile(picture or sequence / f"frame_{frame}_rgb.png"))
 
 
 def read_calibration(path: Path) -> tuple[Intrinsics, np.ndarray, np.ndarray]:
-    """The camera of a .cal file, and the (3, 3) rotation and (3,) millimetres from the depth camera's frame to its."""
+    """Read a .cal file: the camera, and the (3, 3) rotation and (3,) millimeters from the depth camera to it."""
     numbers = _numbers(path, 25)
     matrix = numbers[:9].reshape(3, 3)
     camera = Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
@@ -89,7 +87,7 @@ def read_calibration(path: Path) -> tuple[Intrinsics, np.ndarray, np.ndarray]:
 
 
 def _numbers(path: Path, count: int) -> np.ndarray:
-    """The first numbers of a text file; a .cal file ends with the picture's size, which is not needed."""
+    """Read the first `count` numbers of a text file."""
     numbers = np.array(path.read_text().split()[:count], np.float64)
     if len(numbers) < count or not np.isfinite(numbers).all():
         raise ValueError(f"{len(numbers)} numbers, expected {count} finite ones")

@@ -1,7 +1,7 @@
 """CelebA (Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015) and MAFL, 20,000 of its faces: 5 points.
 
 `Anno/list_landmarks_celeba.txt` for the photographs in `Img/img_celeba/`, or `Anno/list_landmarks_align_celeba.txt` for
-the aligned ones in `Img/img_align_celeba/`: a line with the count, one with the columns' names, then a picture's name
+the aligned ones in `Img/img_align_celeba/`: a line with the count, one with the columns' names, then an image's name
 and x, y of left eye, right eye, nose, left and right mouth corner (the image's sides). The photographs are taken if
 they are there, else the aligned ones. `Eval/list_eval_partition.txt` gives the split (0 train, 1 val, 2 test),
 `Anno/identity_CelebA.txt` the person, `Anno/list_bbox_celeba.txt` the photographs' boxes (left, top, width, height;
@@ -22,36 +22,35 @@ from pathlib import Path
 import numpy as np
 
 from atpn.data.face_boxes import box_of
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import first_below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 EDITIONS = (("list_landmarks_celeba.txt", "img_celeba"), ("list_landmarks_align_celeba.txt", "img_align_celeba"))
-"""Landmarks and pictures that go together; the photographs first."""
+"""Landmarks and images that go together; the photographs first."""
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the landmark files, or the partition, lies here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds a landmark file or the partition."""
     names = (*(landmarks for landmarks, _ in EDITIONS), "list_eval_partition.txt")
     return any(_file(root, name) is not None for name in names)
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces in the order of the landmark file."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces in the order of the landmark file."""
     editions = [(path, images) for name, images in EDITIONS if (path := _file(root, name)) is not None]
     if not editions:
-        report(Finding(Fault.MISSING, f"{root / 'Anno' / EDITIONS[0][0]}, the landmarks"))
+        report(Issue(Severity.MISSING, f"{root / 'Anno' / EDITIONS[0][0]}, the landmarks"))
         return
-    with_pictures = [(path, images) for path, images in editions if _pictures(root, images) is not None]
-    path, images = (with_pictures or editions)[0]
-    folder = _pictures(root, images) or root / "Img" / images
-    if not with_pictures:
-        report(Finding(Fault.MISSING, f"{folder}, the pictures of {path.name}"))
+    with_images = [(path, images) for path, images in editions if _images(root, images) is not None]
+    path, images = (with_images or editions)[0]
+    folder = _images(root, images) or root / "Img" / images
+    if not with_images:
+        report(Issue(Severity.MISSING, f"{folder}, the images of {path.name}"))
     splits = _column(_file(root, "list_eval_partition.txt"))
     if not splits:
-        report(Finding(Fault.MISSING, f"{root / 'Eval' / 'list_eval_partition.txt'}, the splits"))
+        report(Issue(Severity.MISSING, f"{root / 'Eval' / 'list_eval_partition.txt'}, the splits"))
     people = _column(_file(root, "identity_CelebA.txt"))
     mafl = {
         name: f"mafl-{part}"
@@ -59,46 +58,41 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
         for name in _column(first_below(root, f"MAFL/{file}", f"Anno/MAFL/{file}"))
     }
     boxes = _boxes(_file(root, "list_bbox_celeba.txt")) if images == "img_celeba" else {}
-    there = {entry.name for entry in folder.iterdir()} if with_pictures else set()
+    there = {entry.name for entry in folder.iterdir()} if with_images else set()
     for number, line in enumerate(path.read_text().splitlines()[2:], 3):
         name, *numbers = line.split() or [""]
         try:
             landmarks = np.array(numbers, np.float32).reshape(5, 2)
         except ValueError:
-            report(Finding(Fault.CORRUPT, f"{path} line {number}: {len(numbers)} numbers after the name, expected 10"))
+            report(Issue(Severity.CORRUPT, f"{path} line {number}: {len(numbers)} numbers after the name, expected 10"))
             continue
-        # Aligned pictures come as .jpg or, in the larger edition, as .png; the list says .jpg.
+        # Aligned images come as .jpg or, in the larger edition, as .png; the list says .jpg.
         split = SPLITS.get(splits.get(name, ""), "unsplit")
         file = next((f for f in (name, f"{Path(name).stem}.png") if f in there), name)
-        if with_pictures and file not in there:
-            report(Finding(Fault.MISSING, str(folder / name), split))
-        labels = Sample(
-            NO_IMAGE,
+        if with_images and file not in there:
+            report(Issue(Severity.MISSING, str(folder / name), split))
+        yield unread_sample(
+            ImageFile(folder / file),
             landmarks=landmarks,
             scheme="celeba5",
             boxes={"detector": box_of(*boxes[name])} if name in boxes else {},
             key=key_of("celeba", Path(name).stem),
-            attributes={
-                "split": split,
-                "subsets": mafl.get(name, ""),
-                "identity": people.get(name, name),
-            },
+            attributes={"split": split, "subsets": mafl.get(name, ""), "identity": people.get(name, name)},
         )
-        yield UnreadSample(labels, ImageFile(folder / file))
 
 
 def _file(root: Path, name: str) -> Path | None:
     return first_below(root, f"Anno/{name}", f"Eval/{name}", name)
 
 
-def _pictures(root: Path, name: str) -> Path | None:
+def _images(root: Path, name: str) -> Path | None:
     places = (f"Img/{name}", f"Img/{name}/{name}", f"Img/{name}_png", name)
     found = (first_below(root, place) for place in places)
     return next((f for f in found if f is not None and next(f.glob("[0-9]*.*"), None)), None)
 
 
 def _column(path: Path | None) -> dict[str, str]:
-    """A picture's name to what stands beside it; empty for a list of names, and without a file."""
+    """Read the second column by image name; empty strings for a list of names, an empty dict without a file."""
     rows = [line.split() for line in path.read_text().splitlines()] if path else []
     return {row[0]: row[1] if len(row) > 1 else "" for row in rows if row}
 

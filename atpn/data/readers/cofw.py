@@ -1,11 +1,11 @@
 """COFW (Burgos-Artizzu et al., "Robust Face Landmark Estimation under Occlusion", ICCV 2013): 29 landmarks, occlusion.
 
-`COFW_train_color.mat` and `COFW_test_color.mat` are MATLAB 7.3 files, which are HDF5 with the axes reversed: pictures
+`COFW_train_color.mat` and `COFW_test_color.mat` are MATLAB 7.3 files, which are HDF5 with the axes reversed: images
 in the cell array `IsTr` (test: `IsT`), boxes in `bboxesTr` (4, n: left, top, width, height), landmarks in `phisTr`
-(87, n): 29 x, 29 y, 29 flags that say "occluded". The first 845 training pictures come from LFPW, some of them grey
-(subset `lfpw`); the other 500 are COFW's own (subset `cofw`). The grey edition (`COFW_train.mat`) has the same arrays.
+(87, n): 29 x, 29 y, 29 flags that say "occluded". The first 845 training images come from LFPW, some of them gray
+(subset `lfpw`); the other 500 are COFW's own (subset `cofw`). The gray edition (`COFW_train.mat`) has the same arrays.
 
-COFW68 (Ghiasi and Fowlkes, "Occlusion Coherence", 2015) gives the test pictures 68 landmarks:
+COFW68 (Ghiasi and Fowlkes, "Occlusion Coherence", 2015) gives the test images 68 landmarks:
 `COFW68_Data/test_annotations/N_points.mat` with `Points` (68, 2) and `Occ`, N from 1 in the order of `IsT`. They are
 read as split `test68`.
 
@@ -22,48 +22,44 @@ import numpy as np
 import scipy.io
 
 from atpn.data.face_boxes import box_of
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import first_below
-from atpn.data.readers.images import NO_IMAGE, HDF5Image, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.images import HDF5Image, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 FROM_LFPW = 845
 POINTS = 29
 ANNOTATIONS_68 = tuple(f"{f}test_annotations" for f in ("COFW68_Data/", "", "cofw68-benchmark-master/COFW68_Data/"))
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the two MATLAB files lies here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds one of the two MATLAB files."""
     return any(_file(root, split) is not None for split in ("train", "test"))
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces of the training file, of the test file, then those again with COFW68's labels where these lie here."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces of the training file, of the test file, then the test faces with COFW68's labels."""
     for split, suffix in (("train", "Tr"), ("test", "T")):
         path = _file(root, split)
         if path is None:
-            report(Finding(Fault.MISSING, f"{root / f'COFW_{split}_color.mat'}, the faces of split {split}", split))
+            report(Issue(Severity.MISSING, f"{root / f'COFW_{split}_color.mat'}, the faces of split {split}", split))
             continue
         try:
             with h5py.File(path, "r") as file:
                 count = file[f"Is{suffix}"].size
                 phis, boxes = file[f"phis{suffix}"][:].T, file[f"bboxes{suffix}"][:].T
         except (OSError, KeyError) as error:
-            report(Finding(Fault.CORRUPT, f"{path} is cut short or no MATLAB 7.3 file of COFW: {error}", split))
+            report(Issue(Severity.CORRUPT, f"{path} is cut short or no MATLAB 7.3 file of COFW: {error}", split))
             continue
         if phis.shape != (count, 3 * POINTS) or boxes.shape != (count, 4):
-            report(
-                Finding(
-                    Fault.CORRUPT, f"{path}: {count} pictures, but landmarks {phis.shape}, boxes {boxes.shape}", split
-                )
-            )
+            message = f"{path}: {count} images, but landmarks {phis.shape}, boxes {boxes.shape}"
+            report(Issue(Severity.CORRUPT, message, split))
             continue
         for index in range(count):
             source = "lfpw" if split == "train" and index < FROM_LFPW else "cofw"
             x, y, occluded = phis[index].reshape(3, POINTS)
             left, top, width, height = boxes[index].tolist()
-            labels = Sample(
-                NO_IMAGE,
+            yield unread_sample(
+                HDF5Image(path, f"Is{suffix}", index),
                 landmarks=np.column_stack([x - 1, y - 1]).astype(np.float32),
                 scheme="cofw29",
                 visibility=occluded == 0,
@@ -71,7 +67,6 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
                 key=key_of("cofw", split, f"{index + 1:04d}"),
                 attributes={"split": split, "subsets": source},
             )
-            yield UnreadSample(labels, HDF5Image(path, f"Is{suffix}", index))
         if split == "test":
             yield from _read_68(root, path, count, report)
 
@@ -79,12 +74,12 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
 def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[UnreadSample]:
     folder = first_below(root, *ANNOTATIONS_68)
     if folder is None:
-        report(Finding(Fault.LEFT_OUT, f"COFW68's labels (split test68): no {root / ANNOTATIONS_68[0]}", "test68"))
+        report(Issue(Severity.LEFT_OUT, f"COFW68's labels (split test68): no {root / ANNOTATIONS_68[0]}", "test68"))
         return
     for index in range(count):
         file = folder / f"{index + 1}_points.mat"
         if not file.is_file():
-            report(Finding(Fault.MISSING, str(file), "test68"))
+            report(Issue(Severity.MISSING, str(file), "test68"))
             continue
         try:
             content = scipy.io.loadmat(file)
@@ -92,17 +87,16 @@ def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[Unr
             if points.shape != (68, 2) or occluded.shape != (68,) or not np.isfinite(points).all():
                 raise ValueError(f"Points {points.shape}, Occ {occluded.shape}, expected (68, 2) and 68")
         except Exception as error:  # scipy raises half a dozen kinds for files that are cut short
-            report(Finding(Fault.CORRUPT, f"{file}: {error}", "test68"))
+            report(Issue(Severity.CORRUPT, f"{file}: {error}", "test68"))
             continue
-        labels = Sample(
-            NO_IMAGE,
+        yield unread_sample(
+            HDF5Image(path, "IsT", index),
             landmarks=(points - 1).astype(np.float32),
             scheme="ibug68",
             visibility=occluded == 0,
             key=key_of("cofw68", f"{index + 1:04d}"),
             attributes={"split": "test68"},
         )
-        yield UnreadSample(labels, HDF5Image(path, "IsT", index))
 
 
 def _file(root: Path, split: str) -> Path | None:

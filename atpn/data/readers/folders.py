@@ -1,16 +1,16 @@
-"""Finding a dataset's folders and files: archives unpack them under names of any case, one level up or down."""
+"""Case-insensitive lookup of a dataset's folders and files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-PICTURES = (".jpg", ".png", ".jpeg")
-"""Suffixes of pictures, in the order in which they are looked for."""
+IMAGE_SUFFIXES = (".jpg", ".png", ".jpeg")
+"""Suffixes of images, in the order in which they are looked for."""
 
 
 def below(root: Path, *names: str) -> Path | None:
-    """The folder or file that the names lead to, upper and lower case alike; None when it is not there."""
+    """Return the folder or file at these names below `root`, case-insensitive; None if it does not exist."""
     for name in names:
         exact = root / name
         if not exact.exists():
@@ -23,18 +23,18 @@ def below(root: Path, *names: str) -> Path | None:
 
 
 def first_below(root: Path, *places: str) -> Path | None:
-    """The first of several places ("A/B") that is there."""
+    """Return the first of several places ("A/B") that exists."""
     found = (below(root, *place.split("/")) for place in places)
     return next((path for path in found if path is not None), None)
 
 
 def files(folder: Path, suffix: str) -> Iterator[Path]:
-    """All files of a suffix in a folder and below it, in order; those that systems hide there are passed over."""
+    """Yield all files with a suffix in a folder and its subfolders, sorted; skip hidden ones."""
     for path in sorted(folder.rglob(f"*{suffix}")):
         if not path.name.startswith(".") and "__MACOSX" not in path.parts:
             yield path
 
 
-def picture_beside(label: Path) -> Path | None:
-    """The picture of a label file's name, in the same folder."""
-    return next((p for suffix in PICTURES if (p := label.with_suffix(suffix)).exists()), None)
+def image_beside(label: Path) -> Path | None:
+    """Return the image with a label file's name, in the same folder."""
+    return next((p for suffix in IMAGE_SUFFIXES if (p := label.with_suffix(suffix)).exists()), None)

@@ -1,8 +1,8 @@
-"""300W (Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV workshops 2013): 68 landmarks as .pts beside pictures.
+"""300W (Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV workshops 2013): 68 landmarks as .pts beside images.
 
-`lfpw/{trainset,testset}/`, `helen/{trainset,testset}/`, `afw/`, `ibug/`, and the challenge's own test pictures in
-`300W/01_Indoor/` and `300W/02_Outdoor/`, each picture (.jpg or .png) with a .pts of its name. AFW repeats a photograph
-for each of its faces. One of iBUG's names holds a blank ("image_092 _01"); some copies hold mirrored pictures
+`lfpw/{trainset,testset}/`, `helen/{trainset,testset}/`, `afw/`, `ibug/`, and the challenge's own test images in
+`300W/01_Indoor/` and `300W/02_Outdoor/`, each image (.jpg or .png) with a .pts of its name. AFW repeats a photograph
+for each of its faces. One of iBUG's names holds a blank ("image_092 _01"); some copies hold mirrored images
 ("…_mirror"), which are passed over.
 
 Pixels count from 1 and are shifted. Splits: train (the training parts and AFW, 3148 faces), test (subsets `common`: the
@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.folders import files, first_below, picture_beside
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
+from atpn.data.readers.folders import files, first_below, image_beside
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
-from atpn.data.sample import Sample
 
 PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("lfpw-train", "train", "lfpw", ("lfpw/trainset",)),
@@ -35,37 +34,36 @@ PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 """Name, split, subsets, and the places where it may lie."""
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the parts lies here with its .pts files."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds one of the parts with its .pts files."""
     folders = (first_below(root, *places) for _, _, _, places in PARTS)
     return any(folder is not None and next(folder.rglob("*.pts"), None) for folder in folders)
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces part by part, in the order of their names."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces, part by part, sorted by name."""
     for part, split, subsets, places in PARTS:
         folder = first_below(root, *places)
         if folder is None:
-            report(Finding(Fault.MISSING, f"{root / places[0]}, of split {split}", split))
+            report(Issue(Severity.MISSING, f"{root / places[0]}, of split {split}", split))
             continue
         for path in files(folder, ".pts"):
             if path.stem.endswith("_mirror"):
                 continue
-            picture = picture_beside(path)
-            if picture is None:
-                report(Finding(Fault.MISSING, f"the picture of {path}", split))
+            image = image_beside(path)
+            if image is None:
+                report(Issue(Severity.MISSING, f"the image of {path}", split))
             try:
                 landmarks = read_pts(path) - FIRST_PIXEL
             except ValueError as error:
-                report(Finding(Fault.CORRUPT, str(error), split))
+                report(Issue(Severity.CORRUPT, str(error), split))
                 continue
             # AFW's photographs come once per face: "134212_1" and "134212_2" are of one.
             photo = path.stem.rpartition("_")[0] if part == "afw" else path.stem
-            labels = Sample(
-                NO_IMAGE,
+            yield unread_sample(
+                ImageFile(image or path.with_suffix(".jpg")),
                 landmarks=landmarks.astype(np.float32),
                 scheme="ibug68",
                 key=key_of("300w", part, path.stem),
                 attributes={"split": split, "subsets": subsets, "part": part, "identity": f"{part}/{photo}"},
             )
-            yield UnreadSample(labels, ImageFile(picture or path.with_suffix(".jpg")))

@@ -1,4 +1,4 @@
-"""Samples whose picture is still where the dataset keeps it: a file, a frame of a video, a cell of an HDF5 file."""
+"""Samples whose image is not read yet: a file, a frame of a video, a cell of an HDF5 file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import h5py
@@ -15,49 +15,49 @@ import numpy as np
 from atpn.data.sample import Sample
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
-"""The picture of a sample that has not been read."""
+"""The image of a sample that has not been read."""
 
 
 class ImageSource(Protocol):
-    """Where a picture is."""
+    """Where an image is stored."""
 
     @property
     def path(self) -> Path:
         """The file that holds it, perhaps with others."""
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; OSError or ValueError names what does not decode."""
+        """Return (H, W, 3) uint8 RGB; OSError or ValueError if it does not decode."""
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A picture of its own."""
+    """An image file."""
 
     path: Path
 
     def read(self) -> np.ndarray:
-        """See `ImageSource`. Grey pictures become RGB; Exif's orientation is ignored, as MATLAB does."""
+        """See `ImageSource`. Grayscale images become RGB; the Exif orientation is ignored, as in MATLAB."""
         content = np.frombuffer(self.path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
         if image is None:
-            raise ValueError(f"{self.path} does not decode as a picture")
+            raise ValueError(f"{self.path} does not decode as an image")
         return image
 
 
 @dataclass(frozen=True)
 class HDF5Image:
-    """A cell of MATLAB's array of pictures."""
+    """A cell of a MATLAB array of images."""
 
     path: Path
     array: str
     index: int
 
     def read(self) -> np.ndarray:
-        """See `ImageSource`. MATLAB's axes come reversed: (3, W, H), or (W, H) for a grey picture."""
+        """See `ImageSource`. MATLAB's axes are reversed: (3, W, H), or (W, H) for a gray image."""
         file = _opened(self.path)
         image = file[file[self.array][:].flat[self.index]][:].T
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
-            raise ValueError(f"{self.path}: {self.array}[{self.index}] is no picture but {image.dtype} {image.shape}")
+            raise ValueError(f"{self.path}: {self.array}[{self.index}] is no image but {image.dtype} {image.shape}")
         return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
 
 
@@ -69,7 +69,7 @@ class VideoFrame:
     index: int
 
     def read(self) -> np.ndarray:
-        """See `ImageSource`. Frames are decoded from the start onward, because seeking in AVI files is inexact."""
+        """See `ImageSource`. Frames are decoded from the start onward, since seeking in AVI files is inexact."""
         return _player(self.path).frame(self.index)
 
 
@@ -106,13 +106,13 @@ def _opened(path: Path) -> h5py.File:
 
 @dataclass(frozen=True)
 class UnreadSample:
-    """A sample without its picture, and where that is."""
+    """A sample without its image, and where that is stored."""
 
     labels: Sample
     image: ImageSource
 
     def decode(self) -> Sample:
-        """The sample with its picture; OSError or ValueError names one that does not decode."""
+        """Return the sample with its image; OSError or ValueError if it does not decode."""
         return replace(self.labels, image=self.image.read())
 
     @property
@@ -126,6 +126,11 @@ class UnreadSample:
         return self.labels.attributes.get("subsets", "").split()
 
 
+def unread_sample(image: ImageSource, **labels: Any) -> UnreadSample:
+    """Return a sample with these fields whose image is not read yet."""
+    return UnreadSample(Sample(NO_IMAGE, **labels), image)
+
+
 def key_of(*parts: object) -> str:
-    """A key that may name a file in a shard: letters, digits, hyphens and underscores."""
+    """Join parts to a key that is a valid file name: letters, digits, hyphens and underscores."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", "_".join(map(str, parts)))

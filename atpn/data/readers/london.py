@@ -13,40 +13,38 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.folders import below, files, picture_beside
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.folders import below, files, image_beside
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 SCHEME = "london189"
 """Name of the template in samples."""
 POINTS = 189
 
 
-def recognise(root: Path) -> bool:
-    """Whether `.tem` files lie here or in neutral_front/."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder or its neutral_front/ holds `.tem` files."""
     return any(_folder(root).glob("*.tem"))
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces in the order of their names."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces, sorted by name."""
     for path in files(_folder(root), ".tem"):
         try:
             points = read_tem(path)
         except ValueError as error:
-            report(Finding(Fault.CORRUPT, str(error)))
+            report(Issue(Severity.CORRUPT, str(error)))
             continue
-        picture = picture_beside(path)
-        if picture is None:
-            report(Finding(Fault.MISSING, f"the picture of {path}"))
-        labels = Sample(
-            NO_IMAGE,
+        image = image_beside(path)
+        if image is None:
+            report(Issue(Severity.MISSING, f"the image of {path}"))
+        yield unread_sample(
+            ImageFile(image or path.with_suffix(".jpg")),
             landmarks=points,
             scheme=SCHEME,
             key=key_of("london", path.stem),
             attributes={"split": "all", "identity": path.stem.partition("_")[0]},
         )
-        yield UnreadSample(labels, ImageFile(picture or path.with_suffix(".jpg")))
 
 
 def read_tem(path: Path, count: int = POINTS) -> np.ndarray:

@@ -1,8 +1,8 @@
 """MERL-RAV (Kumar et al., "LUVLi Face Alignment", CVPR 2020): AFLW's faces with 68 landmarks and why each is not seen.
 
-`{frontal,left,lefthalf,right,righthalf}/{trainset,testset}/` hold a .pts per face, with the picture beside it when the
-authors' script has organised the labels and AFLW's pictures (`merl_rav_organized/`), or in a `labels/` folder without
-(`merl_rav_labels/`, with AFLW's pictures in `aflw/flickr/{0,2,3}/` beside it). The second and third face of a picture
+`{frontal,left,lefthalf,right,righthalf}/{trainset,testset}/` hold a .pts per face, with the image beside it when the
+authors' script has organized the labels and AFLW's images (`merl_rav_organized/`), or in a `labels/` folder without
+(`merl_rav_labels/`, with AFLW's images in `aflw/flickr/{0,2,3}/` beside it). The second and third face of an image
 end in `_2`, `_3`.
 
 The coordinates say more than the place: (x, y) is seen; (-x, -y) is at (x, y) behind something; (-1, -1) is on the
@@ -17,57 +17,55 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.folders import below, files, first_below, picture_beside
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
+from atpn.data.readers.folders import below, files, first_below, image_beside
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
-from atpn.data.sample import Sample
 
 POSES = ("frontal", "left", "lefthalf", "right", "righthalf")
 PLACES = ("merl_rav_organized", "merl_rav_labels")
 AFLW = ("aflw/flickr", "aflw/data/flickr", "flickr")
 
 
-def recognise(root: Path) -> bool:
-    """Whether the labels lie here, organised or not."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds the labels, organized or not."""
     return any(below(folder, "lefthalf") is not None for folder in (root, *_places(root)))
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces pose by pose. Labels that were organised are preferred, since their pictures lie beside them."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces, pose by pose. Organized labels are preferred, since their images lie beside them."""
     folder = next((f for f in (*_places(root), root) if below(f, "lefthalf") is not None), root)
     flickr = first_below(root, *AFLW) or first_below(root.parent, *AFLW)
     for pose in POSES:
         for split in ("train", "test"):
             part = below(folder, pose, f"{split}set")
             if part is None:
-                report(Finding(Fault.MISSING, f"{folder / pose / f'{split}set'}, of split {split}", split))
+                report(Issue(Severity.MISSING, f"{folder / pose / f'{split}set'}, of split {split}", split))
                 continue
             for path in files(part, ".pts"):
                 try:
                     landmarks, visible = decoded(read_pts(path))
                 except ValueError as error:
-                    report(Finding(Fault.CORRUPT, str(error), split))
+                    report(Issue(Severity.CORRUPT, str(error), split))
                     continue
                 photo = path.stem.partition("_")[0]
-                picture = picture_beside(path) or _in_aflw(flickr, photo)
-                if picture is None:
-                    report(Finding(Fault.MISSING, f"the picture of {path} (AFLW's {photo}.jpg)", split))
-                labels = Sample(
-                    NO_IMAGE,
+                image = image_beside(path) or _in_aflw(flickr, photo)
+                if image is None:
+                    report(Issue(Severity.MISSING, f"the image of {path} (AFLW's {photo}.jpg)", split))
+                yield unread_sample(
+                    ImageFile(image or path.with_suffix(".jpg")),
                     landmarks=landmarks,
                     scheme="ibug68",
                     visibility=visible,
                     key=key_of("merl-rav", pose, split, path.stem),
                     attributes={"split": split, "subsets": pose, "identity": photo},
                 )
-                yield UnreadSample(labels, ImageFile(picture or path.with_suffix(".jpg")))
 
 
 def decoded(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(68, 2) numbers of a file to (68, 2) float32 pixels, NaN where unknown, and (68,) whether each is seen."""
+    """Convert (68, 2) numbers of a file to (68, 2) float32 pixels, NaN where unknown, and (68,) visibility."""
     unknown = (numbers == -1).all(axis=1)
-    # A point at the picture's edge may have one coordinate below 0, so both must be negative to mean "behind".
+    # A point at the image's edge may have one coordinate below 0, so both must be negative to mean "behind".
     behind = (numbers < 0).all(axis=1) & ~unknown
     points = np.where(behind[:, None], -numbers, numbers) - FIRST_PIXEL
     points[unknown] = np.nan

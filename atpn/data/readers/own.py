@@ -1,21 +1,21 @@
-"""One's own faces: a `labels.json` or a `labels.csv` in a folder, with the pictures' paths below it.
+"""One's own faces: a `labels.json` or a `labels.csv` in a folder, with the images' paths below it.
 
-JSON: a list of pictures, or an object with that list as `images` and, for all of them, `scheme` and `first_pixel`:
+JSON: a list of images, or an object with that list as `images` and, for all of them, `scheme` and `first_pixel`:
 
     {"scheme": "ibug68", "first_pixel": 0, "images": [
       {"image": "a/1.jpg", "split": "train", "faces": [
         {"landmarks": [[x, y], …], "visibility": [1, 0, …], "box": [left, top, right, bottom],
          "pose": [pitch, yaw, roll], "identity": "ann"}]}]}
 
-Only `image` and `faces` must be there; a face needs `landmarks` or a `box`, and an empty list is a picture without a
+Only `image` and `faces` must be there; a face needs `landmarks` or a `box`, and an empty list is an image without a
 face. A landmark whose place nobody knows is null. `pose` is in degrees, in the contract's signs (looking up, turning to
 the image's right and tilting clockwise are positive). Other entries are passed over.
 
 CSV: a row per face under the names of its columns: `image`, `x0`, `y0`, `x1`, `y1` …, perhaps `split` and `identity`.
 
 `scheme` is wflw98, ibug68, cofw29 or celeba5; without it the number of landmarks tells. `first_pixel` is the coordinate
-of the first pixel's centre: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the picture's outer edge. A
-picture's Exif orientation is ignored: labels are of the pixels as they are stored.
+of the first pixel's center: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the image's outer edge. A
+image's Exif orientation is ignored: labels are of the pixels as they are stored.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from atpn.data.face_boxes import box_corners
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.sample import Sample
 from edge_runtime.face import Pose
 from edge_runtime.landmarks import SCHEMES
@@ -38,13 +38,13 @@ from edge_runtime.landmarks import SCHEMES
 NAMES = ("labels.json", "labels.csv")
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the two files lies here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds one of the two files."""
     return any((root / name).is_file() for name in NAMES)
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces in the order of the file; of both files the JSON one is read."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces in the order of the file; of both files the JSON one is read."""
     path = next(root / name for name in NAMES if (root / name).is_file())
     try:
         content = json.loads(path.read_text()) if path.suffix == ".json" else _table(path)
@@ -53,38 +53,37 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
         if scheme is not None and scheme not in SCHEMES:
             raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        report(Finding(Fault.CORRUPT, f"{path} is not what `python -m atpn datasets list own` describes: {error!r}"))
+        report(Issue(Severity.CORRUPT, f"{path} is not what `python -m atpn datasets list own` describes: {error!r}"))
         return
     for number, entry in enumerate(images):
         try:
-            picture = root / entry["image"]
+            image = root / entry["image"]
             faces = [_face(face, scheme, first) for face in entry["faces"]]
         except (KeyError, TypeError, ValueError) as error:
-            report(Finding(Fault.CORRUPT, f"{path}, picture {number + 1}: {error!r}"))
+            report(Issue(Severity.CORRUPT, f"{path}, image {number + 1}: {error!r}"))
             continue
         attributes = {"split": str(entry.get("split", "all")), "identity": str(entry["image"])}
-        if not picture.is_file():
-            report(Finding(Fault.MISSING, str(picture), attributes["split"]))
-        stem = key_of("own", f"{number:06d}", picture.stem)
+        if not image.is_file():
+            report(Issue(Severity.MISSING, str(image), attributes["split"]))
+        stem = key_of("own", f"{number:06d}", image.stem)
         if not faces:
-            yield UnreadSample(Sample(NO_IMAGE, key=stem, attributes=attributes), ImageFile(picture))
+            yield UnreadSample(Sample(NO_IMAGE, key=stem, attributes=attributes), ImageFile(image))
         outlines = [f["landmarks"] if "landmarks" in f else box_corners(f["boxes"]["detector"]) for f in faces]
         for index, (face, raw) in enumerate(zip(faces, entry["faces"], strict=True)):
             others = [outline for i, outline in enumerate(outlines) if i != index]
             alike = len({outline.shape for outline in others}) == 1
             identity = {"identity": str(raw["identity"])} if raw.get("identity") else {}
-            labels = Sample(
-                NO_IMAGE,
+            yield unread_sample(
+                ImageFile(image),
                 **face,
-                neighbours=np.array(others, np.float32) if alike else None,
+                neighbors=np.array(others, np.float32) if alike else None,
                 key=f"{stem}_{index}",
                 attributes=attributes | identity,
             )
-            yield UnreadSample(labels, ImageFile(picture))
 
 
 def _face(face: dict[str, Any], scheme: str | None, first: float) -> dict[str, Any]:
-    """The fields of a sample; ValueError for landmarks of no known number, or neither landmarks nor a box."""
+    """Return the fields of a sample; ValueError for a face without landmarks or box, or with an unexpected count."""
     fields: dict[str, Any] = {}
     if face.get("landmarks") is not None:
         rows = [(np.nan, np.nan) if row is None else row for row in face["landmarks"]]
@@ -108,16 +107,16 @@ def _face(face: dict[str, Any], scheme: str | None, first: float) -> dict[str, A
 
 
 def _table(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file as JSON's pictures, faces of one picture together; an empty cell is an unknown place."""
+    """Read a CSV file as the JSON file's list of images; an empty cell is an unknown landmark."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    pictures: dict[str, dict[str, Any]] = {}
+    images: dict[str, dict[str, Any]] = {}
     for row in rows:
         count = sum(name.startswith("x") and name[1:].isdigit() for name in row)
         cells = [(row[f"x{i}"], row[f"y{i}"]) for i in range(count)]
         landmarks = [None if "" in cell else [float(cell[0]), float(cell[1])] for cell in cells]
-        entry = pictures.setdefault(row["image"], {"image": row["image"], "faces": []})
+        entry = images.setdefault(row["image"], {"image": row["image"], "faces": []})
         if row.get("split"):
             entry["split"] = row["split"]
         entry["faces"].append({"landmarks": landmarks, "identity": row.get("identity")})
-    return list(pictures.values())
+    return list(images.values())

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 FIRST_PIXEL = 1.0
-"""Centre of the first pixel in these files; the contract's is 0."""
+"""Center of the first pixel in these files; the contract's is 0."""
 
 
 def read_pts(path: Path, count: int = 68) -> np.ndarray:
-    """(count, 2) float64 numbers as they stand in the file; ValueError for anything but that many finite points."""
+    """Read (count, 2) float64 numbers as in the file; ValueError for anything but that many finite points."""
     text = path.read_text(errors="replace")
     head, brace, rest = text.partition("{")
     body, closed, _ = rest.partition("}")

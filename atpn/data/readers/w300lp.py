@@ -1,21 +1,21 @@
 """300W-LP and AFLW2000-3D (Zhu et al., "Face Alignment Across Large Poses", CVPR 2016): 68 landmarks and head pose.
 
-300W-LP: `{AFW,HELEN,IBUG,LFPW}/` and their mirror images `*_Flip/`, 450 px pictures with a .mat each: `pt2d` (2, 68)
+300W-LP: `{AFW,HELEN,IBUG,LFPW}/` and their mirror images `*_Flip/`, 450 px images with a .mat each: `pt2d` (2, 68)
 landmarks, `Pose_Para` (1, 7): pitch, yaw, roll in radians, shift, scale. Names end in a number: `_0` is the photograph
-itself (subset `original`), the others are it turned further by a 3D model. LFPW's `pt2d` counts y from the picture's
+itself (subset `original`), the others are it turned further by a 3D model. LFPW's `pt2d` counts y from the image's
 lower edge in copies that we know of; whether it does is seen from the pose, sample by sample.
 
 300W's protocol splits by the photograph: train (AFW, LFPW's and HELEN's training parts), test (subsets `common`,
 `challenging`). HELEN's names do not tell the part: they are looked up in `helen/testset/` of a 300W that lies in the
 same folder or beside it; without one HELEN's samples are `unsplit`.
 
-AFLW2000-3D: 2000 pictures `imageNNNNN.jpg` with a .mat each: `pt3d_68` (3, 68), `Pose_Para` as above. By protocol the
+AFLW2000-3D: 2000 images `imageNNNNN.jpg` with a .mat each: `pt3d_68` (3, 68), `Pose_Para` as above. By protocol the
 31 with an angle beyond 99 degrees are left out. One split: test.
 
 Pose: the model's frame is x right, y up, z out of the face; a point moves by Rx(pitch) Ry(yaw) Rz(roll), each of them
 clockwise seen from the axis' tip. Turning y and z round gives the contract's frame; its yaw has the other sign, and its
 order (yaw outermost) gives other angles for the same head. The camera looks along parallel rays: the pose holds for the
-picture's own axis wherever the face is, so the intrinsics here have a focal length of a million pixels. Landmarks
+image's own axis wherever the face is, so the intrinsics here have a focal length of a million pixels. Landmarks
 count pixels from 1 and are shifted.
 """
 
@@ -23,89 +23,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.io
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import below, files, first_below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
 
 PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 SIDE = 450
-"""Pixels of every picture's sides, in both datasets."""
+"""Pixels of every image's sides, in both datasets."""
 PARALLEL_RAYS = Intrinsics(1e6, 1e6, (SIDE - 1) / 2, (SIDE - 1) / 2)
 AFLW2000_FILES = "image[0-9][0-9][0-9][0-9][0-9].mat"
 ANGLE_LIMIT = np.radians(99)
 
 
-def recognise_300w_lp(root: Path) -> bool:
-    """Whether one of the parts lies here with its .mat files."""
+def recognize_300w_lp(root: Path) -> bool:
+    """Return whether the folder holds one of the parts with its .mat files."""
     return any(next(folder.glob("*_*.mat"), None) for _, folder in _parts(root))
 
 
-def recognise_aflw2000(root: Path) -> bool:
-    """Whether AFLW2000-3D's .mat files lie here."""
+def recognize_aflw2000(root: Path) -> bool:
+    """Return whether the folder holds AFLW2000-3D's .mat files."""
     return next(root.glob(AFLW2000_FILES), None) is not None
 
 
-def read_300w_lp(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces part by part; a photograph, its turned copies and their mirror images share an identity."""
+def read_300w_lp(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces, part by part; a photograph, its rotated copies and their mirror images share an identity."""
     folders = _parts(root)
     there = {folder.name.lower() for _, folder in folders}
     for name in (f"{part}{flip}" for part in PARTS for flip in ("", "_Flip")):
         if name.lower() not in there:
-            report(Finding(Fault.MISSING, f"{root / name}"))
+            report(Issue(Severity.MISSING, f"{root / name}"))
     helen_test = _helen_test(root)
     for part, folder in folders:
         for path in files(folder, ".mat"):
-            sample = _sample(path, "pt2d", report)
-            if sample is None:
+            labels = _read_labels(path, "pt2d", report)
+            if labels is None:
                 continue
-            landmarks, rotation = sample
             photo, _, number = path.stem.removeprefix(f"{part}_").rpartition("_")
             split, subset = _membership(part, photo, helen_test)
             original = number == "0" and not folder.name.lower().endswith("_flip")
             subsets = [part.lower(), *([subset] if subset else []), *(["original"] if original else [])]
-            labels = Sample(
-                NO_IMAGE,
-                landmarks=landmarks,
-                scheme="ibug68",
-                rotation=rotation,
-                intrinsics=PARALLEL_RAYS,
+            yield unread_sample(
+                ImageFile(path.with_suffix(".jpg")),
+                **labels,
                 key=key_of("300w-lp", folder.name, path.stem),
                 attributes={"split": split, "subsets": " ".join(subsets), "identity": f"{part}/{photo}"},
             )
-            yield UnreadSample(labels, ImageFile(path.with_suffix(".jpg")))
 
 
-def read_aflw2000(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces in the order of their names."""
+def read_aflw2000(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces, sorted by name."""
     for path in sorted(root.glob(AFLW2000_FILES)):
-        sample = _sample(path, "pt3d_68", report)
-        if sample is None:
+        labels = _read_labels(path, "pt3d_68", report)
+        if labels is None:
             continue
-        landmarks, rotation = sample
         angles = scipy.io.loadmat(path, variable_names=["Pose_Para"])["Pose_Para"].ravel()[:3]
         if np.abs(angles).max() > ANGLE_LIMIT:
-            report(Finding(Fault.LEFT_OUT, f"{path.name}: an angle beyond 99 degrees"))
+            report(Issue(Severity.LEFT_OUT, f"{path.name}: an angle beyond 99 degrees"))
             continue
-        labels = Sample(
-            NO_IMAGE,
-            landmarks=landmarks,
-            scheme="ibug68",
-            rotation=rotation,
-            intrinsics=PARALLEL_RAYS,
+        yield unread_sample(
+            ImageFile(path.with_suffix(".jpg")),
+            **labels,
             key=key_of("aflw2000-3d", path.stem),
             attributes={"split": "test", "identity": path.stem},
         )
-        yield UnreadSample(labels, ImageFile(path.with_suffix(".jpg")))
 
 
 def head_to_camera(pitch: float, yaw: float, roll: float) -> np.ndarray:
-    """(3, 3) rotation in the contract's frame of these datasets' angles in radians."""
+    """Convert these datasets' angles (radians) to a (3, 3) rotation in the pose frame."""
     (cp, cy, cr), (sp, sy, sr) = np.cos([pitch, yaw, roll]), np.sin([pitch, yaw, roll])
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
@@ -115,8 +105,7 @@ def head_to_camera(pitch: float, yaw: float, roll: float) -> np.ndarray:
 
 
 def dataset_angles(rotation: np.ndarray) -> tuple[float, float, float]:
-    """These datasets' pitch, yaw, roll in radians of a (3, 3) rotation in the contract's frame: `head_to_camera`'s
-    inverse."""
+    """Convert a (3, 3) rotation in the pose frame to these datasets' pitch, yaw, roll (radians)."""
     turned = np.diag([1.0, -1.0, -1.0])
     m = turned @ rotation @ turned
     yaw = -np.arcsin(np.clip(m[0, 2], -1.0, 1.0))
@@ -124,10 +113,9 @@ def dataset_angles(rotation: np.ndarray) -> tuple[float, float, float]:
 
 
 def y_down(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """(68, 2) points whose y runs down, counted from 1: as they are, or turned over when they belie the pose.
+    """Return (68, 2) points, counted from 1, with y running down; flip them if they contradict the pose.
 
-    From brows to chin and from eye to eye, points must rise and fall as the pose says of the head's axes. Together the
-    two tell at any roll.
+    The directions from brows to chin and from eye to eye must agree with the head's axes.
     """
     down = points[8] - points[17:27].mean(axis=0)
     right = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
@@ -135,24 +123,25 @@ def y_down(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return np.column_stack([points[:, 0], SIDE + 1 - points[:, 1]]) if belied else points
 
 
-def _sample(path: Path, name: str, report: Report) -> tuple[np.ndarray, np.ndarray] | None:
-    """(68, 2) pixels and the rotation of a .mat file, or None and a finding."""
+def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None:
+    """Return the fields of a .mat file's sample; report an issue and return None if the file is corrupt."""
     if not path.with_suffix(".jpg").is_file():
-        report(Finding(Fault.MISSING, f"{path.with_suffix('.jpg')}"))
+        report(Issue(Severity.MISSING, f"{path.with_suffix('.jpg')}"))
     try:
         content = scipy.io.loadmat(path, variable_names=[name, "Pose_Para"])
         points, pose = np.asarray(content[name], np.float64)[:2].T, np.asarray(content["Pose_Para"], np.float64).ravel()
         if points.shape != (68, 2) or len(pose) < 3 or not (np.isfinite(points).all() and np.isfinite(pose[:3]).all()):
             raise ValueError(f"{name} {points.shape}, Pose_Para {pose.shape}, expected 68 points and 3 angles or more")
     except Exception as error:  # scipy raises half a dozen kinds for files that are cut short
-        report(Finding(Fault.CORRUPT, f"{path}: {error}"))
+        report(Issue(Severity.CORRUPT, f"{path}: {error}"))
         return None
     rotation = head_to_camera(*pose[:3].tolist())
-    return (y_down(points, rotation) - 1).astype(np.float32), rotation
+    landmarks = (y_down(points, rotation) - 1).astype(np.float32)
+    return {"landmarks": landmarks, "scheme": "ibug68", "rotation": rotation, "intrinsics": PARALLEL_RAYS}
 
 
 def _membership(part: str, photo: str, helen_test: set[str]) -> tuple[str, str]:
-    """300W's split and the test's subset of a photograph."""
+    """Return 300W's split and test subset of a photograph."""
     if part == "HELEN" and not helen_test:
         return "unsplit", ""
     if part == "IBUG":
@@ -168,6 +157,6 @@ def _helen_test(root: Path) -> set[str]:
 
 
 def _parts(root: Path) -> list[tuple[str, Path]]:
-    """The parts that are there: name and folder."""
+    """Return names and folders of the parts that exist."""
     found = ((part, below(root, f"{part}{flip}")) for part in PARTS for flip in ("", "_Flip"))
     return [(part, folder) for part, folder in found if folder is not None]

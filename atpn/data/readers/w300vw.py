@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
-from atpn.data.readers.images import NO_IMAGE, UnreadSample, VideoFrame, key_of
+from atpn.data.readers.images import UnreadSample, VideoFrame, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
-from atpn.data.sample import Sample
 
 VIDEOS = {
     "train": """001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 029 031 033 034 035 037 039
@@ -30,23 +29,24 @@ VIDEOS = {
 }
 
 
-def recognise(root: Path) -> bool:
-    """Whether one of the videos' folders lies here with its labels."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds one of the videos with its labels."""
     return any((root / video / "annot").is_dir() for videos in VIDEOS.values() for video in videos.split())
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The labelled frames video by video."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the labeled frames, video by video."""
     for split, videos in VIDEOS.items():
         for video in videos.split():
             folder = root / video
             if not (folder / "annot").is_dir():
-                report(Finding(Fault.MISSING, f"{folder / 'annot'}, of split {split}", split))
+                report(Issue(Severity.MISSING, f"{folder / 'annot'}, of split {split}", split))
                 continue
-            film = folder / "vid.avi"
-            if not film.is_file():
-                report(Finding(Fault.MISSING, str(film), split))
+            video_file = folder / "vid.avi"
+            if not video_file.is_file():
+                report(Issue(Severity.MISSING, str(video_file), split))
             numbered = sorted((int(p.stem), p) for p in (folder / "annot").glob("*.pts") if p.stem.isdecimal())
+            attributes = {"split": split, "subsets": video, "identity": video}
             sequence, last = 0, 0
             for number, path in numbered:
                 sequence += number != last + 1 or not sequence
@@ -54,22 +54,15 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
                 try:
                     landmarks = read_pts(path) - FIRST_PIXEL
                 except ValueError as error:
-                    report(Finding(Fault.CORRUPT, str(error), split))
+                    report(Issue(Severity.CORRUPT, str(error), split))
                     continue
-                labels = Sample(
-                    NO_IMAGE,
+                yield unread_sample(
+                    VideoFrame(video_file, number - 1),
                     landmarks=landmarks.astype(np.float32),
                     scheme="ibug68",
                     key=key_of("300vw", video, f"{number:06d}"),
-                    attributes={
-                        "split": split,
-                        "subsets": video,
-                        "identity": video,
-                        "sequence": str(sequence),
-                        "frame": str(number),
-                    },
+                    attributes=attributes | {"sequence": str(sequence), "frame": str(number)},
                 )
-                yield UnreadSample(labels, VideoFrame(film, number - 1))
-            unlabelled = last - len(numbered)
-            if unlabelled:
-                report(Finding(Fault.LEFT_OUT, f"video {video}: {unlabelled} of {last} frames have no labels", split))
+            unlabeled = last - len(numbered)
+            if unlabeled:
+                report(Issue(Severity.LEFT_OUT, f"video {video}: {unlabeled} of {last} frames have no labels", split))

@@ -2,7 +2,7 @@
 
 `WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{train,test}.txt` has a line per face: 98 x and y,
 a box (x and y of two corners), six flags (pose, expression, illumination, make-up, occlusion, blur: 1 is the hard case)
-and the picture's path below `WFLW_images/`. A photograph may come several times, with another face each time.
+and the image's path below `WFLW_images/`. A photograph may come several times, with another face each time.
 
 Pixels count from 0. Splits: train, test; the six flags name the protocol's subsets (the seventh is all of the test).
 """
@@ -15,30 +15,29 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
-from atpn.data.sample import Sample
+from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 FLAGS = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 """In the order of their columns."""
 COLUMNS = 2 * 98 + 4 + len(FLAGS)
-"""Numbers before the picture's path."""
+"""Numbers before the image's path."""
 LISTS = "list_98pt_rect_attr_train_test"
 
 
-def recognise(root: Path) -> bool:
-    """Whether WFLW, or half of it, lies here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds WFLW's annotations or images."""
     return below(root, "WFLW_annotations") is not None or below(root, "WFLW_images") is not None
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """The faces in the order of the lists, train first."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield the faces in the order of the lists, train first."""
     images = root / "WFLW_images"
     for split in ("train", "test"):
         path = root / "WFLW_annotations" / LISTS / f"list_98pt_rect_attr_{split}.txt"
         if not path.is_file():
-            report(Finding(Fault.MISSING, f"{path}, the labels of split {split}", split))
+            report(Issue(Severity.MISSING, f"{path}, the labels of split {split}", split))
             continue
         faces: list[tuple[int, np.ndarray, str]] = []
         photos: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
@@ -47,25 +46,24 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
             try:
                 values = np.array(columns, np.float64)
                 if len(values) != COLUMNS or not np.isfinite(values).all():
-                    raise ValueError(f"{len(values)} numbers before the picture's path, expected {COLUMNS}")
+                    raise ValueError(f"{len(values)} numbers before the image's path, expected {COLUMNS}")
             except ValueError as error:
-                report(Finding(Fault.CORRUPT, f"{path} line {number}: {error}", split))
+                report(Issue(Severity.CORRUPT, f"{path} line {number}: {error}", split))
                 continue
             faces.append((number, values, name.strip()))
             photos[name.strip()][number] = values[:196].reshape(98, 2)
         for number, values, name in faces:
             if not (images / name).is_file():
-                report(Finding(Fault.MISSING, str(images / name), split))
+                report(Issue(Severity.MISSING, str(images / name), split))
             flags = {flag: str(int(value)) for flag, value in zip(FLAGS, values[200:], strict=True)}
             others = [points for other, points in photos[name].items() if other != number]
             subsets = " ".join(flag for flag, value in flags.items() if value == "1")
-            labels = Sample(
-                NO_IMAGE,
+            yield unread_sample(
+                ImageFile(images / name),
                 landmarks=photos[name][number].astype(np.float32),
                 scheme="wflw98",
                 boxes={"detector": tuple(values[196:200].tolist())},
-                neighbours=np.array(others, np.float32) if others else None,
+                neighbors=np.array(others, np.float32) if others else None,
                 key=key_of("wflw", split, f"{number:05d}", Path(name).stem),
                 attributes={"split": split, "subsets": subsets, "identity": name, **flags},
             )
-            yield UnreadSample(labels, ImageFile(images / name))

@@ -1,12 +1,12 @@
 """WIDER FACE (Yang et al., "WIDER FACE: A Face Detection Benchmark", CVPR 2016): boxes of faces in crowds.
 
-`wider_face_split/wider_face_{train,val}_bbx_gt.txt` lists pictures below `WIDER_{train,val}/images/`: a line with the
+`wider_face_split/wider_face_{train,val}_bbx_gt.txt` lists images below `WIDER_{train,val}/images/`: a line with the
 path, one with the number of faces, then a line per face: left, top, width, height, blur, expression, illumination,
-invalid, occlusion, pose. A picture without faces has one line of zeros all the same. The test part has no labels.
+invalid, occlusion, pose. An image without faces has one line of zeros all the same. The test part has no labels.
 
 Pixels count from 0. Left out: faces marked invalid (too blurred or small to tell) and boxes without width or height;
-the former still count as neighbours. There are no landmarks: a face has the box `detector`, its neighbours the corners
-of theirs. A picture without faces is a sample without a face. Splits: train, val.
+the former still count as neighbors. There are no landmarks: a face has the box `detector`, its neighbors the corners
+of theirs. An image without faces is a sample without a face. Splits: train, val.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from pathlib import Path
 import numpy as np
 
 from atpn.data.face_boxes import box_corners, box_of
-from atpn.data.readers.findings import Fault, Finding, Report, refuse
 from atpn.data.readers.folders import below, first_below
-from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of
+from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of, unread_sample
+from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.sample import Sample
 
 COLUMNS = ("x", "y", "width", "height", "blur", "expression", "illumination", "invalid", "occlusion", "pose")
 
 
-def recognise(root: Path) -> bool:
-    """Whether the labels or one of the labelled parts lie here."""
+def recognize(root: Path) -> bool:
+    """Return whether the folder holds the labels or one of the labeled parts."""
     return any(below(root, name) is not None for name in ("wider_face_split", "WIDER_train", "WIDER_val"))
 
 
-def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
-    """A sample per face, and one per picture without, in the order of the lists."""
+def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
+    """Yield a sample per face, and one per image without faces, in the order of the lists."""
     for split in ("train", "val"):
         name = f"wider_face_{split}_bbx_gt.txt"
         path = first_below(root, f"wider_face_split/{name}", name)
         if path is None:
-            report(Finding(Fault.MISSING, f"{root / 'wider_face_split' / name}, the labels of split {split}", split))
+            report(Issue(Severity.MISSING, f"{root / 'wider_face_split' / name}, the labels of split {split}", split))
             continue
         images = root / f"WIDER_{split}" / "images"
         invalid = sizeless = 0
         for photo, faces in _photos(path, split, report):
-            picture = ImageFile(images / photo)
-            if not picture.path.is_file():
-                report(Finding(Fault.MISSING, str(picture.path), split))
+            image = ImageFile(images / photo)
+            if not image.path.is_file():
+                report(Issue(Severity.MISSING, str(image.path), split))
             attributes = {"split": split, "identity": photo}
             stem = key_of("wider", split, Path(photo).stem)
             if not len(faces):
-                yield UnreadSample(Sample(NO_IMAGE, key=f"{stem}_empty", attributes=attributes), picture)
+                yield UnreadSample(Sample(NO_IMAGE, key=f"{stem}_empty", attributes=attributes), image)
                 continue
             solid = (faces[:, 2:4] > 0).all(axis=1)
             invalid += int((solid & (faces[:, 7] == 1)).sum())
@@ -57,21 +57,20 @@ def read(root: Path, report: Report = refuse) -> Iterator[UnreadSample]:
             for index in np.flatnonzero(solid & (faces[:, 7] == 0)):
                 others = solid & (np.arange(len(faces)) != index)
                 flags = dict(zip(COLUMNS[4:], map(str, faces[index, 4:].tolist()), strict=True))
-                labels = Sample(
-                    NO_IMAGE,
+                yield unread_sample(
+                    image,
                     boxes={"detector": boxes[index]},
-                    neighbours=corners[others] if others.any() else None,
+                    neighbors=corners[others] if others.any() else None,
                     key=f"{stem}_{index:04d}",
                     attributes=attributes | flags,
                 )
-                yield UnreadSample(labels, picture)
         if invalid or sizeless:
             note = f"{path.name}: faces marked invalid: {invalid}, boxes without width or height: {sizeless}"
-            report(Finding(Fault.LEFT_OUT, note, split))
+            report(Issue(Severity.LEFT_OUT, note, split))
 
 
 def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.ndarray]]:
-    """Each picture's path and its (K, 10) integers; a list that stops making sense is reported and ends there."""
+    """Yield each image's path and its (K, 10) integers; report a malformed list and stop there."""
     lines = [line for line in path.read_text().splitlines() if line.strip()]
     at = 0
     while at < len(lines):
@@ -82,9 +81,9 @@ def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.nd
             rows = rows.reshape(count, len(COLUMNS))
         except (IndexError, ValueError) as error:
             what = f"{path} near line {at + 1}: {photo!r} and its faces do not read ({error})"
-            report(Finding(Fault.CORRUPT, what, split))
+            report(Issue(Severity.CORRUPT, what, split))
             return
         yield photo, rows
         at += 2 + count
         if not count and at < len(lines) and "/" not in lines[at]:
-            at += 1  # the line of zeros of a picture without faces
+            at += 1  # the line of zeros of an image without faces

@@ -1,1 +1,1 @@
-"""The published evaluations, from the datasets' original files: what is measured, how, and what was published."""
+"""Published evaluation protocols on the datasets' original files, with the published results."""

@@ -1,7 +1,7 @@
-"""Landmarks against outlines that were drawn by hand: how far off, and to which side.
+"""Landmark errors against outlines drawn by hand: distance and direction.
 
-The London set's template marks curves (lids, lips, brows, the face's outline) more finely than any landmark scheme.
-Where along a curve a landmark lies is a matter of the scheme, whether it lies on it is not.
+The London set's template marks curves (lids, lips, brows, outline) more finely than any landmark scheme. Where along a
+curve a landmark lies depends on the scheme; that it lies on the curve does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edge_runtime.landmarks import WFLW_98
 
 @dataclass(frozen=True)
 class Curve:
-    """A drawn line and the landmarks that lie on it."""
+    """A drawn line and the landmarks on it."""
 
     drawn: tuple[int, ...]
     """Points of the template, from the image's left to its right."""
@@ -61,13 +61,13 @@ _STEPS = 40
 """Samples of a curve between two drawn points."""
 
 
-def outline_figures(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    """By pass ("first" crops by the labels, "upright" again by what the first said) and row: a curve's or a kind of
-    point's figures, over the distance of the outer eye corners and averaged over landmarks and faces.
+def evaluate_outlines(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    """Return metrics over the outer eye corners' distance, by pass and row (a curve or a kind of point).
 
-    `nme` is the distance to the curve (a cubic spline through what was drawn) or to the point; `bias` is signed: for
-    curves along their normal, positive down, at the jaw outwards; for points down. `outward` is the signed offset
-    away from the middle between the eyes. Rows "curves" and "points" average over all landmarks of their kind.
+    "first" crops by the labels, "upright" by the first pass' landmarks. `nme` is the distance to the curve (a cubic
+    spline through the drawn points) or to the point. `bias` is signed: positive down, for curves along their normal (at
+    the jaw: outward). `outward` is the offset away from the middle between the eyes. Rows "curves" and "points" are
+    means over all.
     """
     rows: dict[str, dict[str, list[np.ndarray]]] = {"first": {}, "upright": {}}
     for chunk in chunks(conversion):
@@ -77,11 +77,11 @@ def outline_figures(network: CropPredictor, conversion: Conversion) -> dict[str,
             for sample, landmarks in zip(chunk, passes[name].landmarks, strict=True):
                 for row, errors in face_errors(sample.landmarks, landmarks).items():
                     kept.setdefault(row, []).append(errors)
-    return {name: {row: _figures(errors) for row, errors in kept.items()} for name, kept in rows.items()}
+    return {name: {row: _means(errors) for row, errors in kept.items()} for name, kept in rows.items()}
 
 
 def face_errors(drawn: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
-    """(k, 3) distance, bias and outward offset of k landmarks by row; (189, 2) template and (98, 2) landmarks."""
+    """Return (k, 3) distance, bias and outward offset of k landmarks by row; takes (189, 2) and (98, 2) points."""
     left, right = drawn[list(OUTER_CORNERS)].astype(float)
     across = right - left
     level = np.array([across, (-across[1], across[0])]).T / (across @ across)
@@ -112,6 +112,6 @@ def _from_points(pairs: tuple[tuple[int, int], ...], drawn: np.ndarray, landmark
     return np.column_stack([np.linalg.norm(offset, axis=1), offset[:, 1], offset[:, 0] * np.sign(drawn[theirs, 0])])
 
 
-def _figures(errors: list[np.ndarray]) -> dict[str, float]:
+def _means(errors: list[np.ndarray]) -> dict[str, float]:
     distance, bias, outward = np.concatenate(errors).mean(axis=0).tolist()
     return {"faces": len(errors), "nme": distance, "bias": bias, "outward": outward}

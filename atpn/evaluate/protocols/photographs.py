@@ -1,4 +1,4 @@
-"""Landmarks, pose and tracking on the photographs of a split, subset by subset."""
+"""Landmarks, pose and tracking on the photographs of a split, by subset."""
 
 from __future__ import annotations
 
@@ -9,70 +9,77 @@ from typing import Any
 
 import numpy as np
 
-from atpn.data.converting import Conversion, Cutting
+from atpn.data.converting import Conversion, CutoutConfig
 from atpn.data.crops import filled
 from atpn.data.readers.w300lp import dataset_angles
 from atpn.data.sample import Sample
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CropPredictor
-from atpn.evaluate.passes import run_passes
+from atpn.evaluate.passes import Pass, run_passes
 from atpn.evaluate.protocols.published import FULL
-from atpn.evaluate.tracking import tracking_crops, tracking_figures
+from atpn.evaluate.tracking import tracking_crops, tracking_metrics
 from edge_runtime.geometry import ROI, angles_to_matrix, crop_to_camera
 from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
 
 CHUNK = 64
 """Photographs held in memory at a time."""
-AS_THEY_ARE = Cutting(face_size=1 << 20, context=2.5)
+FULL_SIZE = CutoutConfig(face_size=1 << 20, context=2.5)
 """Faces with their surroundings, never shrunk."""
-SURROUNDED = Cutting(face_size=1 << 20, context=5.0, smallest=60.0)
+WITH_CONTEXT = CutoutConfig(face_size=1 << 20, context=5.0, min_size=60.0)
 """Room for negatives, and only faces from 60 pixels on (thesis, section 3.3.2)."""
 POSE_FAILURE = 10.0
 """Degrees (thesis, table 3.6)."""
 
 
-def landmark_figures(
-    network: CropPredictor, conversion: Conversion, over: Callable[[np.ndarray, LandmarkScheme], np.ndarray]
+def evaluate_landmarks(
+    network: CropPredictor, conversion: Conversion, size_of: Callable[[np.ndarray, LandmarkScheme], np.ndarray]
 ) -> dict[str, Any]:
-    """By pass and subset: faces, NME, failures and AUC at a tenth, in shares of what `over` gives for (n, M, 2) labels.
+    """Return faces, NME, failure rate and AUC at a tenth, by pass and subset.
 
-    "first" crops by the labels along the image's axes, as the thesis does, "upright" again by what the first said. A
-    landmark whose place the labels do not know counts for nothing.
+    Errors are divided by the sizes that `size_of` gives for (n, M, 2) labels. "first" crops by the labels at roll 0, as
+    the thesis does, "upright" by the first pass' landmarks. Landmarks without a label are ignored.
     """
+
+    def errors(chunk: list[Sample], scheme: LandmarkScheme, target: np.ndarray, result: Pass) -> np.ndarray:
+        return np.nanmean(metrics.point_errors(result.landmarks, target, size_of(target, scheme)), axis=1)
+
+    return _evaluate(network, conversion, errors, _nme)
+
+
+def evaluate_pose(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    """Return mean absolute errors in degrees of the dataset's own angles, and the failure rate, by pass and subset."""
+
+    def errors(chunk: list[Sample], scheme: LandmarkScheme, target: np.ndarray, result: Pass) -> np.ndarray:
+        heads = angles_to_matrix(result.predicted.pose)
+        cameras = [crop_to_camera(roi, sample.intrinsics) for roi, sample in zip(result.rois, chunk, strict=True)]
+        predictions = [dataset_angles(camera @ head) for camera, head in zip(cameras, heads, strict=True)]
+        ground_truth = [dataset_angles(sample.rotation) for sample in chunk]
+        return metrics.pose_errors(np.array(predictions), np.array(ground_truth))
+
+    return _evaluate(network, conversion, errors, _mae)
+
+
+def _evaluate(
+    network: CropPredictor,
+    conversion: Conversion,
+    errors_of: Callable[[list[Sample], LandmarkScheme, np.ndarray, Pass], np.ndarray],
+    summarize: Callable[[np.ndarray], dict[str, float]],
+) -> dict[str, Any]:
+    """Summarize errors by pass and subset."""
     errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
     subsets: list[list[str]] = []
     for chunk in chunks(conversion):
         scheme = scheme_by_name(chunk[0].scheme)
-        target, rois = _labelled(network, chunk, scheme)
-        made = run_passes(network, [sample.image for sample in chunk], rois, scheme)
+        target, rois = _labeled(network, chunk, scheme)
+        passes = run_passes(network, [sample.image for sample in chunk], rois, scheme)
         for name, kept in errors.items():
-            points = metrics.point_errors(made[name].landmarks, target, over(target, scheme))
-            kept.append(np.nanmean(points, axis=1))
+            kept.append(errors_of(chunk, scheme, target, passes[name]))
         subsets += [sample.attributes.get("subsets", "").split() for sample in chunk]
-    return {name: _by_subset(np.concatenate(rows), subsets, _nme) for name, rows in errors.items()}
-
-
-def pose_figures(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    """By pass and subset: mean absolute errors in degrees of the dataset's own angles, and how many faces' mean error
-    exceeds 10 degrees."""
-    errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
-    subsets: list[list[str]] = []
-    for chunk in chunks(conversion):
-        scheme = scheme_by_name(chunk[0].scheme)
-        _, rois = _labelled(network, chunk, scheme)
-        made = run_passes(network, [sample.image for sample in chunk], rois, scheme)
-        truth = np.array([dataset_angles(sample.rotation) for sample in chunk])
-        for name, kept in errors.items():
-            heads = angles_to_matrix(made[name].predicted.pose)
-            cameras = [crop_to_camera(r, s.intrinsics) for r, s in zip(made[name].rois, chunk, strict=True)]
-            said = np.array([dataset_angles(camera @ head) for camera, head in zip(cameras, heads, strict=True)])
-            kept.append(metrics.pose_errors(said, truth))
-        subsets += [sample.attributes.get("subsets", "").split() for sample in chunk]
-    return {name: _by_subset(np.concatenate(rows), subsets, _mae) for name, rows in errors.items()}
+    return {name: _by_subset(np.concatenate(rows), subsets, summarize) for name, rows in errors.items()}
 
 
 def tracking_precision(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    """Average precision of faces against ten crops around each that overlap it by less than 0.3, and error rates."""
+    """Return average precision and error rates of faces against ten crops around each with an IoU below 0.3."""
     confidence, is_face = [], []
     size, mean_shape = network.spec.input_size, network.spec.mean_shape
     for number, chunk in enumerate(chunks(conversion)):
@@ -80,12 +87,12 @@ def tracking_precision(network: CropPredictor, conversion: Conversion) -> dict[s
         crops, labels = tracking_crops(faces, np.arange(len(chunk)), np.array([]), mean_shape, size, seed=number)
         confidence.append(network.predict(crops).confidence)
         is_face.append(labels)
-    return {FULL: tracking_figures(np.concatenate(confidence), np.concatenate(is_face))}
+    return {FULL: tracking_metrics(np.concatenate(confidence), np.concatenate(is_face))}
 
 
 @dataclass(frozen=True)
 class _Faces:
-    """Samples as `TrackingGroups` asks a store for them."""
+    """Samples with the interface of `SampleStore` that `TrackingGroups` needs."""
 
     samples: list[Sample]
 
@@ -96,15 +103,15 @@ class _Faces:
     def image(self, index: int) -> np.ndarray:
         return self.samples[index].image
 
-    def neighbours(self, index: int) -> np.ndarray | None:
-        return self.samples[index].neighbours
+    def neighbors(self, index: int) -> np.ndarray | None:
+        return self.samples[index].neighbors
 
     def boxes(self, index: int) -> dict[str, tuple[float, float, float, float]]:
         return dict(self.samples[index].boxes)
 
 
 def chunks(conversion: Conversion) -> Iterator[list[Sample]]:
-    """The faces of a split; ValueError when there is none."""
+    """Yield the faces of a split in lists of `CHUNK`; ValueError if there are none."""
     faces = (sample for sample in conversion.cut(conversion.samples()) if sample.outline is not None)
     if not (chunk := list(islice(faces, CHUNK))):
         raise ValueError(f"{conversion.found.root} holds no face of {conversion.found.dataset.name} {conversion.split}")
@@ -113,9 +120,8 @@ def chunks(conversion: Conversion) -> Iterator[list[Sample]]:
         chunk = list(islice(faces, CHUNK))
 
 
-def _labelled(network: CropPredictor, chunk: list[Sample], scheme: LandmarkScheme) -> tuple[np.ndarray, list[ROI]]:
-    """(n, M, 2) labels and the regions that they ask for; ValueError for a scheme that is not to be had from the
-    network's."""
+def _labeled(network: CropPredictor, chunk: list[Sample], scheme: LandmarkScheme) -> tuple[np.ndarray, list[ROI]]:
+    """Return (n, M, 2) labels and their ROIs; ValueError if the network's scheme does not convert to `scheme`."""
     target = np.stack([sample.landmarks for sample in chunk])
     shape = convert(network.spec.mean_shape, scheme_by_name(network.spec.scheme), scheme)
     return target, [ROI.from_landmarks(filled(face, shape)) for face in target]

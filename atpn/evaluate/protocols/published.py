@@ -1,4 +1,4 @@
-"""Figures from the thesis, to stand beside ours. Errors and rates in percent, angles in degrees, AUC as a share."""
+"""Published results of the thesis. Errors and rates in percent, angles in degrees, AUC as a fraction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class Published:
-    """One table's row of a method."""
+    """A method's row of a published table."""
 
     method: str
     where: str

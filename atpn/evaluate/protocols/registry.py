@@ -1,4 +1,4 @@
-"""`python -m atpn evaluate --protocol NAME`: a published evaluation of a network, the published row beside it."""
+"""`python -m atpn evaluate --protocol NAME`: a published evaluation beside its published results."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from atpn.data.converting import Conversion, Cutting
-from atpn.data.readers.registry import Found, find
+from atpn.data.converting import Conversion, CutoutConfig
+from atpn.data.readers.registry import DatasetFolder, find_datasets
 from atpn.evaluate.backend import CropPredictor
-from atpn.evaluate.protocols.outlines import outline_figures
+from atpn.evaluate.protocols.outlines import evaluate_outlines
 from atpn.evaluate.protocols.photographs import (
-    AS_THEY_ARE,
-    SURROUNDED,
-    landmark_figures,
-    pose_figures,
+    FULL_SIZE,
+    WITH_CONTEXT,
+    evaluate_landmarks,
+    evaluate_pose,
     tracking_precision,
 )
 from atpn.evaluate.protocols.published import (
@@ -33,10 +33,10 @@ from atpn.evaluate.protocols.published import (
     WIDER_FACE,
     Published,
 )
-from atpn.evaluate.protocols.video import video_figures
+from atpn.evaluate.protocols.video import evaluate_video
 from edge_runtime.landmarks import LandmarkScheme
 
-Measure = Callable[[CropPredictor, Conversion], dict[str, Any]]
+Evaluator = Callable[[CropPredictor, Conversion], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Protocol:
 
     dataset: str
     splits: tuple[str, ...]
-    measure: Measure
+    evaluate: Evaluator
     published: Published
     subset: str | None = None
     """Of the split, the part that is measured."""
-    cutting: Cutting = AS_THEY_ARE
+    cutout: CutoutConfig = FULL_SIZE
 
 
 def _eyes(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
@@ -57,16 +57,16 @@ def _eyes(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
 
 
 def _rectangle(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
-    """Geometric mean of the sides of the known landmarks' rectangle: the eyes of a profile are not both known."""
+    """Return the geometric mean of the sides of the known landmarks' rectangle (in profile one eye may be unknown)."""
     return np.sqrt((np.nanmax(labels, axis=1) - np.nanmin(labels, axis=1)).prod(axis=1))
 
 
 def _over_eyes(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    return landmark_figures(network, conversion, _eyes)
+    return evaluate_landmarks(network, conversion, _eyes)
 
 
 def _over_rectangle(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    made = landmark_figures(network, conversion, _rectangle)
+    made = evaluate_landmarks(network, conversion, _rectangle)
     return {
         name: {subset: {"faces": row["faces"], "nme_box": row["nme"]} for subset, row in rows.items()}
         for name, rows in made.items()
@@ -78,10 +78,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "300w": Protocol("300w", ("test",), _over_eyes, W300),
     "cofw": Protocol("cofw", ("test",), _over_eyes, COFW),
     "merl-rav": Protocol("merl-rav", ("test",), _over_rectangle, MERL_RAV),
-    "pose": Protocol("300w-lp", ("test",), pose_figures, POSE, "original"),
-    "wider-face": Protocol("wider-face", ("val",), tracking_precision, WIDER_FACE, cutting=SURROUNDED),
-    "300vw": Protocol("300vw", ("category1", "category2", "category3"), video_figures, W300VW),
-    "london": Protocol("london", ("all",), outline_figures, LONDON),
+    "pose": Protocol("300w-lp", ("test",), evaluate_pose, POSE, "original"),
+    "wider-face": Protocol("wider-face", ("val",), tracking_precision, WIDER_FACE, cutout=WITH_CONTEXT),
+    "300vw": Protocol("300vw", ("category1", "category2", "category3"), evaluate_video, W300VW),
+    "london": Protocol("london", ("all",), evaluate_outlines, LONDON),
 }
 """By the name that `--protocol` takes."""
 RATES = frozenset(
@@ -90,26 +90,30 @@ RATES = frozenset(
 ANGLES = frozenset({"yaw", "pitch", "roll", "mae"})
 
 
-def measure(name: str, network: CropPredictor, folder: Path, partial: bool = False) -> dict[str, Any]:
-    """The protocol's report on the dataset's original files in a folder: by row (a pass' name, or a category), by
-    subset and figure; shares, degrees and counts. ValueError or FileNotFoundError names what is missing or broken,
-    unless `partial` lets it pass."""
+def evaluate_protocol(name: str, network: CropPredictor, folder: Path, partial: bool = False) -> dict[str, Any]:
+    """Return the protocol's report on the dataset's files in a folder.
+
+    The report is by pass (or category), subset and metric: fractions, degrees and counts. ValueError or
+    FileNotFoundError for missing or corrupt files, unless `partial`.
+    """
     protocol = PROTOCOLS[name]
-    found = find(folder, protocol.dataset)[0]
+    found = find_datasets(folder, protocol.dataset)[0]
     if len(protocol.splits) > 1:  # videos: categories are the subsets
-        rows = {split: protocol.measure(network, _part(protocol, found, split, partial)) for split in protocol.splits}
+        rows = {split: protocol.evaluate(network, _part(protocol, found, split, partial)) for split in protocol.splits}
         return {"passes": {"ours": rows}}
-    made = protocol.measure(network, _part(protocol, found, protocol.splits[0], partial))
+    made = protocol.evaluate(network, _part(protocol, found, protocol.splits[0], partial))
     return {"passes": made if "first" in made else {"ours": made}}
 
 
-def _part(protocol: Protocol, found: Found, split: str, partial: bool) -> Conversion:
-    return Conversion(found, split, protocol.subset, partial=partial, cutting=protocol.cutting)
+def _part(protocol: Protocol, found: DatasetFolder, split: str, partial: bool) -> Conversion:
+    return Conversion(found, split, protocol.subset, partial=partial, cutout=protocol.cutout)
 
 
 def describe(name: str, report: dict[str, Any]) -> str:
-    """The report as a table: each subset's figures, pass by pass, and what was published. Of parts that were not
-    published, only those that the protocol itself names are shown."""
+    """Format a report as a table: each subset's metrics by pass, and the published ones.
+
+    Only subsets of the protocol are shown if results were published.
+    """
     published, passes = PROTOCOLS[name].published, report["passes"]
     first = next(iter(passes.values()))
     figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
@@ -137,7 +141,7 @@ def _label(name: str) -> str:
 
 
 def _shown(figure: str, value: float) -> str:
-    """Ours as the tables have it: shares in percent."""
+    """Format one of our values as in the published tables: fractions in percent."""
     percent = figure in RATES or "nme" in figure
     return _number(figure, 100 * value if percent else value)
 

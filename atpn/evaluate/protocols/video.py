@@ -1,8 +1,8 @@
 """300VW's videos in detection mode and in tracking mode (thesis, section 3.3.4 and tables 3.3, 3.4).
 
-Detection mode crops every frame by its labels. Tracking mode crops by what was found in the frame before; where the
-network then doubts that there is a face, that is a failure, and the frame is done again by its labels. So each frame is
-one of detection (the first of a sequence, and failures) or of tracking.
+Detection mode crops every frame by its labels. Tracking mode crops by the previous frame's landmarks; if the network
+then rejects the crop, that is a failure, and the frame is repeated by its labels. The first frame of a sequence and
+failures are detection frames, all others tracking frames.
 """
 
 from __future__ import annotations
@@ -23,19 +23,18 @@ PUPILS = (tuple(range(36, 42)), tuple(range(42, 48)))
 """Landmarks whose mean is taken for each pupil."""
 
 
-def video_figures(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    """Of a category: frames by kind, failures below the tracking threshold, and NME in both modes, in shares of the
-    outer eye corners' distance and of the pupils'."""
+def evaluate_video(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
+    """Return a category's frame counts, failures, and NME in both modes by outer eye corners and by pupils."""
     own, size = scheme_by_name(network.spec.scheme), network.spec.input_size
     mean_shape = network.spec.mean_shape
-    labelled_shape = convert(mean_shape, own, IBUG_68)
+    labeled_shape = convert(mean_shape, own, IBUG_68)
     counts = {"sequences": 0, "detection_frames": 0, "tracking_frames": 0, "failures": 0}
     said: dict[str, list[np.ndarray]] = {"tracking": [], "detection": []}
-    truth: list[np.ndarray] = []
+    ground_truth: list[np.ndarray] = []
     sequence, followed = None, None
     for sample in tqdm(conversion.samples(), conversion.split, unit=" frames"):
         labels, image = sample.labels, sample.image.read()
-        by_labels = ROI.from_landmarks(labels.landmarks, upright_roll(labels.landmarks, labelled_shape))
+        by_labels = ROI.from_landmarks(labels.landmarks, upright_roll(labels.landmarks, labeled_shape))
         if (labels.attributes["identity"], labels.attributes["sequence"]) != sequence:
             sequence, followed = (labels.attributes["identity"], labels.attributes["sequence"]), None
             counts["sequences"] += 1
@@ -49,10 +48,10 @@ def video_figures(network: CropPredictor, conversion: Conversion) -> dict[str, A
         followed = ROI.from_landmarks(kept, upright_roll(kept, mean_shape))
         said["detection"].append(convert(points[0], own, IBUG_68))
         said["tracking"].append(convert(kept, own, IBUG_68))
-        truth.append(labels.landmarks)
-    if not truth:
+        ground_truth.append(labels.landmarks)
+    if not ground_truth:
         raise ValueError(f"{conversion.found.root} holds no frame of 300vw {conversion.split}")
-    target = np.stack(truth)
+    target = np.stack(ground_truth)
     left, right = (target[:, list(eye)].mean(axis=1) for eye in PUPILS)
     pupils = np.linalg.norm(left - right, axis=-1)
     report: dict[str, Any] = {"frames": len(target), **counts, "failure_rate": counts["failures"] / len(target)}

@@ -1,1 +1,1 @@
-"""What a person and a picture look like: skin, hair, clothes, objects in front, light, backgrounds, camera."""
+"""Appearance of a person and an image: skin, hair, clothes, occluders, light, backgrounds, camera."""

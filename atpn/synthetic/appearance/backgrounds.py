@@ -1,4 +1,4 @@
-"""What stands behind a face, and pictures without one."""
+"""Backgrounds behind a face, and images without a face."""
 
 from __future__ import annotations
 
@@ -15,76 +15,76 @@ _SKIN_DARK = np.array([84.0, 54.0, 42.0])
 
 
 def smooth_field(rng: np.random.Generator, size: int, cells: int, channels: int = 1) -> np.ndarray:
-    """Random hills (size, size, channels) float32 of unit variance at `cells` knots per side."""
+    """Return smooth noise (size, size, channels) float32 of unit variance with `cells` knots per side."""
     knots = rng.standard_normal((cells, cells, channels), dtype=np.float32)
     return cv2.resize(knots, (size, size), interpolation=cv2.INTER_CUBIC).reshape(size, size, channels)
 
 
 def skin_tone(rng: np.random.Generator) -> np.ndarray:
-    """A human skin colour (3,) float64, RGB 0..255 in display space, from dark to light."""
+    """Return a random human skin color (3,) float64, RGB 0..255 in display space."""
     mix = rng.random()
     return np.clip((_SKIN_LIGHT * mix + _SKIN_DARK * (1 - mix)) * rng.normal(1, 0.05, 3), 20, 250)
 
 
-def _colour(rng: np.random.Generator, saturation: float) -> np.ndarray:
-    """A colour (3,) float32 of any brightness whose channels differ by about `saturation` grey levels."""
+def _color(rng: np.random.Generator, saturation: float) -> np.ndarray:
+    """Return a random color (3,) float32 whose channels differ by about `saturation` gray levels."""
     return np.clip(rng.uniform(0, 255) + rng.normal(0, saturation, 3), 0, 255).astype(np.float32)
 
 
 def _flat(rng: np.random.Generator, size: int) -> np.ndarray:
-    return np.broadcast_to(_colour(rng, 25), (size, size, 3)).copy()  # walls are rarely saturated
+    return np.broadcast_to(_color(rng, 25), (size, size, 3)).copy()  # walls are rarely saturated
 
 
-def _colour_field(rng: np.random.Generator, size: int) -> np.ndarray:
+def _color_field(rng: np.random.Generator, size: int) -> np.ndarray:
     cells = int(rng.integers(2, 12))
     field = _flat(rng, size) + smooth_field(rng, size, cells) * np.float32(rng.uniform(5, 50))
     return field + smooth_field(rng, size, cells, 3) * np.float32(rng.uniform(0, 30))
 
 
 def _clutter(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Lines, discs and polygons on a plain or shaded ground: shelves, cables, balloons, posters."""
-    canvas = _flat(rng, size) if rng.random() < 0.5 else np.ascontiguousarray(_colour_field(rng, size))
+    """Draw lines, discs and polygons on a plain or shaded background."""
+    canvas = _flat(rng, size) if rng.random() < 0.5 else np.ascontiguousarray(_color_field(rng, size))
     for _ in range(int(rng.integers(2, 16))):
-        colour = _colour(rng, 45).tolist()
+        color = _color(rng, 45).tolist()
         points = rng.integers(-size // 6, size + size // 6, (int(rng.integers(3, 6)), 2)).astype(np.int32)
         draw = rng.random()
         if draw < 0.4:
             thickness = int(rng.integers(1, max(2, size // 7)))
-            cv2.line(canvas, points[0].tolist(), points[1].tolist(), colour, thickness)
+            cv2.line(canvas, points[0].tolist(), points[1].tolist(), color, thickness)
         elif draw < 0.7:
             thickness = -1 if rng.random() < 0.6 else int(rng.integers(1, max(2, size // 24)))
-            cv2.circle(canvas, points[0].tolist(), int(rng.integers(size // 40 + 1, size // 3 + 2)), colour, thickness)
+            cv2.circle(canvas, points[0].tolist(), int(rng.integers(size // 40 + 1, size // 3 + 2)), color, thickness)
         else:
-            cv2.fillPoly(canvas, [points], colour)
+            cv2.fillPoly(canvas, [points], color)
     return canvas
 
 
 def _stripes(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Blinds, fences, knitwear: one wave, straight or bent."""
+    """Draw a straight or bent wave: blinds, fences, knitwear."""
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     angle = rng.uniform(0, np.pi)
     phase = (x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(4, 40) * 2 * np.pi
     wave = np.sin(phase.astype(np.float32) + rng.uniform(0, 2) * smooth_field(rng, size, 5)[..., 0])
     wave = 0.5 + 0.5 * np.tanh(wave * np.float32(rng.uniform(0.5, 8)))
-    first, second = _colour(rng, 40), _colour(rng, 40)
+    first, second = _color(rng, 40), _color(rng, 40)
     return (first + (second - first) * wave[..., None]).astype(np.float32)
 
 
 def _cloth(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A plaid or plain weave with folds."""
+    """Draw a plaid or plain weave with folds."""
     period = int(rng.integers(max(3, size // 30), max(5, size // 4)))
     bands = [np.repeat(rng.random(size), rng.integers(1, period, size))[:size] for _ in range(2)]
     if rng.random() < 0.7:
         bands = [np.resize(band[: 2 * period], size) for band in bands]
     weave = (bands[0][:, None] + bands[1][None]).astype(np.float32)[..., None] / 2
-    first, second = _colour(rng, 40), _colour(rng, 40)
+    first, second = _color(rng, 40), _color(rng, 40)
     folds = 1 + np.float32(rng.uniform(0.05, 0.3)) * smooth_field(rng, size, int(rng.integers(3, 9)))
     thread = 1 + 0.1 * rng.standard_normal((size, size, 1), dtype=np.float32)
     return (first + (second - first) * weave).astype(np.float32) * folds * thread
 
 
 def _skin_patch(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Bare skin close up: an arm, a neck, a forehead without features."""
+    """Draw bare skin close up: an arm, a neck, a forehead."""
     patch = skin_tone(rng).astype(np.float32) * (1 + 0.12 * smooth_field(rng, size, int(rng.integers(2, 6))))
     patch = patch + smooth_field(rng, size, max(4, size // 6)) * np.float32(rng.uniform(0, 6))
     shadow = (patch.mean(axis=(0, 1)) * 0.7).tolist()
@@ -94,20 +94,20 @@ def _skin_patch(rng: np.random.Generator, size: int) -> np.ndarray:
     return cv2.GaussianBlur(patch, (0, 0), 0.6)
 
 
-def _ellipse_alpha(size: int, centre: np.ndarray, radii: np.ndarray, turn: float) -> np.ndarray:
+def _ellipse_alpha(size: int, center: np.ndarray, radii: np.ndarray, turn: float) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     points = np.stack([np.cos(angle) * radii[0], np.sin(angle) * radii[1]], axis=1)
     spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    return polygon_alpha((size, size), centre + points @ spin)
+    return polygon_alpha((size, size), center + points @ spin)
 
 
 def _blob_with_dots(rng: np.random.Generator, size: int, ground: np.ndarray) -> np.ndarray:
-    """A skin-coloured oval with dark dots in a row, in a heap or alone: never two above one, as a face has them."""
-    centre = rng.uniform(0.35, 0.65, 2) * size
+    """Draw a skin-colored oval with dark dots in a row, a cluster or alone, but not arranged as a face."""
+    center = rng.uniform(0.35, 0.65, 2) * size
     radii = rng.uniform(0.22, 0.5, 2) * size
     turn = rng.uniform(-0.6, 0.6)
     shade = 1 + 0.15 * smooth_field(rng, size, 3)
-    out = blend(ground, skin_tone(rng) * shade, _ellipse_alpha(size, centre, radii, turn))
+    out = blend(ground, skin_tone(rng) * shade, _ellipse_alpha(size, center, radii, turn))
     layout = rng.choice(["row", "heap", "single", "edge"])
     if layout == "row":
         count = int(rng.integers(3, 7))
@@ -120,85 +120,85 @@ def _blob_with_dots(rng: np.random.Generator, size: int, ground: np.ndarray) -> 
     else:
         around = rng.uniform(0, 2 * np.pi, int(rng.integers(5, 10)))
         dots = 0.95 * np.stack([np.cos(around), np.sin(around)], axis=1)
-    colour = rng.uniform(10, 90) * rng.uniform(0.7, 1.2, 3)
+    color = rng.uniform(10, 90) * rng.uniform(0.7, 1.2, 3)
     radius = rng.uniform(0.02, 0.06, 2) * size
     for dot in dots:
-        out = blend(out, colour, _ellipse_alpha(size, centre + dot * radii, radius * rng.uniform(0.7, 1.3), 0.0))
+        out = blend(out, color, _ellipse_alpha(size, center + dot * radii, radius * rng.uniform(0.7, 1.3), 0.0))
     return out
 
 
 def _rings(rng: np.random.Generator, size: int, ground: np.ndarray) -> np.ndarray:
-    """Eye-like discs, one or a crowd: buttons, wheels, lamps."""
+    """Draw eye-like discs: buttons, wheels, lamps."""
     out = ground.copy()
     for _ in range(1 if rng.random() < 0.5 else int(rng.integers(4, 9))):
-        centre, radius = rng.integers(size // 10, size - size // 10, 2).tolist(), rng.uniform(0.03, 0.2) * size
+        center, radius = rng.integers(size // 10, size - size // 10, 2).tolist(), rng.uniform(0.03, 0.2) * size
         white, iris = rng.uniform(170, 255, 3), rng.uniform(30, 160, 3)
-        for part, colour in ((1.0, white), (0.6, iris), (0.28, np.full(3, 10.0))):
-            cv2.circle(out, centre, round(radius * part), colour.tolist(), -1)
+        for part, color in ((1.0, white), (0.6, iris), (0.28, np.full(3, 10.0))):
+            cv2.circle(out, center, round(radius * part), color.tolist(), -1)
     return cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.5))
 
 
-def _furry(rng: np.random.Generator, size: int, ground: np.ndarray, colour: np.ndarray, lie: float) -> np.ndarray:
-    """The ground's size of hair: strokes of one colour along the direction `lie` (radians)."""
-    coat = np.ascontiguousarray(np.broadcast_to(colour, ground.shape), np.float32)
+def _furry(rng: np.random.Generator, size: int, ground: np.ndarray, color: np.ndarray, lie: float) -> np.ndarray:
+    """Draw strokes of one color along the direction `lie` (radians), as large as the background."""
+    coat = np.ascontiguousarray(np.broadcast_to(color, ground.shape), np.float32)
     count = 500
     starts = rng.integers(0, size, (count, 2))
     angles = lie + rng.normal(0, 0.35, count)
     reach = np.stack([np.cos(angles), np.sin(angles)], axis=1) * rng.uniform(0.03, 0.16, (count, 1)) * size
     ends = (starts + reach).astype(int)
-    shades = np.clip(colour * rng.uniform(0.6, 1.4, (count, 1)), 0, 255)
+    shades = np.clip(color * rng.uniform(0.6, 1.4, (count, 1)), 0, 255)
     for start, end, shade in zip(starts.tolist(), ends.tolist(), shades.tolist(), strict=True):
         cv2.line(coat, start, end, shade, 1)
     return coat
 
 
-def _hair_colour(rng: np.random.Generator) -> np.ndarray:
+def _hair_color(rng: np.random.Generator) -> np.ndarray:
     palette = np.array([[22, 18, 16], [58, 40, 28], [96, 66, 42], [170, 135, 88], [120, 62, 34], [150, 150, 152]])
     return palette[rng.integers(len(palette))] * rng.uniform(0.7, 1.3)
 
 
 def _animal(rng: np.random.Generator, size: int, ground: np.ndarray) -> np.ndarray:
-    """A furry lump, with pointed ears or without, its face out of sight."""
-    colour = _hair_colour(rng)
-    centre, radii = rng.uniform(0.4, 0.6, 2) * size, rng.uniform(0.25, 0.48, 2) * size
-    body = _ellipse_alpha(size, centre, radii, rng.uniform(0, np.pi))
+    """Draw a furry shape, with or without pointed ears, its face hidden."""
+    color = _hair_color(rng)
+    center, radii = rng.uniform(0.4, 0.6, 2) * size, rng.uniform(0.25, 0.48, 2) * size
+    body = _ellipse_alpha(size, center, radii, rng.uniform(0, np.pi))
     if rng.random() < 0.6:
         for side in (-1, 1):
-            root = centre + np.array([side * 0.5, -0.7]) * radii
+            root = center + np.array([side * 0.5, -0.7]) * radii
             ear = root + np.array([[-0.3, 0.2], [0.3, 0.2], [0.25 * side, -0.7]]) * radii
             body = np.maximum(body, polygon_alpha((size, size), ear))
     body = cv2.GaussianBlur(body, (0, 0), 0.015 * size)
-    return blend(ground, _furry(rng, size, ground, colour, rng.uniform(0, np.pi)), body)
+    return blend(ground, _furry(rng, size, ground, color, rng.uniform(0, np.pi)), body)
 
 
 def _back_of_head(rng: np.random.Generator, size: int, ground: np.ndarray) -> np.ndarray:
-    """A person who looks away: hair, neck and shoulders, the nearest thing to a face that is none."""
-    colour, tone = _hair_colour(rng), skin_tone(rng)
-    centre = np.array([0.5, 0.42]) * size + rng.normal(0, 0.05, 2) * size
+    """Draw a person who looks away: hair, neck and shoulders."""
+    color, tone = _hair_color(rng), skin_tone(rng)
+    center = np.array([0.5, 0.42]) * size + rng.normal(0, 0.05, 2) * size
     radii = np.array([rng.uniform(0.2, 0.32), rng.uniform(0.26, 0.38)]) * size
     out = np.array(ground, np.float32)
     unused = np.zeros((size, size), bool)
     light = np.array([0.4, -0.5, 0.77])
     down, right = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-    foot = centre + 1.5 * radii[1] * down
+    foot = center + 1.5 * radii[1] * down
     shoulders = foot + 0.3 * size * np.stack([down - right, down + right])
     paint_limb(out, shoulders, (0.28 * size, 0.28 * size), rng.uniform(20, 220, 3), light, unused)
-    paint_limb(out, np.stack([centre, foot]), (0.6 * radii[0], 0.55 * radii[0]), tone, light, unused)
+    paint_limb(out, np.stack([center, foot]), (0.6 * radii[0], 0.55 * radii[0]), tone, light, unused)
     for side in (-1, 1):
-        ear = centre + np.array([side * radii[0], 0.15 * radii[1]])
+        ear = center + np.array([side * radii[0], 0.15 * radii[1]])
         paint_limb(out, np.stack([ear, ear + 0.2 * radii[1] * down]), (0.14 * radii[0],) * 2, tone, light, unused)
-    skull = cv2.GaussianBlur(_ellipse_alpha(size, centre, radii, 0.0), (0, 0), 0.01 * size)
-    return blend(out, _furry(rng, size, ground, colour, np.pi / 2) * (1 + 0.12 * smooth_field(rng, size, 3)), skull)
+    skull = cv2.GaussianBlur(_ellipse_alpha(size, center, radii, 0.0), (0, 0), 0.01 * size)
+    return blend(out, _furry(rng, size, ground, color, np.pi / 2) * (1 + 0.12 * smooth_field(rng, size, 3)), skull)
 
 
 def _hand(rng: np.random.Generator, size: int, ground: np.ndarray) -> np.ndarray:
-    """A hand before the camera: what a tracker most often drifts onto."""
+    """Draw a hand before the camera, which trackers often drift onto."""
     tip = rng.uniform(0.2, 0.6, 2) * size
     return paint_hand(ground, tip, rng.uniform(-np.pi, 0), rng.uniform(0.03, 0.09) * size, skin_tone(rng), rng)[0]
 
 
 def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur whose cost does not grow with its width: wide ones are made at a lower resolution."""
+    """Blur with a Gaussian; wide ones are computed at a lower resolution, so that the cost does not grow."""
     step = max(1, int(sigma / 1.5))
     if step == 1:
         return cv2.GaussianBlur(image, (0, 0), sigma)
@@ -208,45 +208,45 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def exposed(panorama: np.ndarray) -> np.ndarray:
-    """Radiance in units of the panorama's median; a sun beyond the file's range becomes a very bright lamp."""
+    """Return radiance in units of the panorama's median; a sun beyond the file's range becomes a bright lamp."""
     radiance = np.nan_to_num(panorama.astype(np.float32), posinf=np.float32(1e9))
     return np.clip(radiance / max(float(np.median(radiance.mean(axis=2))), 1e-4), 0, 1e3)
 
 
 class Backgrounds:
-    """Draws backgrounds and faceless pictures from panoramas and textures, and without any from procedures alone."""
+    """Draws backgrounds and faceless images from panoramas and textures; without any, procedurally."""
 
     def __init__(self, panoramas: Sequence[np.ndarray], textures: Sequence[np.ndarray]) -> None:
-        """Prepare the pictures.
+        """Prepare the images.
 
         panoramas are equirectangular (H, W, 3) float RGB linear radiance; textures are (H, W, 3) uint8 RGB skins and
-        cloth. Either may be empty. Each panorama is scaled so that its median brightness is that of a mid-grey wall.
+        cloth. Either may be empty. Panoramas are scaled to the same median brightness.
         """
-        for name, pictures in (("panorama", panoramas), ("texture", textures)):
-            for index, picture in enumerate(pictures):
-                if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < 16:
+        for name, images in (("panorama", panoramas), ("texture", textures)):
+            for index, image in enumerate(images):
+                if image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 16:
                     raise ValueError(
-                        f"{name} {index} must be RGB (H, W, 3) of at least 16 pixels a side, got {picture.shape}"
+                        f"{name} {index} must be RGB (H, W, 3) of at least 16 pixels a side, got {image.shape}"
                     )
         self._panoramas = [exposed(panorama) for panorama in panoramas]
         self._textures = [np.ascontiguousarray(texture, np.uint8) for texture in textures]
 
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """A background (size, size, 3) float32 RGB 0..255: most often a piece of a panorama, sometimes blurred."""
+        """Return a background (size, size, 3) float32 RGB 0..255: mostly a piece of a panorama, sometimes blurred."""
         draw = rng.random()
         if self._panoramas and draw < 0.72:
             image = self._panorama_crop(rng, size)
         elif self._textures and draw < 0.78:
             image = self._texture_crop(rng, size)
         else:
-            kinds = (_colour_field, _clutter, _flat, _cloth, _stripes)
+            kinds = (_color_field, _clutter, _flat, _cloth, _stripes)
             image = kinds[rng.choice(len(kinds), p=[0.35, 0.3, 0.15, 0.12, 0.08])](rng, size)
         if rng.random() < 0.45:  # portraits are taken with the background out of focus
             image = _soften(image, float(np.exp(rng.uniform(np.log(0.5), np.log(8.0)))) * size / 192)
         return np.clip(image, 0, 255).astype(np.float32, copy=False)
 
     def negative(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """A picture (size, size, 3) uint8 RGB that contains no face, though parts of it may remind of one."""
+        """Return an image (size, size, 3) uint8 RGB without a face, though parts of it may resemble one."""
         draw = rng.random()
         if draw < 0.4:
             image = self.sample(rng, size)
@@ -263,7 +263,7 @@ class Backgrounds:
         panorama = self._panoramas[rng.integers(len(self._panoramas))]
         height, width = panorama.shape[:2]
         side = int(np.clip(np.exp(rng.uniform(np.log(0.08), np.log(0.8))) * height, 8, min(height, width)))
-        # Near the poles an equirectangular picture is smeared: keep the crop's centre in the middle latitudes.
+        # Near the poles an equirectangular image is smeared: keep the crop's center in the middle latitudes.
         top = int(np.clip(rng.normal(0.5, 0.13) * height - side / 2, 0, height - side))
         columns = np.arange(side) + rng.integers(width)
         crop = panorama[top : top + side].take(columns, axis=1, mode="wrap")

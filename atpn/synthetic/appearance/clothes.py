@@ -1,4 +1,4 @@
-"""Shoulders and a chest in clothes, drawn below a head."""
+"""Clothed shoulders and chest below a head."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edge_runtime.geometry import angles_to_matrix
 PATCH = 96
 """Texels per side of a piece of cloth."""
 _WINDOW, _STRIDE, _BLOCK = 192, 64, 32
-_LEAST_TEXTURE = 1.2
-"""Grey levels of deviation in each block of a window that lies on cloth; the ground between pieces is flat."""
-# A body's horizontal cuts in centimetres of a mean adult: height below the eyes' middle plane, half width, and depth
+_MIN_TEXTURE = 1.2
+"""Gray levels of deviation in each block of a window that lies on cloth; the ground between pieces is flat."""
+# A body's horizontal cuts in centimeters of a mean adult: height below the eyes' middle plane, half width, and depth
 # before and behind the neck's axis. They begin at the neck and hold the head model's own bust.
 _CUTS = np.array(
     [
@@ -32,11 +32,11 @@ _CUTS = np.array(
     ]
 )
 _NECK_AXIS = 1.8
-"""Depth (z) of the neck's axis, centimetres."""
+"""Depth (z) of the neck's axis, centimeters."""
 
 
 def load_cloth(folder: Path) -> list[np.ndarray]:
-    """(PATCH, PATCH, 3) uint8 RGB pieces of cloth from the textures of MakeHuman's clothes; empty without a folder."""
+    """Read (PATCH, PATCH, 3) uint8 RGB pieces of cloth from MakeHuman's clothes; empty without a folder."""
     pieces = []
     for path in sorted(folder.glob("*/*.jpg")):
         image = cv2.imread(str(path))
@@ -47,11 +47,11 @@ def load_cloth(folder: Path) -> list[np.ndarray]:
 
 
 def cloth_pieces(texture: np.ndarray) -> list[np.ndarray]:
-    """The windows of a clothes' texture (H, W, 3) uint8 that lie on cloth, as (PATCH, PATCH, 3) uint8."""
-    grey = cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    height, width = (side // _BLOCK for side in grey.shape)
-    blocks = grey[: height * _BLOCK, : width * _BLOCK].reshape(height, _BLOCK, width, _BLOCK)
-    woven = (blocks.std(axis=(1, 3)) > _LEAST_TEXTURE) & (blocks.mean(axis=(1, 3)) > 20)
+    """Return the windows of a clothes' texture (H, W, 3) uint8 that lie on cloth, as (PATCH, PATCH, 3) uint8."""
+    gray = cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    height, width = (side // _BLOCK for side in gray.shape)
+    blocks = gray[: height * _BLOCK, : width * _BLOCK].reshape(height, _BLOCK, width, _BLOCK)
+    woven = (blocks.std(axis=(1, 3)) > _MIN_TEXTURE) & (blocks.mean(axis=(1, 3)) > 20)
     pieces, side = [], _WINDOW // _BLOCK
     for top in range(0, height - side + 1, _STRIDE // _BLOCK):
         for left in range(0, width - side + 1, _STRIDE // _BLOCK):
@@ -64,9 +64,9 @@ def cloth_pieces(texture: np.ndarray) -> list[np.ndarray]:
 def sample_torso(
     surface: np.ndarray, head_turn: np.ndarray, pieces: Sequence[np.ndarray], rng: np.random.Generator
 ) -> tuple[DrawnMesh, np.ndarray]:
-    """A clothed torso for a (V, 3) surface, and its mean display colour (3,).
+    """Return a random clothed torso for a (V, 3) surface, and its mean display color (3,).
 
-    `head_turn` (3,): the head's pitch, yaw and roll in radians. A body follows only part of them.
+    `head_turn` (3,): the head's pitch, yaw and roll in radians, which the body follows in part.
     """
     build, tall = rng.uniform(0.85, 1.1), rng.uniform(0.95, 1.1)
     drop = rng.choice([0.0, rng.uniform(1, 7)], p=[0.5, 0.5])  # a neckline that hangs lower in front
@@ -84,19 +84,19 @@ def sample_torso(
     points = (points - [0, _CUTS[0, 0], _NECK_AXIS]) @ _counter_turn(head_turn, rng).T + [0, _CUTS[0, 0], _NECK_AXIS]
     points[..., 1] += float(surface[:, 1].max()) - 19.3  # a child's neck is shorter
     texture, mean = _dyed(pieces, rng)
-    scale = rng.uniform(0.05, 0.2)  # pieces per centimetre
+    scale = rng.uniform(0.05, 0.2)  # pieces per centimeter
     uv = np.stack([around * half, cut * 4.0], axis=-1) * scale + rng.random(2)
     return sheet(points, np.ones((*around.shape, 3), np.float32), uv, texture), mean
 
 
 def _counter_turn(head_turn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(3, 3): the body's turn in the head frame, which takes back part of the head's own."""
+    """Return the (3, 3) body rotation in the head frame, which reverts part of the head's own."""
     taken_back = np.clip(rng.uniform(0.3, 0.8) * head_turn, -0.25, 0.25) + rng.normal(0, 0.04, 3)
     return angles_to_matrix(head_turn).T @ angles_to_matrix(head_turn - taken_back)
 
 
 def _dyed(pieces: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A piece of cloth (PATCH, PATCH, 3) uint8, mirrored to repeat without a seam and often dyed, and its mean."""
+    """Return a seamless, often dyed piece of cloth (2 * PATCH, 2 * PATCH, 3) uint8, and its mean color."""
     if pieces:
         cloth = pieces[rng.integers(len(pieces))].astype(np.float32) / 255
     else:

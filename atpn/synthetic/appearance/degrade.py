@@ -1,4 +1,4 @@
-"""What a camera, its optics and its codec do to a clean render."""
+"""Camera, lens and codec effects on a clean render."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class DegradeConfig:
-    """How often and how strongly each effect is applied.
+    """Probability and strength of each effect.
 
-    The probabilities are low enough that about half the images stay clear photographs: the network must above all be
-    exact on those, and every effect here also happens again in training's own augmentation.
+    About half of the images stay clear: the network must be most exact on those, and training augments again.
     """
 
     shadow: float = 0.2
-    """Probability of a soft shadow edge across the picture: blinds, hats, half-lit rooms."""
+    """Probability of a soft shadow edge across the image: blinds, hats, half-lit rooms."""
     shadow_depth: Range = (0.1, 0.55)
-    """Part of the light the shadow takes; deeper shadows hide features that are still labelled visible."""
+    """Part of the light the shadow takes; deeper shadows hide features that are still labeled visible."""
     shadow_softness: Range = (0.01, 0.15)
     """Width of the shadow's edge as a part of the image's side: a near hand to a far building."""
     vignette: float = 0.2
     vignette_depth: Range = (0.05, 0.4)
     """Light lost in the corners; cheap webcam lenses lose up to a third."""
-    colour_cast: float = 0.45
-    colour_cast_deviation: float = 0.07
+    color_cast: float = 0.45
+    color_cast_deviation: float = 0.07
     """Standard deviation of each channel's gain: white balance between lamps and daylight."""
     gamma: float = 0.4
     gamma_deviation: float = 0.22
@@ -39,9 +38,9 @@ class DegradeConfig:
     contrast: float = 0.35
     contrast_gain: Range = (0.65, 1.4)
     contrast_offset: float = 10.0
-    """Standard deviation of the brightness added with a contrast change, in grey levels."""
-    grey: float = 0.08
-    """Probability of a picture without colour: infrared cameras and old photographs."""
+    """Standard deviation of the brightness added with a contrast change, in gray levels."""
+    gray: float = 0.08
+    """Probability of an image without color: infrared cameras and old photographs."""
     saturation: float = 0.3
     saturation_gain: Range = (0.3, 1.4)
     blur: float = 0.18
@@ -55,9 +54,9 @@ class DegradeConfig:
     """Part of the side that survives: small faces in a wide frame are enlarged by the crop."""
     noise: float = 0.45
     read_noise: Range = (0.5, 5.0)
-    """Grey levels, the same in the dark and in the light."""
+    """Gray levels, the same in the dark and in the light."""
     shot_noise: Range = (0.0, 0.8)
-    """Grey levels per square root of a grey level: grows with the light."""
+    """Gray levels per square root of a gray level: grows with the light."""
     jpeg: float = 0.5
     jpeg_quality: Range = (25.0, 92.0)
     """Below 25 blocks of eight pixels are wider than an eye's opening."""
@@ -67,13 +66,13 @@ MILD_CAMERA = DegradeConfig(
     shadow=0.08,
     shadow_depth=(0.1, 0.4),
     vignette=0.1,
-    colour_cast=0.35,
-    colour_cast_deviation=0.05,
+    color_cast=0.35,
+    color_cast_deviation=0.05,
     gamma=0.3,
     gamma_deviation=0.15,
     contrast=0.25,
     contrast_gain=(0.8, 1.25),
-    grey=0.04,
+    gray=0.04,
     saturation=0.2,
     saturation_gain=(0.5, 1.3),
     blur=0.12,
@@ -96,7 +95,7 @@ def _uniform(rng: np.random.Generator, limits: Range) -> float:
 
 
 def _light(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:
-    """Shadow edge and vignette, both multiplied onto the picture."""
+    """Multiply by a shadow edge and a vignette."""
     height, width = image.shape[:2]
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None]
     y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
@@ -111,9 +110,9 @@ def _light(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -
 
 
 def _tone(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:
-    """Colour cast, gamma, contrast, and grey or a change of saturation."""
-    if rng.random() < config.colour_cast:
-        image = image * np.clip(rng.normal(1, config.colour_cast_deviation, 3), 0.7, 1.3).astype(np.float32)
+    """Apply color cast, gamma, contrast, and grayscale or a change of saturation."""
+    if rng.random() < config.color_cast:
+        image = image * np.clip(rng.normal(1, config.color_cast_deviation, 3), 0.7, 1.3).astype(np.float32)
     if rng.random() < config.gamma:
         power = float(np.clip(np.exp(rng.normal(0, config.gamma_deviation)), 0.5, 2.0))
         image = 255 * cv2.pow(np.clip(image * np.float32(1 / 255), 0, 1), power)
@@ -121,16 +120,16 @@ def _tone(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) ->
         mean = float(image.mean())
         image = (image - mean) * np.float32(_uniform(rng, config.contrast_gain))
         image += np.float32(mean + rng.normal(0, config.contrast_offset))
-    if rng.random() < config.grey:
+    if rng.random() < config.gray:
         return np.repeat((image @ _LUMA)[..., None], 3, axis=2)
     if rng.random() < config.saturation:
-        grey = (image @ _LUMA)[..., None]
-        image = grey + (image - grey) * np.float32(_uniform(rng, config.saturation_gain))
+        gray = (image @ _LUMA)[..., None]
+        image = gray + (image - gray) * np.float32(_uniform(rng, config.saturation_gain))
     return image
 
 
 def _optics(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:
-    """At most one loss of sharpness: defocus, motion, or a low resolution that was enlarged."""
+    """Apply at most one loss of sharpness: defocus, motion, or low resolution."""
     height, width = image.shape[:2]
     unit = min(height, width) / 192
     draw = rng.random()
@@ -151,11 +150,11 @@ def _optics(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) 
 
 
 def _sensor(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:
-    """Read noise and shot noise, coloured or as brightness only."""
+    """Add read noise and shot noise, colored or as brightness only."""
     if rng.random() >= config.noise:
         return image
     read, shot = _uniform(rng, config.read_noise), _uniform(rng, config.shot_noise)
-    channels = 1 if rng.random() < 0.4 else 3  # cameras that filter colour noise leave brightness noise
+    channels = 1 if rng.random() < 0.4 else 3  # cameras that filter color noise leave brightness noise
     noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
     if rng.random() < 0.3:
         noise = 1.8 * cv2.GaussianBlur(noise, (0, 0), 0.7).reshape(noise.shape)  # demosaicking makes grain coarser
@@ -164,14 +163,14 @@ def _sensor(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) 
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator, config: DegradeConfig) -> np.ndarray:
-    """A photograph of a clean picture: (H, W, 3) float RGB 0..255 in display space to (H, W, 3) uint8.
+    """Degrade a clean (H, W, 3) float RGB image, 0..255 in display space, to uint8.
 
-    Nothing moves, so landmarks of the picture stay valid.
+    Nothing moves, so landmarks stay valid.
     """
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"degrade needs an RGB image (H, W, 3), got an array of shape {image.shape}")
     out = image.astype(np.float32, copy=False)
-    for effect in (_light, _tone, _optics, _sensor):  # in the order in which light becomes a picture
+    for effect in (_light, _tone, _optics, _sensor):  # in the order in which light becomes an image
         out = effect(out, rng, config)
     pixels = np.clip(out + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < config.jpeg:

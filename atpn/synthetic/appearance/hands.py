@@ -1,4 +1,4 @@
-"""Hands before a face: one height field of palm and fingers, shaded as skin."""
+"""Hands before a face: a height field of palm and fingers, shaded as skin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from atpn.synthetic.appearance.occluders import Occluded, face_scale
 
-# Lengths in centimetres of an adult's hand: index to little finger.
+# Lengths in centimeters of an adult's hand: index to little finger.
 _FINGER_LENGTHS = (7.2, 7.9, 7.4, 5.9)
 _FINGER_WIDTHS = (0.82, 0.85, 0.8, 0.7)
 """Half widths at the root."""
@@ -26,7 +26,7 @@ _POSES = {
     "two": ((0, 1), 0.1, 0.05, 0.2),
     "fist": ((), 0.0, 0.0, 0.1),
 }
-_POSE_SHARES = (0.25, 0.15, 0.3, 0.14, 0.08, 0.08)
+_POSE_PROBS = (0.25, 0.15, 0.3, 0.14, 0.08, 0.08)
 # Where hands rest on faces: landmark reached for, and the direction (radians) in which the fingers then point.
 _TARGETS = {
     "mouth": (85, (-2.3, -0.8)),
@@ -41,7 +41,7 @@ _TARGETS = {
 
 
 class _Height:
-    """A window's heights over the picture plane, in pixels, raised by tapering limbs that flow into each other."""
+    """A window's heights over the image plane, in pixels, raised by tapering limbs that flow into each other."""
 
     def __init__(self, corner: np.ndarray, shape: tuple[int, int], blend: float) -> None:
         self._x = np.arange(shape[1], dtype=np.float32)[None] + np.float32(corner[0])
@@ -50,7 +50,7 @@ class _Height:
         self._blend = np.float32(blend)
 
     def limb(self, joints: np.ndarray, radii: np.ndarray, lift: float = 0.0) -> None:
-        """A bent round-ended limb: joints (N, 2) pixels with a radius each, its axis `lift` pixels up."""
+        """Add a bent round-ended limb: joints (N, 2) pixels with a radius each, its axis `lift` pixels up."""
         reach = float(np.max(radii)) + float(self._blend)
         (left, top), (right, bottom) = joints.min(axis=0) - reach, joints.max(axis=0) + reach
         rows = slice(*np.searchsorted(self._y[:, 0], (top, bottom)))
@@ -69,7 +69,7 @@ class _Height:
             # Outside it falls away steeply, so that the outline stays where the radius ends.
             np.maximum(best, np.where(inside > 0, cv2.sqrt(np.maximum(inside, 0)), 3 * (radius - cv2.sqrt(away))), best)
         best += np.float32(lift) * (best > 0)
-        # Smooth maximum: skin stretches between neighbours instead of meeting in a crease.
+        # Smooth maximum: skin stretches between neighbors instead of meeting in a crease.
         gap = np.clip(1 - np.abs(height - best) / self._blend, 0, 1)
         height[:] = np.maximum(height, best) + gap * gap * self._blend * np.float32(0.25) * (best > -self._blend)
 
@@ -77,12 +77,12 @@ class _Height:
 def paint_hand(
     image: np.ndarray, tip: np.ndarray, direction: float, scale: float, tone: np.ndarray, rng: np.random.Generator
 ) -> Occluded:
-    """A hand whose fingers end near `tip` (2,) pixels and point in `direction` (radians); scale: pixels per cm.
+    """Paint a hand whose fingers end near `tip` (2,) pixels and point in `direction` (radians); scale: pixels per cm.
 
     tone (3,) is the skin's RGB color 0..255.
     """
     shape = image.shape[:2]
-    shown, spread, bend, thumb_out = _POSES[str(rng.choice(list(_POSES), p=_POSE_SHARES))]
+    shown, spread, bend, thumb_out = _POSES[str(rng.choice(list(_POSES), p=_POSE_PROBS))]
     side = rng.choice([-1.0, 1.0])
     size = scale * rng.uniform(0.85, 1.08)
     forward = np.array([np.cos(direction), np.sin(direction)])
@@ -140,7 +140,7 @@ def _shade(
     tone: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Paint the heights as skin over a window of the picture in place, and return their coverage."""
+    """Paint the heights as skin over a window of the image in place, and return their coverage."""
     height = hand.height
     alpha = np.clip(height / 3 + 0.5, 0, 1)
     alpha[height > 0] = np.maximum(alpha[height > 0], 0.75)
@@ -155,26 +155,26 @@ def _shade(
     light = rng.normal(0, 0.7, 3) + np.array([0, -0.6, 1.4])
     light /= np.linalg.norm(light)
     lambert = (light[2] - slope_x * light[0] - slope_y * light[1]).astype(np.float32) * steep
-    # Light bleeds through skin, so its shadow side is neither black nor grey; it hardly gets between fingers.
+    # Light bleeds through skin, so its shadow side is neither black nor gray; it hardly gets between fingers.
     shade = 0.42 + 0.62 * np.clip((lambert + 0.3) / 1.3, 0, 1)
     around = cv2.GaussianBlur(np.maximum(height, 0), (0, 0), max(0.6, 0.5 * size))
     shade *= np.clip(1 + (relief - around) / np.float32(1.6 * size), 0.55, 1.05)
     knots = rng.normal(0, 0.05, (6, 6)).astype(np.float32)
     blotches = cv2.resize(knots, height.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    colour = np.stack([shade**0.8 * (1 + 0.5 * blotches), shade * (1 + blotches), shade**1.2 * (1 + blotches)], axis=-1)
-    colour *= np.asarray(tone, np.float32) * rng.uniform(0.9, 1.1)
+    color = np.stack([shade**0.8 * (1 + 0.5 * blotches), shade * (1 + blotches), shade**1.2 * (1 + blotches)], axis=-1)
+    color *= np.asarray(tone, np.float32) * rng.uniform(0.9, 1.1)
     for place, heading, radius in nails:
         ahead = np.array([np.cos(heading), np.sin(heading)])
         nail = _bar(hand, place + 0.15 * radius * ahead, heading, 0.75 * radius, 0.62 * radius)
-        pale = np.array([1.1, 1.02, 1.0], np.float32) * colour + 14
-        colour += (pale - colour) * (0.8 * nail)[..., None]
+        pale = np.array([1.1, 1.02, 1.0], np.float32) * color + 14
+        color += (pale - color) * (0.8 * nail)[..., None]
     gloss = np.clip(lambert, 0, 1) ** np.float32(14) * np.float32(rng.uniform(0, 30))
-    window += (np.clip(colour + gloss[..., None], 0, 255) - window) * alpha[..., None]
+    window += (np.clip(color + gloss[..., None], 0, 255) - window) * alpha[..., None]
     return alpha
 
 
 def _bar(hand: _Height, place: np.ndarray, heading: float, half_length: float, half_width: float) -> np.ndarray:
-    """A soft-edged superellipse around a place, its length along the heading."""
+    """Return a soft-edged superellipse around a place, its length along the heading."""
     c, s = np.float32(np.cos(heading)), np.float32(np.sin(heading))
     x, y = hand._x - np.float32(place[0]), hand._y - np.float32(place[1])
     along, across = (x * c + y * s) / np.float32(half_length), (y * c - x * s) / np.float32(half_width)
@@ -183,7 +183,7 @@ def _bar(hand: _Height, place: np.ndarray, heading: float, half_length: float, h
 
 
 def draw_hand(image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, tone: np.ndarray) -> Occluded:
-    """A hand on mouth, cheek, brow or chin, as people hold it; tone (3,) is the skin's RGB color 0..255."""
+    """Draw a hand on mouth, cheek, brow or chin; tone (3,) is the skin's RGB color 0..255."""
     scale = face_scale(landmarks) * rng.uniform(0.85, 1.05)
     index, headings = _TARGETS[str(rng.choice(list(_TARGETS)))]
     across = landmarks[72] - landmarks[60]

@@ -14,13 +14,13 @@ _ROWS, _COLUMNS = 32, 64
 
 @dataclass(frozen=True)
 class Light:
-    """What falls on a face, in the camera frame, linear RGB."""
+    """Light on a face, in the camera frame, linear RGB."""
 
     harmonics: np.ndarray
     """(9, 3) irradiance coefficients over pi, in the order of `harmonic_basis`."""
     lamp_direction: np.ndarray
-    """(3,) unit vector towards the lamp."""
-    lamp_colour: np.ndarray
+    """(3,) unit vector toward the lamp."""
+    lamp_color: np.ndarray
     """(3,)."""
     kind: str = "plain"
     """`plain`, or one of `DRAMATIC`."""
@@ -31,7 +31,7 @@ DRAMATIC = ("side", "stage", "back")
 
 
 def load_panoramas(folder: Path) -> dict[str, np.ndarray]:
-    """(H, W, 3) float32 linear RGB equirectangular panoramas by name (file stem); FileNotFoundError without any."""
+    """Read (H, W, 3) float32 linear RGB equirectangular panoramas by file stem; FileNotFoundError without any."""
     paths = sorted(folder.glob("*.hdr"))
     if not paths:
         raise FileNotFoundError(f"no .hdr panorama in {folder}: --assets must name a folder with hdri/*.hdr")
@@ -45,12 +45,12 @@ def load_panoramas(folder: Path) -> dict[str, np.ndarray]:
 
 
 def light_map(panorama: np.ndarray) -> np.ndarray:
-    """A panorama at the size that lights are made from; one of that size stays as it is."""
+    """Resize a panorama to the size that lights are made from."""
     return cv2.resize(panorama, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
 
 
 def harmonic_basis(directions: np.ndarray) -> np.ndarray:
-    """(..., 3) unit directions to (..., 9) real spherical harmonics up to order 2."""
+    """Return (..., 9) real spherical harmonics up to order 2 of (..., 3) unit directions."""
     x, y, z = np.moveaxis(directions, -1, 0)
     return np.stack(
         [
@@ -88,9 +88,9 @@ class Lighting:
             self._small.append(np.minimum(small, np.percentile(small, 99.5) * 1.5))  # the lamp stands in for the sun
 
     def sample(self, rng: np.random.Generator, dramatic: float = 0.0) -> Light:
-        """A panorama at a random azimuth, brightness and saturation, and often a lamp.
+        """Return a panorama at a random azimuth, brightness and saturation, often with a lamp.
 
-        `dramatic` is the share of lights of one of the `DRAMATIC` kinds.
+        `dramatic` is the probability of one of the `DRAMATIC` kinds.
         """
         if self._small:
             panorama = np.roll(self._small[rng.integers(len(self._small))], rng.integers(_COLUMNS), axis=1)
@@ -101,8 +101,8 @@ class Lighting:
         # Brightness of a surface that faces the camera or up: what a camera would expose for.
         exposure = (harmonic_basis(np.array([[0.0, 0.0, -1.0], [0.0, -0.7, -0.7]])) @ harmonics).mean()
         harmonics = harmonics / max(exposure, 1e-4)
-        grey = harmonics.mean(axis=1, keepdims=True)
-        harmonics = grey + (harmonics - grey) * rng.uniform(0.2, 1.0)
+        gray = harmonics.mean(axis=1, keepdims=True)
+        harmonics = gray + (harmonics - gray) * rng.uniform(0.2, 1.0)
         harmonics = harmonics * np.exp(rng.normal(-0.2, 0.35))
         kind = str(rng.choice(DRAMATIC, p=[0.5, 0.2, 0.3])) if rng.random() < dramatic else "plain"
         if kind == "plain":

@@ -1,6 +1,6 @@
-"""What a face looks like: skin, lips, brows, beard, make-up, hair, eyes, drawn into one texture atlas per identity.
+"""Appearance of a face: skin, lips, brows, beard, make-up, hair, eyes, painted into a texture atlas per identity.
 
-Colours are display (gamma) values in [0, 1], RGB. The atlas is (TILE, 2 * TILE).
+Colors are display (gamma) values in [0, 1], RGB. The atlas is (TILE, 2 * TILE).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from atpn.synthetic.heads.morphs import ADULT
 from atpn.synthetic.heads.surface import sample_triangles
 
 LIGHTEST_SKIN, DARKEST_SKIN = np.array([0.95, 0.80, 0.71]), np.array([0.31, 0.19, 0.13])
-_HAIR_COLOURS = np.array(
+_HAIR_COLORS = np.array(
     [
         [0.08, 0.06, 0.05],
         [0.20, 0.13, 0.09],
@@ -29,8 +29,8 @@ _HAIR_COLOURS = np.array(
         [0.85, 0.83, 0.80],
     ]
 )
-_HAIR_SHARES = (0.38, 0.22, 0.14, 0.08, 0.06, 0.08, 0.04)
-_IRIS_COLOURS = np.array(
+_HAIR_PROBS = (0.38, 0.22, 0.14, 0.08, 0.06, 0.08, 0.04)
+_IRIS_COLORS = np.array(
     [
         [0.18, 0.10, 0.05],
         [0.12, 0.07, 0.04],
@@ -40,7 +40,7 @@ _IRIS_COLOURS = np.array(
         [0.50, 0.55, 0.60],
     ]
 )
-_IRIS_SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
+_IRIS_PROBS = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
 # Fractions of a brow's length along the skin, from its outer to its inner end, at which WFLW's upper and lower points
 # lie. Seen from the front, where the temple turns away, they are the markup's 0.2, 0.47 and 0.75.
 _UPPER_FRACTIONS = (0.0, 0.28, 0.56, 0.81, 1.0)
@@ -51,7 +51,7 @@ _LOWER_FRACTIONS = (1.0, 0.81, 0.56, 0.28)
 _BROW_EDGE, _BROW_TIP = 0.4, 0.25
 # The end points lie by this share of the brow's height below its upper edge, close to the row of the upper points.
 _BROW_END = 0.3
-# Greatest contrast, of the display range, below which a brow does not show: ten grey levels.
+# Greatest contrast, of the display range, below which a brow does not show: ten gray levels.
 _BROW_SHOWS = 0.04
 
 
@@ -69,16 +69,16 @@ class Look:
     """(18,): WFLW points 33 to 50, on the drawn brows."""
     brows_seen: np.ndarray
     """(18,) bool: whether the brow of each of these points stands out from the skin; elsewhere its place is a guess."""
-    hair_colour: np.ndarray
+    hair_color: np.ndarray
     """(3,)."""
     hair: Hair | None
     scalp_offset: np.ndarray
-    """(V,) centimetres by which short hair lifts the scalp along its normals."""
+    """(V,) centimeters by which short hair lifts the scalp along its normals."""
     iris: np.ndarray
     """(3,)."""
     iris_angle: float
-    """Radius of the iris seen from the eyeball's centre, radians."""
-    pupil_share: float
+    """Radius of the iris seen from the eyeball's center, radians."""
+    pupil_fraction: float
     """Pupil radius over iris radius."""
     skin: str
     """Name of the photographic skin, for splits."""
@@ -96,7 +96,7 @@ class Painter:
         self._landmark_texel = SurfacePoints(head.landmarks.vertices, head.landmarks.weights).at(self._vertex_texel)
         self._surface_tree, self._surface = self._surface_samples(rng)
         position = wardrobe.atlas_position if wardrobe else self._atlas_position()
-        x, y, z = position[..., 0], -position[..., 1], -position[..., 2]  # y up, z towards the camera
+        x, y, z = position[..., 0], -position[..., 1], -position[..., 2]  # y up, z toward the camera
         self._on_skin = np.isfinite(x)
         x, y, z = (np.nan_to_num(v, nan=-99.0) for v in (x, y, z))
         self._lips = self._polygon(range(76, 88), 0.8)
@@ -117,10 +117,10 @@ class Painter:
         self._brow_layers = self._load_brows()
         if wardrobe:
             shares = np.array([0.25 if covers_eyes(hair, head) else 1.0 for hair in wardrobe.hair])
-            self._hair_shares = shares / shares.sum()
+            self._hair_probs = shares / shares.sum()
 
     def paint(self, rng: np.random.Generator, age: float | None = None) -> Look:
-        """A random look; `age` is that of the head's build (see `morphs.Build`), None for any adult's."""
+        """Return a random look; `age` is that of the head's build (see `morphs.Build`), None for any adult's."""
         child = age is not None and age < ADULT
         skin, atlas = self._skin(rng, child)
         if age is None:
@@ -128,33 +128,33 @@ class Painter:
         else:
             age = (age - ADULT) / (1 - ADULT) + rng.normal(0, 0.1)
         age = 0.0 if child else float(np.clip(age, 0, 1))
-        hair_colour = _HAIR_COLOURS[rng.choice(7, p=_HAIR_SHARES)]
-        if rng.random() < 1.6 * (age - 0.4):  # from middle age on, hair turns grey
-            hair_colour = _HAIR_COLOURS[rng.choice([5, 6])]
-        hair_colour = np.clip(hair_colour * rng.uniform(0.7, 1.3), 0.02, 0.95)
+        hair_color = _HAIR_COLORS[rng.choice(7, p=_HAIR_PROBS)]
+        if rng.random() < 1.6 * (age - 0.4):  # from middle age on, hair turns gray
+            hair_color = _HAIR_COLORS[rng.choice([5, 6])]
+        hair_color = np.clip(hair_color * rng.uniform(0.7, 1.3), 0.02, 0.95)
         self._complexion(atlas, rng, child)
         relief = self._wrinkles.paint(atlas, age, rng)
         if rng.random() < 0.45 and not child:
-            self._beard(atlas, hair_colour, rng)
-        brows, brows_seen = self._brows(atlas, hair_colour, rng)
-        offset, hair = self._hair(atlas, hair_colour, rng)
+            self._beard(atlas, hair_color, rng)
+        brows, brows_seen = self._brows(atlas, hair_color, rng)
+        offset, hair = self._hair(atlas, hair_color, rng)
         return Look(
             atlas=(np.clip(atlas, 0, 1) * 255).astype(np.uint8),
             relief=relief,
             age=age,
             brows=brows,
             brows_seen=brows_seen,
-            hair_colour=hair_colour,
+            hair_color=hair_color,
             hair=hair,
             scalp_offset=offset,
-            iris=_IRIS_COLOURS[rng.choice(6, p=_IRIS_SHARES)],
+            iris=_IRIS_COLORS[rng.choice(6, p=_IRIS_PROBS)],
             iris_angle=float(rng.uniform(0.43, 0.55)),
-            pupil_share=float(rng.uniform(0.3, 0.6)),
+            pupil_fraction=float(rng.uniform(0.3, 0.6)),
             skin=skin,
         )
 
     def _skin(self, rng: np.random.Generator, child: bool) -> tuple[str, np.ndarray]:
-        """A photographic skin (a child's is smoothed), sometimes two mixed, moved to a random human tone."""
+        """Return a photographic skin (smoothed for children), sometimes two mixed, shifted to a random human tone."""
         share = rng.random()
         tone = LIGHTEST_SKIN * (1 - share) + DARKEST_SKIN * share
         if self.wardrobe is None:
@@ -173,7 +173,7 @@ class Painter:
         return self.wardrobe.skin_names[first], atlas
 
     def _complexion(self, atlas: np.ndarray, rng: np.random.Generator, child: bool) -> None:
-        """Blotches, lip colour, eye shadow or rings, rouge; children wear little of it."""
+        """Add blotches, lip color, eye shadow or rings, rouge; less for children."""
         if rng.random() < 0.6:
             noise = cv2.resize(rng.normal(0, 1, (8, 16, 3)).astype(np.float32), (2 * TILE, TILE), None, 0, 0, 2)
             atlas += noise * np.float32(rng.uniform(0, 0.03))
@@ -189,30 +189,30 @@ class Painter:
             self._spots(atlas, skin, rng)
 
     def _spots(self, atlas: np.ndarray, skin: np.ndarray, rng: np.random.Generator) -> None:
-        """Freckles over nose and cheeks, or a few moles and pimples."""
+        """Add freckles over nose and cheeks, or a few moles and pimples."""
         freckles = rng.random() < 0.5
-        centre = self._landmark_texel[54] if freckles else self._landmark_texel.mean(axis=0)
+        center = self._landmark_texel[54] if freckles else self._landmark_texel.mean(axis=0)
         count = int(rng.integers(40, 250) if freckles else rng.integers(1, 12))
-        places = rng.normal(centre, (0.14 * TILE, 0.07 * TILE) if freckles else (0.16 * TILE, 0.2 * TILE), (count, 2))
+        places = rng.normal(center, (0.14 * TILE, 0.07 * TILE) if freckles else (0.16 * TILE, 0.2 * TILE), (count, 2))
         mask = np.zeros((TILE, 2 * TILE), np.uint8)
         for place in (places * 16).astype(int):
             radius = int(rng.uniform(6, 12) if freckles else rng.uniform(10, 28))
             cv2.circle(mask, place.tolist(), radius, int(rng.integers(80, 256)), -1, cv2.LINE_AA, 4)
-        colour = skin * (rng.uniform(0.55, 0.8) if freckles else rng.uniform((0.4, 0.2, 0.2), (1.1, 0.6, 0.6)))
-        _blend(atlas, colour, mask.astype(np.float32) / 255, rng.uniform(0.3, 0.9))
+        color = skin * (rng.uniform(0.55, 0.8) if freckles else rng.uniform((0.4, 0.2, 0.2), (1.1, 0.6, 0.6)))
+        _blend(atlas, color, mask.astype(np.float32) / 255, rng.uniform(0.3, 0.9))
 
-    def _beard(self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> None:
+    def _beard(self, atlas: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> None:
         wanted = rng.random(3) < (0.6, 0.6, 0.7)
         mask = np.max([beard * on for beard, on in zip(self._beards, wanted, strict=True)], axis=0)
         strokes = np.roll(self._stroke(rng), tuple(rng.integers(0, TILE, 2)), (0, 1))
         density = rng.uniform(0.15, 1.0)
         opacity = mask * np.clip(density * 0.45 + strokes * density, 0, 1)
-        _blend(atlas, colour * rng.uniform(0.6, 1.3), opacity, rng.choice([0.4, 0.7, 1.0]))
+        _blend(atlas, color * rng.uniform(0.6, 1.3), opacity, rng.choice([0.4, 0.7, 1.0]))
 
     def _brows(
-        self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator
+        self, atlas: np.ndarray, color: np.ndarray, rng: np.random.Generator
     ) -> tuple[SurfacePoints, np.ndarray]:
-        """Draw both brows, each moved a little; the landmarks on what can be seen of them, and where (18,) it can."""
+        """Draw both brows, slightly moved; return the landmarks on them and whether (18,) each is visible."""
         layer = self._brow_layers[rng.integers(len(self._brow_layers))]
         gain = rng.uniform(0.7, 2.2)
         shift, lift = rng.uniform(-2, 2), rng.uniform(-6.5, 1.5)
@@ -221,18 +221,18 @@ class Painter:
         sides = []
         for side, brow in zip((1, -1), layer, strict=True):  # the image's left, then the mirrored right
             moment = cv2.moments(brow)
-            centre = np.array([moment["m10"], moment["m01"]]) / moment["m00"]
+            center = np.array([moment["m10"], moment["m01"]]) / moment["m00"]
             c, s = np.cos(np.radians(side * turn)), np.sin(np.radians(side * turn))
             linear = np.array([[c * length, -s * height], [s * length, c * height]])
-            goal = centre + np.array([side * shift, lift + rng.normal(0, 0.35)])
-            matrix = np.column_stack([linear, goal - linear @ centre])
+            goal = center + np.array([side * shift, lift + rng.normal(0, 0.35)])
+            matrix = np.column_stack([linear, goal - linear @ center])
             moved = cv2.warpAffine(brow, matrix, (2 * TILE, TILE))
             np.maximum(total, moved, out=total)
             sides.append(moved)
         texture = np.ones_like(total) if rng.random() < 0.5 else 0.6 + 0.4 * self._stroke(rng)
         opacity = np.clip(total * gain, 0, 1) * texture
         skin = atlas.copy()
-        _blend(atlas, colour * rng.uniform(0.5, 1.1), opacity, rng.choice([0.5, 0.8, 1.0], p=[0.15, 0.3, 0.55]))
+        _blend(atlas, color * rng.uniform(0.5, 1.1), opacity, rng.choice([0.5, 0.8, 1.0], p=[0.15, 0.3, 0.55]))
         contrast = cv2.GaussianBlur(np.abs(atlas - skin).mean(axis=2), (0, 0), 0.7)  # between hairs, too
         places, seen = [], []
         for moved, outer_first in zip(sides, (True, False), strict=True):
@@ -243,8 +243,8 @@ class Painter:
         points = SurfacePoints(self._surface.vertices[nearest], self._surface.weights[nearest])
         return points, np.repeat(seen, 9)
 
-    def _hair(self, atlas: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Hair | None]:
-        """Short hair painted above a hairline, lifted off the scalp; often a hair mesh over it."""
+    def _hair(self, atlas: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Hair | None]:
+        """Paint short hair above a hairline; return its (V,) height, and often a hair mesh."""
         bald = np.zeros(len(self.head.neutral), np.float32)
         if rng.random() < 0.1:
             return bald, None
@@ -253,18 +253,18 @@ class Painter:
         edge = (self._hairline + shift + noise + 0.9 * (self._stroke(rng) - 0.3)) * rng.uniform(2, 6)
         strands = (0.5 + 0.8 * self._stroke(rng))[..., None]
         opacity = (1 / (1 + np.exp(-np.clip(edge, -30, 30))))[..., None].astype(np.float32)
-        atlas += (colour.astype(np.float32) * strands - atlas) * opacity
+        atlas += (color.astype(np.float32) * strands - atlas) * opacity
         offset = np.clip((self._vertex_hairline + shift) * 0.8, 0, 1) * rng.uniform(0, 1.2)
         hair = None
         if self.wardrobe and rng.random() < 0.6:
-            hair = self.wardrobe.hair[rng.choice(len(self.wardrobe.hair), p=self._hair_shares)]
+            hair = self.wardrobe.hair[rng.choice(len(self.wardrobe.hair), p=self._hair_probs)]
         return offset.astype(np.float32), hair
 
     def _stroke(self, rng: np.random.Generator) -> np.ndarray:
         return self._strokes[rng.integers(len(self._strokes))]
 
     def _load_brows(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Opacity layers of brow pairs, (TILE, 2 * TILE) float32 each: the image's left and right brow."""
+        """Return (TILE, 2 * TILE) float32 opacity layers of brow pairs: the image's left and right brow."""
         if self.wardrobe is None:
             return [(self._drawn_brow(range(33, 38), w), self._drawn_brow(range(46, 41, -1), w)) for w in (2, 3, 4)]
         layers = []
@@ -285,14 +285,14 @@ class Painter:
         return layer.astype(np.float32) / 255
 
     def _surface_samples(self, rng: np.random.Generator) -> tuple[cKDTree, SurfacePoints]:
-        """Skin points around the brows, findable by their place in the texture."""
+        """Return skin points around the brows, and a tree of their places in the texture."""
         head = self.head
         brow = head.landmarks.at(head.neutral)[33:51]
         triangles = head.triangles
         near = (head.part[triangles] == Part.SKIN).all(axis=1)
-        centre = head.neutral[triangles].mean(axis=1)
+        center = head.neutral[triangles].mean(axis=1)
         low, high = brow.min(axis=0) - np.array([2, 3, 2]), brow.max(axis=0) + np.array([2, 3, 5])
-        near &= ((centre > low) & (centre < high)).all(axis=1)
+        near &= ((center > low) & (center < high)).all(axis=1)
         # The atlas' two tiles meet at the side of the head: keep to the brows' own tile.
         corners = head.uv[head.uv_triangles[near]] * (2 * TILE, TILE)
         index, weights = sample_triangles(head.neutral, triangles[near], 60_000, rng)
@@ -300,7 +300,7 @@ class Painter:
         return cKDTree(texel), SurfacePoints(triangles[near][index], weights.astype(np.float32))
 
     def _atlas_position(self) -> np.ndarray:
-        """(TILE, 2 * TILE, 3): where each texel lies on the head; NaN where none does."""
+        """Return each texel's place on the head, (TILE, 2 * TILE, 3); NaN where none is."""
         head = self.head
         skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
         index, weights = sample_triangles(head.neutral, head.triangles[skin], 400_000, np.random.default_rng(0))
@@ -318,13 +318,13 @@ class Painter:
 
 
 def _above_hairline(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Centimetres above a typical hairline: over the forehead, falling behind the temples; never on the ears."""
+    """Return centimeters above a typical hairline, which never reaches the ears."""
     line = 9.7 - 0.035 * x**2 - np.maximum(3 - z, 0) * 1.15
     return y - line - np.where(np.abs(x) > 8.2, 4, 0)
 
 
 def covers_eyes(hair: Hair, head: HeadModel) -> bool:
-    """Whether a fringe hangs before an eye, which few people's does."""
+    """Return whether a fringe hangs before an eye."""
     eyes = head.landmarks.at(head.neutral)[60:76]
     low, high = eyes.min(axis=0) - np.array([0.5, 0.5, 3]), eyes.max(axis=0) + np.array([0.5, 1.0, 0])
     return int(((hair.vertices > low) & (hair.vertices < high)).all(axis=1).sum()) > 10
@@ -334,12 +334,12 @@ def _soft(mask: np.ndarray, blur: float) -> np.ndarray:
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), blur)
 
 
-def _blend(atlas: np.ndarray, colour: np.ndarray, opacity: np.ndarray, strength: float) -> None:
-    atlas += (colour.astype(np.float32) - atlas) * (opacity * strength).astype(np.float32)[..., None]
+def _blend(atlas: np.ndarray, color: np.ndarray, opacity: np.ndarray, strength: float) -> None:
+    atlas += (color.astype(np.float32) - atlas) * (opacity * strength).astype(np.float32)[..., None]
 
 
 def _stroke_noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(TILE, 2 * TILE) float32: many short, mostly vertical hairs."""
+    """Return (TILE, 2 * TILE) float32 noise of short, mostly vertical hairs."""
     image = np.zeros((TILE, 2 * TILE), np.uint8)
     start = rng.integers(0, (2 * TILE, TILE), (2 * count, 2))
     angle, length = rng.normal(np.pi / 2, 0.35, 2 * count), rng.uniform(2, 7, 2 * count)
@@ -350,7 +350,7 @@ def _stroke_noise(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _brow_points(brow: np.ndarray, outer_first: bool) -> np.ndarray:
-    """(9, 2) texels of a brow's contrast, in WFLW's order for its side (see `landmarks.WFLW_98`)."""
+    """Return (9, 2) texels of a brow's contrast, in WFLW's order for its side (see `landmarks.WFLW_98`)."""
     peaks = brow.max(axis=0)
     columns = np.flatnonzero(peaks >= _BROW_TIP * np.quantile(peaks[peaks > 0], 0.75))
     outer, inner = (columns[0], columns[-1]) if outer_first else (columns[-1], columns[0])
@@ -372,5 +372,5 @@ def _brow_points(brow: np.ndarray, outer_first: bool) -> np.ndarray:
 
 
 def _beyond(inside: float, outside: float) -> float:
-    """Share of a step from a row inside an edge to the next row outside at which the edge lies."""
+    """Return the subpixel position of an edge between a row inside it and the next row outside."""
     return float((inside - _BROW_EDGE) / (inside - outside))

@@ -1,4 +1,4 @@
-"""Folds, wrinkles and pores: grooves in the skin's relief, darkened a little in its colour."""
+"""Folds, wrinkles and pores: grooves in the skin's relief, slightly darker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Wrinkles:
     """Draws a face's folds into an atlas, placed by its landmarks' texels."""
 
     def __init__(self, landmark_texel: np.ndarray, shape: tuple[int, int]) -> None:
-        """`landmark_texel`: (98, 2) x, y of the WFLW points in the atlas of `shape` (rows, columns)."""
+        """Take the (98, 2) x, y texels of the WFLW points and the atlas' shape (rows, columns)."""
         self._points = landmark_texel
         self._rows, self._columns = shape
         # Nothing is drawn beyond the face's own part of the atlas.
@@ -42,7 +42,7 @@ class Wrinkles:
         return whole
 
     def _groups(self, rng: np.random.Generator) -> list[tuple[list[Line], float, float]]:
-        """Lines of each kind with their width over the eye distance and the age at which they appear."""
+        """Return the lines of each kind, their width over the eye distance, and the age at which they appear."""
         p, unit = self._points, self._unit
         folds: list[Line] = []
         corners: list[Line] = []
@@ -93,7 +93,7 @@ class Wrinkles:
         ]
 
     def _groove(self, lines: list[Line], width: float) -> np.ndarray:
-        """(rows, columns) float32: 1 in the lines' middle, falling off over `width` texels."""
+        """Return (rows, columns) float32: 1 in the lines' middle, falling off over `width` texels."""
         drawn = np.zeros(self._shape, np.uint8)
         paths = [(np.array(line) * 16).round().astype(np.int32) for line in lines]
         cv2.polylines(drawn, paths, False, 255, 1, cv2.LINE_AA, 4)
@@ -102,6 +102,6 @@ class Wrinkles:
 
 
 def _curve(start: np.ndarray, bend: np.ndarray, end: np.ndarray) -> Line:
-    """Ten corners of a quadratic Bézier curve."""
+    """Return ten corners of a quadratic Bézier curve."""
     t = np.linspace(0, 1, 10)[:, None]
     return list((1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end)

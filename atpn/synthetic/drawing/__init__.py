@@ -1,1 +1,1 @@
-"""Drawing of heads with OpenGL, and of whole pictures."""
+"""Rendering of heads with OpenGL, and of whole images."""

@@ -1,4 +1,4 @@
-"""Drawing heads with OpenGL 3.3 through EGL; runs on a GPU or on Mesa's software rasteriser."""
+"""OpenGL 3.3 rendering of heads through EGL, on a GPU or Mesa's software rasterizer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.makehuman import Hair
 from edge_runtime.geometry import Intrinsics
 
-_NEAR, _FAR = 5.0, 1000.0  # centimetres
+_NEAR, _FAR = 5.0, 1000.0  # centimeters
 _LAMP_REACH = 17.0, 30.0
-"""Half the lamp's view in centimetres, across and along its rays."""
+"""Half the lamp's view in centimeters, across and along its rays."""
 _RELIEF_UNIT, _LAMP_UNIT = 1, 2
 
 
 @dataclass(frozen=True)
 class Shading:
-    """Material numbers that vary from image to image."""
+    """Material parameters that vary from image to image."""
 
     gloss: tuple[float, float, float]
     """Specular strength, exponent, grazing strength of the skin."""
@@ -39,17 +39,17 @@ class Shading:
     shadow: tuple[float, float]
     """Darkness of cast shadows, 0 to 1 (0: none, which also saves the lamp's pass), and their softness in texels."""
     bump: float
-    """Depth of the skin's relief, centimetres."""
+    """Depth of the skin's relief, centimeters."""
     hair_cut: float
     """Opacity under which a hair texel is left out."""
 
 
 class GraphicsError(OSError):
-    """This machine offers no OpenGL context; the message says what to install."""
+    """No OpenGL context is available; the message says what to install."""
 
 
 class HeadCanvas:
-    """Draws one head model off screen. Holds a graphics context, which is dear: make few."""
+    """Off-screen renderer of one head model. Its graphics context is expensive: make few."""
 
     def __init__(self, head: HeadModel, hair: tuple[Hair, ...], size: int) -> None:
         self.head, self.size = head, size
@@ -89,7 +89,7 @@ class HeadCanvas:
             else None
         )
         lips = -float(head.landmarks.at(head.neutral)[88:96, 2].mean())
-        self._mouth_depth = lips - 5.0, lips - 0.3  # centimetres towards the camera, back and front
+        self._mouth_depth = lips - 5.0, lips - 0.3  # centimeters toward the camera, back and front
         self._atlas: moderngl.Texture | None = None
         self._atlas_of: Look | None = None
         self._relief: moderngl.Texture | None = None
@@ -109,9 +109,9 @@ class HeadCanvas:
         extras: Sequence[DrawnMesh] = (),
         side: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimetres (inf: nothing there).
+        """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimeters (inf: nothing there).
 
-        Colours are premultiplied by the coverage A: over a background B the picture is RGB + B * (1 - A / 255).
+        Colors are premultiplied by the coverage A: over a background B the image is RGB + B * (1 - A / 255).
 
         Args:
             surface, normals: (V, 3) in the head frame.
@@ -133,7 +133,7 @@ class HeadCanvas:
                 hair = self._hair[look.hair.name]
                 hair.write(hair_surface)
             meshes = [_ExtraBuffers(gl, self._extra_program, self._shadow_program, mesh) for mesh in extras]
-            casts = shading.shadow[0] > 0 and bool(light.lamp_colour.any())
+            casts = shading.shadow[0] > 0 and bool(light.lamp_color.any())
             head_to_lamp = _lamp_view(light.lamp_direction, head_to_camera, surface)
             if casts:
                 self._cast(head_to_lamp, hair, meshes, shading)
@@ -143,7 +143,7 @@ class HeadCanvas:
                 program["projection"].write(projection.T.astype(np.float32).tobytes())
                 program["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
                 program["lamp"].value = tuple(light.lamp_direction)
-                program["lamp_colour"].value = tuple(light.lamp_colour)
+                program["lamp_color"].value = tuple(light.lamp_color)
                 program["exposure_gamma"].value = shading.gamma
                 if "head_to_lamp" in program:
                     program["head_to_lamp"].write(head_to_lamp.T.astype(np.float32).tobytes())
@@ -159,7 +159,7 @@ class HeadCanvas:
             gl.disable(moderngl.BLEND)
             self._use_atlas(look)
             # The far side of a head is never seen, and drawing it costs as much as drawing the near side. The
-            # projection mirrors the picture, and the order of each triangle's corners with it.
+            # projection mirrors the image, and the order of each triangle's corners with it.
             gl.front_face = "cw"
             gl.enable(moderngl.CULL_FACE)
             self._skin.render()
@@ -168,7 +168,7 @@ class HeadCanvas:
             for mesh in meshes:
                 mesh.draw()
             if hair is not None:
-                self._hair_program["tint"].value = tuple(look.hair_colour * 1.3)
+                self._hair_program["tint"].value = tuple(look.hair_color * 1.3)
                 self._hair_program["cut"].value = shading.hair_cut
                 self._hair_program["fringe"].value = False
                 hair.draw()
@@ -217,7 +217,7 @@ class HeadCanvas:
             "skin_gloss": shading.gloss,
             "gaze": tuple(gaze),
             "iris": tuple(look.iris),
-            "iris_radius": (look.iris_angle, look.iris_angle * look.pupil_share),
+            "iris_radius": (look.iris_angle, look.iris_angle * look.pupil_fraction),
             "sclera": tuple(shading.sclera),
             "eye_shade": shading.eye_shade,
             "teeth": tuple(shading.teeth),
@@ -234,7 +234,7 @@ class HeadCanvas:
             for name, value in values.items():
                 if name in program:
                     program[name].value = value
-        self._inner_program["eyes"].write(self.head.eye_centres(surface).astype(np.float32).tobytes())
+        self._inner_program["eyes"].write(self.head.eye_centers(surface).astype(np.float32).tobytes())
 
     def _use_atlas(self, look: Look) -> None:
         if self._atlas is None:
@@ -254,7 +254,7 @@ class HeadCanvas:
 
 
 class _HairBuffers:
-    """A hair mesh on the graphics side."""
+    """GPU buffers of a hair mesh."""
 
     def __init__(
         self, gl: moderngl.Context, program: moderngl.Program, shadow_program: moderngl.Program, hair: Hair
@@ -271,7 +271,7 @@ class _HairBuffers:
         self._texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
 
     def write(self, surface: np.ndarray) -> None:
-        """Move to (H, 3) vertices in the head frame."""
+        """Set (H, 3) vertices in the head frame."""
         points = surface[self._source]
         a, b, c = (points[self._triangles[:, k]] for k in range(3))
         face = np.cross(b - a, c - a)
@@ -282,24 +282,24 @@ class _HairBuffers:
         self._surface.write(np.column_stack([points, normals]).astype(np.float32))
 
     def draw(self) -> None:
-        """To the current frame."""
+        """Draw into the current frame."""
         self._texture.use(0)
         self._mesh.render()
 
     def cast(self) -> None:
-        """To the lamp's depth map."""
+        """Draw into the lamp's depth map."""
         self._texture.use(0)
         self._shadow.render()
 
 
 class _ExtraBuffers:
-    """A mesh of one picture on the graphics side."""
+    """GPU buffers of a mesh that is drawn once."""
 
     def __init__(
         self, gl: moderngl.Context, program: moderngl.Program, shadow_program: moderngl.Program, mesh: DrawnMesh
     ) -> None:
         uv = np.zeros((len(mesh.points), 2)) if mesh.uv is None else mesh.uv
-        vertices = np.column_stack([mesh.points, mesh.normals, mesh.colours, uv]).astype(np.float32)
+        vertices = np.column_stack([mesh.points, mesh.normals, mesh.colors, uv]).astype(np.float32)
         self._buffers = gl.buffer(vertices), gl.buffer(_indices(mesh.triangles))
         surface, indices = self._buffers
         layout = [(surface, "3f 3f 3f 2f", "position", "normal", "albedo", "uv")]
@@ -311,12 +311,12 @@ class _ExtraBuffers:
         self._texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
 
     def draw(self) -> None:
-        """To the current frame."""
+        """Draw into the current frame."""
         self._texture.use(0)
         self._mesh.render()
 
     def cast(self) -> None:
-        """To the lamp's depth map."""
+        """Draw into the lamp's depth map."""
         self._shadow.render()
 
     def release(self) -> None:
@@ -330,7 +330,7 @@ def _indices(triangles: np.ndarray) -> bytes:
 
 
 def _projection(intrinsics: Intrinsics, size: int) -> np.ndarray:
-    """(4, 4) from the camera frame (z forward) to clip space whose y runs down the image."""
+    """Return (4, 4) from the camera frame (z forward) to clip space whose y runs down the image."""
     k = intrinsics
     matrix = np.zeros((4, 4))
     matrix[0, 0], matrix[0, 2] = 2 * k.fx / size, 2 * (k.cx + 0.5) / size - 1
@@ -341,15 +341,15 @@ def _projection(intrinsics: Intrinsics, size: int) -> np.ndarray:
 
 
 def _lamp_view(lamp: np.ndarray, head_to_camera: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    """(4, 4) from the head frame to the lamp's clip space: an orthographic view along the lamp's rays.
+    """Return (4, 4) from the head frame to the lamp's clip space: an orthographic view along the lamp's rays.
 
-    It is centred on the face, where most vertices are, and wide enough for a head with a hat.
+    It is centered on the face and wide enough for a head with a hat.
     """
-    towards = head_to_camera[:3, :3].T @ lamp
-    side = np.cross(towards, [0.0, 1.0, 0.0] if abs(towards[1]) < 0.9 else [1.0, 0.0, 0.0])
+    toward = head_to_camera[:3, :3].T @ lamp
+    side = np.cross(toward, [0.0, 1.0, 0.0] if abs(toward[1]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
-    axes = np.stack([side / _LAMP_REACH[0], np.cross(side, towards) / _LAMP_REACH[0], -towards / _LAMP_REACH[1]])
-    centre = surface.mean(axis=0)
+    axes = np.stack([side / _LAMP_REACH[0], np.cross(side, toward) / _LAMP_REACH[0], -toward / _LAMP_REACH[1]])
+    center = surface.mean(axis=0)
     view = np.eye(4)
-    view[:3, :3], view[:3, 3] = axes, -axes @ centre
+    view[:3, :3], view[:3, 3] = axes, -axes @ center
     return view

@@ -1,4 +1,4 @@
-"""From a seed to a labelled picture of a face."""
+"""Rendering of labeled images of faces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from atpn.synthetic.drawing.gl import HeadCanvas, Shading
 from atpn.synthetic.heads.dense import DenseSet
 from atpn.synthetic.heads.expression import sample_expression
 from atpn.synthetic.heads.head import HeadModel
-from atpn.synthetic.heads.ict import CHIN_LEAN, CONTOUR_CENTRE
+from atpn.synthetic.heads.ict import CHIN_LEAN, CONTOUR_CENTER
 from atpn.synthetic.heads.makehuman import Wardrobe
 from atpn.synthetic.heads.morphs import MorphTargets
 from atpn.synthetic.heads.procedural import procedural_head
@@ -46,12 +46,12 @@ HELD_OUT_ASSETS = frozenset(
 """Skins (one dark, one old, one young and light) and panoramas (a street, a field, a room) that training never sees, so
 that figures on held-out renders are those of new people in new places."""
 _HIDDEN_BEHIND = 0.7
-"""Centimetres that the drawn surface may lie in front of a landmark before the landmark counts as hidden."""
+"""Centimeters that the drawn surface may lie in front of a landmark before the landmark counts as hidden."""
 
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What varies, and how much."""
+    """What varies, and how much; `*_prob` and lone names of things are probabilities."""
 
     split: Split = "all"
     """Which skins and panoramas are used: those for training, those held out, or all."""
@@ -59,7 +59,7 @@ class RenderOptions:
     """Share of portraits of the kind "clear", as `clear_view` has them: what most users' cameras see. Samples name
     their kind in `attributes`."""
     size: int = 192
-    """Side of the picture in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
+    """Side of the image in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
     supersampling: float = 4 / 3
     """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
     images_per_identity: int = 3
@@ -67,13 +67,13 @@ class RenderOptions:
     morphs: float = 0.5
     """Share of people whose head MakeHuman's targets shape, children among them; the others have ICT's modes alone."""
     scenes: float = 0.03
-    """Share of people whose pictures are one scene with strangers: crops then hold parts of other faces, too."""
+    """Share of people whose images are one scene with strangers: crops then hold parts of other faces, too."""
     negatives: float = 0.08
-    """Share of pictures without a face."""
-    frontal_share: float = 0.6
+    """Share of images without a face."""
+    frontal_prob: float = 0.6
     """Share of heads with normal yaw; the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
     max_yaw: float = 90.0
-    level_share: float = 0.85
+    level_prob: float = 0.85
     """Share of heads with normal pitch and roll; the rest is uniform up to `max_tilt`."""
     max_tilt: float = 45.0
     yaw_deviation: float = 18.0
@@ -82,15 +82,15 @@ class RenderOptions:
     """Standard deviation of normal pitch and roll, degrees."""
     off_axis: tuple[float, float] = (0.45, 0.35)
     """Most tangent of the angle, across and down, between the camera's axis and the ray to the head."""
-    roi_share: tuple[float, float] = (0.55, 0.8)
-    """The face's ROI side over the picture's side."""
+    roi_fraction: tuple[float, float] = (0.55, 0.8)
+    """The face's ROI side over the image's side."""
     glasses: float = 0.18
     headwear: float = 0.14
     """Caps, hats, scarves: on photographs of people outdoors one in six to eight wears something."""
     face_mask: float = 0.03
     fringes: bool = True
     """Whether hair may hang before the eyes."""
-    dark_lenses: float = 0.25
+    dark_lens_prob: float = 0.25
     """Share of glasses that hide the eyes."""
     occluder: float = 0.17
     torso: float = 0.93
@@ -101,26 +101,25 @@ class RenderOptions:
 
 
 def clear_view(options: RenderOptions) -> RenderOptions:
-    """The options of clear portraits.
+    """Return the options of clear portraits.
 
-    Heads are near frontal, nothing hides them, the camera is a good one, and the face is larger than a training crop:
-    crops are then shrunk pictures, as those of users' cameras are.
+    Near frontal, without occluders, with a good camera, and larger than a training crop, as in most users' cameras.
     """
     return replace(
         options,
         size=256,
         supersampling=1.25,
-        frontal_share=1.0,
-        level_share=1.0,
+        frontal_prob=1.0,
+        level_prob=1.0,
         yaw_deviation=9.0,
         tilt_deviation=6.0,
         off_axis=(0.2, 0.15),
-        roi_share=(0.6, 0.85),
+        roi_fraction=(0.6, 0.85),
         fringes=False,
         glasses=0.5 * options.glasses,
         headwear=0.5 * options.headwear,
         face_mask=0.0,
-        dark_lenses=0.0,
+        dark_lens_prob=0.0,
         occluder=0.0,
         dramatic_light=0.09 if options.dramatic_light else 0.0,
         degrade=MILD_CAMERA,
@@ -129,7 +128,7 @@ def clear_view(options: RenderOptions) -> RenderOptions:
 
 @dataclass(frozen=True)
 class Identity:
-    """A person: shape and looks."""
+    """A person: shape and look."""
 
     number: int
     surface: np.ndarray
@@ -138,7 +137,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Figure:
-    """A person before a background, undegraded, with labels in the portrait's pixels."""
+    """A rendered person before a background, not degraded, with labels in the portrait's pixels."""
 
     image: np.ndarray
     """(S, S, 3) float32 RGB 0 to 255."""
@@ -159,7 +158,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Placement:
-    """Where a head stands and what the camera sees of its landmarks."""
+    """Pose of a head and what the camera sees of its landmarks."""
 
     rotation: np.ndarray
     translation: np.ndarray
@@ -167,24 +166,24 @@ class _Placement:
     landmarks: np.ndarray
     """(98, 2) pixels."""
     depth: np.ndarray
-    """(98,) centimetres along z."""
+    """(98,) centimeters along z."""
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) head frame to (N, 2) pixels."""
+        """Project (N, 3) head-frame points to (N, 2) pixels."""
         camera = points @ self.rotation.T + self.translation
         k = self.intrinsics
         return camera[:, :2] / camera[:, 2:] * (k.fx, k.fy) + (k.cx, k.cy)
 
 
 class FaceRenderer:
-    """Renders labelled faces; every picture is determined by (seed, identity number, picture number)."""
+    """Renders labeled faces; every image is determined by (seed, identity number, image number)."""
 
     def __init__(self, assets: Path | None, cache: Path, options: RenderOptions, seed: int) -> None:
-        """Without assets (a folder or a pack, see `Assets.load`) a small procedural head stands in.
+        """Load the assets (a folder or a pack, see `Assets.load`); fallback without any: procedural head.
 
         Raises:
-            FileNotFoundError, ValueError: the assets are incomplete; the message says what is missing.
-            GraphicsError: no OpenGL.
+            FileNotFoundError, ValueError: The assets are incomplete.
+            GraphicsError: OpenGL is not available.
         """
         self.options, self.seed = options, seed
         self.head: HeadModel
@@ -211,11 +210,11 @@ class FaceRenderer:
         self._canvas = HeadCanvas(self.head, hair, largest)
 
     def _used(self, asset: str) -> bool:
-        """Whether this renderer's split may use a skin or panorama of that name."""
+        """Return whether this renderer's split uses a skin or panorama of that name."""
         return self.options.split == "all" or (asset in HELD_OUT_ASSETS) == (self.options.split == "held-out")
 
     def identity(self, number: int) -> Identity:
-        """The person of that number."""
+        """Return the person of that number."""
         rng = np.random.default_rng((self.seed, number, 0))
         build = self.morphs.sample(rng) if self.morphs and rng.random() < self.options.morphs else None
         # Beyond one standard deviation; less where targets shape the head as well.
@@ -228,31 +227,31 @@ class FaceRenderer:
         surface = self._proportions.vary(surface, rng).astype(np.float32)
         return Identity(number, surface, self._painter.paint(rng, build.age if build else None))
 
-    def render(self, identity: Identity, picture: int) -> Sample:
-        """One picture of a person, with labels; sometimes a picture of anything but a face."""
-        rng = np.random.default_rng((self.seed, identity.number, 1 + picture))
-        key = f"{self.seed}_{identity.number:06d}_{picture:02d}"
+    def render(self, identity: Identity, index: int) -> Sample:
+        """Render a labeled image of a person; sometimes an image without a face."""
+        rng = np.random.default_rng((self.seed, identity.number, 1 + index))
+        key = f"{self.seed}_{identity.number:06d}_{index:02d}"
         if rng.random() < self.options.negatives:
             image = self._backgrounds.negative(rng, self.options.size)
             image = degrade(image.astype(np.float32), rng, self.options.degrade)
             return Sample(image, key=key, attributes=self._attributes(identity, "negative"))
-        # Kinds and boxes draw from generators of their own: hard pictures depend neither on the share of clear ones
+        # Kinds and boxes draw from generators of their own: hard images depend neither on the share of clear ones
         # nor on which labels are made.
-        clear = np.random.default_rng((self.seed, identity.number, 1 + picture, 2)).random() < self.options.clear
+        clear = np.random.default_rng((self.seed, identity.number, 1 + index, 2)).random() < self.options.clear
         options = clear_view(self.options) if clear else self.options
         figure = self.figure(identity, rng, options=options)
         image = degrade(figure.image, rng, options.degrade)
-        box_rng = np.random.default_rng((self.seed, identity.number, 1 + picture, 1))
+        box_rng = np.random.default_rng((self.seed, identity.number, 1 + index, 1))
         return self.sample(figure, image, identity, box_rng, key, "clear" if clear else "hard")
 
     def background(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """(size, size, 3) float32 RGB 0 to 255: what stands behind people."""
+        """Return a random background (size, size, 3) float32 RGB 0 to 255."""
         return np.ascontiguousarray(self._backgrounds.sample(rng, size))
 
     def sample(
         self, figure: Figure, image: np.ndarray, identity: Identity, rng: np.random.Generator, key: str, kind: str
     ) -> Sample:
-        """A figure's labels with the finished uint8 image that shows it."""
+        """Return a figure's labels with the finished uint8 image that shows it."""
         return Sample(
             image=image,
             landmarks=figure.landmarks,
@@ -280,7 +279,7 @@ class FaceRenderer:
         background: np.ndarray | None = None,
         options: RenderOptions | None = None,
     ) -> Figure:
-        """A person before a background (float RGB; None: a random one), by default with the renderer's options."""
+        """Render a person before a background (float RGB; None: a random one); default: the renderer's options."""
         options = options or self.options
         head, look = self.head, identity.look
         expression = sample_expression(head.expression_names, rng)
@@ -320,23 +319,23 @@ class FaceRenderer:
         )
 
     def _landmarks_3d(self, surface: np.ndarray, look: Look, gaze: np.ndarray) -> np.ndarray:
-        """(98, 3) head frame; the contour still at its rest anchors."""
+        """Return (98, 3) landmarks in the head frame; the contour at its rest anchors."""
         points = self.head.landmarks.at(surface)
         points[33:51] = look.brows.at(surface)
-        points[96:98] = self.head.eye_centres(surface) + self.head.eye_radius * gaze
+        points[96:98] = self.head.eye_centers(surface) + self.head.eye_radius * gaze
         return points
 
     def _place(
         self, surface: np.ndarray, points: np.ndarray, options: RenderOptions, rng: np.random.Generator
     ) -> _Placement:
-        wide = rng.random() >= options.frontal_share
+        wide = rng.random() >= options.frontal_prob
         yaw = rng.uniform(-options.max_yaw, options.max_yaw) if wide else rng.normal(0, options.yaw_deviation)
-        level = rng.random() < options.level_share
+        level = rng.random() < options.level_prob
         most = options.max_tilt
         tilt = rng.normal(0, options.tilt_deviation, 2) if level else rng.uniform(-most, most, 2)
         pitch, roll = np.clip(tilt, -most, most)
         distance = np.exp(rng.uniform(np.log(30), np.log(250)))
-        # Off-axis heads: the picture is a window of a larger frame, so that perspective stretches as in a real one.
+        # Off-axis heads: the image is a window of a larger frame, so that perspective stretches as in a real one.
         ray = np.array([*(rng.uniform(-1, 1, 2) * options.off_axis), 1.0])
         rotation = angles_to_matrix(np.radians([pitch, yaw, roll]))
         translation = ray * distance - rotation @ points.mean(axis=0)
@@ -345,25 +344,24 @@ class FaceRenderer:
         plane = camera[:, :2] / camera[:, 2:]
         plane[:33] = self._silhouette(surface, rotation, translation)
         low, high = plane.min(axis=0), plane.max(axis=0)
-        roi_side = options.size * rng.uniform(*options.roi_share)
+        roi_side = options.size * rng.uniform(*options.roi_fraction)
         focal = roi_side / ((high - low).max() * (1 + 2 * ROI_MARGIN))
         slack = (options.size - roi_side) / 2
-        centre = options.size / 2 - 0.5 + rng.uniform(-slack, slack, 2)
-        cx, cy = centre - focal * (low + high) / 2
+        center = options.size / 2 - 0.5 + rng.uniform(-slack, slack, 2)
+        cx, cy = center - focal * (low + high) / 2
         intrinsics = Intrinsics(focal, focal, float(cx), float(cy))
         return _Placement(rotation, translation, intrinsics, plane * focal + (cx, cy), camera[:, 2])
 
     def _silhouette(self, surface: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-        """(33, 2) contour points on the normalised image plane, slid to where the face's outline is.
+        """Return (33, 2) contour points on the normalized image plane, moved to the face's outline.
 
-        Annotators mark the visible edge of the face, not fixed places on the jaw: each point takes that candidate
-        which lies outermost in its own radial direction, the direction turned with the head's roll. The chin's
-        directions lean to where the face looks, so that they find its tip. On the outline the points are spread evenly
-        from each end to the chin, as the markup has them.
+        Annotators mark the visible edge of the face. Each point takes its outermost candidate in its radial direction,
+        which rotates with the head's roll; the chin's directions lean with the yaw to find its tip. The points are then
+        spread evenly from each end to the chin.
         """
         camera = self.head.contour.at(surface) @ rotation.T + translation
         plane = camera[..., :2] / camera[..., 2:]
-        anchors = self.head.landmarks.at(self.head.neutral)[:33, :2] - CONTOUR_CENTRE * (1, -1)
+        anchors = self.head.landmarks.at(self.head.neutral)[:33, :2] - CONTOUR_CENTER * (1, -1)
         _, yaw, roll = matrix_to_angles(rotation)
         anchors = anchors / np.linalg.norm(anchors, axis=1, keepdims=True)
         anchors[:, 0] += CHIN_LEAN * np.sin(yaw)
@@ -429,9 +427,9 @@ class FaceRenderer:
     def _seen(
         self, pixels: np.ndarray, z: np.ndarray, slack: np.ndarray, depth: np.ndarray, covered: np.ndarray
     ) -> np.ndarray:
-        """(N,) bool: neither the drawn depth (less the slack, centimetres) nor an occluder stands before the points.
+        """Return (N,) bool: neither the drawn depth (less the slack, centimeters) nor an occluder hides the points.
 
-        The farthest of 3×3 depths counts: points on edges, such as lids, are not hidden by rounding.
+        The farthest of 3×3 depths counts, so that rounding does not hide points on edges such as lids.
         """
         depth = cv2.dilate(depth, np.ones((3, 3)))
         scale = len(depth) / len(covered)
@@ -451,9 +449,9 @@ class FaceRenderer:
     ) -> tuple[np.ndarray, np.ndarray]:
         covered = np.zeros(image.shape[:2], bool)
         if rng.random() < options.glasses:
-            eyes = self.head.eye_centres(surface)
+            eyes = self.head.eye_centers(surface)
             places = eyes, points[51], points[[0, 32]]
-            image, mask = draw_glasses(image, placed.project, *places, rng, options.dark_lenses)
+            image, mask = draw_glasses(image, placed.project, *places, rng, options.dark_lens_prob)
             covered |= mask
         chance = rng.random()
         if chance < options.face_mask:
@@ -475,7 +473,7 @@ def _canvas_side(options: RenderOptions) -> int:
 
 
 def _even(line: np.ndarray) -> np.ndarray:
-    """(N, 2) points at even distances along a polyline of N points, its ends kept."""
+    """Return (N, 2) points at even distances along a polyline of N points, its ends kept."""
     along = np.concatenate([[0.0], np.linalg.norm(np.diff(line, axis=0), axis=1).cumsum()])
     even = np.linspace(0.0, along[-1], len(line))
     return np.stack([np.interp(even, along, line[:, axis]) for axis in (0, 1)], axis=1)

@@ -1,6 +1,6 @@
 """The renderer's shaders (GLSL 3.30).
 
-Positions in centimetres; colours linear until `display`, and premultiplied by their coverage when written.
+Positions in centimeters; colors linear until `display`, and premultiplied by their coverage when written.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ void main() { if (cut > 0.0 && texture(strands, texel).a < cut) discard; }
 """
 
 _LIGHT = """
-uniform vec3 harmonics[9]; uniform vec3 lamp; uniform vec3 lamp_colour; uniform float exposure_gamma;
+uniform vec3 harmonics[9]; uniform vec3 lamp; uniform vec3 lamp_color; uniform float exposure_gamma;
 uniform sampler2DShadow lamp_depth; uniform mat4 head_to_lamp; uniform vec2 shadow;  // darkness, softness in texels
 float lit_by_lamp(vec3 head_point, vec3 head_normal) {
     if (shadow.x <= 0.0) return 1.0;
@@ -60,11 +60,11 @@ vec3 display(vec3 linear) { return pow(max(linear, 0.0), vec3(exposure_gamma)); 
 _SURFACE_FRAGMENT = (
     """
 in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec2 texel; flat in int kind;
-out vec4 colour;
-uniform sampler2D atlas; uniform sampler2D relief; uniform float bump;  // centimetres of a full step of the relief
+out vec4 color;
+uniform sampler2D atlas; uniform sampler2D relief; uniform float bump;  // centimeters of a full step of the relief
 uniform mat4 head_to_camera;
 uniform vec3 skin_gloss;      // specular strength, exponent, grazing strength
-uniform vec3 eyes[2];         // eyeball centres, head frame, the image's left first
+uniform vec3 eyes[2];         // eyeball centers, head frame, the image's left first
 uniform vec3 gaze; uniform vec3 iris; uniform vec2 iris_radius; uniform vec3 sclera; uniform float eye_shade;
 uniform vec3 teeth; uniform float mouth_light; uniform vec2 teeth_depth; uniform vec2 mouth_depth;
 uniform float lash_opacity;
@@ -80,7 +80,7 @@ void main() {
     float shine = skin_gloss.x, gloss = skin_gloss.y, shade = 1.0, opacity = 1.0;
     vec3 wrap = vec3(0.0);
 #ifdef SKIN
-    // Bump mapping of unparametrised surfaces (Mikkelsen, 2010).
+    // Bump mapping of unparametrized surfaces (Mikkelsen, 2010).
     float h = texture(relief, texel).r * bump;
     vec3 px = dFdx(camera_position), py = dFdy(camera_position);
     vec3 r1 = cross(py, n), r2 = cross(n, px);
@@ -121,12 +121,12 @@ void main() {
     vec3 diffuse = max((vec3(dot(n, lamp)) + wrap) / (1.0 + wrap), 0.0);
     float facing = dot(n, lamp) > 0.0 ? 1.0 : 0.0;
     vec3 outwards = transpose(mat3(head_to_camera)) * normalize(camera_normal);
-    vec3 lamp_here = lamp_colour * lit_by_lamp(head_position, outwards);
+    vec3 lamp_here = lamp_color * lit_by_lamp(head_position, outwards);
     float highlight = pow(max(dot(n, normalize(lamp + v)), 0.0), gloss) * shine * facing * shade;
     float side = 1.0 - max(dot(n, v), 0.0);
     float grazing = side * side * side * side * skin_gloss.z;
     vec3 lit = a * (e + lamp_here * diffuse) * shade + lamp_here * highlight + e * grazing * 0.3;
-    colour = vec4(display(lit) * opacity, opacity);
+    color = vec4(display(lit) * opacity, opacity);
 }
 """
 )
@@ -138,7 +138,7 @@ HAIR_FRAGMENT = (
     """
 #version 330
 in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec2 texel; flat in int kind;
-out vec4 colour;
+out vec4 color;
 uniform sampler2D strands; uniform vec3 tint; uniform float cut;
 uniform bool fringe;  // draw what the cut leaves out, the thinner the more transparent
 """
@@ -151,8 +151,8 @@ void main() {
     if (dot(n, v) < 0.0) n = -n;
     vec3 a = tint * (0.35 + 1.3 * dot(t.rgb, vec3(0.333)));
     float highlight = pow(max(dot(n, normalize(lamp + v)), 0.0), 20.0) * 0.15;
-    vec3 lit = a * a * (ambient(n) + lamp_colour * max(dot(n, lamp), 0.0)) + lamp_colour * highlight;
-    colour = vec4(display(lit), 1.0) * (fringe ? t.a / cut : 1.0);
+    vec3 lit = a * a * (ambient(n) + lamp_color * max(dot(n, lamp), 0.0)) + lamp_color * highlight;
+    color = vec4(display(lit), 1.0) * (fringe ? t.a / cut : 1.0);
 }
 """
 )
@@ -174,7 +174,7 @@ EXTRA_FRAGMENT = (
     """
 #version 330
 in vec3 camera_position; in vec3 head_position; in vec3 camera_normal; in vec3 tint; in vec2 texel;
-out vec4 colour;
+out vec4 color;
 uniform sampler2D weave; uniform mat4 head_to_camera;
 """
     + _LIGHT
@@ -184,9 +184,9 @@ void main() {
     if (dot(n, v) < 0.0) n = -n;
     vec3 a = tint * texture(weave, texel).rgb;
     vec3 outwards = transpose(mat3(head_to_camera)) * n;
-    vec3 lamp_here = lamp_colour * lit_by_lamp(head_position, outwards);
+    vec3 lamp_here = lamp_color * lit_by_lamp(head_position, outwards);
     vec3 lit = a * a * (ambient(n) + lamp_here * max(dot(n, lamp), 0.0));
-    colour = vec4(display(lit), 1.0);
+    color = vec4(display(lit), 1.0);
 }
 """
 )

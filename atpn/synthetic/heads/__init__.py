@@ -1,1 +1,1 @@
-"""Head models: their shape, how it varies and moves, and the points that are labelled on it."""
+"""Head models: shape, variation, motion, and labeled points."""

@@ -1,4 +1,4 @@
-"""Points all over the face, each with its place on the mean face: labels for templates that nobody has drawn yet."""
+"""Dense points all over the face, with their places on the mean face: labels for any template."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ the plane."""
 
 @dataclass(frozen=True)
 class DenseSet:
-    """Semantic points of one head model: the same places of the face on every picture."""
+    """Semantic points of one head model: the same places of the face in every image."""
 
     points: SurfacePoints
     """(P,) on the skin, from the chin to above the brows."""
@@ -31,7 +31,7 @@ class DenseSet:
 
     @staticmethod
     def of(head: HeadModel, count: int = DENSE_COUNT) -> DenseSet:
-        """Evenly spread points (farthest-point sampling on the neutral skin), the same for each call."""
+        """Return evenly spread points (farthest-point sampling on the neutral skin), the same for each call."""
         landmarks = head.landmarks.at(head.neutral)[:, :2]
         normals = head.normals(head.neutral)
         skin = head.triangles[(head.part[head.triangles] == Part.SKIN).all(axis=1)]
@@ -52,7 +52,7 @@ class DenseSet:
 
 
 def _in_front(places: np.ndarray, cell: float = 0.4, slack: float = 0.6) -> np.ndarray:
-    """(N,) bool: whether no other of the (N, 3) places lies well before it in the same cell (centimetres)."""
+    """Return (N,) bool: whether no other of the (N, 3) places lies well before it in the same cell (centimeters)."""
     cells = np.floor(places[:, :2] / cell).astype(int)
     _, cell_of = np.unique(cells, axis=0, return_inverse=True)
     nearest = np.full(cell_of.max() + 1, np.inf)
@@ -61,9 +61,9 @@ def _in_front(places: np.ndarray, cell: float = 0.4, slack: float = 0.6) -> np.n
 
 
 def _farthest(places: np.ndarray, count: int) -> np.ndarray:
-    """(count,) indices: each next point is the farthest from those before; the first is the frontmost.
+    """Return (count,) indices of farthest-point sampling, beginning with the frontmost place.
 
-    ValueError when there are fewer places than points.
+    ValueError if there are fewer places than points.
     """
     if len(places) < count:
         raise ValueError(f"{count} points are wanted, but the face has only {len(places)} candidates")

@@ -1,4 +1,4 @@
-"""Random facial expressions as ARKit-style blend-shape weights, and where the eyes look."""
+"""Random facial expressions as ARKit-style blend-shape weights, and gaze."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass
 class Expression:
-    """What a face does in one image."""
+    """Expression and gaze of a face in one image."""
 
     weights: dict[str, float] = field(default_factory=dict)
     """Blend-shape name to weight in [0, 1]."""
@@ -19,7 +19,7 @@ class Expression:
 
 
 def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Expression:
-    """Smiles, open mouths, frowns, puckers, speech and mixtures; blinks, winks and wide eyes on top of each."""
+    """Return a random smile, open mouth, frown, pucker, speech or mixture, with blinks, winks and wide eyes."""
     face = Expression()
 
     def one(name: str, value: float) -> None:

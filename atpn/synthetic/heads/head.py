@@ -1,4 +1,4 @@
-"""What a head is to the renderer: a deformable surface with landmarks on it."""
+"""Head model: a deformable surface with landmarks on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SurfacePoints:
     """(..., 3) float, sum 1."""
 
     def at(self, surface: np.ndarray) -> np.ndarray:
-        """(..., 3) positions on a (V, 3) surface."""
+        """Return (..., 3) positions on a (V, 3) surface."""
         return (surface[self.vertices] * self.weights[..., None]).sum(axis=-2)
 
 
@@ -41,7 +41,7 @@ class SurfacePoints:
 class HeadModel:
     """A linear head model with landmarks (V vertices, R render vertices, T triangles).
 
-    Head frame, in centimetres: x to the image's right, y down, z away from the camera; a head at rest looks along -z.
+    Head frame, in centimeters: x to the image's right, y down, z away from the camera; a head at rest looks along -z.
     Texture coordinates have their origin at the top left of the texture, like image rows.
     """
 
@@ -71,7 +71,7 @@ class HeadModel:
     eye_vertices: tuple[np.ndarray, np.ndarray]
     """Vertices of the eyeball at the image's left, then right."""
     eye_radius: float
-    """From an eyeball's centre to its pupil."""
+    """From an eyeball's center to its pupil."""
 
     @cached_property
     def expression_index(self) -> Mapping[str, int]:
@@ -86,11 +86,11 @@ class HeadModel:
         return sparse.csr_matrix((np.ones(rows.size, np.float32), (rows, columns)), shape=shape)
 
     def identify(self, weights: np.ndarray) -> np.ndarray:
-        """(K,) identity weights to (V, 3) vertices at rest."""
+        """Return (V, 3) vertices at rest for (K,) identity weights."""
         return self.neutral + np.tensordot(weights.astype(np.float32), self.identity, axes=1)
 
     def express(self, surface: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
-        """(V, 3) vertices with blend shapes added; names the model lacks are left out."""
+        """Return (V, 3) vertices with blend shapes added; names that the model lacks are ignored."""
         known = [(self.expression_index[name], w) for name, w in weights.items() if name in self.expression_index and w]
         if not known:
             return surface
@@ -98,12 +98,12 @@ class HeadModel:
         return surface + np.tensordot(np.array(values, np.float32), self.expression[list(rows)], axes=1)
 
     def normals(self, surface: np.ndarray) -> np.ndarray:
-        """(V, 3) outward unit vertex normals."""
+        """Return (V, 3) outward unit vertex normals."""
         a, b, c = (surface[self.triangles[:, k]] for k in range(3))
         # The head frame is a y-up frame turned about x, so counter-clockwise triangles keep pointing outwards.
         normals = self._vertex_from_triangle @ np.cross(b - a, c - a)
         return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
 
-    def eye_centres(self, surface: np.ndarray) -> np.ndarray:
-        """(2, 3) eyeball centres, image's left first."""
+    def eye_centers(self, surface: np.ndarray) -> np.ndarray:
+        """Return (2, 3) eyeball centers, image's left first."""
         return np.stack([surface[indices].mean(axis=0) for indices in self.eye_vertices])

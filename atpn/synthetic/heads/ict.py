@@ -1,4 +1,4 @@
-"""The ICT FaceKit light face model (MIT licence) as a `HeadModel`."""
+"""The ICT FaceKit light face model (MIT license) as a `HeadModel`."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ _UPPER_LID, _LOWER_LID = (0.31, 0.495, 0.68), (0.29, 0.48, 0.655)
 _UPPER_LIP = (0.185, 0.37, 0.5, 0.63, 0.815)
 _LOWER_LIP = (0.18, 0.36, 0.5, 0.64, 0.82)
 _INNER_LIP = (0.34, 0.5, 0.66)
-# Landmarks moved off their published vertices, centimetres to the right and up: the contour begins 8 % of the eye
+# Landmarks moved off their published vertices, centimeters to the right and up: the contour begins 8 % of the eye
 # distance below the outer eye corners; the nose's base rises to the wings, 4 % above the septum.
 _MOVED = (
     *((0, 0.0, -0.65), (32, 0.0, -0.65)),
     *((55, -0.15, 0.30), (56, 0.0, 0.11), (58, 0.0, 0.11), (59, 0.15, 0.30)),
 )
-# Landmarks moved off the mesh's rims: towards another published vertex, by a share of the way to it. In the London set,
+# Landmarks moved off the mesh's rims: toward another published vertex, by a share of the way to it. In the London set,
 # drawn by hand, the lower lip's edge lies 0.9 % of the eye distance above the rim, the upper lip's middle 1.0 % below
 # and its other points 0.3 %; the upper lid's edge 0.4 % above (a trained network's bias there less that on renders).
-_TOWARDS = (
+_TOWARD = (
     *((79, 62, 0.10), (77, 61, 0.03), (78, 61, 0.03), (80, 63, 0.03), (81, 63, 0.03)),
     *((83, 65, 0.07), (84, 65, 0.07), (85, 66, 0.07), (86, 67, 0.07), (87, 67, 0.07)),
     *((61, 18, 0.02), (62, 19, 0.02), (63, 20, 0.02), (69, 23, 0.02), (70, 24, 0.02), (71, 25, 0.02)),
 )
 CONTOUR_CANDIDATES = 40
-# How far a contour point may slide back from its anchor, centimetres: at the chin, and from 5 of the 68-point steps on.
+# How far a contour point may slide back from its anchor, centimeters: at the chin, and from 5 of the 68-point steps on.
 # People draw the chin where its rounding ends, not at the throat that lies lower: with 1.8 the trained network put the
 # chin 2.6 % and the jaw line 1.0 % of the eye distance below the outlines of the London set, and not so on renders.
 _CHIN_BACK, _JAW_BACK = 0.7, 2.0
@@ -73,11 +73,11 @@ _CHIN_BACK, _JAW_BACK = 0.7, 2.0
 # yaw on AFW's even photographs (a rigid fit of eyes, nose and mouth gives the yaw). Without limit and lean: -2.3.
 CHIN_LEAN = 1.2 * np.clip(1 - np.abs(np.arange(33) / 2 - 8) / 4, 0, 1)
 # Contour points slide along curves that are radial around the mouth, in the model's own y-up frame.
-CONTOUR_CENTRE = np.array([0.0, -1.0])
+CONTOUR_CENTER = np.array([0.0, -1.0])
 
 
 def load_ict(folder: Path) -> HeadModel:
-    """Read `face_model.npz`; FileNotFoundError or ValueError say what is missing."""
+    """Read `face_model.npz` in a folder; FileNotFoundError or ValueError if it is missing or invalid."""
     path = folder / FACE_MODEL
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
@@ -86,7 +86,7 @@ def load_ict(folder: Path) -> HeadModel:
 
 
 def read_ict(file: IO[bytes], name: str) -> HeadModel:
-    """The model in an open `face_model.npz`; ValueError names one that is none."""
+    """Read an open `face_model.npz`; ValueError if it is invalid."""
     try:
         with np.load(file) as archive:
             data = {key: archive[key] for key in _ARRAYS}
@@ -128,9 +128,9 @@ def read_ict(file: IO[bytes], name: str) -> HeadModel:
 
 
 def _landmarks(y_up: np.ndarray, face: np.ndarray) -> SurfacePoints:
-    """98 points; brows and pupils get stand-ins here, as their places depend on the drawn brow and the gaze.
+    """Return the 98 points; brows and pupils are placeholders, as they depend on the drawn brow and the gaze.
 
-    WFLW's contour is iBUG's with one point put between each two.
+    WFLW's contour is iBUG's with one point between each two.
     """
     v = IBUG_VERTICES
     vertices = np.zeros((98, 3), np.int64)
@@ -160,7 +160,7 @@ def _landmarks(y_up: np.ndarray, face: np.ndarray) -> SurfacePoints:
     ):
         for index, fraction in enumerate((0.0, *fractions), start=first):
             vertices[index], weights[index] = rims.point(stops, fraction)
-    for index, goal, share in _TOWARDS:  # rims use two of the three vertices
+    for index, goal, share in _TOWARD:  # rims use two of the three vertices
         vertices[index, 2] = v[goal]
         weights[index] = (*((1 - share) * weights[index, :2]), share)
     return SurfacePoints(vertices, weights)
@@ -176,7 +176,7 @@ class _Rims:
         self._graph = sparse.coo_matrix((lengths, edges.T), shape=(len(y_up), len(y_up))).tocsr()
 
     def point(self, stops: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-        """(3,) vertices and (3,) weights of the point at a fraction of the rim's width (along x, seen from the front).
+        """Return (3,) vertices and (3,) weights of the point at a fraction of the rim's width (along x).
 
         `stops` are the vertices that the rim passes, from one corner to the other.
         """
@@ -195,19 +195,18 @@ class _Rims:
 
 
 def _contour_candidates(y_up: np.ndarray, skin: np.ndarray, anchors: np.ndarray) -> SurfacePoints:
-    """(33, C) surface points on each contour point's radial curve.
+    """Return (33, C) surface points on each contour point's radial curve.
 
-    A point may slide forwards over the cheek and backwards under the chin, where the visible edge of a face lies. On
-    the near side of a turned face it slides back to the ear, where annotators begin the jaw, and no further. Near the
-    chin it does not slide far.
+    A point may slide forward over the cheek and backward under the chin, where a face's visible edge lies: on the near
+    side of a turned face to the ear at most, near the chin less.
     """
     samples = sample_surface(y_up, skin, 500_000, np.random.default_rng(0))
     points = samples.at(y_up)
-    radial = points[:, :2] - CONTOUR_CENTRE
+    radial = points[:, :2] - CONTOUR_CENTER
     radius, angle = np.hypot(*radial.T), np.arctan2(radial[:, 1], radial[:, 0])
     chosen = np.empty((33, CONTOUR_CANDIDATES), np.int64)
     for i, anchor in enumerate(anchors):
-        offset = anchor[:2] - CONTOUR_CENTRE
+        offset = anchor[:2] - CONTOUR_CENTER
         turn = np.abs((angle - np.arctan2(offset[1], offset[0]) + np.pi) % (2 * np.pi) - np.pi)
         backwards = _CHIN_BACK + (_JAW_BACK - _CHIN_BACK) * min(1.0, abs(i / 2 - 8) / 5) ** 2
         near = (turn * radius < 0.08) & (points[:, 2] > anchor[2] - backwards) & (radius > 1.0)

@@ -1,11 +1,12 @@
 """MakeHuman's photographic skins, brows and hair (CC0), carried onto the ICT head.
 
-Skins follow through texture space, hair and brows through the warp from one head to the other.
+Skins are carried through texture space, hair and brows by the warp from one head to the other.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.surface import sample_triangles
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, HeadWarp, fit_warp
 from atpn.synthetic.heads.wavefront import ObjMesh, bind_mhclo, load_obj
+from edge_runtime.files import write_atomically
 
 TILE = 256
 """Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
@@ -49,7 +51,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class Wardrobe:
-    """What can be put on a head."""
+    """Skins, brows and hair for a head."""
 
     skins: np.ndarray
     """(K, TILE, 2 * TILE, 3) uint8 RGB atlases."""
@@ -61,7 +63,7 @@ class Wardrobe:
     """(TILE, 2 * TILE, 3) float32: where each texel lies on the neutral head; NaN where none does."""
 
     def with_skins(self, wanted: Callable[[str], bool]) -> Wardrobe:
-        """The same with the skins of the wanted names only; ValueError when none is left."""
+        """Return the wardrobe with the skins of the used names only; ValueError if none is left."""
         kept = [i for i, name in enumerate(self.skin_names) if wanted(name)]
         if not kept:
             raise ValueError(f"no skin is left for this split; the assets have {', '.join(self.skin_names)}")
@@ -69,7 +71,7 @@ class Wardrobe:
 
 
 def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
-    """Carry MakeHuman's assets onto the ICT head, or read the result of an earlier run from the cache folder."""
+    """Carry MakeHuman's assets onto the ICT head, or read them from the cache folder."""
     for pattern in ("base.obj", "skins/*.jpg", "eyebrows/*/*.obj", "hair/*/*.obj"):
         if not any(folder.glob(pattern)):
             raise FileNotFoundError(
@@ -77,22 +79,18 @@ def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
             )
     path = wardrobe_cache(folder, cache)
     if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        wardrobe = _carry(folder, head)
-        part = path.with_suffix(".part.npz")
-        _save(part, wardrobe)
-        part.replace(path)
+        write_cache(path, **_arrays(_carry(folder, head)))
     with path.open("rb") as file:
         return read_wardrobe(file)
 
 
 def wardrobe_cache(folder: Path, cache: Path) -> Path:
-    """Where `load_wardrobe` keeps what it carried."""
+    """Return the cache file of `load_wardrobe`."""
     return cache / f"wardrobe-{CACHE_VERSION}-{TILE}-{assets_fingerprint(folder)}.npz"
 
 
 def assets_fingerprint(folder: Path) -> str:
-    """Changes when a file of an assets folder is added, lost or resized."""
+    """Return a hash that changes when a file of an assets folder is added, removed or resized."""
     listing = sorted(f"{p.relative_to(folder)} {p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
 
@@ -132,7 +130,7 @@ def _carry(folder: Path, head: HeadModel) -> Wardrobe:
 
 
 def _atlas_geometry(skin: DenseSurface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position and normal of each texel (y up), and which texels lie on the skin."""
+    """Return position and normal of each texel (y up), and which texels lie on the skin."""
     v, u = np.mgrid[:TILE, : 2 * TILE]
     texels = np.stack([(u + 0.5) / (2 * TILE), (v + 0.5) / TILE], axis=-1)
     aspect = np.array([2.0, 1.0])
@@ -165,7 +163,7 @@ def _bleed(atlas: np.ndarray, filled: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | None:
-    """A proxy mesh placed on the base, and its RGBA texture; None when the texture has no opacity to cut it out by."""
+    """Return a proxy mesh placed on the base, and its RGBA texture; None if the texture has no opacity."""
     mesh = load_obj(path)
     bindings, textures = sorted(path.parent.glob("*.mhclo")), sorted(path.parent.glob("*.png"))
     if not bindings or not textures:
@@ -183,7 +181,7 @@ def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | No
 
 
 def _carry_brow(path: Path, base: np.ndarray, warp: HeadWarp, surface: tuple[cKDTree, np.ndarray]) -> np.ndarray | None:
-    """(TILE, TILE) uint8 opacity of a brow, splatted from dense samples of its cards onto the face texture."""
+    """Return a brow's (TILE, TILE) uint8 opacity, splatted from dense samples of its cards onto the face texture."""
     bound = _bound_mesh(path, base)
     if bound is None:
         return None
@@ -233,7 +231,8 @@ def _carry_hair(path: Path, base: np.ndarray, warp: HeadWarp, head: HeadModel) -
 _HAIR_ARRAYS = ("vertices", "triangles", "uv", "uv_source", "texture", "anchors", "anchor_weights")
 
 
-def _save(path: Path, wardrobe: Wardrobe) -> None:
+def _arrays(wardrobe: Wardrobe) -> dict[str, np.ndarray]:
+    """Return the contents of a cache file."""
     arrays: dict[str, np.ndarray] = {
         "skins": wardrobe.skins,
         "skin_names": np.array(wardrobe.skin_names),
@@ -243,11 +242,18 @@ def _save(path: Path, wardrobe: Wardrobe) -> None:
     }
     for i, hair in enumerate(wardrobe.hair):
         arrays.update({f"hair{i}_{key}": getattr(hair, key) for key in _HAIR_ARRAYS})
-    np.savez_compressed(path, **arrays)
+    return arrays
+
+
+def write_cache(path: Path, **arrays: np.ndarray) -> None:
+    """Write an .npz file; several processes may write the same one."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
 
 
 def read_wardrobe(file: IO[bytes]) -> Wardrobe:
-    """What a cache file holds."""
+    """Read a cache file."""
     with np.load(file) as data:
         hair = tuple(
             Hair(str(name), **{key: data[f"hair{i}_{key}"] for key in _HAIR_ARRAYS})

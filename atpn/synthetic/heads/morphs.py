@@ -1,8 +1,7 @@
-"""MakeHuman's morph targets (CC0), carried onto the ICT head: a second family of head shapes beside ICT's own modes.
+"""MakeHuman's morph targets (CC0), carried onto the ICT head: more head shapes beside ICT's own modes.
 
-ICT's modes come from scans of adults. These targets add babies, children and the old, sexes, ethnicities, thin and
-heavy faces, single features from cupid's bow to hooked nose, and asymmetries. The mesh, its landmarks and its
-expressions stay ICT's, so labels mean the same in both families.
+ICT's modes come from scans of adults. The targets add babies, children, the old, sexes, ethnicities, thin and heavy
+faces, single features and asymmetries. Mesh, landmarks and expressions stay ICT's.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from atpn.synthetic.heads.head import HeadModel, Part
-from atpn.synthetic.heads.makehuman import assets_fingerprint
+from atpn.synthetic.heads.makehuman import assets_fingerprint, write_cache
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, fit_warp, head_triangles, vertex_normals
 from atpn.synthetic.heads.wavefront import load_obj
 
@@ -33,7 +32,7 @@ _OPPOSITES = (
 )
 # Expressions are ICT's; the neck is drawn but has no labels; a moved head only changes the posture.
 _LEFT_OUT = ("expression/", "neck/", "head/head-trans", "asym/asymm-")
-_NEIGHBOURS = 6
+_NEIGHBORS = 6
 _SMOOTHING_ROUNDS = 3
 _LID_CLEARANCE = 1.01
 """Skin stays outside a sphere of so many eyeball radii."""
@@ -50,10 +49,10 @@ class Build:
 
 
 class MorphTargets:
-    """The targets of one head model."""
+    """The morph targets of one head model."""
 
     def __init__(self, names: tuple[str, ...], deltas: np.ndarray, transfer: sparse.csr_matrix, head: HeadModel):
-        """`deltas`: (N, M, 3) float32 centimetres at M points that follow MakeHuman's skin; `transfer`: (V, M)."""
+        """Take (N, M, 3) float32 deltas, centimeters at M points on MakeHuman's skin, and their (V, M) transfer."""
         self._index = {name: i for i, name in enumerate(names)}
         self._deltas, self._transfer, self._head = deltas, transfer, head
         skull = (head.part == Part.SKIN) & (head.neutral[:, 1] < 6) & (np.abs(head.neutral[:, 0]) < 8)
@@ -64,7 +63,7 @@ class MorphTargets:
         self._details, self._shapes = _grouped(names)
 
     def sample(self, rng: np.random.Generator) -> Build:
-        """A random build: a third of them children."""
+        """Return a random build: a third of them children."""
         age = float(rng.uniform(0.06, ADULT) if rng.random() < 0.33 else rng.uniform(ADULT, 1.0))
         male = float(np.clip(rng.normal(rng.integers(2), 0.25), 0, 1))
         ethnicity = dict(zip(_ETHNICITIES, rng.dirichlet([0.5] * 3).tolist(), strict=True))
@@ -83,7 +82,7 @@ class MorphTargets:
         return Build(age, weights)
 
     def apply(self, surface: np.ndarray, build: Build) -> np.ndarray:
-        """(V, 3) vertices at rest with the build's shape; size and posture of the head stay."""
+        """Return (V, 3) vertices at rest with the build's shape; size and posture of the head are kept."""
         moved = surface + self._transfer @ (self._sum(build.weights) - self._average)
         moved = _aligned(moved, surface, self._aligned)
         return self._clear_of_eyeballs(moved).astype(np.float32)
@@ -94,44 +93,41 @@ class MorphTargets:
         return np.tensordot(np.array(values, np.float32), self._deltas[list(index)], axes=1)
 
     def _clear_of_eyeballs(self, surface: np.ndarray) -> np.ndarray:
-        """Lids are pushed out where the shape would have put them into an eyeball."""
+        """Push lids out of the eyeballs."""
         skin = np.flatnonzero(self._head.part == Part.SKIN)
-        for centre, vertices in zip(self._head.eye_centres(surface), self._head.eye_vertices, strict=True):
-            radius = _LID_CLEARANCE * np.median(np.linalg.norm(surface[vertices] - centre, axis=1))
-            offset = surface[skin] - centre
+        for center, vertices in zip(self._head.eye_centers(surface), self._head.eye_vertices, strict=True):
+            radius = _LID_CLEARANCE * np.median(np.linalg.norm(surface[vertices] - center, axis=1))
+            offset = surface[skin] - center
             distance = np.linalg.norm(offset, axis=1)
             inside = (distance < radius) & (distance > 1e-6)
-            surface[skin[inside]] = centre + offset[inside] * (radius / distance[inside])[:, None]
+            surface[skin[inside]] = center + offset[inside] * (radius / distance[inside])[:, None]
         return surface
 
 
 def load_morphs(folder: Path, head: HeadModel, cache: Path) -> MorphTargets:
-    """Carry MakeHuman's targets onto the ICT head, or read the result of an earlier run from the cache folder.
+    """Carry MakeHuman's targets onto the ICT head, or read them from the cache folder.
 
-    FileNotFoundError or ValueError say what the assets folder lacks.
+    FileNotFoundError or ValueError if the assets folder is incomplete.
     """
     source = folder / "targets.npz"
     if not source.is_file():
         raise FileNotFoundError(f"{source} is missing: --assets must name a complete folder, see docs/assets.md")
     path = morphs_cache(folder, cache)
     if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
         names, deltas, transfer = _carry(folder, head)
-        part = path.with_suffix(".part.npz")
         arrays = {"data": transfer.data, "indices": transfer.indices, "indptr": transfer.indptr}
-        np.savez_compressed(part, names=np.array(names), deltas=deltas.astype(np.float16), **arrays)
-        part.replace(path)
+        write_cache(path, names=np.array(names), deltas=deltas.astype(np.float16), **arrays)
     with path.open("rb") as file:
         return read_morphs(file, head)
 
 
 def morphs_cache(folder: Path, cache: Path) -> Path:
-    """Where `load_morphs` keeps what it carried."""
+    """Return the cache file of `load_morphs`."""
     return cache / f"morphs-{CACHE_VERSION}-{assets_fingerprint(folder)}.npz"
 
 
 def read_morphs(file: IO[bytes], head: HeadModel) -> MorphTargets:
-    """What a cache file holds."""
+    """Read a cache file."""
     with np.load(file) as stored:
         deltas = stored["deltas"].astype(np.float32)
         shape = len(head.neutral), deltas.shape[1]
@@ -140,7 +136,7 @@ def read_morphs(file: IO[bytes], head: HeadModel) -> MorphTargets:
 
 
 def _carry(folder: Path, head: HeadModel) -> tuple[list[str], np.ndarray, sparse.csr_matrix]:
-    """Names, (N, M, 3) deltas in centimetres of the head frame at M vertices of MakeHuman's head, (V, M) transfer."""
+    """Return names, (N, M, 3) deltas (centimeters, head frame) at M vertices of MakeHuman's head, (V, M) transfer."""
     base = load_obj(folder / "base.obj")
     rng = np.random.default_rng(0)
     warp, _ = fit_warp(base, DenseSurface.of_head(head, rng), head, rng)
@@ -173,18 +169,18 @@ def _carry(folder: Path, head: HeadModel) -> tuple[list[str], np.ndarray, sparse
 
 
 def _transfer(head: HeadModel, points: np.ndarray, normals: np.ndarray) -> sparse.csr_matrix:
-    """(V, M) weights by which a head's vertices follow points on its skin.
+    """Return (V, M) weights by which a head's vertices follow points on its skin.
 
-    Skin follows the nearest points of like direction, smoothed along the mesh; teeth and gums move with the lips as
-    one, an eyeball with its lids as one, all else with the nearest skin.
+    Skin follows the nearest points of similar normal, smoothed along the mesh; teeth and gums move with the lips, an
+    eyeball with its lids, all else with the nearest skin.
     """
     skin = np.flatnonzero(head.part == Part.SKIN)
     own = head.normals(head.neutral)
     tree = cKDTree(np.column_stack([points, 0.7 * normals]))
-    distance, nearest = tree.query(np.column_stack([head.neutral[skin], 0.7 * own[skin]]), k=_NEIGHBOURS)
+    distance, nearest = tree.query(np.column_stack([head.neutral[skin], 0.7 * own[skin]]), k=_NEIGHBORS)
     weights = 1 / (distance + 0.1)
     weights /= weights.sum(axis=1, keepdims=True)
-    rows = np.repeat(skin, _NEIGHBOURS)
+    rows = np.repeat(skin, _NEIGHBORS)
     shape = (len(head.neutral), len(points))
     follow = sparse.csr_matrix((weights.ravel(), (rows, nearest.ravel())), shape=shape)
     smooth = _smoothing(head, skin)
@@ -193,12 +189,12 @@ def _transfer(head: HeadModel, points: np.ndarray, normals: np.ndarray) -> spars
 
     near = cKDTree(head.neutral[skin])
     others = np.flatnonzero(head.part != Part.SKIN)
-    distance, nearest = near.query(head.neutral[others], k=_NEIGHBOURS)
+    distance, nearest = near.query(head.neutral[others], k=_NEIGHBORS)
     weights = 1 / (distance + 0.1)
     weights /= weights.sum(axis=1, keepdims=True)
     pull = sparse.lil_matrix((len(head.neutral), len(head.neutral)))
     pull[skin, skin] = 1.0
-    pull[np.repeat(others, _NEIGHBOURS), skin[nearest].ravel()] = weights.ravel()
+    pull[np.repeat(others, _NEIGHBORS), skin[nearest].ravel()] = weights.ravel()
     rims = head.landmarks.vertices
     bite = np.flatnonzero(np.isin(head.part, (Part.TEETH, Part.GUMS)))
     for group, rim in ((bite, rims[76:88]), *zip(head.eye_vertices, (rims[60:68], rims[68:76]), strict=True)):
@@ -209,7 +205,7 @@ def _transfer(head: HeadModel, points: np.ndarray, normals: np.ndarray) -> spars
 
 
 def _smoothing(head: HeadModel, kept: np.ndarray) -> sparse.csr_matrix:
-    """(V, V): each of the kept vertices becomes the mean of itself and its neighbours among them."""
+    """Return (V, V) weights that average each of the kept vertices with its neighbors among them."""
     inside = np.isin(head.triangles, kept).all(axis=1)
     t = head.triangles[inside]
     a, b = np.concatenate([t, t[:, [1, 2, 0]]]).ravel(), np.concatenate([t[:, [1, 2, 0]], t]).ravel()
@@ -222,7 +218,7 @@ def _smoothing(head: HeadModel, kept: np.ndarray) -> sparse.csr_matrix:
 def _macro(
     age: float, sexes: Mapping[str, float], ethnicities: Mapping[str, float], muscle: float, weight: float
 ) -> dict[str, float]:
-    """Weights of MakeHuman's key shapes, which are products of its sliders, each 0 to 1."""
+    """Return the weights of MakeHuman's key shapes, which are products of its sliders, each 0 to 1."""
     keys = list(_AGES.values())
     ages = dict(zip(_AGES, (float(np.interp(age, keys, row)) for row in np.eye(len(keys))), strict=True))
     weights: dict[str, float] = {}
@@ -243,7 +239,7 @@ def _slider(value: float) -> dict[str, float]:
 
 
 def _grouped(names: tuple[str, ...]) -> tuple[list[tuple[list[str], list[str]]], list[list[str]]]:
-    """Opposite targets (each one name, or the two sides'), and sets of shapes of which a head has one at most."""
+    """Return opposite targets (one name each, or both sides'), and sets of mutually exclusive shapes."""
     known, details, single = set(names), [], []
     for name in names:
         folder, leaf = name.split("/", 1)
@@ -264,7 +260,7 @@ def _grouped(names: tuple[str, ...]) -> tuple[list[tuple[list[str], list[str]]],
 
 
 def _aligned(moved: np.ndarray, goal: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """`moved` after the similarity that brings its chosen vertices nearest to the goal's (Umeyama 1991)."""
+    """Align `moved` to `goal` by the best similarity transform of the chosen vertices (Umeyama 1991)."""
     source, target = moved[chosen], goal[chosen]
     a, b = source - source.mean(axis=0), target - target.mean(axis=0)
     u, sizes, v = np.linalg.svd(b.T @ a)

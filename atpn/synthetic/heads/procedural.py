@@ -1,8 +1,7 @@
-"""A head from formulas, for renders without downloaded assets: tests, examples, a first look.
+"""A head from formulas, for renders without downloaded assets.
 
-It is a plain but complete face: lids that close over eyeballs, a mouth with teeth that opens, ears, neck and shoulders.
-The mesh is a triangulation of the unrolled surface in which every landmark is a vertex. Eyes, mouth and chin lie where
-other heads of the project have them, so that painting and lighting fit all.
+It has lids that close over eyeballs, a mouth with teeth that opens, ears, neck and shoulders. The mesh triangulates the
+unrolled surface, with every landmark a vertex. Eyes, mouth and chin lie where other heads have them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from atpn.synthetic.heads.procedural_motion import expression_shapes, identity_s
 from atpn.synthetic.heads.procedural_shape import (
     CROWN,
     EQUATOR,
-    EYE_CENTRES,
+    EYE_CENTERS,
     EYE_RADIUS,
     FLOOR,
     lid_loop,
@@ -28,7 +27,7 @@ from atpn.synthetic.heads.procedural_shape import (
 from edge_runtime.landmarks import WFLW_98
 
 _SEAM = np.radians(-135.0)  # where the texture begins: behind an ear, so that the face is in one piece
-_UNROLLED = 8.0  # centimetres per radian of turn, about the radius of a head
+_UNROLLED = 8.0  # centimeters per radian of turn, about the radius of a head
 _CONTOUR_CANDIDATES = 24
 
 
@@ -63,10 +62,10 @@ class _Skin:
 
 
 def procedural_head() -> HeadModel:
-    """The head: about 4,000 vertices, the same on every call."""
+    """Return the head: about 4,000 vertices, the same on every call."""
     skin = _skin()
-    eyes = [_eyeball(centre) for centre in EYE_CENTRES]
-    pieces = [*eyes, *(_socket(skin.vertices[loop], c) for loop, c in zip(skin.lids, EYE_CENTRES, strict=True))]
+    eyes = [_eyeball(center) for center in EYE_CENTERS]
+    pieces = [*eyes, *(_socket(skin.vertices[loop], c) for loop, c in zip(skin.lids, EYE_CENTERS, strict=True))]
     pieces += [_mouth(skin.vertices[skin.lips]), _teeth(2.45, 3.38, -1.0), _teeth(3.44, 4.3, 1.0)]
 
     starts = len(skin.vertices) + np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
@@ -105,21 +104,21 @@ def procedural_head() -> HeadModel:
 
 
 def _unroll(turn: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, 2) places on the unrolled surface, in centimetres: around the head and along its height."""
+    """Return (N, 2) places on the unrolled surface, in centimeters: around the head and along its height."""
     radius = EQUATOR - CROWN
     above = np.clip((EQUATOR - y) / radius, 0, 1)
     return np.stack([_UNROLLED * turn, np.where(y < EQUATOR, EQUATOR - radius * np.arcsin(above), y)], axis=-1)
 
 
 def _roll(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The turn and height of places on the unrolled surface."""
+    """Return turn and height of places on the unrolled surface."""
     radius, along = EQUATOR - CROWN, plane[:, 1]
     y = np.where(along < EQUATOR, EQUATOR - radius * np.sin((EQUATOR - along) / radius), along)
     return plane[:, 0] / _UNROLLED, y
 
 
 def _contour_anchors() -> np.ndarray:
-    """(17, 2) turn and height of contour points 16 (chin) to 32 (ear), at the image's right."""
+    """Return (17, 2) turn and height of contour points 16 (chin) to 32 (ear), at the image's right."""
     knots = np.array(
         [[0, 7.6], [9.5, 7.4], [20, 6.9], [31, 6.0], [43.5, 4.4], [52.5, 2.4], [58, 0.4], [63, -1.6], [64, -3.7]]
     )
@@ -129,7 +128,7 @@ def _contour_anchors() -> np.ndarray:
 
 
 def _contour_paths() -> np.ndarray:
-    """(33, C, 2) turns and heights between which each contour point slides, radially around the mouth.
+    """Return (33, C, 2) turns and heights between which each contour point slides, radially around the mouth.
 
     At the sides they run from the cheek to just before the ear, at the chin from its front to its underside.
     """
@@ -148,7 +147,7 @@ def _contour_paths() -> np.ndarray:
 
 
 def _landmark_places() -> np.ndarray:
-    """(96, 2) turn and height of all landmarks but the pupils."""
+    """Return (96, 2) turn and height of all landmarks but the pupils."""
     flat = np.zeros((98, 2))
     flat[33:38] = [[-5.7, -5.1], [-4.9, -5.8], [-3.7, -6.15], [-2.4, -6.05], [-1.2, -5.75]]
     flat[38:42] = [[-1.2, -5.3], [-2.4, -5.55], [-3.7, -5.65], [-4.9, -5.35]]
@@ -167,8 +166,8 @@ def _skin() -> _Skin:
     lids = [lid_loop(side) for side in (0, 1)]
     outer, inner = lip_loops()
     rings = [outer, (outer + inner) / 2, [0, 3.45] + (outer - [0, 3.45]) * [1.2, 1.4]]
-    for loop, centre in zip(lids, EYE_CENTRES[:, :2], strict=True):
-        rings += [centre + (loop - centre) * size for size in ([1.15, 1.35], [1.35, 1.9], [1.6, 2.6])]
+    for loop, center in zip(lids, EYE_CENTERS[:, :2], strict=True):
+        rings += [center + (loop - center) * size for size in ([1.15, 1.35], [1.35, 1.9], [1.6, 2.6])]
     openings = [_unroll(turn_at(*loop.T), loop[:, 1]) for loop in (*lids, inner)]
     loose = np.concatenate(rings)
     fixed = np.concatenate([*openings, _unroll(*_landmark_places().T)])
@@ -222,7 +221,7 @@ def _skin() -> _Skin:
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Points on the unrolled surface, fine on the face, medium on the ears, coarse elsewhere; the seam's first."""
+    """Return points on the unrolled surface: the seam's, and a grid that is finer on face and ears."""
     (left, top), (right, bottom) = _unroll(np.array([_SEAM, _SEAM + 2 * np.pi]), np.array([CROWN, FLOOR]))
     rows = np.linspace(top, bottom, 30)
     border = np.concatenate([np.column_stack([np.full(len(rows), side), rows]) for side in (left, right)])
@@ -241,7 +240,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N,) bool: even-odd test of points (N, 2) against a closed polygon (M, 2)."""
+    """Return (N,) bool: even-odd test of points (N, 2) against a closed polygon (M, 2)."""
     start, end = loop[None], np.roll(loop, -1, axis=0)[None]
     x, y = points[:, None, 0], points[:, None, 1]
     straddles = (start[..., 1] > y) != (end[..., 1] > y)
@@ -251,33 +250,33 @@ def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _strip(rows: int, columns: int, closed: bool) -> np.ndarray:
-    """(T, 3) triangles of a grid of points, row after row; closed joins the last column to the first."""
+    """Return (T, 3) triangles of a grid of points, row by row; `closed` joins the last column to the first."""
     row, column = np.mgrid[: rows - 1, : columns if closed else columns - 1]
     a = (row * columns + column).ravel()
     b = (row * columns + (column + 1) % columns).ravel()
     return np.concatenate([np.stack([a, b, a + columns], axis=1), np.stack([b, b + columns, a + columns], axis=1)])
 
 
-def _eyeball(centre: np.ndarray) -> _Piece:
-    """A ball whose rows run around the axis of view; it moves as one with its centre."""
+def _eyeball(center: np.ndarray) -> _Piece:
+    """Return a ball whose rows run around the axis of view; it moves as one with its center."""
     polar, around = np.meshgrid(np.linspace(0, np.pi, 11), np.linspace(0, 2 * np.pi, 20, endpoint=False), indexing="ij")
     ball = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), -np.cos(polar)], axis=-1)
-    vertices = centre + EYE_RADIUS * ball.reshape(-1, 3)
+    vertices = center + EYE_RADIUS * ball.reshape(-1, 3)
     triangles = _strip(11, 20, closed=True)
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    inwards = (np.cross(b - a, c - a) * (a + b + c - 3 * centre)).sum(axis=1) < 0
+    inwards = (np.cross(b - a, c - a) * (a + b + c - 3 * center)).sum(axis=1) < 0
     triangles = np.where(inwards[:, None], triangles[:, ::-1], triangles)
-    return _Piece(vertices, triangles, Part.EYEBALL, np.broadcast_to(centre, vertices.shape))
+    return _Piece(vertices, triangles, Part.EYEBALL, np.broadcast_to(center, vertices.shape))
 
 
-def _socket(lid: np.ndarray, centre: np.ndarray) -> _Piece:
-    """What is seen between lids and eyeball at the corners: a funnel from the lid's margin into the eye."""
-    vertices = np.concatenate([lid, np.broadcast_to(centre, lid.shape)])
+def _socket(lid: np.ndarray, center: np.ndarray) -> _Piece:
+    """Return a funnel from the lid's margin into the eye, visible at the corners."""
+    vertices = np.concatenate([lid, np.broadcast_to(center, lid.shape)])
     return _Piece(vertices, _strip(2, len(lid), closed=True), Part.SOCKET, np.concatenate([lid, vertices[len(lid) :]]))
 
 
 def _mouth(lips: np.ndarray) -> _Piece:
-    """A bag behind the lips that opens with them."""
+    """Return a bag behind the lips that opens with them."""
     angle = np.linspace(0, 2 * np.pi, len(lips), endpoint=False)
     height = -np.sin(angle)
     rings = [lips]
@@ -290,10 +289,10 @@ def _mouth(lips: np.ndarray) -> _Piece:
     return _Piece(np.concatenate(rings), _strip(4, len(lips), closed=True), Part.MOUTH, place)
 
 
-def _teeth(top: float, bottom: float, towards: float) -> _Piece:
-    """One row of teeth as an arched band; it moves with the jaw (`towards` 1) or the skull (-1) alone."""
+def _teeth(top: float, bottom: float, toward: float) -> _Piece:
+    """Return one row of teeth as an arched band; it moves with the jaw (`toward` 1) or the skull (-1)."""
     x, y = np.meshgrid(np.linspace(-2, 2, 15), np.linspace(top, bottom, 3))
     vertices = np.stack([x, y, -10.45 + 0.28 * x**2], axis=-1).reshape(-1, 3)
     return _Piece(
-        vertices, _strip(3, 15, closed=False), Part.TEETH, vertices * (0.5, 1, 1) + np.array([0, 2 * towards, 0])
+        vertices, _strip(3, 15, closed=False), Part.TEETH, vertices * (0.5, 1, 1) + np.array([0, 2 * toward, 0])
     )

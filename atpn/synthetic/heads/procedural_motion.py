@@ -1,13 +1,13 @@
-"""How the procedural head moves and varies: displacements of places on the neutral head.
+"""Motion and variation of the procedural head: displacements of places on the neutral head.
 
-Most shapes push the surroundings of one place, fading like a Gaussian; the jaw turns, and lids slide over the eyeballs.
+Most shapes push the surroundings of one place with a Gaussian falloff; the jaw turns, lids slide over the eyeballs.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from atpn.synthetic.heads.procedural_shape import EYE_CENTRES, lid_heights, mouth_line, skin_at
+from atpn.synthetic.heads.procedural_shape import EYE_CENTERS, lid_heights, mouth_line, skin_at
 
 _JAW_HINGE = np.array([0.0, -1.0, -1.5])
 _JAW_ANGLE = np.radians(16)  # parts the lips by about 3 cm
@@ -20,7 +20,7 @@ _LIDS = {
     "eyeLookDown": (0.35, -0.1),
     "eyeLookUp": (-0.15, 0.05),
 }
-# Name, centre (x, y, z) at the image's right or on the midline, radii, displacement of the centre; all in centimetres.
+# Name, center (x, y, z) at the image's right or on the midline, radii, displacement of the center; all in centimeters.
 # A name that ends in _ makes two shapes, the subject's left (_L, the image's right) and its mirror image.
 _PUSHES: tuple[tuple[str, tuple[float, ...], tuple[float, ...], tuple[float, ...]], ...] = (
     ("browInnerUp_", (1.6, -5.7, -10), (1.5, 1.6, 4), (0, -0.9, 0)),
@@ -59,19 +59,19 @@ _TRAITS: tuple[tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]], .
 
 
 def _push(
-    place: np.ndarray, centre: tuple[float, ...], radii: tuple[float, ...], move: tuple[float, ...], mirrored: bool
+    place: np.ndarray, center: tuple[float, ...], radii: tuple[float, ...], move: tuple[float, ...], mirrored: bool
 ) -> np.ndarray:
-    """(N, 3) displacement that fades like a Gaussian around a centre, on both sides of the face if mirrored."""
+    """Return (N, 3) displacements with a Gaussian falloff around a center, on both sides of the face if mirrored."""
     total = np.zeros_like(place)
-    for side in (1, -1) if mirrored and centre[0] > 0 else (1,):
+    for side in (1, -1) if mirrored and center[0] > 0 else (1,):
         flip = np.array([side, 1, 1])
-        distance = ((place - np.array(centre) * flip) / radii) ** 2
+        distance = ((place - np.array(center) * flip) / radii) ** 2
         total += np.exp(-distance.sum(axis=1))[:, None] * np.array(move) * flip
     return total
 
 
 def identity_shapes(place: np.ndarray) -> np.ndarray:
-    """(K, N, 3) displacements, one standard deviation each, of places (N, 3) on the neutral head."""
+    """Return (K, N, 3) displacements, one standard deviation each, of places (N, 3) on the neutral head."""
     return np.stack([_push(place, *trait, mirrored=True) for trait in _TRAITS])
 
 
@@ -81,29 +81,29 @@ def _smooth_step(t: np.ndarray) -> np.ndarray:
 
 
 def _with_jaw(place: np.ndarray) -> np.ndarray:
-    """(N,) share of the jaw's movement: parted sharply between the lips, softly over the cheeks, none at the neck."""
+    """Return the (N,) fraction of the jaw's movement: sharp between the lips, soft over the cheeks."""
     _, y, z = place.T
     return _lower_lip(place) * (1 - _smooth_step((y - 7.8) / 2.4)) * _smooth_step((-z - 0.5) / 3.5)
 
 
-def _lids(place: np.ndarray, side: int, upper_share: float, lower_share: float) -> np.ndarray:
-    """(N, 3) displacement of the lids of one eye over its eyeball, by shares of the opening."""
+def _lids(place: np.ndarray, side: int, upper_fraction: float, lower_fraction: float) -> np.ndarray:
+    """Return (N, 3) displacements of the lids of one eye over its eyeball, by fractions of the opening."""
     moved = np.zeros_like(place)
     x, y = place[:, 0], place[:, 1]
-    near = (np.abs(x - EYE_CENTRES[side, 0]) < 1.3) & (np.abs(y - EYE_CENTRES[side, 1]) < 2.5) & (place[:, 2] < -8.4)
+    near = (np.abs(x - EYE_CENTERS[side, 0]) < 1.3) & (np.abs(y - EYE_CENTERS[side, 1]) < 2.5) & (place[:, 2] < -8.4)
     x, y = x[near], y[near]
     upper, lower = lid_heights(x, side)
     belongs_up = y < (upper + lower) / 2
     away = np.where(belongs_up, upper - y, y - lower)
     fade = np.exp(-((np.clip(away, 0, None) / 0.8) ** 2))
-    dy = fade * (lower - upper) * np.where(belongs_up, upper_share, -lower_share)
+    dy = fade * (lower - upper) * np.where(belongs_up, upper_fraction, -lower_fraction)
     moved[near, 1] = dy
     moved[near, 2] = skin_at(x, y + dy)[:, 2] - skin_at(x, y)[:, 2]
     return moved
 
 
 def expression_shapes(place: np.ndarray) -> dict[str, np.ndarray]:
-    """ARKit-style name to (N, 3) displacement, at weight 1, of places (N, 3) on the neutral head."""
+    """Return (N, 3) displacements at weight 1 of places (N, 3) on the neutral head, by ARKit-style name."""
     shapes: dict[str, np.ndarray] = {}
     jaw = _with_jaw(place)[:, None]
     arm = place - _JAW_HINGE
@@ -114,12 +114,12 @@ def expression_shapes(place: np.ndarray) -> dict[str, np.ndarray]:
     for side, letter in ((1, "L"), (0, "R")):  # the subject's left is at the image's right
         for name, shares in _LIDS.items():
             shapes[f"{name}_{letter}"] = _lids(place, side, *shares)
-    for name, centre, radii, move in _PUSHES:
+    for name, center, radii, move in _PUSHES:
         if not name.endswith("_"):
-            shapes[name] = _push(place, centre, radii, move, mirrored=False)
+            shapes[name] = _push(place, center, radii, move, mirrored=False)
             continue
         for letter, sign in (("L", 1), ("R", -1)):
-            across = (sign * centre[0], *centre[1:]), radii, (sign * move[0], *move[1:])
+            across = (sign * center[0], *center[1:]), radii, (sign * move[0], *move[1:])
             shapes[name + letter] = _push(place, *across, mirrored=False)
     around = _push(place, (0, 3.4, -11), (2.8, 1.7, 4), (1, 0, 0), mirrored=False)[:, :1]
     inwards = np.stack([-place[:, 0], 3.4 - place[:, 1], np.zeros(len(place))], axis=1)
@@ -137,7 +137,7 @@ def expression_shapes(place: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _lower_lip(place: np.ndarray) -> np.ndarray:
-    """(N,) 1 below the mouth's line, 0 above: a sharp step between the lips, a soft one beside them."""
+    """Return (N,) 1 below the mouth's line, 0 above: a sharp step between the lips, a soft one beside them."""
     across = np.abs(place[:, 0])
     below = place[:, 1] - mouth_line(np.clip(place[:, 0], -2.2, 2.2))
     sharp = _smooth_step(0.5 + 0.5 * below / 0.02)

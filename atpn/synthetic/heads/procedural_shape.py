@@ -1,7 +1,7 @@
 """The surface of the procedural head: formulas from places on the unrolled head to points in space.
 
 The featureless head is a radius around a vertical axis; features are relief on its front. Sizes follow average adults,
-in centimetres, in the head frame of `HeadModel`.
+in centimeters, in the head frame of `HeadModel`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-EYE_CENTRES = np.array([[-3.2, -3.5, -8.3], [3.2, -3.5, -8.3]])
+EYE_CENTERS = np.array([[-3.2, -3.5, -8.3], [3.2, -3.5, -8.3]])
 EYE_RADIUS = 1.25
 _LID_RADIUS = 1.36
 CROWN, EQUATOR, FLOOR = -14.5, -5.5, 17.0
@@ -19,7 +19,7 @@ CROWN, EQUATOR, FLOOR = -14.5, -5.5, 17.0
 
 
 def _curve(*knots: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:
-    """A smooth curve through (height, value) knots, constant beyond them."""
+    """Return a smooth curve through (height, value) knots, constant beyond them."""
     heights, values = np.array(knots).T
     curve = PchipInterpolator(heights, values)
     return lambda y: curve(np.clip(y, heights[0], heights[-1]))
@@ -70,7 +70,7 @@ def _section(turn: np.ndarray, width: np.ndarray, front: np.ndarray, back: np.nd
 
 
 def _radius(turn: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distance from the vertical axis at a turn (radians, 0 at the front, growing towards +x) and height."""
+    """Return the distance from the vertical axis at a turn (radians, 0 in front, growing toward +x) and height."""
     upper = np.clip(np.abs((y - EQUATOR) / (EQUATOR - CROWN)), 0, 1)
     skull = np.maximum((1 - upper**2.5) ** 0.4, 1e-3)
     parts = (
@@ -80,18 +80,18 @@ def _radius(turn: np.ndarray, y: np.ndarray) -> np.ndarray:
     )
     joined = sum(part**12 for part in parts) ** (1 / 12)  # the largest, with rounded seams
     behind = np.degrees(np.abs((turn + np.pi) % (2 * np.pi) - np.pi)) - 97
-    # An ear rises towards the back and drops off steeply behind.
+    # An ear rises toward the back and drops off steeply behind.
     ear = np.exp(-(((y + 0.9) / 2.9) ** 4)) * np.exp(-((behind / np.where(behind < 3, 9, 4)) ** 2))
     return joined + 1.3 * ear
 
 
 def _hill(x: np.ndarray, y: np.ndarray, at: tuple[float, float], size: tuple[float, float]) -> np.ndarray:
-    """A bump of height 1 on both sides of the face."""
+    """Return a bump of height 1 on both sides of the face."""
     return np.exp(-(((np.abs(x) - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
 
 
 def _relief(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far the features stand out of the featureless front, before the eyes."""
+    """Return how far the features, without eyes, stand out of the featureless front."""
     nose = _NOSE_HEIGHT(y) * np.exp(-(np.abs(x / _NOSE_WIDTH(y)) ** 2.2)) + 0.6 * _hill(x, y, (1.25, 0.6), (0.45, 0.5))
     brow = 0.35 * _hill(x, y, (2.8, -5.6), (2.2, 0.8))
     socket = -0.85 * _hill(x, y, (3.1, -3.6), (1.9, 1.3)) - 0.45 * _hill(x, y, (1.5, -3.0), (0.6, 1.2))
@@ -106,15 +106,15 @@ def _relief(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def surface(turn: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, 3) points of the skin at turns and heights (N,)."""
+    """Return (N, 3) points of the skin at turns and heights (N,)."""
     radius = _radius(turn, y)
     x, z = radius * np.sin(turn), -radius * np.cos(turn)
     frontal = np.clip(np.cos(turn) / 0.5, 0, 1) ** 2
     z = z - frontal * _relief(x, y)
-    for centre in EYE_CENTRES:
+    for center in EYE_CENTERS:
         # Lids: the part of a ball around each eyeball that stands out, joined to the socket with a rounded seam.
-        across = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
-        ball = centre[2] - np.sqrt(np.clip(_LID_RADIUS**2 - across, 0, None))
+        across = (x - center[0]) ** 2 + (y - center[1]) ** 2
+        ball = center[2] - np.sqrt(np.clip(_LID_RADIUS**2 - across, 0, None))
         gap = np.clip((ball - z) / 0.5, -1, 1)
         joined = np.where(gap > 0, z, ball) - 0.125 * (1 - np.abs(gap)) ** 2
         z = np.where((across < _LID_RADIUS**2) & (np.cos(turn) > 0), joined, z)
@@ -122,7 +122,7 @@ def surface(turn: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def turn_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The turn (N,) at which the front of the head has the given x at the given height, found by bisection."""
+    """Return the (N,) turns at which the front of the head has the given x at the given height, by bisection."""
     low, high = np.zeros(len(x)), np.full(len(x), np.radians(80))
     for _ in range(40):
         middle = (low + high) / 2
@@ -132,34 +132,34 @@ def turn_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def skin_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, 3) points of the face's front at (x, y)."""
+    """Return (N, 3) points of the face's front at (x, y)."""
     return surface(turn_at(x, y), y)
 
 
 def lid_heights(x: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Heights (y) of the upper and lower lid margin at x; side 0 is the eye at the image's left."""
-    along = np.clip((x - EYE_CENTRES[side, 0]) / 1.3, -1, 1)
+    """Return heights (y) of the upper and lower lid margin at x; side 0 is the eye at the image's left."""
+    along = np.clip((x - EYE_CENTERS[side, 0]) / 1.3, -1, 1)
     outwards = along if side else -along
-    corner = EYE_CENTRES[side, 1] + 0.1 - 0.12 * outwards
+    corner = EYE_CENTERS[side, 1] + 0.1 - 0.12 * outwards
     arch = np.sqrt(np.clip(1 - along**2, 0, None))
     return corner - 0.62 * arch * (1 - 0.15 * outwards), corner + 0.38 * arch
 
 
 def lid_loop(side: int, count: int = 24) -> np.ndarray:
-    """(count, 2) x, y around a lid opening, from its corner at the image's left over the upper lid."""
+    """Return (count, 2) x, y around a lid opening, from its corner at the image's left over the upper lid."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    x = EYE_CENTRES[side, 0] - 1.3 * np.cos(angle)
+    x = EYE_CENTERS[side, 0] - 1.3 * np.cos(angle)
     upper, lower = lid_heights(x, side)
     return np.stack([x, np.where(angle < np.pi, upper, lower)], axis=1)
 
 
 def mouth_line(x: np.ndarray) -> np.ndarray:
-    """Height (y) at which closed lips meet at x."""
+    """Return the height (y) at which closed lips meet at x."""
     return 3.42 - 0.03 * np.cos(2 * np.pi * x / 2.2)
 
 
 def lip_loops(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """(count, 2) outer and inner edge of the lips, from the corner at the image's left over the upper lip."""
+    """Return (count, 2) outer and inner edge of the lips, from the image's left corner over the upper lip."""
     outer = np.array([[-2.5, 3.45], [-1.7, 2.85], [-0.65, 2.45], [0, 2.6], [0.65, 2.45], [1.7, 2.85]])
     below = np.array([[2.5, 3.45], [1.8, 4.05], [0.9, 4.4], [0, 4.5], [-0.9, 4.4], [-1.8, 4.05]])
     corners = np.concatenate([outer, below, outer[:1]])

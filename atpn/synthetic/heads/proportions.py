@@ -1,4 +1,4 @@
-"""Widths and lengths of a face's lower half, varied directly: modes fitted to scans keep near their mean."""
+"""Random widths and lengths of a face's lower half, which vary little in modes fitted to scans."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Proportions:
         self._chin_reach = float(chin[1] - points[54, 1])
 
     def vary(self, surface: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(V, 3) vertices at rest, with a jaw and a mouth of random width and a lower face of random height."""
+        """Return (V, 3) vertices at rest with jaw and mouth of random width and a lower face of random height."""
         jaw, mouth, chin = np.clip(rng.normal(0, 1, 3), -_LIMIT, _LIMIT) * (_JAW_SPREAD, _MOUTH_SPREAD, _CHIN_SPREAD)
         moved = surface.copy()
         moved[:, 0] *= (1 + jaw * self._jaw) * (1 + mouth * self._mouth)
@@ -39,6 +39,6 @@ class Proportions:
 
 
 def _fade(values: np.ndarray, start: float, end: float) -> np.ndarray:
-    """1 up to `start`, 0 from `end`, smooth between."""
+    """Return 1 up to `start`, 0 from `end`, smooth between."""
     share = np.clip((end - values) / (end - start), 0, 1)
     return share * share * (3 - 2 * share)

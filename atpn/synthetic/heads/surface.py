@@ -8,7 +8,7 @@ from atpn.synthetic.heads.head import SurfacePoints
 
 
 def sample_surface(vertices: np.ndarray, triangles: np.ndarray, count: int, rng: np.random.Generator) -> SurfacePoints:
-    """Random points on a mesh, denser per area where triangles are small, so that fine parts are not missed."""
+    """Sample random points on a mesh, denser per area where triangles are small."""
     index, weights = sample_triangles(vertices, triangles, count, rng)
     return SurfacePoints(triangles[index], weights)
 
@@ -16,7 +16,7 @@ def sample_surface(vertices: np.ndarray, triangles: np.ndarray, count: int, rng:
 def sample_triangles(
     vertices: np.ndarray, triangles: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(count,) triangle indices and (count, 3) barycentric weights of random points."""
+    """Return (count,) triangle indices and (count, 3) barycentric weights of random points."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     area = area + 0.3 * area.mean()

@@ -1,7 +1,4 @@
-"""The warp from MakeHuman's head (CC0) onto the ICT head.
-
-Radial basis functions through a few corresponding points, refined by nearest surface points.
-"""
+"""The warp from MakeHuman's head (CC0) onto the ICT head: radial basis functions, refined by nearest surface points."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from atpn.synthetic.heads.wavefront import ObjMesh
 HEAD_TO_Y_UP = np.array([1.0, -1.0, -1.0])
 """The head frame's axes to those of both meshes' files, and back."""
 
-# Corresponding points: MakeHuman (x, y) in decimetres on the front of its neutral base mesh, found once by eye, and the
-# iBUG landmarks of the ICT head whose mean they match. Each off-centre point is mirrored as well.
+# Corresponding points: MakeHuman (x, y) in decimeters on the front of its neutral base mesh, found once by eye, and the
+# iBUG landmarks of the ICT head whose mean they match. Each off-center point is mirrored as well.
 _CORRESPONDENCES: tuple[tuple[float, float, tuple[int, ...]], ...] = (
     (-0.4472, 7.2766, (36,)),
     (-0.1636, 7.2740, (39,)),
@@ -49,7 +46,7 @@ class DenseSurface:
 
     @staticmethod
     def of_head(head: HeadModel, rng: np.random.Generator) -> DenseSurface:
-        """Random points on a head's skin at rest."""
+        """Sample random points on a head's skin at rest."""
         skin = (head.part[head.triangles] == Part.SKIN).all(axis=1)
         index, weights = sample_triangles(head.neutral, head.triangles[skin], 600_000, rng)
         corners, uv_corners = head.triangles[skin][index], head.uv_triangles[skin][index]
@@ -60,28 +57,28 @@ class DenseSurface:
 
 
 class HeadWarp:
-    """Maps MakeHuman's space (decimetres, y up) to the ICT head's (centimetres, y up)."""
+    """Map from MakeHuman's space (decimeters, y up) to the ICT head's (centimeters, y up)."""
 
     def __init__(self, steps: list[RBFInterpolator]) -> None:
         self.steps = steps
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) to (N, 3)."""
+        """Map (N, 3) points to (N, 3)."""
         for step in self.steps:
             points = step(points)
         return points
 
 
 def head_triangles(base: ObjMesh) -> np.ndarray:
-    """(T,) bool: MakeHuman's skin from the collar bones up."""
-    centre = base.vertices[base.triangles].mean(axis=1)
-    return (base.groups == "body") & (centre[:, 1] > 5.6) & (np.abs(centre[:, 0]) < 1.5)
+    """Return (T,) bool: MakeHuman's skin from the collar bones up."""
+    center = base.vertices[base.triangles].mean(axis=1)
+    return (base.groups == "body") & (center[:, 1] > 5.6) & (np.abs(center[:, 0]) < 1.5)
 
 
 def fit_warp(
     base: ObjMesh, skin: DenseSurface, head: HeadModel, rng: np.random.Generator
 ) -> tuple[HeadWarp, DenseSurface]:
-    """The warp from MakeHuman to ICT, and the warped MakeHuman skin."""
+    """Fit the warp from MakeHuman to ICT; return it and the warped MakeHuman skin."""
     kept = head_triangles(base)
     triangles, uv_triangles = base.triangles[kept], base.uv_triangles[kept]
     index, weights = sample_triangles(base.vertices, triangles, 400_000, rng)
@@ -146,13 +143,13 @@ def _corresponding_points(made: np.ndarray, skin: np.ndarray, neutral: np.ndarra
 
 
 def _front(points: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
-    """The frontmost of the points near (x, y)."""
+    """Return the frontmost of the points near (x, y)."""
     near = points[np.hypot(points[:, 0] - x, points[:, 1] - y) < radius]
     return near[np.argmax(near[:, 2])]
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals of a mesh; zero where no triangle is."""
+    """Return (V, 3) unit normals of a mesh; zero where no triangle is."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     face = np.cross(b - a, c - a)
     normals = np.zeros_like(vertices)

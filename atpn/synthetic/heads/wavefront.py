@@ -1,4 +1,4 @@
-"""Reading Wavefront meshes and MakeHuman's .mhclo bindings."""
+"""Readers of Wavefront meshes and MakeHuman's .mhclo bindings."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import LandmarkScheme
 
@@ -77,7 +77,7 @@ def corrected_labels(landmarks: np.ndarray, scheme: LandmarkScheme, components: 
 
     Shapes are compared upright in their regions of interest, so that place, size and tilt do not count.
     """
-    mean_shape = mean_shape_of(landmarks[:4000], scheme)
+    mean_shape = compute_mean_shape(landmarks[:4000], scheme)
     regions = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in landmarks]
     shapes = np.array([roi.to_crop(points) for roi, points in zip(regions, landmarks, strict=True)])
     model = ShapeModel.fit(shapes, components)

@@ -76,8 +76,8 @@ def ibug300w(faces, root):
         "300W/02_Outdoor": ["outdoor_001.png"],
     }
     drawn = {}
-    for folder, pictures in names.items():
-        for name in pictures:
+    for folder, images in names.items():
+        for name in images:
             face = drawn[f"{folder}/{name}"] = faces(scheme=IBUG_68)
             save(root / folder / name, face.image)
             save_pts((root / folder / name).with_suffix(".pts"), face.landmarks + 1)
@@ -85,7 +85,7 @@ def ibug300w(faces, root):
 
 
 def cofw(faces, root, train=3, test=2, with_68=True):
-    """MATLAB 7.3's way: references to pictures with reversed axes; the first training picture is grey."""
+    """MATLAB 7.3's way: references to images with reversed axes; the first training image is gray."""
     root.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for split, suffix, count in (("train", "Tr", train), ("test", "T", test)):
@@ -127,7 +127,7 @@ def london(faces, root, count=3):
 
 
 def merl_rav(faces, root):
-    """Labels only, AFLW's pictures beside them; landmark 0 is turned away, landmark 1 covered."""
+    """Labels only, AFLW's images beside them; landmark 0 is turned away, landmark 1 covered."""
     drawn = {}
     for pose in ("frontal", "left", "lefthalf", "right", "righthalf"):
         for split in ("train", "test"):
@@ -195,8 +195,8 @@ def biwi(faces, root):
     for sequence in ("01", "22"):
         for frame in (3, 4, 9):
             angles = np.array([0.1, 0.3, -0.2]) * frame / 9
-            centre = np.array([43.4, -30.7, 900.0 + frame])  # in the depth camera's frame
-            seen = extrinsic @ centre + shift
+            center = np.array([43.4, -30.7, 900.0 + frame])  # in the depth camera's frame
+            seen = extrinsic @ center + shift
             pixel = np.array([camera.fx * seen[0] / seen[2] + camera.cx, camera.fy * seen[1] / seen[2] + camera.cy])
             rotation = angles_to_matrix(angles)
             drawn[sequence, frame] = SimpleNamespace(rotation=rotation, pixel=pixel, reach=camera.fx * 100 / seen[2])
@@ -204,7 +204,7 @@ def biwi(faces, root):
             cv2.circle(image, tuple(map(int, pixel.round())), 50, (200, 160, 140), -1)
             path = root / sequence / f"frame_{frame:05d}_rgb.png"
             save(path, image)
-            rows = [*(extrinsic.T @ rotation), [], centre]
+            rows = [*(extrinsic.T @ rotation), [], center]
             text = "\n".join(" ".join(f"{v:.8f}" for v in row) for row in rows)
             (path.parent / f"frame_{frame:05d}_pose.txt").write_text(text + "\n")
         rows = [
@@ -225,7 +225,7 @@ def biwi(faces, root):
 
 
 def wider_face(faces, root):
-    """A crowd with an invalid face and a box without width, a picture without faces and its line of zeros, one face."""
+    """A crowd with an invalid face and a box without width, an image without faces and its line of zeros, one face."""
     lists = {
         "train": {
             "0--Parade/0_Parade_a_1.jpg": [
@@ -249,23 +249,23 @@ def wider_face(faces, root):
     return lists
 
 
-def w300vw(faces, root, videos=("001", "114", "203", "410"), frames=6, unlabelled=(3,)):
-    """Short videos whose frame n has grey value 30 n; some frames lack labels."""
+def w300vw(faces, root, videos=("001", "114", "203", "410"), frames=6, unlabeled=(3,)):
+    """Short videos whose frame n has gray value 30 n; some frames lack labels."""
     drawn = {}
     for video in videos:
         (root / video / "annot").mkdir(parents=True)
-        film = cv2.VideoWriter(str(root / video / "vid.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (120, 120))
+        video_file = cv2.VideoWriter(str(root / video / "vid.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (120, 120))
         for number in range(1, frames + 1):
-            film.write(np.full((120, 120, 3), 30 * number, np.uint8))
-            if number not in unlabelled:
+            video_file.write(np.full((120, 120, 3), 30 * number, np.uint8))
+            if number not in unlabeled:
                 face = drawn[video, number] = faces(scheme=IBUG_68)
                 save_pts(root / video / "annot" / f"{number:06d}.pts", face.landmarks + 1)
-        film.release()
+        video_file.release()
     return drawn
 
 
 def celeba(faces, root, count=6, edition="celeba"):
-    """Pictures 000001 on, in turn of train, val, test; MAFL's lists hold the first and the second."""
+    """Images 000001 on, in turn of train, val, test; MAFL's lists hold the first and the second."""
     drawn, rows, boxes = {}, [], []
     for i in range(count):
         name = f"{i + 1:06d}.jpg"

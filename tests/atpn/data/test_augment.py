@@ -5,7 +5,7 @@ import pytest
 
 from atpn.data.augment import AugmentConfig, augment
 
-PROBABILITIES = ("tone", "grey", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
+PROBABILITIES = ("tone", "gray", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
 NOTHING = replace(AugmentConfig(), **dict.fromkeys(PROBABILITIES, 0.0))
 
 
@@ -44,6 +44,6 @@ def test_channels_keep_their_order(image):
         assert changed[..., 2].mean() < 50
 
 
-def test_grey_is_grey(image):
-    changed = augment(image, replace(NOTHING, grey=1.0), np.random.default_rng(1))
+def test_gray_is_gray(image):
+    changed = augment(image, replace(NOTHING, gray=1.0), np.random.default_rng(1))
     np.testing.assert_array_equal(changed[..., 0], changed[..., 2])

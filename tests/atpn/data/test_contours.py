@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from atpn.data.contours import CONTOURS, contours_of, neighbours, slide, sliding
+from atpn.data.contours import CONTOURS, get_contours, neighbors, slide, sliding
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98
 
 
 @pytest.mark.parametrize("scheme", [WFLW_98, IBUG_68])
 def test_contours_mirror_into_contours_and_do_not_overlap(scheme):
-    contours = contours_of(scheme)
+    contours = get_contours(scheme)
     indices = [i for contour in contours for i in contour.indices]
     assert len(indices) == len(set(indices))
     known = {(frozenset(c.indices), frozenset(c.corners), c.closed) for c in contours}
@@ -21,16 +21,16 @@ def test_contours_mirror_into_contours_and_do_not_overlap(scheme):
     }
     assert mirrored == known
     assert set(np.flatnonzero(sliding(scheme))) == set(indices) - {i for c in contours for i in c.corners}
-    # Neighbours on a curve are joined by a line in an overlay.
+    # Neighbors on a curve are joined by a line in an overlay.
     edges = {frozenset(edge) for edge in scheme.edges}
-    before, after = neighbours(scheme)
+    before, after = neighbors(scheme)
     for i, (left, right) in enumerate(zip(before, after, strict=True)):
         assert all(frozenset((i, int(j))) in edges for j in (left, right) if j != i)
 
 
 def test_a_scheme_without_contours_is_refused():
     with pytest.raises(ValueError, match=f"no contours for scheme cofw29; known: {', '.join(CONTOURS)}"):
-        contours_of(COFW_29)
+        get_contours(COFW_29)
 
 
 def test_points_slide_along_a_circle_and_over_its_seam():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from atpn.__main__ import main
-from atpn.data.converting import Cutting, cut_out
+from atpn.data.converting import CutoutConfig, cut_out
 from atpn.data.crops import cut_crop
 from atpn.data.datasets_cli import ConvertConfig
 from atpn.data.sample import Sample
@@ -22,7 +22,7 @@ def test_each_split_becomes_a_training_set(tmp_path, replica, capsys):
     drawn = replica.ibug300w(tmp_path / "300W")
     assert convert(tmp_path / "300W", tmp_path / "out") == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["private", "test", "train"]
-    assert "train: 4 faces, 0 pictures without" in capsys.readouterr().out
+    assert "train: 4 faces, 0 images without" in capsys.readouterr().out
     store = SampleStore.read(tmp_path / "out" / "train")
     assert (store.scheme.name, len(store.faces)) == ("ibug68", 4)
     face = drawn["lfpw/trainset/image_0001.png"]
@@ -61,8 +61,8 @@ def test_faces_with_boxes_alone_are_no_backgrounds(tmp_path, replica):
     sample = store[int(store.boxed[0])]
     left, top, right, bottom = sample.boxes["detector"]
     assert (right - left, bottom - top) == (30, 40)
-    assert sample.neighbours.shape[1:] == (4, 2)
-    assert convert(tmp_path / "data", tmp_path / "large", "--split", "train", "--smallest", "45") == 0
+    assert sample.neighbors.shape[1:] == (4, 2)
+    assert convert(tmp_path / "data", tmp_path / "large", "--split", "train", "--min-size", "45") == 0
     assert len(SampleStore.read(tmp_path / "large" / "train", boxes_suffice=True).boxed) == 1
 
 
@@ -90,7 +90,7 @@ def test_conversion_goes_on_where_it_stopped_and_minds_its_setup(tmp_path, repli
     assert convert(*command) == 0
     assert [shard.read_bytes() for shard in shards] == [*whole[:2], b"kept as it is"]
     assert convert(*command, "--every", "2") == 1
-    assert "another conversion (every: 1 before, 2 now)" in capsys.readouterr().err
+    assert "another setup: every was 1, got 2" in capsys.readouterr().err
     assert json.loads((tmp_path / "out" / "train" / "convert.json").read_text())["dataset"] == "300vw"
 
 
@@ -99,14 +99,14 @@ def test_what_is_missing_stops_it_unless_partial(tmp_path, replica, capsys):
     (tmp_path / "data" / "helen" / "testset" / "296814969_3.jpg").unlink()
     assert convert(tmp_path / "data", tmp_path / "out", "--split", "train") == 0
     assert convert(tmp_path / "data", tmp_path / "out", "--split", "test") == 1
-    assert "missing: the picture of" in capsys.readouterr().err
+    assert "missing: the image of" in capsys.readouterr().err
     assert convert(tmp_path / "data", tmp_path / "part", "--split", "test", "--partial") == 0
-    assert "test: 2 faces, 0 pictures without, 1 missing or broken" in capsys.readouterr().out
+    assert "test: 2 faces, 0 images without, 1 missing or corrupt" in capsys.readouterr().out
     (tmp_path / "data" / "300W" / "01_Indoor" / "indoor_001.png").write_bytes(b"cut short")
     assert convert(tmp_path / "data", tmp_path / "out", "--split", "private") == 1
-    assert "indoor_001.png does not decode as a picture; --partial goes without" in capsys.readouterr().err
+    assert "indoor_001.png does not decode as an image; pass --partial to skip it" in capsys.readouterr().err
     assert convert(tmp_path / "data", tmp_path / "part", "--split", "private", "--partial") == 0
-    assert "private: 1 faces, 0 pictures without, 1 missing or broken" in capsys.readouterr().out
+    assert "private: 1 faces, 0 images without, 1 missing or corrupt" in capsys.readouterr().out
     assert len(SampleStore.read(tmp_path / "part" / "private")) == 1
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path, replica, capsys):
     replica.w300lp(tmp_path / "data" / "300W_LP")
     replica.aflw2000(tmp_path / "data" / "AFLW2000")
     for options, complaint in (
-        ((), "several datasets there: 300w-lp in"),
+        ((), "expected one dataset, found 300w-lp in"),
         (("--dataset", "aflw2000-3d", "--split", "train"), "no split train in"),
         (("--dataset", "aflw2000-3d", "--subset", "frontal"), "no sample of split test with subset frontal"),
         (("--dataset", "300w-lp", "--split", "train"), "may belong to split train"),
@@ -124,30 +124,30 @@ def test_what_cannot_be_converted_is_refused(tmp_path, replica, capsys):
 
 
 def test_nonsense_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="16 pixels or more"):
-        Cutting(face_size=2)
+    with pytest.raises(ValueError, match="face_size >= 16"):
+        CutoutConfig(face_size=2)
     with pytest.raises(ValueError, match="must be at least 1"):
         ConvertConfig(tmp_path, tmp_path, every=0)
 
 
-def test_cutting_keeps_labels_on_the_picture_and_the_camera_on_its_rays(draw_sample):
-    sample = draw_sample(np.random.default_rng(3), size=900, centre=(440, 470))
-    neighbours = np.stack([sample.landmarks + 250, sample.landmarks + 2000])
+def test_cutting_keeps_labels_on_the_image_and_the_camera_on_its_rays(draw_sample):
+    sample = draw_sample(np.random.default_rng(3), size=900, center=(440, 470))
+    neighbors = np.stack([sample.landmarks + 250, sample.landmarks + 2000])
     whole = Sample(
         sample.image,
         sample.landmarks,
         rotation=sample.rotation,
         intrinsics=sample.intrinsics,
         boxes={"detector": (100.5, 100.5, 500.5, 700.5)},
-        neighbours=neighbours,
+        neighbors=neighbors,
         key="a",
     )
-    cut = cut_out(whole, Cutting(face_size=128, context=1.0))
+    cut = cut_out(whole, CutoutConfig(face_size=128, context=1.0))
     roi = ROI.from_landmarks(sample.landmarks)
     scale = 128 / roi.size
     assert cut.image.shape[0] == pytest.approx(128, abs=3)
     np.testing.assert_allclose(np.ptp(cut.landmarks, axis=0), np.ptp(sample.landmarks, axis=0) * scale, rtol=0.01)
-    assert len(cut.neighbours) == 1
+    assert len(cut.neighbors) == 1
     expected, got = (cut_crop(s, ROI.from_landmarks(s.landmarks), 96) for s in (whole, cut))
     np.testing.assert_allclose(got.landmarks, expected.landmarks, atol=2e-3)
     np.testing.assert_allclose(got.pose, expected.pose, atol=5e-3)
@@ -156,12 +156,12 @@ def test_cutting_keeps_labels_on_the_picture_and_the_camera_on_its_rays(draw_sam
     assert (right - left) / (bottom - top) == pytest.approx(400 / 600, rel=0.02)
 
 
-def test_a_face_outside_its_picture_is_named():
+def test_a_face_outside_its_image_is_named():
     sample = Sample(np.zeros((20, 20, 3), np.uint8), np.full((5, 2), 900.0) + np.arange(5)[:, None], key="astray")
     with pytest.raises(ValueError, match="'astray': its face lies outside"):
-        cut_out(sample, Cutting())
+        cut_out(sample, CutoutConfig())
 
 
-def test_pictures_without_faces_are_bounded():
+def test_images_without_faces_are_bounded():
     image = cv2.resize(np.zeros((8, 8, 3), np.uint8), (3000, 1000))
-    assert cut_out(Sample(image, key="a"), Cutting(face_size=100, context=2.0)).image.shape == (67, 200, 3)
+    assert cut_out(Sample(image, key="a"), CutoutConfig(face_size=100, context=2.0)).image.shape == (67, 200, 3)

@@ -7,9 +7,9 @@ import pytest
 from atpn.data.crops import (
     NO_JITTER,
     JitterConfig,
+    compute_mean_shape,
     cut_crop,
     jittered_roi,
-    mean_shape_of,
     mirrored_rotation,
     random_crop,
 )
@@ -48,7 +48,7 @@ def test_a_landmark_lands_where_its_pixel_goes(rng, size, flip):
     np.testing.assert_allclose(centroid(crop.image), seen, atol=0.15)
 
 
-def test_flipping_the_crop_equals_cropping_the_flipped_picture(draw_sample, rng):
+def test_flipping_the_crop_equals_cropping_the_flipped_image(draw_sample, rng):
     sample = draw_sample(rng, angles=(0.1, 0.5, 0.2))
     width = sample.image.shape[1]
     landmarks = sample.landmarks.copy()
@@ -77,7 +77,7 @@ def test_mirroring_a_rotation_turns_yaw_and_roll_around():
 
 @pytest.mark.parametrize("roll", [-0.7, 0.0, 0.5])
 def test_pose_is_relative_to_the_crop(draw_sample, rng, roll):
-    # A head that is upright in a rolled, off-centre crop's own frame has zero pose, whatever it is in the camera's.
+    # A head that is upright in a rolled, off-center crop's own frame has zero pose, whatever it is in the camera's.
     roi = ROI(130.0, 40.0, 60.0, roll)
     sample = draw_sample(rng)
     head = crop_to_camera(roi, sample.intrinsics)
@@ -86,9 +86,9 @@ def test_pose_is_relative_to_the_crop(draw_sample, rng, roll):
 
 
 def test_roll_of_the_crop_is_taken_off_the_roll_label(draw_sample, rng):
-    centre = (159 / 2, 159 / 2)
-    sample = draw_sample(rng, angles=(0.0, 0.0, 0.4), centre=centre)
-    pose = cut_crop(sample, ROI(*centre, 100.0, roll=0.3), 64).pose
+    center = (159 / 2, 159 / 2)
+    sample = draw_sample(rng, angles=(0.0, 0.0, 0.4), center=center)
+    pose = cut_crop(sample, ROI(*center, 100.0, roll=0.3), 64).pose
     np.testing.assert_allclose(pose, [0, 0, 0.1], atol=1e-6)
 
 
@@ -107,7 +107,7 @@ def test_without_a_face_there_is_no_crop():
 
 def test_the_mean_shape_is_upright_and_symmetric(draw_sample, rng):
     faces = np.stack([draw_sample(rng, angles=(0.1, 0.3, 0.5)).landmarks for _ in range(5)])
-    mean = mean_shape_of(faces, WFLW_98)
+    mean = compute_mean_shape(faces, WFLW_98)
     np.testing.assert_allclose(mean[WFLW_98.mirror, 1], mean[:, 1], atol=1e-6)
     np.testing.assert_allclose(mean[WFLW_98.mirror, 0], 1 - mean[:, 0], atol=1e-6)
     assert mean.min() > 0.15
@@ -116,14 +116,14 @@ def test_the_mean_shape_is_upright_and_symmetric(draw_sample, rng):
 
 def test_no_jitter_is_the_crop_rule(draw_sample, rng):
     face = draw_sample(rng).landmarks
-    mean = mean_shape_of(face[None], WFLW_98)
+    mean = compute_mean_shape(face[None], WFLW_98)
     roll = upright_roll(face, mean)
     assert jittered_roi(face, mean, NO_JITTER, rng) == ROI.from_landmarks(face, roll)
 
 
 def test_a_turned_crop_is_the_rule_along_its_own_axes(draw_sample, rng):
     face = draw_sample(rng).landmarks
-    jitter = replace(NO_JITTER, unrolled_share=1.0, rotation=30.0)
+    jitter = replace(NO_JITTER, unrolled_prob=1.0, rotation=30.0)
     rois = [jittered_roi(face, np.zeros((98, 2)), jitter, rng) for _ in range(200)]
     assert all(roi == ROI.from_landmarks(face, roi.roll) for roi in rois)
     rolls = np.degrees([roi.roll for roi in rois])
@@ -134,7 +134,7 @@ def test_a_turned_crop_is_the_rule_along_its_own_axes(draw_sample, rng):
 def test_jitter_has_the_stated_spread(draw_sample, rng):
     jitter = JitterConfig()
     face = draw_sample(rng, angles=(0, 0, 0.2)).landmarks
-    mean = mean_shape_of(face[None] @ rotation_2d(-0.2).T, WFLW_98)
+    mean = compute_mean_shape(face[None] @ rotation_2d(-0.2).T, WFLW_98)
     rolls, scales, shifts = [], [], []
     for _ in range(3000):
         roi = jittered_roi(face, mean, jitter, rng)

@@ -12,7 +12,7 @@ from atpn.data.augment import NO_AUGMENT, AugmentConfig, augment
 from atpn.data.device_augment import augment_batch
 from atpn.data.motion import motion_kernel
 
-KINDS = ("tone", "grey", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
+KINDS = ("tone", "gray", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
 SIDE = 64
 
 

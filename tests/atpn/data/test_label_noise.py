@@ -1,11 +1,11 @@
-"""Statistics of wrong labels on one face labelled many times."""
+"""Statistics of wrong labels on one face labeled many times."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from atpn.data.contours import contours_of, neighbours
+from atpn.data.contours import get_contours, neighbors
 from atpn.data.label_noise import NoiseConfig, SlideConfig, noisy_landmarks
 from edge_runtime.landmarks import WFLW_98
 
@@ -18,18 +18,18 @@ def face(draw_sample):
     return draw_sample(np.random.default_rng(0), angles=(0, 0, 0)).landmarks
 
 
-def labelled(face, key="face", noise=NOISE):
+def labeled(face, key="face", noise=NOISE):
     return noisy_landmarks(face, WFLW_98, key, noise)
 
 
 def moves(face, noise, count=LABELS):
     """(count, 98, 2) in shares of the face's rectangle."""
-    labels = [labelled(face, f"face-{i}", noise) for i in range(count)]
+    labels = [labeled(face, f"face-{i}", noise) for i in range(count)]
     return (np.array(labels, np.float64) - face) / np.ptp(face, axis=0).max()
 
 
 def tangents(face):
-    before, after = neighbours(WFLW_98)
+    before, after = neighbors(WFLW_98)
     tangent = face[after] - face[before]
     return tangent / np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
 
@@ -38,7 +38,7 @@ def test_points_slide_along_the_contour_and_hardly_leave_it(face):
     moved, tangent = moves(face, replace(NOISE, across=0.0005)), tangents(face)
     along = (moved * tangent).sum(-1)
     across = moved[..., 0] * tangent[:, 1] - moved[..., 1] * tangent[:, 0]
-    for contour in contours_of(WFLW_98):
+    for contour in get_contours(WFLW_98):
         expected = getattr(SlideConfig(), contour.part)
         inner = [i for i in contour.indices[2:-2] if i not in contour.corners]
         if contour.part == "jaw":
@@ -52,10 +52,10 @@ def test_points_slide_along_the_contour_and_hardly_leave_it(face):
 
 
 def test_every_epoch_sees_the_same_wrong_label(face):
-    np.testing.assert_array_equal(labelled(face), labelled(face))
-    assert not np.allclose(labelled(face), labelled(face, "other"))
-    assert not np.allclose(labelled(face), labelled(face, noise=replace(NOISE, seed=1)))
-    np.testing.assert_array_equal(labelled(face, noise=NoiseConfig()), face)
+    np.testing.assert_array_equal(labeled(face), labeled(face))
+    assert not np.allclose(labeled(face), labeled(face, "other"))
+    assert not np.allclose(labeled(face), labeled(face, noise=replace(NOISE, seed=1)))
+    np.testing.assert_array_equal(labeled(face, noise=NoiseConfig()), face)
 
 
 def test_variance_is_shared_among_annotator_curve_and_point(face):
@@ -64,17 +64,17 @@ def test_variance_is_shared_among_annotator_curve_and_point(face):
     # Two points of a face have in common what is not their own: the annotator's habit and the curve's slide.
     covariance = np.cov(deviations.T)
     common = covariance[~np.eye(len(covariance), dtype=bool)].mean()
-    own = NOISE.annotator_share + NOISE.curve_share
+    own = NOISE.annotator_fraction + NOISE.curve_fraction
     annotators = [
         np.random.default_rng([0, 2**32 + i]).normal() for i in range(NOISE.annotators)
     ]  # the first curve's habits
-    habits = NOISE.annotator_share * np.var(annotators)
-    assert common == pytest.approx(own - NOISE.annotator_share + habits, abs=0.08)
+    habits = NOISE.annotator_fraction * np.var(annotators)
+    assert common == pytest.approx(own - NOISE.annotator_fraction + habits, abs=0.08)
     # With one annotator whose habit is all, every face is wrong alike.
-    alone = replace(NOISE, annotators=1, annotator_share=1.0, curve_share=0.0, across=0.0)
+    alone = replace(NOISE, annotators=1, annotator_fraction=1.0, curve_fraction=0.0, across=0.0)
     np.testing.assert_allclose(*moves(face, alone, 2), atol=1e-6)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="shares of the variance"):
-        NoiseConfig(level=1.0, annotator_share=0.8, curve_share=0.4)
+        NoiseConfig(level=1.0, annotator_fraction=0.8, curve_fraction=0.4)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from atpn.data.crops import NO_JITTER, JitterConfig, cut_crop, jittered_roi, mean_shape_of
+from atpn.data.crops import NO_JITTER, JitterConfig, compute_mean_shape, cut_crop, jittered_roi
 from atpn.data.rois import ROIs, background_rois, crop_landmarks, crop_poses, jittered_rois
 from atpn.data.scenes import background_roi
 from edge_runtime.geometry import ROI, Intrinsics, crop_to_camera, upright_roll
@@ -79,7 +79,7 @@ def test_labels_equal_those_of_single_crops(faces, rng):
 
 def test_no_jitter_is_the_crop_rule_upright(faces, rng):
     landmarks = np.stack([face.landmarks for face in faces])
-    mean = mean_shape_of(landmarks, WFLW_98)
+    mean = compute_mean_shape(landmarks, WFLW_98)
     rolls = np.array([upright_roll(points, mean) for points in landmarks])
     for roi, points in zip(single(jittered_rois(landmarks, rolls, NO_JITTER, rng)), landmarks, strict=True):
         expected = jittered_roi(points, mean, NO_JITTER, rng)
@@ -88,10 +88,10 @@ def test_no_jitter_is_the_crop_rule_upright(faces, rng):
         )
 
 
-@pytest.mark.parametrize("jitter", [JitterConfig(), JitterConfig(unrolled_share=0.5, rotation=30.0, scale_sigma=0.2)])
+@pytest.mark.parametrize("jitter", [JitterConfig(), JitterConfig(unrolled_prob=0.5, rotation=30.0, scale_sigma=0.2)])
 def test_jitter_is_distributed_as_that_of_single_crops(draw_sample, rng, jitter):
     count, face = 4000, draw_sample(rng, angles=(0.0, 0.0, 0.2)).landmarks
-    mean = mean_shape_of(face[None], WFLW_98)
+    mean = compute_mean_shape(face[None], WFLW_98)
     upright = upright_roll(face, mean)
     one_by_one = np.array(
         [[r.cx, r.cy, r.size, r.roll] for r in (jittered_roi(face, mean, jitter, rng) for _ in range(count))]
@@ -110,7 +110,7 @@ def test_jitter_is_distributed_as_that_of_single_crops(draw_sample, rng, jitter)
         {0.1: 0.0124, 0.2: 0.211}[jitter.scale_sigma], abs=0.03
     )
     shift = np.hypot(rois.cx - exact.cx, rois.cy - exact.cy) / exact.size
-    assert np.sqrt((shift**2).mean() / 2) == pytest.approx(jitter.centre_sigma, rel=0.05)
+    assert np.sqrt((shift**2).mean() / 2) == pytest.approx(jitter.center_sigma, rel=0.05)
 
 
 def test_backgrounds_regions_lie_inside_and_are_distributed_as_single_ones(rng):

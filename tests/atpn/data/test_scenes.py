@@ -12,7 +12,7 @@ def rng():
 
 
 def dotted(rng):
-    """A grey image whose only landmarks-rectangle corner is a white square, and its landmarks."""
+    """A gray image whose only landmarks-rectangle corner is a white square, and its landmarks."""
     image = np.full((120, 120, 3), 60, np.uint8)
     image[68:73, 48:53] = 255
     landmarks = rng.uniform(40, 80, (98, 2)).astype(np.float32)
@@ -20,7 +20,7 @@ def dotted(rng):
     return image, landmarks
 
 
-def centre_of_white(image):
+def center_of_white(image):
     y, x = np.nonzero(image[..., 0] > 200)
     return np.array([x.mean(), y.mean()])
 
@@ -30,18 +30,18 @@ def test_negatives_stay_below_the_iou_bound(rng):
     rois = [negative_roi(face, rng) for _ in range(500)]
     assert max(roi.iou(face) for roi in rois) < 0.3
     sizes = np.array([roi.size for roi in rois]) / face.size
-    # All three kinds occur: parts, wide views, neighbours.
+    # All three kinds occur: parts, wide views, neighbors.
     assert (sizes < 0.5).sum() > 50
     assert (sizes > 1.9).sum() > 50
     assert sum(roi.iou(face) > 0 for roi in rois) > 250
 
 
-def test_embedding_moves_landmarks_with_the_picture(rng):
+def test_embedding_moves_landmarks_with_the_image(rng):
     for _ in range(5):
         image, landmarks = dotted(rng)
         scene, moved = embed(image, landmarks, np.zeros((50, 50, 3), np.uint8), SceneConfig(), rng)
         assert scene.shape == (180, 180, 3)
-        np.testing.assert_allclose(centre_of_white(scene), moved[0], atol=0.6)
+        np.testing.assert_allclose(center_of_white(scene), moved[0], atol=0.6)
 
 
 def test_trimming_moves_landmarks_and_cuts_into_the_roi(rng):
@@ -49,7 +49,7 @@ def test_trimming_moves_landmarks_and_cuts_into_the_roi(rng):
     for _ in range(20):
         image, landmarks = dotted(rng)
         rest, moved = trim(image, landmarks, 0.15, rng)
-        np.testing.assert_allclose(centre_of_white(rest), moved[0], atol=0.6)
+        np.testing.assert_allclose(center_of_white(rest), moved[0], atol=0.6)
         corners = ROI.from_landmarks(moved).corners()
         height, width = rest.shape[:2]
         cut |= bool((corners < -1).any() or (corners[:, 0] > width).any() or (corners[:, 1] > height).any())
@@ -59,7 +59,7 @@ def test_trimming_moves_landmarks_and_cuts_into_the_roi(rng):
 def test_without_a_background_nothing_is_embedded(rng):
     image, landmarks = dotted(rng)
     for _ in range(20):
-        scene, _ = make_scene(image, landmarks, None, SceneConfig(trim_share=0.0), rng)
+        scene, _ = make_scene(image, landmarks, None, SceneConfig(trim_prob=0.0), rng)
         assert scene is image
 
 

@@ -29,7 +29,7 @@ def test_an_identity_is_never_on_both_sides(tmp_path, draw_sample):
     samples = [draw_sample(rng, f"face-{i}", 48, identity=f"person-{i % 30}") for i in range(90)]
     write_shard(tmp_path / "faces-000000.tar", samples)
     store = SampleStore.read(tmp_path)
-    train, held_out = store.split(0.2)
+    train, held_out = store.split(validation_fraction=0.2)
     people = [{store.identities[i] for i in side} for side in (train, held_out)]
     assert len(train) + len(held_out) == 90
     assert not people[0] & people[1]
@@ -37,14 +37,14 @@ def test_an_identity_is_never_on_both_sides(tmp_path, draw_sample):
 
 
 def test_few_people_still_leave_both_sides_filled(face_shards):
-    train, held_out = SampleStore.read(face_shards).split(1e-9)
+    train, held_out = SampleStore.read(face_shards).split(validation_fraction=1e-9)
     assert len(train) == 23
     assert len(held_out) == 1
 
 
 def test_backgrounds_are_split_too(face_shards):
     store = SampleStore.read(face_shards)
-    train, held_out = store.split_backgrounds()
+    train, held_out = store.split(store.backgrounds)
     assert (len(train), len(held_out)) == (3, 1)
     assert sorted([*train, *held_out]) == sorted(store.backgrounds)
 

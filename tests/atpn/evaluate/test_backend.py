@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from atpn.data.afw import read_afw, samples_of
+from atpn.data.afw import photos_to_samples, read_afw
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend, FilePredictor
-from atpn.evaluate.detectors import detected_regions
+from atpn.evaluate.detectors import detect_rois
 from atpn.model import load_checkpoint
 from edge_runtime.backends import load_backend
 from edge_runtime.geometry import ROI
@@ -38,11 +38,11 @@ def test_a_file_is_evaluated_as_a_checkpoint_is(file, drawn_afw):
     assert report["uncertainty"]["scale"] > 0
 
 
-def test_a_picture_of_several_faces_is_searched_once(drawn_afw):
+def test_a_image_of_several_faces_is_searched_once(drawn_afw):
     (first, *_) = read_afw(drawn_afw)
-    double = samples_of([type(first)(first.image, (first.faces[0], first.faces[0] + 300), "two")])
+    double = photos_to_samples([type(first)(first.image, (first.faces[0], first.faces[0] + 300), "two")])
     assert double[0].image is double[1].image
-    np.testing.assert_array_equal(double[1].neighbours, first.faces[0][None])
+    np.testing.assert_array_equal(double[1].neighbors, first.faces[0][None])
 
     class Counting:
         calls = 0
@@ -52,6 +52,6 @@ def test_a_picture_of_several_faces_is_searched_once(drawn_afw):
             return [ROI(0, 0, 5), ROI.from_landmarks(first.faces[0])]
 
     detector = Counting()
-    found = detected_regions(double, detector)
+    found = detect_rois(double, detector)
     assert detector.calls == 1
     assert found == [ROI.from_landmarks(first.faces[0]), None]

@@ -18,7 +18,7 @@ def test_the_report_holds_every_figure(tiny_weights, face_shards, drawn_afw, tmp
         "--out",
         tmp_path / "report.json",
     ]
-    arguments += ["--detector", "none", "--overlay", tmp_path / "pictures", "--plots", tmp_path / "plots"]
+    arguments += ["--detector", "none", "--overlay", tmp_path / "images", "--plots", tmp_path / "plots"]
     assert main(["evaluate", *map(str, arguments)]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["rendered"]["faces"] == 24
@@ -36,10 +36,10 @@ def test_the_report_holds_every_figure(tiny_weights, face_shards, drawn_afw, tmp
     printed = capsys.readouterr().out
     assert "rendered: 24 faces" in printed
     assert "afw: 3 faces" in printed
-    assert len(list((tmp_path / "pictures" / "rendered").glob("0*.jpg"))) == 24
-    sheet = cv2.imread(str(tmp_path / "pictures" / "rendered" / "sheet.jpg"))
+    assert len(list((tmp_path / "images" / "rendered").glob("0*.jpg"))) == 24
+    sheet = cv2.imread(str(tmp_path / "images" / "rendered" / "sheet.jpg"))
     assert sheet.shape == (3 * 224, 6 * 224, 3)
-    worst = cv2.imread(str(sorted((tmp_path / "pictures" / "afw").glob("0000_*.jpg"))[0]))
+    worst = cv2.imread(str(sorted((tmp_path / "images" / "afw").glob("0000_*.jpg"))[0]))
     assert worst.shape == (448, 448, 3)
     assert cv2.imread(str(tmp_path / "plots" / "ced.png")).shape == (480, 640, 3)
     assert cv2.imread(str(tmp_path / "plots" / "reliability.png")).shape == (2 * 480, 3 * 640, 3)

@@ -47,9 +47,11 @@ def test_openings_measure_lids_and_lips(faces):
 
 
 def test_gap_agreement_reads_muted_expressions():
-    truth = np.array([0.0, 1.0, 2.0, 3.0])
-    assert metrics.gap_agreement(0.4 * truth + 1, truth) == pytest.approx({"slope": 0.4, "correlation": 1.0})
-    flat = metrics.gap_agreement(np.ones(4), truth)
+    ground_truth = np.array([0.0, 1.0, 2.0, 3.0])
+    assert metrics.gap_agreement(0.4 * ground_truth + 1, ground_truth) == pytest.approx(
+        {"slope": 0.4, "correlation": 1.0}
+    )
+    flat = metrics.gap_agreement(np.ones(4), ground_truth)
     assert flat["slope"] == 0.0
     assert math.isnan(flat["correlation"])
 

@@ -1,23 +1,23 @@
 import cv2
 import numpy as np
 
-from atpn.evaluate.plots import COLOURS, Chart, Line, _ticks, draw_chart, write_charts
+from atpn.evaluate.plots import COLORS, Chart, Line, _ticks, draw_chart, write_charts
 
 
 def test_a_line_is_where_its_numbers_are():
     chart = Chart("rising", "x", "y", [Line("", [0, 10], [0, 5]), Line("", [5, 5], [0, 5])], x_max=10, y_max=5)
-    picture = draw_chart(chart)
-    rows, columns = np.nonzero((picture == COLOURS[1]).all(axis=2))
+    image = draw_chart(chart)
+    rows, columns = np.nonzero((image == COLORS[1]).all(axis=2))
     left, right = 72, 640 - 20
     assert abs(np.median(columns) - (left + right) / 2) <= 1
     assert rows.min() <= 42
-    rows, columns = np.nonzero((picture == COLOURS[0]).all(axis=2))
+    rows, columns = np.nonzero((image == COLORS[0]).all(axis=2))
     assert np.corrcoef(rows, columns)[0, 1] < -0.99
 
 
 def test_negative_values_need_only_a_lower_end():
     chart = Chart("below", "x", "y", [Line("", [0, 1], [-10, -10])], y_min=-20, y_max=0)
-    rows, _ = np.nonzero((draw_chart(chart) == COLOURS[0]).all(axis=2))
+    rows, _ = np.nonzero((draw_chart(chart) == COLORS[0]).all(axis=2))
     assert abs(np.median(rows) - (40 + 480 - 56) / 2) <= 1
 
 

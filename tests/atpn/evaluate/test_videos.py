@@ -7,7 +7,7 @@ import pytest
 from atpn.__main__ import main
 from atpn.data.store import SampleStore
 from atpn.evaluate.backend import CheckpointBackend
-from atpn.evaluate.head_shape import RIGID_POINTS, mean_head_shape, pose_from_landmarks, yardstick_error
+from atpn.evaluate.head_shape import RIGID_POINTS, landmark_angle_error, mean_head_shape, pose_from_landmarks
 from atpn.evaluate.inference import predict
 from atpn.evaluate.videos import VideosConfig, compare, follow
 from atpn.model import load_checkpoint
@@ -28,11 +28,11 @@ def test_the_mean_head_is_recovered_from_labels(store, draw_sample):
     # The drawn faces all have these eyes and this nose, so the true ratios are known.
     assert inner_left[0] / left[0] == pytest.approx(0.3 / 0.65, rel=0.03)
     tip, bridge = shape[RIGID_POINTS.index(54)], shape[RIGID_POINTS.index(51)]
-    assert tip[2] < bridge[2]  # the nose points towards the camera
-    errors = yardstick_error(store, shape)
+    assert tip[2] < bridge[2]  # the nose points toward the camera
+    errors = landmark_angle_error(store, shape)
     assert max(errors.values()) < 0.5
     angles = np.radians([12.0, -25.0, 8.0])
-    sample = draw_sample(np.random.default_rng(5), angles=angles, centre=(50, 100))  # off the optical axis
+    sample = draw_sample(np.random.default_rng(5), angles=angles, center=(50, 100))  # off the optical axis
     np.testing.assert_allclose(pose_from_landmarks(sample.landmarks, shape, sample.intrinsics), angles, atol=0.01)
 
 
@@ -81,7 +81,7 @@ class KnowsTheFace:
 
 
 def test_both_angles_of_a_video(store, draw_sample, tmp_path, tiny_weights, capsys):
-    sample = draw_sample(np.random.default_rng(1), angles=np.radians([0.0, 20, 0]), centre=(80, 80))
+    sample = draw_sample(np.random.default_rng(1), angles=np.radians([0.0, 20, 0]), center=(80, 80))
     path = tmp_path / "video.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (160, 160))
     for _ in range(4):
@@ -98,14 +98,14 @@ def test_both_angles_of_a_video(store, draw_sample, tmp_path, tiny_weights, caps
 
 
 def test_the_command_reports_a_video_without_a_face(tiny_weights, face_shards, tmp_path, capsys):
-    path = tmp_path / "grey.avi"
+    path = tmp_path / "gray.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (160, 160))
     for _ in range(3):
         writer.write(np.full((160, 160, 3), 128, np.uint8))
     writer.release()
     arguments = [path, "--weights", tiny_weights, "--data", face_shards, "--out", tmp_path / "videos.json"]
     assert main(["videos", *map(str, arguments), "--plots", str(tmp_path)]) == 0
-    assert json.loads((tmp_path / "videos.json").read_text())["videos"]["grey.avi"] == {"frames": 3, "held": 0}
+    assert json.loads((tmp_path / "videos.json").read_text())["videos"]["gray.avi"] == {"frames": 3, "held": 0}
     assert "held in 0 of 3 frames" in capsys.readouterr().out
     assert (tmp_path / "pose.png").exists()
 

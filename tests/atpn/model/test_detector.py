@@ -29,9 +29,9 @@ def test_an_untrained_detector_doubts_everything_and_points_at_its_own_cells():
         seen = model(torch.rand(2, 3, 96, 96) * 255)
     assert seen.logits.shape == (2, 24, 24)
     assert seen.logits.sigmoid().mean().item() == pytest.approx(PRIOR, rel=0.5)
-    centres = (torch.arange(24) + 0.5) / 24
-    assert (seen.regions[0, :, :, 0] - centres[None]).abs().max() < 0.5 / 24
-    assert (seen.regions[0, :, :, 1] - centres[:, None]).abs().max() < 0.5 / 24
+    centers = (torch.arange(24) + 0.5) / 24
+    assert (seen.regions[0, :, :, 0] - centers[None]).abs().max() < 0.5 / 24
+    assert (seen.regions[0, :, :, 1] - centers[:, None]).abs().max() < 0.5 / 24
 
 
 def test_another_size_keeps_the_weights():
@@ -40,7 +40,7 @@ def test_another_size_keeps_the_weights():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), larger.parameters(), strict=True))
     with torch.no_grad():
         assert larger(torch.zeros(1, 3, 128, 128)).logits.shape == (1, 32, 32)
-    with pytest.raises(ValueError, match=r"takes \(B, 3, 128, 128\) pictures, got \(1, 3, 96, 96\)"):
+    with pytest.raises(ValueError, match=r"takes \(B, 3, 128, 128\) images, got \(1, 3, 96, 96\)"):
         larger(torch.zeros(1, 3, 96, 96))
 
 

@@ -13,8 +13,8 @@ def _formula(landmarks, grid):
     for b, points in enumerate(landmarks):
         for y in range(grid):
             for x in range(grid):
-                centre = np.array([(x + 0.5) * 28 / grid, (y + 0.5) * 28 / grid])
-                distance = np.linalg.norm(points * 28 - centre, axis=1).min()
+                center = np.array([(x + 0.5) * 28 / grid, (y + 0.5) * 28 / grid])
+                distance = np.linalg.norm(points * 28 - center, axis=1).min()
                 result[b, 0, y, x] = max(0.5, 1 / np.sqrt(1 + distance))
     return result
 

@@ -36,7 +36,7 @@ def test_squeeze_excite_gates_each_channel_by_the_means():
     np.testing.assert_allclose(layer(x).detach().numpy(), x.numpy() * gates[:, :, None, None], rtol=1e-4, atol=1e-5)
 
 
-def test_coordinate_grid_holds_cell_centres():
+def test_coordinate_grid_holds_cell_centers():
     grid = coordinate_grid(4)[0]
     np.testing.assert_allclose(grid[0, 2], [-0.75, -0.25, 0.25, 0.75])
     np.testing.assert_allclose(grid[1, :, 2], [-0.75, -0.25, 0.25, 0.75])
@@ -112,7 +112,7 @@ def test_inverted_residual_shapes_and_shortcut():
     torch.testing.assert_close(block(x), x)
 
 
-def test_multiview_sees_three_neighbourhoods():
+def test_multiview_sees_three_neighborhoods():
     torch.manual_seed(6)
     block = Multiview(16).eval()
     x = torch.randn(1, 16, 15, 15)

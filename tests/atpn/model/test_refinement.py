@@ -66,12 +66,12 @@ def test_uncertainty_gives_the_features_no_gradient(refined, images):
 
 
 def test_without_correction_the_first_estimate_is_given(refined, images):
-    plain = refined.with_refinement(0)
+    plain = refined.with_config(refinement_channels=0)
     with torch.no_grad():
         assert plain.config == replace(refined.config, refinement_channels=0)
         embedding = refined.embed(images)
         torch.testing.assert_close(plain(images).landmarks, refined.landmark_branch.read_vector(embedding.vector)[0])
-        untrained = plain.with_refinement(64)
+        untrained = plain.with_config(refinement_channels=64)
         torch.testing.assert_close(untrained(images).landmarks, plain(images).landmarks)
 
 

@@ -20,7 +20,7 @@ def read_shards(folder):
     return [stored for shard in sorted(folder.glob("*.tar")) for stored in read_shard(shard)]
 
 
-def test_shards_hold_every_picture_once(tmp_path):
+def test_shards_hold_every_image_once(tmp_path):
     run(RenderConfig(out=tmp_path, count=7, shard_size=3))
     samples = read_shards(tmp_path)
     assert len({stored.labels["key"] for stored in samples}) == len(samples) == 7
@@ -29,7 +29,7 @@ def test_shards_hold_every_picture_once(tmp_path):
         assert sample.image.shape[:2] == (sides[sample.attributes["kind"]],) * 2
 
 
-def test_a_preview_shows_48_pictures_and_writes_no_shard(tmp_path):
+def test_a_preview_shows_48_images_and_writes_no_shard(tmp_path):
     run(RenderConfig(out=tmp_path, preview=tmp_path / "sheet.png"))
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (6 * 192, 8 * 192, 3)
     assert not list(tmp_path.glob("*.tar"))
@@ -37,9 +37,9 @@ def test_a_preview_shows_48_pictures_and_writes_no_shard(tmp_path):
 
 def test_definitions_are_drawn_on_two_heads_and_no_shard_is_written(tmp_path):
     run(RenderConfig(out=tmp_path, definitions=tmp_path / "docs" / "definitions.jpg"))
-    picture = cv2.imread(str(tmp_path / "docs" / "definitions.jpg")).astype(int)
-    assert picture.shape == (SIDE, 2 * SIDE, 3)
-    green = (picture[..., 1] - picture[..., [0, 2]].max(axis=2)) > 60
+    image = cv2.imread(str(tmp_path / "docs" / "definitions.jpg")).astype(int)
+    assert image.shape == (SIDE, 2 * SIDE, 3)
+    green = (image[..., 1] - image[..., [0, 2]].max(axis=2)) > 60
     assert green[:, :SIDE].sum() > 300  # landmarks on either head
     assert green[:, SIDE:].sum() > 300
     assert not list(tmp_path.glob("*.tar"))
@@ -67,7 +67,7 @@ def test_the_same_command_makes_only_what_is_missing(tmp_path):
     assert lost.read_bytes() == content  # the seed decides, not the order of work
 
 
-def test_no_pictures_are_refused(tmp_path):
+def test_no_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="--count"):
         run(RenderConfig(out=tmp_path, count=0))
 
@@ -80,7 +80,7 @@ def test_a_longer_render_completes_a_short_last_shard(tmp_path):
 
 def test_another_setup_is_refused_and_nothing_is_lost(tmp_path):
     run(RenderConfig(out=tmp_path, count=3, shard_size=3))
-    with pytest.raises(ValueError, match="seed: 0 before, 1 now"):
+    with pytest.raises(ValueError, match="seed was 0, got 1"):
         run(RenderConfig(out=tmp_path, count=3, shard_size=3, seed=1))
     assert len(read_shards(tmp_path)) == 3
 

@@ -1,4 +1,4 @@
-"""Scenes of several people: one picture, everybody labelled, the nearer hiding the farther."""
+"""Scenes of several people: one image, everybody labeled, the nearer hiding the farther."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def crowds(procedural_renderer: FaceRenderer) -> list[list[Sample]]:
     return [samples[i : i + 3] for i in range(0, 9, 3)]
 
 
-def test_a_scene_is_one_picture_with_a_sample_for_each_face(crowds):
+def test_a_scene_is_one_image_with_a_sample_for_each_face(crowds):
     for crowd in crowds:
         assert crowd[0].image.shape == (384, 384, 3)
         for i, sample in enumerate(crowd):
             np.testing.assert_array_equal(sample.image, crowd[0].image)
             others = [other.landmarks for j, other in enumerate(crowd) if j != i]
-            np.testing.assert_array_equal(sample.neighbours, others)
+            np.testing.assert_array_equal(sample.neighbors, others)
         assert len({sample.key for sample in crowd}) == len({s.attributes["identity"] for s in crowd}) == 3
 
 
@@ -58,7 +58,7 @@ def test_what_a_nearer_person_covers_is_hidden():
 
 def test_portraits_do_not_depend_on_the_share_of_scenes(procedural_renderer):
     alone, mixed = _rendered(procedural_renderer, 0.0, 6), _rendered(procedural_renderer, 0.5, 6)
-    portraits = [(a, b) for a, b in zip(alone, mixed, strict=True) if b.neighbours is None]
+    portraits = [(a, b) for a, b in zip(alone, mixed, strict=True) if b.neighbors is None]
     assert portraits
     for sample, partner in portraits:
         np.testing.assert_array_equal(sample.image, partner.image)

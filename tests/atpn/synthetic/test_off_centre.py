@@ -1,4 +1,4 @@
-"""The tracker's head pose on pictures whose pose is known and whose faces stand off the camera's axis."""
+"""The tracker's head pose on images whose pose is known and whose faces stand off the camera's axis."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_principal_point_makes_the_pose_right(asset_renderer):
             continue
         detector.roi = ROI.from_landmarks(sample.landmarks, upright_roll(sample.landmarks, tracker.spec.mean_shape))
         of_this = []
-        # The camera's own principal point lies far from the face, often outside the picture; then one in its middle.
+        # The camera's own principal point lies far from the face, often outside the image; then one in its middle.
         for tracker.intrinsics in (camera, Intrinsics(camera.fx, camera.fy, *middle)):
             tracker.reset()
             (face,) = tracker.update(sample.image[..., ::-1], 0.0)

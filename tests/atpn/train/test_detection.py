@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.composites import Gathering, GatheringConfig, Gatherings
+from atpn.data.composites import Composite, CompositeConfig, Compositor
 from atpn.data.store import SampleStore
 from atpn.evaluate.matching import match_detections
 from atpn.model import load_network
@@ -21,7 +21,7 @@ from edge_runtime.geometry import ROI
 def picture(regions, wanted=None, size=96):
     regions = np.array(regions, np.float32).reshape(-1, 3)
     wanted = np.ones(len(regions), bool) if wanted is None else np.array(wanted)
-    return Gathering(np.zeros((size, size, 3), np.uint8), regions, wanted)
+    return Composite(np.zeros((size, size, 3), np.uint8), regions, wanted)
 
 
 def test_targets_peak_in_the_cell_of_each_centre():
@@ -52,15 +52,15 @@ def test_each_face_is_found_once():
         (0.7, ROI(0.1, 0.9, 0.03)),  # need not be found
         (0.6, ROI(0.5, 0.1, 0.2)),  # nothing there
     ]
-    matches, missed = match_detections(detections, [ROI(*region) for region in faces.regions], faces.wanted)
+    matches, missed = match_detections(detections, [ROI(*region) for region in faces.regions], faces.required)
     assert matches == [pytest.approx(1.0), 0.0, None, 0.0]
     assert missed == [1]
 
 
 def test_figures_of_a_detector_that_knows(face_shards):
     store = SampleStore.read(face_shards)
-    made = Gatherings(store, store.faces, store.backgrounds, GatheringConfig(augment=NO_AUGMENT))
-    pictures = [made.make(96, np.random.default_rng(i)) for i in range(6)]
+    made = Compositor(store, store.faces, store.backgrounds, CompositeConfig(augment=NO_AUGMENT))
+    pictures = [made.compose(96, np.random.default_rng(i)) for i in range(6)]
 
     class Knows(FaceDetector):
         def forward(self, image):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.data.crops import NO_JITTER, mean_shape_of
+from atpn.data.crops import NO_JITTER, compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.train import cli, loop
 from atpn.train.config import RECIPES, Recipe, TrainConfig
@@ -29,7 +29,7 @@ def store(face_shards):
 
 
 def face_batches(store, recipe, size=48, seed=0):
-    mean = mean_shape_of(store.landmarks[store.faces], store.scheme)
+    mean = compute_mean_shape(store.landmarks[store.faces], store.scheme)
     return FaceBatches(store, store.faces, store.backgrounds, mean, recipe, size, seed)
 
 
@@ -37,10 +37,10 @@ def at(steps, step):
     return steps.batch(step, np.random.default_rng([steps.seed, step]))
 
 
-@pytest.mark.parametrize("flip_share", [0.0, 1.0])
+@pytest.mark.parametrize("flip_prob", [0.0, 1.0])
 @pytest.mark.parametrize("labels", ["stored", "partly known"])
-def test_without_randomness_batches_equal_those_of_processes(store, flip_share, labels):
-    batches = face_batches(store, replace(PLAIN, jitter=replace(NO_JITTER, flip_share=flip_share)))
+def test_without_randomness_batches_equal_those_of_processes(store, flip_prob, labels):
+    batches = face_batches(store, replace(PLAIN, jitter=replace(NO_JITTER, flip_prob=flip_prob)))
     if labels == "partly known":
         batches.labels = store.landmarks.copy()
         batches.labels[store.faces[::2], :20] = np.nan
@@ -55,7 +55,7 @@ def test_without_randomness_batches_equal_those_of_processes(store, flip_share, 
 
 
 def test_crops_settle_as_those_of_processes(store):
-    mild = replace(NO_JITTER, flip_share=1.0)
+    mild = replace(NO_JITTER, flip_prob=1.0)
     batches = face_batches(store, replace(PLAIN, settled_jitter=mild, settled_augment=NO_AUGMENT))
     batches.settling = Settling(first=2, last=3)
     made = DeviceLoader("cpu").load(batches)

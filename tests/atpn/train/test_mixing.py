@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from atpn.__main__ import main
-from atpn.data.crops import NO_JITTER, JitterConfig, mean_shape_of
+from atpn.data.crops import NO_JITTER, JitterConfig, compute_mean_shape
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
 from atpn.data.store import SampleStore
@@ -36,7 +36,7 @@ def conventions(tmp_path_factory, make_shards):
     """Drawn faces; others, whose 68 labels follow another convention; and the mean shape of the first."""
     folder = tmp_path_factory.mktemp("conventions")
     reference = SampleStore.read(make_shards(folder / "reference", faces=24, seed=0))
-    mean_shape = mean_shape_of(reference.landmarks[reference.faces], WFLW_98)
+    mean_shape = compute_mean_shape(reference.landmarks[reference.faces], WFLW_98)
     drawn = SampleStore.read(make_shards(folder / "drawn", faces=24, seed=1))
     for name, store in (("other", drawn), ("twin", reference)):
         samples = []

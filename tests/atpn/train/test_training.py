@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.inference import predict
@@ -241,7 +241,7 @@ def test_an_ambiguity_head_changes_no_output_and_later_stages_take_it(face_shard
     plain_model, _ = load_checkpoint(tmp_path / "landmarks.safetensors")
     image = torch.rand(2, 3, 48, 48) * 255
     with torch.no_grad():
-        outputs = plain_model.eval()(image), plain_model.with_ambiguity().eval()(image)
+        outputs = plain_model.eval()(image), plain_model.with_config(ambiguity=True).eval()(image)
     for before, after in zip(*outputs, strict=True):
         assert torch.equal(before, after)
     with pytest.raises(ValueError, match="without an ambiguity head"):
@@ -255,7 +255,7 @@ def test_wrong_labels_are_learnt_but_not_measured_on(face_shards):
     batches = []
     for given in (recipe, replace(recipe, label_noise=replace(recipe.label_noise, level=0.0))):
         task = LandmarkTask(store, given, 0)
-        task.mean_shape = mean_shape_of(store.landmarks[store.faces], store.scheme)
+        task.mean_shape = compute_mean_shape(store.landmarks[store.faces], store.scheme)
         batches.append([task.batches(32, step).batch(step, np.random.default_rng(0))["landmarks"] for step in (0, 0)])
         np.testing.assert_array_equal(
             validation_batch(task.store, task.held_out, task.mean_shape, 32)["landmarks"],

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.data.crops import mean_shape_of
+from atpn.data.crops import compute_mean_shape
 from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.data.store import SampleStore
 from atpn.model import save_checkpoint
@@ -28,7 +28,7 @@ def dense_shards(tmp_path_factory, draw_sample):
     """A folder of 24 drawn faces, 16 of them with dense points."""
     folder, rng = tmp_path_factory.mktemp("dense"), np.random.default_rng(0)
     samples = [draw_sample(rng, f"face-{i:05d}", 96) for i in range(24)]
-    mean = mean_shape_of(np.stack([sample.landmarks for sample in samples]), WFLW_98)
+    mean = compute_mean_shape(np.stack([sample.landmarks for sample in samples]), WFLW_98)
     for i in range(16):
         about = {**samples[i].attributes, "head": "drawn"}
         seen = np.ones(len(DENSE_OF_98), bool)

@@ -122,7 +122,7 @@ def test_features_are_those_of_the_trained_network():
     with torch.no_grad():
         view = model.features((image - model.image_mean) / model.image_std)
         torch.testing.assert_close(view.patches[:, -atpn.features(image).high.shape[1] :], atpn.features(image).high)
-        torch.testing.assert_close(view.face, atpn.face_vector(image))
+        torch.testing.assert_close(view.face, atpn.face_embedding(image))
 
 
 def test_pieces_of_the_picture_take_no_features(tiny, atpn):

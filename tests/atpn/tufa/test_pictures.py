@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.evaluate.plots import COLOURS
+from atpn.evaluate.plots import COLORS
 from atpn.model import save_checkpoint
 from atpn.tufa import attention, shapes
 from atpn.tufa.attention import AttentionConfig, show_attention
@@ -43,7 +43,7 @@ def test_shapes_are_drawn_before_and_after_alignment(tiny, tmp_path):
     picture = show_shapes(config)
     np.testing.assert_array_equal(cv2.imread(str(config.out)), picture)
     assert picture.shape == (shapes.SIDE, 2 * shapes.SIDE, 3)
-    before, after = ((panel[80:] == COLOURS[0]).all(axis=2) for panel in np.hsplit(picture, 2))
+    before, after = ((panel[80:] == COLORS[0]).all(axis=2) for panel in np.hsplit(picture, 2))
     assert before.sum() == pytest.approx(after.sum(), rel=0.2)
     moved = np.nonzero(after)[1].mean() - np.nonzero(before)[1].mean()
     extent = np.ptp(tiny.anchors("cofw29").numpy(), axis=0)[1] / np.ptp(np.nonzero(before)[0])

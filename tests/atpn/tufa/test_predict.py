@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atpn.__main__ import main
-from atpn.evaluate.faces import face_at
+from atpn.evaluate.faces import refine_face
 from atpn.model import save_checkpoint
 from atpn.tufa import predict
 from atpn.tufa.inference import asked_points, context_of, predict_plane
@@ -36,7 +36,7 @@ def test_points_are_found_and_drawn(template, tiny_tufa, portrait, portrait_file
     assert [json.loads(line) for line in lines] == records
     assert [(record["image"], record["face"]) for record in records] == [(str(portrait_file), 0)]
     # An untrained network answers about what it was asked: the plane's points, in the face's crop.
-    roi = face_at(portrait.image, ROI.from_landmarks(portrait.landmarks), atpn).roi
+    roi = refine_face(portrait.image, ROI.from_landmarks(portrait.landmarks), atpn).roi
     np.testing.assert_allclose(records[0]["points"], roi.to_frame(np.array(POINTS)), atol=0.05 * roi.size)
     drawn = cv2.imread(str(out / "0000_portrait.jpg"))
     assert drawn.shape == portrait.image.shape

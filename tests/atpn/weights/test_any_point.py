@@ -35,7 +35,7 @@ def own_error(faces):
     crops, landmarks, size = faces
     model = load_checkpoint(SHIPPED)[0]
     with torch.no_grad():
-        vectors = model.face_vector(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+        vectors = model.face_embedding(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
         own = model.landmark_branch.read_vector(vectors)[0].numpy()
     return point_errors(own, landmarks, size).mean(), vectors
 

@@ -4,17 +4,17 @@ from atpn.data.readers import biwi
 from edge_runtime.geometry import matrix_to_angles
 
 
-def test_poses_are_the_colour_cameras(tmp_path, replica):
+def test_poses_are_the_color_cameras(tmp_path, replica):
     drawn = replica.biwi(tmp_path)
-    findings = []
-    samples = list(biwi.read(tmp_path, findings.append))
+    issues = []
+    samples = list(biwi.read(tmp_path, issues.append))
     assert len(samples) == 6
-    assert len(findings) == 22  # the sequences that are not there
-    for sample, truth in zip(samples, drawn.values(), strict=True):
-        np.testing.assert_allclose(sample.labels.rotation, truth.rotation, atol=2e-5)
+    assert len(issues) == 22  # the sequences that are not there
+    for sample, ground_truth in zip(samples, drawn.values(), strict=True):
+        np.testing.assert_allclose(sample.labels.rotation, ground_truth.rotation, atol=2e-5)
         left, top, right, bottom = sample.labels.boxes["head"]
-        np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], truth.pixel, atol=1e-3)
-        np.testing.assert_allclose(right - left, 2 * truth.reach, atol=1e-3)
+        np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], ground_truth.pixel, atol=1e-3)
+        np.testing.assert_allclose(right - left, 2 * ground_truth.reach, atol=1e-3)
         assert sample.labels.landmarks is None
         assert sample.labels.intrinsics.fx == 517.679
     assert [s.labels.attributes["identity"] for s in samples[::3]] == ["F01", "M01"]
@@ -39,8 +39,8 @@ def test_gaps_are_no_fault_but_half_a_frame_is(tmp_path, replica):
     (tmp_path / "01" / "frame_00003_pose.txt").unlink()
     (tmp_path / "01" / "frame_00004_pose.txt").write_text("1 0 0\n0 1 0\n")
     (tmp_path / "22" / "frame_00003_rgb.png").unlink()
-    findings = []
-    assert len(list(biwi.read(tmp_path, findings.append))) == 4
-    told = [(f.fault, f.what) for f in findings if "sequence" not in f.what]
+    issues = []
+    assert len(list(biwi.read(tmp_path, issues.append))) == 4
+    told = [(f.severity, f.message) for f in issues if "sequence" not in f.message]
     assert [fault for fault, _ in told] == ["missing", "corrupt", "missing"]
     assert "6 numbers, expected 12" in told[1][1]

@@ -14,7 +14,7 @@ def test_points_splits_identities_and_mafl(tmp_path, replica, edition):
         assert sample.labels.scheme == "celeba5"
     assert [s.subsets for s in samples[:3]] == [["mafl-train"], ["mafl-test"], []]
     assert samples[0].labels.attributes["identity"] == samples[1].labels.attributes["identity"] == "1000"
-    # The aligned pictures have no boxes; the first photograph's is empty.
+    # The aligned images have no boxes; the first photograph's is empty.
     boxes = [s.labels.boxes.get("detector") for s in samples[:2]]
     assert boxes == [None, (9.5, 19.5, 59.5, 79.5) if edition == "celeba" else None]
 
@@ -23,7 +23,7 @@ def test_half_a_download(tmp_path, replica):
     replica.celeba(tmp_path)
     (tmp_path / "Img" / "img_celeba" / "000002.jpg").unlink()
     (tmp_path / "Eval" / "list_eval_partition.txt").unlink()
-    findings = []
-    samples = list(celeba.read(tmp_path, findings.append))
+    issues = []
+    samples = list(celeba.read(tmp_path, issues.append))
     assert {s.split for s in samples} == {"unsplit"}
-    assert [f.what.split("/")[-1] for f in findings] == ["list_eval_partition.txt, the splits", "000002.jpg"]
+    assert [f.message.split("/")[-1] for f in issues] == ["list_eval_partition.txt, the splits", "000002.jpg"]

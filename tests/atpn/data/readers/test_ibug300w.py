@@ -30,13 +30,13 @@ def test_parts_become_splits_and_subsets(tmp_path, replica):
         ("", "has 0 points"),
     ],
 )
-def test_broken_labels_and_missing_pictures_are_named(tmp_path, replica, text, complaint):
+def test_broken_labels_and_missing_images_are_named(tmp_path, replica, text, complaint):
     replica.ibug300w(tmp_path)
     (tmp_path / "afw" / "134212_1.pts").write_text(text)
     (tmp_path / "helen" / "testset" / "296814969_3.jpg").unlink()
-    findings = []
-    samples = list(ibug300w.read(tmp_path, findings.append))
+    issues = []
+    samples = list(ibug300w.read(tmp_path, issues.append))
     assert len(samples) == 8
-    assert [(f.fault, f.split) for f in findings] == [("corrupt", "train"), ("missing", "test")]
-    assert complaint in findings[0].what
-    assert "296814969_3.pts" in findings[1].what
+    assert [(f.severity, f.split) for f in issues] == [("corrupt", "train"), ("missing", "test")]
+    assert complaint in issues[0].message
+    assert "296814969_3.pts" in issues[1].message

@@ -5,7 +5,7 @@ from atpn.data.contact_sheet import TILE, face_tile
 from atpn.data.readers import london
 
 
-def test_points_are_those_of_the_template_beside_the_picture(tmp_path, replica):
+def test_points_are_those_of_the_template_beside_the_image(tmp_path, replica):
     drawn = replica.london(tmp_path)
     samples = list(london.read(tmp_path))
     assert [sample.labels.attributes["identity"] for sample in samples] == list(drawn)
@@ -33,10 +33,10 @@ def test_a_broken_template_is_named(tmp_path, content, why):
     assert "001_03.tem" in str(error.value)
 
 
-def test_missing_pictures_and_broken_templates_are_reported(tmp_path, replica):
+def test_missing_images_and_broken_templates_are_reported(tmp_path, replica):
     replica.london(tmp_path)
     (tmp_path / "neutral_front" / "000_03.jpg").unlink()
     (tmp_path / "neutral_front" / "001_03.tem").write_text("3\n")
-    findings = []
-    assert len(list(london.read(tmp_path, findings.append))) == 2
-    assert [finding.fault for finding in findings] == ["missing", "corrupt"]
+    issues = []
+    assert len(list(london.read(tmp_path, issues.append))) == 2
+    assert [issue.severity for issue in issues] == ["missing", "corrupt"]

@@ -26,10 +26,10 @@ def test_one_coordinate_over_the_edge_is_a_place():
     assert visible.tolist() == [True, False, False]
 
 
-def test_without_aflw_the_pictures_are_missing(tmp_path, replica):
+def test_without_aflw_the_images_are_missing(tmp_path, replica):
     replica.merl_rav(tmp_path)
     (tmp_path / "aflw").rename(tmp_path / "elsewhere")
-    findings = []
-    assert len(list(merl_rav.read(tmp_path, findings.append))) == 20
-    assert {f.fault for f in findings} == {"missing"}
-    assert "AFLW's image00000.jpg" in findings[0].what
+    issues = []
+    assert len(list(merl_rav.read(tmp_path, issues.append))) == 20
+    assert {f.severity for f in issues} == {"missing"}
+    assert "AFLW's image00000.jpg" in issues[0].message

@@ -35,19 +35,19 @@ def test_json_with_everything(folder):
     assert first.boxes["detector"] == (0, 0, 8, 8)
     np.testing.assert_allclose(np.degrees(matrix_to_angles(first.rotation)), [10, -20, 30], atol=1e-9)
     assert first.attributes == {"split": "test", "identity": "ann"}
-    np.testing.assert_array_equal(first.neighbours, [[[7, 7]] * 5])
+    np.testing.assert_array_equal(first.neighbors, [[[7, 7]] * 5])
     assert second.attributes["identity"] == "a.png"
     assert (empty.outline, empty.attributes["split"]) == (None, "all")
 
 
-def test_csv_gathers_the_faces_of_a_picture(folder):
+def test_csv_gathers_the_faces_of_a_image(folder):
     names = ",".join(f"x{i},y{i}" for i in range(5))
     rows = [f"image,split,{names}", "a.png,train,1,2,3,2,2,3,1,5,3,5", "a.png,train,11,2,13,2,12,3,11,5,,"]
     (folder / "labels.csv").write_text("\n".join(rows))
     samples = list(own.read(folder))
     np.testing.assert_array_equal(samples[0].labels.landmarks, [[1, 2], [3, 2], [2, 3], [1, 5], [3, 5]])
     assert np.isnan(samples[1].labels.landmarks[4]).all()
-    assert samples[0].labels.neighbours.shape == (1, 5, 2)
+    assert samples[0].labels.neighbors.shape == (1, 5, 2)
     assert samples[1].split == "train"
     assert samples[0].decode().image.shape == (40, 60, 3)
 
@@ -60,7 +60,7 @@ def test_csv_gathers_the_faces_of_a_picture(folder):
         ('[{"image": "a.png", "faces": [{"landmarks": [[1, 2]]}]}]', r"1 landmarks, expected 98 \(wflw98\) or 68"),
         ('[{"image": "a.png", "faces": [{}]}]', "neither landmarks nor a box"),
         ('[{"image": "b.png", "faces": []}]', "missing: .*b.png"),
-        ('["a.png"]', "picture 1"),
+        ('["a.png"]', "image 1"),
     ],
 )
 def test_what_is_wrong_is_told(folder, content, complaint):

@@ -10,7 +10,7 @@ from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_rotation_moves_points_as_the_authors_model_does(seed):
-    """Their way, by another formula: turn clockwise about each axis, y up; then look at the picture, y down."""
+    """Their way, by another formula: turn clockwise about each axis, y up; then look at the image, y down."""
     rng = np.random.default_rng(seed)
     angles = rng.uniform([-0.5, -1.5, -0.8], [0.5, 1.5, 0.8])
     x, y, z = (cv2.Rodrigues(-angle * axis)[0] for angle, axis in zip(angles, np.eye(3), strict=True))
@@ -49,7 +49,7 @@ def test_300w_lp_gives_landmarks_pose_and_300ws_split(tmp_path, replica):
 
 @pytest.mark.parametrize("roll", [-80, -45, 0, 45, 80])
 @pytest.mark.parametrize("yaw", [-85, 0, 40])
-def test_a_picture_turned_over_is_noticed_at_any_roll(draw_sample, yaw, roll):
+def test_a_image_turned_over_is_noticed_at_any_roll(draw_sample, yaw, roll):
     sample = draw_sample(np.random.default_rng(0), size=450, angles=np.radians([10, yaw, roll]))
     points = convert(sample.landmarks, WFLW_98, IBUG_68)
     turned = np.column_stack([points[:, 0], 451 - points[:, 1]])
@@ -73,11 +73,11 @@ def test_without_300w_helens_split_is_unknown(tmp_path, replica):
 def test_aflw2000_leaves_wild_angles_out(tmp_path, replica):
     drawn = replica.aflw2000(tmp_path)
     (tmp_path / "image00006.mat").write_bytes(b"cut short")
-    findings = []
-    (sample,) = w300lp.read_aflw2000(tmp_path, findings.append)
+    issues = []
+    (sample,) = w300lp.read_aflw2000(tmp_path, issues.append)
     np.testing.assert_allclose(sample.labels.landmarks, drawn["image00002"].landmarks, atol=1e-3)
     np.testing.assert_allclose(sample.labels.rotation, drawn["image00002"].rotation, atol=1e-5)
-    assert [(f.fault, f.what.split(":")[0].split("/")[-1]) for f in findings] == [
+    assert [(f.severity, f.message.split(":")[0].split("/")[-1]) for f in issues] == [
         ("left out", "image00004.mat"),
         ("corrupt", "image00006.mat"),
     ]

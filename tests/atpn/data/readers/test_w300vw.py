@@ -6,8 +6,8 @@ from atpn.data.readers import w300vw
 
 def test_labels_meet_their_frames(tmp_path, replica):
     drawn = replica.w300vw(tmp_path)
-    findings = []
-    samples = list(w300vw.read(tmp_path, findings.append))
+    issues = []
+    samples = list(w300vw.read(tmp_path, issues.append))
     assert list(dict.fromkeys(s.split for s in samples)) == ["train", "category1", "category2", "category3"]
     for sample, ((video, number), face) in zip(samples, drawn.items(), strict=True):
         assert (sample.subsets, sample.labels.attributes["frame"]) == ([video], str(number))
@@ -18,9 +18,9 @@ def test_labels_meet_their_frames(tmp_path, replica):
     for sample in (samples[1], samples[1], samples[0]):
         number = int(sample.labels.attributes["frame"])
         assert abs(float(sample.decode().image.mean()) - 30 * number) < 4
-    left_out = [f.what for f in findings if f.fault == "left out"]
+    left_out = [f.message for f in issues if f.severity == "left out"]
     assert left_out[0] == "video 001: 1 of 6 frames have no labels"
-    assert sum(f.fault == "missing" for f in findings) == 110
+    assert sum(f.severity == "missing" for f in issues) == 110
 
 
 def test_the_lists_have_the_official_lengths():

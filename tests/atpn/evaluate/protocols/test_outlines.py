@@ -5,7 +5,7 @@ import pytest
 
 from atpn.evaluate.inference import Predictions
 from atpn.evaluate.protocols.outlines import CURVES, OUTER_CORNERS, POINTS, face_errors
-from atpn.evaluate.protocols.registry import describe, measure
+from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from edge_runtime.geometry import rotation_2d
 from edge_runtime.spec import ModelSpec, standard_outputs
 
@@ -66,7 +66,7 @@ def test_the_protocol_has_a_row_for_every_curve_and_kind_of_point(tmp_path, repl
             n = len(crops)
             return Predictions(np.tile(shape, (n, 1, 1)), np.zeros((n, 98)), np.zeros((n, 3)), np.ones(n))
 
-    report = measure("london", Network(), tmp_path)
+    report = evaluate_protocol("london", Network(), tmp_path)
     for rows in report["passes"].values():
         assert list(rows) == ["curves", "points", *CURVES, *POINTS]
         assert {row["faces"] for row in rows.values()} == {3}

@@ -9,13 +9,13 @@ import torch
 
 from atpn.__main__ import main
 from atpn.data.converting import Conversion
-from atpn.data.readers.registry import find
+from atpn.data.readers.registry import find_datasets
 from atpn.data.readers.w300lp import dataset_angles
 from atpn.evaluate.command import ProtocolName
 from atpn.evaluate.inference import Predictions
 from atpn.evaluate.protocols import video
 from atpn.evaluate.protocols.published import FULL
-from atpn.evaluate.protocols.registry import PROTOCOLS, describe, measure
+from atpn.evaluate.protocols.registry import PROTOCOLS, describe, evaluate_protocol
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
 from edge_runtime.spec import ModelSpec, standard_outputs
 
@@ -45,7 +45,7 @@ class SameAnswer:
 
 def test_wflw_has_a_row_for_every_subset(tmp_path, replica, mean_shape):
     drawn = replica.wflw(tmp_path, test=7)["test"]
-    report = measure("wflw", SameAnswer(mean_shape), tmp_path)
+    report = evaluate_protocol("wflw", SameAnswer(mean_shape), tmp_path)
     first = report["passes"]["first"]
     assert {name: row["faces"] for name, row in first.items()} == {FULL: 7} | dict.fromkeys(
         ("pose", "expression", "illumination", "make-up", "occlusion", "blur"), 1
@@ -69,7 +69,7 @@ def test_wflw_has_a_row_for_every_subset(tmp_path, replica, mean_shape):
 @pytest.mark.parametrize(("name", "writer", "faces"), [("300w", "ibug300w", 3), ("cofw", "cofw", 2)])
 def test_coarser_schemes_are_measured_on_converted_landmarks(tmp_path, replica, mean_shape, name, writer, faces):
     getattr(replica, writer)(tmp_path)
-    report = measure(name, SameAnswer(mean_shape), tmp_path)
+    report = evaluate_protocol(name, SameAnswer(mean_shape), tmp_path)
     assert report["passes"]["upright"][FULL]["faces"] == faces
     if name == "300w":
         assert {subset: row["faces"] for subset, row in report["passes"]["first"].items()} == {
@@ -84,7 +84,7 @@ def test_coarser_schemes_are_measured_on_converted_landmarks(tmp_path, replica, 
 
 def test_unknown_landmarks_count_for_nothing(tmp_path, replica, mean_shape):
     replica.merl_rav(tmp_path)
-    report = measure("merl-rav", SameAnswer(mean_shape), tmp_path)["passes"]["first"]
+    report = evaluate_protocol("merl-rav", SameAnswer(mean_shape), tmp_path)["passes"]["first"]
     assert report[FULL]["faces"] == 10
     assert np.isfinite(report[FULL]["nme_box"])
 
@@ -92,15 +92,15 @@ def test_unknown_landmarks_count_for_nothing(tmp_path, replica, mean_shape):
 def test_pose_is_held_against_the_datasets_own_angles(tmp_path, replica, mean_shape):
     replica.ibug300w(tmp_path / "300W")
     replica.w300lp(tmp_path / "300W_LP")
-    report = measure("pose", SameAnswer(mean_shape), tmp_path / "300W_LP")["passes"]["first"]
+    report = evaluate_protocol("pose", SameAnswer(mean_shape), tmp_path / "300W_LP")["passes"]["first"]
     assert report["challenging"]["faces"] == 1
     assert report["common"]["faces"] == 2
     # It says that every head faces the camera: what is wrong is each angle itself.
-    found = find(tmp_path / "300W_LP")[0]
-    (truth,) = (
+    found = find_datasets(tmp_path / "300W_LP")[0]
+    (ground_truth,) = (
         s.labels.rotation for s in Conversion(found, "test", "original").samples() if "challenging" in s.subsets
     )
-    angles = np.degrees(np.abs(dataset_angles(truth)))
+    angles = np.degrees(np.abs(dataset_angles(ground_truth)))
     row = report["challenging"]
     np.testing.assert_allclose([row["pitch"], row["yaw"], row["roll"]], angles, atol=0.05)
     assert row["mae"] == pytest.approx(angles.mean(), abs=0.05)
@@ -109,25 +109,25 @@ def test_pose_is_held_against_the_datasets_own_angles(tmp_path, replica, mean_sh
 
 def test_faces_are_told_from_what_lies_around_them(tmp_path, replica, mean_shape):
     replica.wider_face(tmp_path)
-    assert PROTOCOLS["wider-face"].cutting.smallest == 60
-    report = measure("wider-face", SameAnswer(mean_shape, confidence=0.9), tmp_path)["passes"]["ours"][FULL]
+    assert PROTOCOLS["wider-face"].cutout.min_size == 60
+    report = evaluate_protocol("wider-face", SameAnswer(mean_shape, confidence=0.9), tmp_path)["passes"]["ours"][FULL]
     assert (report["positives"], report["negatives"]) == (1, 10)
     assert report["average_precision"] == pytest.approx(1 / 11)
     assert "98.82" in describe("wider-face", {"passes": {"ours": {FULL: report}}})
 
 
 def test_films_count_detections_and_failures(tmp_path, replica, mean_shape):
-    # Six frames of grey 30 n, the third without labels: two sequences in each video.
+    # Six frames of gray 30 n, the third without labels: two sequences in each video.
     replica.w300vw(tmp_path)
-    found = find(tmp_path)[0]
+    found = find_datasets(tmp_path)[0]
 
     def doubts_the_fifth(crops):
-        grey = crops.reshape(len(crops), -1).mean(axis=1)
+        gray = crops.reshape(len(crops), -1).mean(axis=1)
         # Of two crops the second is the followed one.
-        return np.where((np.abs(grey - 150) < 10) & (np.arange(len(crops)) == 1), 0.2, 0.9)
+        return np.where((np.abs(gray - 150) < 10) & (np.arange(len(crops)) == 1), 0.2, 0.9)
 
     network = SameAnswer(mean_shape, confidence=doubts_the_fifth)
-    report = video.video_figures(network, Conversion(found, "category1", partial=True))
+    report = video.evaluate_video(network, Conversion(found, "category1", partial=True))
     assert report["frames"] == 5
     assert (report["sequences"], report["detection_frames"], report["tracking_frames"]) == (2, 3, 2)
     assert (report["failures"], report["failure_rate"]) == (1, pytest.approx(0.2))
@@ -137,10 +137,10 @@ def test_films_count_detections_and_failures(tmp_path, replica, mean_shape):
 
 def test_a_film_s_tracking_mode_crops_by_the_last_frame(tmp_path, replica, mean_shape):
     replica.w300vw(tmp_path)
-    found = find(tmp_path)[0]
+    found = find_datasets(tmp_path)[0]
     # The faces lie elsewhere in each frame; a network that always says the same follows none of them.
     still = SameAnswer(mean_shape)
-    report = video.video_figures(still, Conversion(found, "category2", partial=True))
+    report = video.evaluate_video(still, Conversion(found, "category2", partial=True))
     assert report["tracking_nme"] != report["detection_nme"]
 
 

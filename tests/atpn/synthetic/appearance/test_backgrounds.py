@@ -8,9 +8,9 @@ SIZE = 48
 
 def panorama() -> np.ndarray:
     sky = np.linspace(2.0, 0.01, 64, dtype=np.float32)[:, None, None]
-    picture = np.broadcast_to(sky, (64, 128, 3)).copy()
-    picture[20, 30] = np.inf  # a sun beyond the file's range
-    return picture
+    image = np.broadcast_to(sky, (64, 128, 3)).copy()
+    image[20, 30] = np.inf  # a sun beyond the file's range
+    return image
 
 
 def texture() -> np.ndarray:
@@ -25,7 +25,7 @@ def texture() -> np.ndarray:
         pytest.param([panorama()], [texture()], id="both"),
     ],
 )
-def test_samples_and_negatives_are_pictures_of_the_asked_size(panoramas, textures):
+def test_samples_and_negatives_are_image_files_the_asked_size(panoramas, textures):
     backgrounds = Backgrounds(panoramas, textures)
     rng = np.random.default_rng(0)
     for _ in range(60):
@@ -40,7 +40,7 @@ def test_samples_and_negatives_are_pictures_of_the_asked_size(panoramas, texture
         assert negative.dtype == np.uint8
 
 
-def test_pictures_depend_on_the_generator_alone():
+def test_images_depend_on_the_generator_alone():
     backgrounds = Backgrounds([panorama()], [texture()])
     draws = [[backgrounds.negative(np.random.default_rng(seed), SIZE) for seed in range(8)] for _ in range(2)]
     np.testing.assert_array_equal(draws[0], draws[1])
@@ -76,7 +76,7 @@ def test_panorama_crops_keep_the_order_of_brightness():
 
 
 @pytest.mark.parametrize("shape", [(64, 128), (8, 64, 3), (64, 64, 4)])
-def test_unusable_pictures_are_refused(shape):
+def test_unusable_images_are_refused(shape):
     with pytest.raises(ValueError, match=r"panorama 0 must be RGB"):
         Backgrounds([np.ones(shape, np.float32)], [])
 

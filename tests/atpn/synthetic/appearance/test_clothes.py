@@ -13,10 +13,10 @@ from edge_runtime.geometry import angles_to_matrix
 
 def _texture():
     """Red cloth of two levels in the upper left quarter of a flat ground."""
-    picture = np.full((512, 512, 3), 200, np.uint8)
+    image = np.full((512, 512, 3), 200, np.uint8)
     threads = np.random.default_rng(0).integers(0, 2, (256, 256, 1), np.uint8) * 40
-    picture[:256, :256] = np.array([120, 20, 20], np.uint8) + threads
-    return picture
+    image[:256, :256] = np.array([120, 20, 20], np.uint8) + threads
+    return image
 
 
 def test_pieces_come_from_the_cloth_and_not_from_the_ground():
@@ -28,12 +28,12 @@ def test_pieces_come_from_the_cloth_and_not_from_the_ground():
     assert cloth_pieces(np.full((512, 512, 3), 90, np.uint8)) == []
 
 
-def test_a_folder_of_clothes_is_read_and_a_broken_picture_named(tmp_path):
+def test_a_folder_of_clothes_is_read_and_a_broken_image_named(tmp_path):
     assert load_cloth(tmp_path / "nothing") == []
     (tmp_path / "suit").mkdir()
     cv2.imwrite(str(tmp_path / "suit" / "a.jpg"), _texture()[:, :, ::-1])
     assert len(load_cloth(tmp_path)) == 4
-    (tmp_path / "suit" / "b.jpg").write_bytes(b"no picture")
+    (tmp_path / "suit" / "b.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"b\.jpg cannot be read"):
         load_cloth(tmp_path)
 
@@ -43,11 +43,11 @@ def test_a_torso_hangs_below_the_chin_around_the_neck():
     landmarks = head.landmarks.at(head.neutral)
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        mesh, colour = sample_torso(head.neutral, np.zeros(3), cloth_pieces(_texture()), rng)
+        mesh, color = sample_torso(head.neutral, np.zeros(3), cloth_pieces(_texture()), rng)
         assert np.isfinite(mesh.points).all()
         assert mesh.texture.dtype == np.uint8
-        assert (colour > 0).all()
-        assert (colour <= 1).all()
+        assert (color > 0).all()
+        assert (color <= 1).all()
         low, high = mesh.points.min(axis=0), mesh.points.max(axis=0)
         face = np.ptp(landmarks[:33, 0])
         assert 1.5 * face < high[0] - low[0] < 4 * face

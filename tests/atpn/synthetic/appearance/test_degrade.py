@@ -7,12 +7,12 @@ import pytest
 from atpn.data.motion import motion_kernel
 from atpn.synthetic.appearance.degrade import DegradeConfig, degrade
 
-NAMES = ("shadow", "vignette", "colour_cast", "gamma", "contrast", "grey", "saturation", "blur", "motion_blur")
+NAMES = ("shadow", "vignette", "color_cast", "gamma", "contrast", "gray", "saturation", "blur", "motion_blur")
 NAMES += ("low_resolution", "noise", "jpeg")
 NOTHING = DegradeConfig(**dict.fromkeys(NAMES, 0.0))
 
 
-def picture() -> np.ndarray:
+def source() -> np.ndarray:
     image = np.full((64, 64, 3), (180, 140, 120), np.float32)
     image[20:44, 16:48] = (60, 90, 200)
     return image
@@ -22,13 +22,13 @@ def only(**chosen) -> DegradeConfig:
     return dataclasses.replace(NOTHING, **chosen)
 
 
-def test_without_effects_the_picture_is_only_rounded():
-    image = picture() + np.float32(0.4)
-    np.testing.assert_array_equal(degrade(image, np.random.default_rng(0), NOTHING), picture().astype(np.uint8))
+def test_without_effects_the_image_is_only_rounded():
+    image = source() + np.float32(0.4)
+    np.testing.assert_array_equal(degrade(image, np.random.default_rng(0), NOTHING), source().astype(np.uint8))
 
 
-def test_default_effects_leave_pictures_recognisable():
-    image = picture()
+def test_default_effects_leave_images_recognizable():
+    image = source()
     rng = np.random.default_rng(0)
     correlations = []
     for _ in range(100):
@@ -40,22 +40,22 @@ def test_default_effects_leave_pictures_recognisable():
 
 
 def test_the_input_is_not_changed_and_a_seed_repeats():
-    image = picture()
+    image = source()
     first = degrade(image, np.random.default_rng(5), DegradeConfig(noise=1, jpeg=1))
-    np.testing.assert_array_equal(image, picture())
+    np.testing.assert_array_equal(image, source())
     np.testing.assert_array_equal(first, degrade(image, np.random.default_rng(5), DegradeConfig(noise=1, jpeg=1)))
 
 
-def test_grey_has_no_colour():
-    out = degrade(picture(), np.random.default_rng(0), only(grey=1))
+def test_gray_has_no_color():
+    out = degrade(source(), np.random.default_rng(0), only(gray=1))
     assert np.ptp(out.astype(int), axis=2).max() == 0
     weights = np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(out[..., 0], picture() @ weights, atol=1)
+    np.testing.assert_allclose(out[..., 0], source() @ weights, atol=1)
 
 
 @pytest.mark.parametrize("effect", ["blur", "motion_blur", "low_resolution"])
 def test_losses_of_sharpness_keep_brightness_and_lower_contrast_of_edges(effect):
-    sharp = picture()
+    sharp = source()
     out = degrade(sharp, np.random.default_rng(1), only(**{effect: 1})).astype(np.float32)
     assert abs(out.mean() - sharp.mean()) < 2
 
@@ -87,12 +87,12 @@ def test_shadow_darkens_one_side_only():
 
 
 def test_jpeg_keeps_the_order_of_channels():
-    out = degrade(picture(), np.random.default_rng(0), only(jpeg=1, jpeg_quality=(90.0, 90.0)))
+    out = degrade(source(), np.random.default_rng(0), only(jpeg=1, jpeg_quality=(90.0, 90.0)))
     assert np.abs(out[30, 30].astype(int) - (60, 90, 200)).max() < 12
 
 
 @pytest.mark.parametrize(("length", "angle"), [(4.0, 0.0), (6.5, 0.7), (8.0, np.pi / 2)])
-def test_motion_kernel_is_a_centred_line(length, angle):
+def test_motion_kernel_is_a_centered_line(length, angle):
     kernel = motion_kernel(length, angle)
     assert kernel.sum() == pytest.approx(1)
     half = kernel.shape[0] // 2
@@ -107,6 +107,6 @@ def test_motion_kernel_is_a_centred_line(length, angle):
 def test_other_shapes_are_refused_and_any_size_works():
     with pytest.raises(ValueError, match=r"RGB image \(H, W, 3\)"):
         degrade(np.zeros((8, 8), np.float32), np.random.default_rng(0), NOTHING)
-    wide = cv2.resize(picture(), (90, 33))
+    wide = cv2.resize(source(), (90, 33))
     rng = np.random.default_rng(0)
     assert all(degrade(wide, rng, DegradeConfig()).shape == (33, 90, 3) for _ in range(30))

@@ -24,20 +24,20 @@ def test_every_kind_appears_as_a_sound_mesh(worn):
     assert {w.kind for w in worn} == {"cap", "beanie", "hat", "scarf", "band", "helmet"}
     for thing in worn:
         mesh = thing.mesh
-        assert mesh.points.shape == mesh.normals.shape == mesh.colours.shape
+        assert mesh.points.shape == mesh.normals.shape == mesh.colors.shape
         assert np.isfinite(mesh.points).all()
         assert mesh.triangles.min() >= 0
         assert mesh.triangles.max() < len(mesh.points)
-        assert (mesh.colours >= 0).all()
-        assert (mesh.colours <= 1).all()
+        assert (mesh.colors >= 0).all()
+        assert (mesh.colors <= 1).all()
 
 
 def test_crowns_lie_outside_the_scalp(head, worn):
-    """Seen from the skull's centre, no scalp above the rim reaches beyond the crown that covers it."""
+    """Seen from the skull's center, no scalp above the rim reaches beyond the crown that covers it."""
     scalp = head.neutral[(head.part == Part.SKIN)]
     for thing in (w for w in worn if w.kind in ("beanie", "helmet")):
         above = scalp[scalp[:, 1] < thing.mesh.points[:, 1].min() + 4]
-        inside = np.linalg.norm((above - thing.skull.centre) / thing.skull.axes, axis=1)
+        inside = np.linalg.norm((above - thing.skull.center) / thing.skull.axes, axis=1)
         assert inside.max() < 1.05
 
 
@@ -51,8 +51,8 @@ def test_eyes_and_mouth_stay_free(head, worn):
 
 def test_hair_is_pressed_under_the_rim_only(head):
     skull = Skull.of(head, head.neutral, 1.0)
-    over = skull.centre + np.array([[0, -2.0, 0]]) * skull.axes[1]
-    beside = skull.centre + np.array([[3.0 * skull.axes[0], 5.0, 0]])
+    over = skull.center + np.array([[0, -2.0, 0]]) * skull.axes[1]
+    beside = skull.center + np.array([[3.0 * skull.axes[0], 5.0, 0]])
     pressed = skull.press(np.concatenate([over, beside]), skull.brow)
     assert pressed[0, 1] > over[0, 1] + 5
     np.testing.assert_array_equal(pressed[1], beside[0])

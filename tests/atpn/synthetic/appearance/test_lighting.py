@@ -60,7 +60,7 @@ def test_dramatic_lights_come_in_their_share_and_from_where_they_say():
     assert 150 < kinds.count("plain") < 250
     assert set(kinds) == {"plain", *DRAMATIC}
     for light in lights:
-        if light.kind == "back":  # the camera looks along z: this lamp shines towards it
+        if light.kind == "back":  # the camera looks along z: this lamp shines toward it
             assert light.lamp_direction[2] > 0.3
         elif light.kind != "plain":
             assert abs(light.lamp_direction[0]) > 0.5

@@ -145,7 +145,7 @@ def test_hands_rest_on_every_part_of_a_face():
         assert 0.08 < hidden[list(part)].mean() < 0.7
 
 
-def test_a_hand_is_skin_in_light_and_shade_one_piece_to_the_picture_edge():
+def test_a_hand_is_skin_in_light_and_shade_one_piece_to_the_image_edge():
     tone = np.array([200.0, 150, 130])
     for seed in range(10):
         out, covered = hands.paint_hand(
@@ -159,7 +159,7 @@ def test_a_hand_is_skin_in_light_and_shade_one_piece_to_the_picture_edge():
         assert skin.mean(axis=1).std() > 12
 
 
-def test_a_hand_beside_the_picture_paints_nothing():
+def test_a_hand_beside_the_image_paints_nothing():
     tone = np.array([200.0, 150, 130])
     out, covered = hands.paint_hand(face(), np.array([900.0, 900.0]), 0.3, 9.0, tone, np.random.default_rng(0))
     assert not covered.any()
@@ -183,7 +183,7 @@ def test_limb_is_a_rounded_bar():
     assert image[20, 30].min() > image[25, 30].max()  # the middle faces the light, the edge does not
 
 
-def test_limb_outside_the_picture_paints_nothing():
+def test_limb_outside_the_image_paints_nothing():
     image, covered = np.zeros((20, 20, 3), np.float32), np.zeros((20, 20), bool)
     occluders.paint_limb(image, np.full((2, 2), -50.0), (5.0, 5.0), np.full(3, 200.0), np.array([0, 0, 1.0]), covered)
     assert not covered.any()

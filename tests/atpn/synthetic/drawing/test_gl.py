@@ -62,7 +62,7 @@ def test_thin_strands_let_the_background_through_and_hide_nothing(procedural_ren
         assert np.isfinite(depth[48, column]) == hides
 
 
-def test_a_part_of_the_canvas_is_the_same_picture_as_a_smaller_canvas(procedural_renderer):
+def test_a_part_of_the_canvas_is_the_same_image_as_a_smaller_canvas(procedural_renderer):
     head, identity = procedural_renderer.head, procedural_renderer.identity(0)
     look = dataclasses.replace(identity.look, hair=None)
     to_camera = np.eye(4)

@@ -1,4 +1,4 @@
-"""Pictures agree with their labels, on the built-in head and on the real assets."""
+"""Images agree with their labels, on the built-in head and on the real assets."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def _bald(renderer: FaceRenderer, **changes: object):
     before = renderer.options
     renderer.options = dataclasses.replace(before, glasses=0.0, headwear=0.0, face_mask=0.0, occluder=0.0, **changes)
     try:
-        return [renderer.render(who, picture) for who in bare for picture in range(2)]
+        return [renderer.render(who, image) for who in bare for image in range(2)]
     finally:
         renderer.options = before
 
 
-def test_the_same_numbers_give_the_same_picture(renderer):
+def test_the_same_numbers_give_the_same_image(renderer):
     first, again = (renderer.render(renderer.identity(3), 1) for _ in range(2))
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.landmarks, again.landmarks)
 
 
-def test_labels_are_complete_and_inside_the_picture(renderer):
+def test_labels_are_complete_and_inside_the_image(renderer):
     for sample in _plain(renderer):
         assert sample.image.shape == (192, 192, 3)
         assert sample.image.dtype == np.uint8
@@ -56,7 +56,7 @@ def test_labels_are_complete_and_inside_the_picture(renderer):
         assert (sample.landmarks > -1).all()
         assert (sample.landmarks < 192).all()
         np.testing.assert_allclose(sample.rotation @ sample.rotation.T, np.eye(3), atol=1e-9)
-        low, high = RenderOptions().roi_share
+        low, high = RenderOptions().roi_fraction
         assert low - 1e-6 <= ROI.from_landmarks(sample.landmarks).size / 192 <= high + 1e-6
 
 
@@ -80,9 +80,9 @@ def test_kinds_come_in_their_share_and_hard_portraits_do_not_depend_on_it(render
             np.testing.assert_array_equal(sample.image, partner.image)
 
 
-def test_a_face_covers_its_picture_where_the_labels_say(renderer):
-    """The picture differs from a picture of the background at the nose, and labels are left-right ordered."""
-    for sample in _plain(renderer, frontal_share=1.0):
+def test_a_face_covers_its_image_where_the_labels_say(renderer):
+    """The image differs from an image of the background at the nose, and labels are left-right ordered."""
+    for sample in _plain(renderer, frontal_prob=1.0):
         eyes = sample.landmarks[[60, 72]]
         roll = np.degrees(matrix_to_angles(sample.rotation)[2])
         across = eyes[1] - eyes[0]
@@ -95,7 +95,7 @@ def test_a_face_covers_its_picture_where_the_labels_say(renderer):
 def test_turning_left_hides_the_left_of_the_subject(renderer):
     """Yaw > 0 turns to the image's right: the outline at the image's right comes closer to the nose."""
     checked = 0
-    for sample in _plain(renderer, frontal_share=0.0):
+    for sample in _plain(renderer, frontal_prob=0.0):
         yaw = np.degrees(matrix_to_angles(sample.rotation)[1])
         if 30 < abs(yaw) < 70:
             nose = sample.landmarks[54]
@@ -107,7 +107,7 @@ def test_turning_left_hides_the_left_of_the_subject(renderer):
 
 def test_looking_up_lifts_the_nose_between_eyes_and_chin(renderer):
     pitches, heights = [], []
-    for sample in _plain(renderer, frontal_share=1.0, images_per_identity=24):  # one person: noses differ
+    for sample in _plain(renderer, frontal_prob=1.0, images_per_identity=24):  # one person: noses differ
         eyes, chin, nose = sample.landmarks[[60, 72]].mean(axis=0), sample.landmarks[16], sample.landmarks[54]
         down = chin - eyes
         heights.append((nose - eyes) @ down / (down @ down))
@@ -117,7 +117,7 @@ def test_looking_up_lifts_the_nose_between_eyes_and_chin(renderer):
 
 def test_far_side_landmarks_are_hidden_on_profiles(renderer):
     hidden = {True: [], False: []}
-    for sample in _plain(renderer, frontal_share=0.0):
+    for sample in _plain(renderer, frontal_prob=0.0):
         yaw = np.degrees(matrix_to_angles(sample.rotation)[1])
         if abs(yaw) > 55:
             far = WFLW_98.groups["right_eye" if yaw > 0 else "left_eye"]
@@ -150,7 +150,7 @@ def test_negatives_have_no_landmarks(renderer):
 
 
 def test_contour_points_are_evenly_spaced_from_each_end_to_the_chin(renderer):
-    for sample in _plain(renderer, frontal_share=1.0):
+    for sample in _plain(renderer, frontal_prob=1.0):
         steps = np.linalg.norm(np.diff(sample.landmarks[:33], axis=0), axis=1)
         for half in (steps[:16], steps[16:]):
             assert half.max() < 1.5 * half.mean()
@@ -159,7 +159,7 @@ def test_contour_points_are_evenly_spaced_from_each_end_to_the_chin(renderer):
 def test_eyes_of_uncovered_near_frontal_faces_are_seen(renderer):
     """Lashes and the rounding to pixels hide no lid and no corner of an eye."""
     seen = []
-    for sample in _bald(renderer, frontal_share=1.0):
+    for sample in _bald(renderer, frontal_prob=1.0):
         pitch, yaw, _ = np.degrees(matrix_to_angles(sample.rotation))
         if abs(yaw) < 20 and abs(pitch) < 15:
             seen.append(sample.visibility[60:76])

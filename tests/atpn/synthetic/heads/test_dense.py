@@ -56,7 +56,7 @@ def test_dense_labels_agree_with_landmarks(procedural_renderer):
     sample = renderer.render(renderer.identity(2), 0)
     assert sample.dense.shape == (DENSE_COUNT, 2)
     assert 0.2 < sample.dense_visibility.mean() <= 1
-    # The nearest point on the plane is near in the picture, too.
+    # The nearest point on the plane is near in the image, too.
     head = renderer.head
     flat = head.landmarks.at(head.neutral)[:, :2]
     shape = ROI.from_landmarks(flat).to_crop(flat)[51:96]

@@ -25,7 +25,7 @@ def test_mouths_are_often_open_and_sometimes_wide(faces):
     assert _share(faces, "jawOpen", 0.0, 0.05) > 0.3
 
 
-def test_teeth_show_in_a_fourth_of_the_pictures(faces):
+def test_teeth_show_in_a_fourth_of_the_images(faces):
     assert (
         np.mean([f.weights.get("mouthUpperUp_L", 0) > 0.2 or f.weights.get("jawOpen", 0) > 0.5 for f in faces]) > 0.25
     )

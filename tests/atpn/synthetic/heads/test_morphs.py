@@ -67,9 +67,9 @@ def test_heads_stay_whole(morphs, head):
         points = head.landmarks.at(surface)
         for rim in (range(60, 65), range(68, 73), range(76, 83)):
             assert (np.diff(points[list(rim), 0]) > 0).all()
-        for centre, vertices in zip(head.eye_centres(surface), head.eye_vertices, strict=True):
-            radius = np.median(np.linalg.norm(surface[vertices] - centre, axis=1))
-            assert np.linalg.norm(surface[skin] - centre, axis=1).min() > radius
+        for center, vertices in zip(head.eye_centers(surface), head.eye_vertices, strict=True):
+            radius = np.median(np.linalg.norm(surface[vertices] - center, axis=1))
+            assert np.linalg.norm(surface[skin] - center, axis=1).min() > radius
         assert surface[head.part == Part.TEETH, 2].min() > points[[79, 85], 2].min()
 
 

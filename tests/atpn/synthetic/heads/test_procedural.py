@@ -44,7 +44,7 @@ def test_every_call_gives_the_same_head(head):
 
 def test_has_the_size_of_an_adult(head):
     points = head.landmarks.at(head.neutral)
-    eyes = head.eye_centres(head.neutral)
+    eyes = head.eye_centers(head.neutral)
     assert eyes[0, 0] < 0 < eyes[1, 0]
     assert 5.8 < eyes[1, 0] - eyes[0, 0] < 6.8
     assert 20 < points[16, 1] - head.neutral[:, 1].min() < 24  # chin to crown
@@ -86,8 +86,8 @@ def test_normals_point_outwards(head):
     skin = (head.part == Part.SKIN) & (np.abs(head.neutral[:, 1]) < 12)
     horizontal = head.neutral * (1, 0, 1)
     assert ((normals * horizontal).sum(axis=1)[skin] > 0).mean() > 0.97
-    for indices, centre in zip(head.eye_vertices, head.eye_centres(head.neutral), strict=True):
-        away = (head.neutral[indices] - centre) / head.eye_radius
+    for indices, center in zip(head.eye_vertices, head.eye_centers(head.neutral), strict=True):
+        away = (head.neutral[indices] - center) / head.eye_radius
         np.testing.assert_allclose(np.linalg.norm(away, axis=1), 1, atol=1e-3)
         assert ((normals[indices] * away).sum(axis=1) > 0.9).all()
 
@@ -96,8 +96,8 @@ def test_no_skin_lies_inside_an_eyeball_whatever_the_lids_do(head):
     for weights in ({}, {"eyeBlink_L": 1.0, "eyeBlink_R": 1.0}, {"eyeBlink_L": 0.5}, {"eyeWide_L": 1.0}):
         surface = head.express(head.neutral, weights)
         skin = surface[head.part == Part.SKIN]
-        for centre in head.eye_centres(surface):
-            assert np.linalg.norm(skin - centre, axis=1).min() > head.eye_radius
+        for center in head.eye_centers(surface):
+            assert np.linalg.norm(skin - center, axis=1).min() > head.eye_radius
 
 
 def test_a_blink_closes_its_own_eye_only(head):
@@ -159,10 +159,10 @@ def test_identities_differ_smoothly_and_keep_the_face_whole(head):
         assert np.abs(surface - head.neutral).max() > 0.3
         length = np.linalg.norm(surface[edges[:, 0]] - surface[edges[:, 1]], axis=1)
         assert (length[longest] / rest[longest]).max() < 3
-        for indices, centre in zip(head.eye_vertices, head.eye_centres(surface), strict=True):
-            away = np.linalg.norm(surface[indices] - centre, axis=1)
+        for indices, center in zip(head.eye_vertices, head.eye_centers(surface), strict=True):
+            away = np.linalg.norm(surface[indices] - center, axis=1)
             np.testing.assert_allclose(away, head.eye_radius, atol=1e-3)
-            assert np.linalg.norm(surface[head.part == Part.SKIN] - centre, axis=1).min() > head.eye_radius - 0.25
+            assert np.linalg.norm(surface[head.part == Part.SKIN] - center, axis=1).min() > head.eye_radius - 0.25
 
 
 @pytest.mark.parametrize("yaw", [-30, -50])

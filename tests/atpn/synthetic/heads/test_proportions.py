@@ -34,7 +34,7 @@ def test_the_lower_face_varies(shapes, first, second, axis, least):
 def test_eyes_brows_and_the_depth_of_the_face_stay(head, shapes):
     rest = head.landmarks.at(head.neutral)
     upper = [*range(33, 51), *range(60, 76)]
-    assert np.abs(shapes[:, upper] - rest[upper]).max() < 0.15  # centimetres
+    assert np.abs(shapes[:, upper] - rest[upper]).max() < 0.15  # centimeters
     np.testing.assert_array_equal(shapes[..., 2], np.broadcast_to(rest[:, 2], shapes.shape[:2]))
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from atpn.data.contours import neighbours, sliding
+from atpn.data.contours import neighbors, sliding
 from atpn.train.losses.semantic_alignment import ACROSS, ALONG, search_landmarks
 from edge_runtime.landmarks import WFLW_98
 
 
 def search(labelled, predicted, sigma):
-    before, after = map(torch.from_numpy, neighbours(WFLW_98))
+    before, after = map(torch.from_numpy, neighbors(WFLW_98))
     return search_landmarks(labelled, predicted, sigma, before, after, torch.from_numpy(sliding(WFLW_98)))
 
 
@@ -24,7 +24,7 @@ def test_what_is_found_is_likeliest_under_label_and_network(face):
     labelled = face + 0.02 * torch.randn(face.shape, generator=generator, dtype=torch.float64)
     found = search(labelled, face, torch.full((1, 98), 0.03, dtype=torch.float64))[0].numpy()
     size = np.ptp(labelled[0].numpy(), axis=0).max()
-    before, after = neighbours(WFLW_98)
+    before, after = neighbors(WFLW_98)
     variance = 0.03**2 - ((ALONG * size) ** 2 + (ACROSS * size) ** 2) / 2
     steps = 4e-4 * np.stack(np.meshgrid(*[np.arange(-2, 3)] * 2), -1).reshape(-1, 2)
     for i in (5, 16, 62, 79):
@@ -44,7 +44,7 @@ def test_an_unsure_network_leaves_labels_and_a_sure_one_moves_them_along_contour
     torch.testing.assert_close(search(labelled, face, torch.full((1, 98), 9.0)), labelled, atol=1e-4, rtol=0)
     found = search(labelled, face, torch.full((1, 98), 0.004))
     moved = (found - labelled).norm(dim=-1)[0]
-    tangents = face[:, neighbours(WFLW_98)[1]] - face[:, neighbours(WFLW_98)[0]]
+    tangents = face[:, neighbors(WFLW_98)[1]] - face[:, neighbors(WFLW_98)[0]]
     cosine = torch.cosine_similarity(face - labelled, tangents, dim=-1)[0].abs()
     curve = torch.from_numpy(sliding(WFLW_98))
     assert (moved[curve & (cosine > 0.9)] > 0.008).all()  # nearly the whole way of 0.014

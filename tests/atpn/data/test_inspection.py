@@ -6,14 +6,14 @@ import cv2
 import pytest
 
 from atpn.__main__ import main
-from atpn.data.census import describe, take_census
+from atpn.data.inspection import describe, inspect_dataset
 from atpn.data.readers import registry
-from atpn.data.readers.registry import Found, find
+from atpn.data.readers.registry import DatasetFolder, find_datasets
 
 
-def census(path: Path, **options):
-    (found,) = find(path)
-    return take_census(found, **options)
+def inspect(path: Path, **options):
+    (found,) = find_datasets(path)
+    return inspect_dataset(found, **options)
 
 
 @pytest.mark.parametrize(
@@ -30,54 +30,54 @@ def census(path: Path, **options):
 )
 def test_a_good_one_is_complete_and_one_face_less_is_not(tmp_path, replica, name, official):
     getattr(replica, name)(tmp_path)
-    (found,) = find(tmp_path)
-    result = take_census(Found(replace(found.dataset, official=official), found.root), deep=True)
+    (found,) = find_datasets(tmp_path)
+    result = inspect_dataset(DatasetFolder(replace(found.dataset, official=official), found.root), deep=True)
     assert result.complete
     assert describe(result).endswith("\n  complete")
     more = official | {next(iter(official)): next(iter(official.values())) + 1}
-    result = take_census(Found(replace(found.dataset, official=more), found.root))
-    assert result.short == [next(iter(official))]
+    result = inspect_dataset(DatasetFolder(replace(found.dataset, official=more), found.root))
+    assert result.incomplete_splits == [next(iter(official))]
     assert found.dataset.where in describe(result)
 
 
 def test_half_a_download_is_told_with_numbers_and_the_page(tmp_path, replica, capsys):
     replica.wflw(tmp_path, train=9)
-    for picture in sorted((tmp_path / "WFLW_images" / "0--Parade").glob("*_train_*"))[1:]:
-        picture.unlink()
+    for image in sorted((tmp_path / "WFLW_images" / "0--Parade").glob("*_train_*"))[1:]:
+        image.unlink()
     assert main(["datasets", "check", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
-    assert "train             7500         9   short" in out
+    assert "train             7500         9   incomplete" in out
     assert "missing: 7" in out
     assert "and 2 more" in out
     assert "https://wywu.github.io/projects/LAB/WFLW.html" in out
-    assert "not all is there or whole: wflw" in err
+    assert "incomplete datasets: wflw" in err
 
 
 def test_a_split_that_is_not_there_at_all_is_short(tmp_path, replica):
     replica.ibug300w(tmp_path)
     shutil.rmtree(tmp_path / "300W")
-    result = census(tmp_path)
-    assert result.short == ["train", "test", "private"]
-    assert "private            600         0   short" in describe(result)
-    assert [f.split for f in result.findings] == ["private", "private"]
+    result = inspect(tmp_path)
+    assert result.incomplete_splits == ["train", "test", "private"]
+    assert "private            600         0   incomplete" in describe(result)
+    assert [f.split for f in result.issues] == ["private", "private"]
 
 
-def test_deep_decodes_pictures_and_notices_foreign_labels(tmp_path, replica):
+def test_deep_decodes_images_and_notices_foreign_labels(tmp_path, replica):
     replica.celeba(tmp_path)
     folder = tmp_path / "Img" / "img_celeba"
     (folder / "000001.jpg").write_bytes(b"\xff\xd8\xff cut short")
     cv2.imwrite(str(folder / "000002.jpg"), cv2.imread(str(folder / "000002.jpg"))[:8, :8])
-    assert census(tmp_path).findings == []
-    told = [finding.what for finding in census(tmp_path, deep=True).findings]
+    assert inspect(tmp_path).issues == []
+    told = [issue.message for issue in inspect(tmp_path, deep=True).issues]
     assert "000001.jpg does not decode" in told[0]
-    assert "the face is not in its picture" in told[1]
+    assert "the face lies outside its image" in told[1]
     assert len(told) == 2
 
 
-def test_wider_face_counts_pictures_and_300vw_videos(tmp_path, replica):
+def test_wider_face_counts_images_and_300vw_videos(tmp_path, replica):
     replica.wider_face(tmp_path / "wider")
     replica.w300vw(tmp_path / "vw")
-    wider, videos = census(tmp_path / "wider"), census(tmp_path / "vw")
+    wider, videos = inspect(tmp_path / "wider"), inspect(tmp_path / "vw")
     assert (dict(wider.units), dict(wider.faces)) == ({"train": 3, "val": 1}, {"train": 3, "val": 1})
     assert dict(videos.units) == dict.fromkeys(videos.found.dataset.official, 1)
     assert videos.faces["train"] == 5
@@ -85,14 +85,14 @@ def test_wider_face_counts_pictures_and_300vw_videos(tmp_path, replica):
 
 
 @pytest.mark.parametrize("name", ["wflw", "merl_rav", "aflw2000", "biwi", "wider_face", "cofw", "w300vw"])
-def test_a_sheet_shows_labelled_faces(tmp_path, replica, name, capsys):
+def test_a_sheet_shows_labeled_faces(tmp_path, replica, name, capsys):
     getattr(replica, name)(tmp_path / "data")
     sheet = tmp_path / "sheets" / "faces.png"
     main(["datasets", "check", str(tmp_path / "data"), "--sheet", str(sheet)])
-    picture = cv2.imread(str(sheet))
-    assert picture.shape[1] == 5 * 224
-    assert picture[:, :224].std() > 5
-    assert "some of its faces" in capsys.readouterr().out
+    image = cv2.imread(str(sheet))
+    assert image.shape[1] == 5 * 224
+    assert image[:, :224].std() > 5
+    assert "random faces" in capsys.readouterr().out
 
 
 def test_a_wrong_folder_ends_in_one_line_of_error(tmp_path, capsys):

@@ -1,0 +1,39 @@
+"""Problems that a reader reports: missing or corrupt files, and samples that a protocol leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """Kind of an issue."""
+
+    MISSING = "missing"
+    """A file that another one refers to, or that every copy has, does not exist."""
+    CORRUPT = "corrupt"
+    """A file exists but cannot be used."""
+    LEFT_OUT = "left out"
+    """Not an error: the dataset's protocol or labels exclude it."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One problem of a dataset."""
+
+    severity: Severity
+    message: str
+    """The file or sample, and what is wrong with it."""
+    split: str = ""
+    """The split concerned; empty if it may be any."""
+
+
+Report = Callable[[Issue], None]
+"""Receives a reader's issues. The reader continues with the next sample unless it raises."""
+
+
+def raise_issue(issue: Issue) -> None:
+    """Raise ValueError for a missing or corrupt file."""
+    if issue.severity is not Severity.LEFT_OUT:
+        raise ValueError(f"{issue.severity}: {issue.message}; run `python -m atpn datasets check` for the full list")
