@@ -1,4 +1,4 @@
-"""`python -m atpn COMMAND`: render faces, train, evaluate. Each command loads only what it needs."""
+"""`python -m atpn COMMAND`: render faces, train, evaluate. Each command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ COMMANDS = {
     "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
     "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
-    "calibrate": ("atpn.evaluate.calibrate_sigma", "CalibrateConfig", "set the scale of the predicted uncertainty"),
+    "calibrate": ("atpn.evaluate.calibrate_sigma", "CalibrateConfig", "calibrate the predicted uncertainty"),
     "evaluate": ("atpn.evaluate.command", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
     "videos": ("atpn.evaluate.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
-    "tufa": ("atpn.tufa.cli", "Config", "any point of the face: train, fit and ask the teacher network"),
+    "tufa": ("atpn.tufa.cli", "Config", "teacher network for any point of the face: train, fit, predict"),
     "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
-    "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: check what is there, convert it to shards"),
+    "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: list, check, convert to shards"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
-    "template": ("atpn.templates.cli", "Config", "points of your own: draw them on the mean face, look at them"),
-    "ablate": ("atpn.ablation.command", "AblateConfig", "measure what each ingredient of the recipe is worth"),
+    "template": ("atpn.templates.cli", "Config", "define points of your own on the mean face, preview them"),
+    "ablate": ("atpn.ablation.command", "AblateConfig", "measure the effect of each part of the training recipe"),
 }
-"""Name: the module with `run(config)`, the dataclass of its options, a line of help."""
+"""By name: module with `run(config)`, dataclass of its options, help text."""
 
 DISTRIBUTED_COMMANDS = ("render", "train")
-"""What several processes of torchrun share out among them."""
+"""Commands that divide their work among the processes of torchrun."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted and saved."""
+    """Run one command and return the exit status: 0 success, 1 error, 2 wrong usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
-        asked = bool(arguments) and arguments[0] in {"-h", "--help"}
+        help_requested = bool(arguments) and arguments[0] in {"-h", "--help"}
         lines = [f"  {name:10} {text}" for name, (_, _, text) in COMMANDS.items()]
         usage = "\n".join(["usage: python -m atpn COMMAND [--help]", *lines])
-        print(usage, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
+        print(usage, file=sys.stdout if help_requested else sys.stderr)
+        return 0 if help_requested else 2
     name, *rest = arguments
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in DISTRIBUTED_COMMANDS:
         allowed = " and ".join(DISTRIBUTED_COMMANDS)

@@ -40,11 +40,11 @@ def read_afw(folder: Path) -> Iterator[Photo]:
         path = folder / entry["image"]
         bgr = cv2.imread(str(path))
         if bgr is None:
-            raise ValueError(f"{path} is missing or not an image, but {labels} lists it")
+            raise ValueError(f"{path}, listed in {labels}, is missing or not an image")
         if bgr.shape[:2] != (entry["height"], entry["width"]):
             raise ValueError(
-                f"{path} has {bgr.shape[1]}x{bgr.shape[0]} pixels, but {labels} was made for "
-                f"{entry['width']}x{entry['height']}; the landmarks would not fit"
+                f"{path} is {bgr.shape[1]}x{bgr.shape[0]} pixels, expected {entry['width']}x{entry['height']} as in "
+                f"{labels}; use the images that the labels were made for"
             )
         faces = tuple(np.array(face["landmarks"], np.float32) for face in entry["faces"])
         for face in faces:

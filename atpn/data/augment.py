@@ -10,27 +10,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from atpn.data.motion import motion_kernel
-
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Probabilities and ranges. Lengths are fractions of the crop's side."""
 
     tone: float = 0.7
-    """Probability of a new tone curve."""
+    """Probability of a random tone curve."""
     gamma_sigma: float = 0.25
     gain_sigma: float = 0.12
-    """Of each channel on its own: white balance."""
+    """Per channel: white balance."""
     contrast_sigma: float = 0.15
     brightness_sigma: float = 14.0
     """Gray levels."""
     gray: float = 0.12
     """Probability of a gray image: infrared cameras, old photographs."""
     low_resolution: float = 0.12
-    """Probability that the crop came from a smaller face."""
+    """Probability of shrinking and enlarging the crop."""
     min_resolution: float = 0.3
-    """Of the crop's side."""
+    """Minimum side of the shrunk crop."""
     blur: float = 0.15
     blur_sigma: tuple[float, float] = (0.003, 0.012)
     motion_blur: float = 0.06
@@ -48,7 +46,7 @@ class AugmentConfig:
 NO_AUGMENT = AugmentConfig(
     tone=0.0, gray=0.0, low_resolution=0.0, blur=0.0, motion_blur=0.0, noise=0.0, jpeg=0.0, cover=0.0
 )
-"""The image as it is: what measurements see."""
+"""No augmentation, for evaluation."""
 
 
 def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
@@ -107,3 +105,13 @@ def _cover(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -
             y, x = (int(rng.integers(0, side - extent + 1)) for extent in target.shape[:2])
             target[:] = image[y : y + target.shape[0], x : x + target.shape[1]].copy()
     return image
+
+
+def motion_kernel(length: float, angle: float) -> np.ndarray:
+    """Return a (K, K) float32 line of `length` pixels at `angle` radians through the center, of sum 1."""
+    half = int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((2 * half + 1,) * 2, np.uint8)
+    reach = 0.5 * length * np.array([np.cos(angle), np.sin(angle)])
+    start, end = (tuple(int(v) for v in np.round((half + sign * reach) * 16)) for sign in (-1, 1))
+    cv2.line(kernel, start, end, 255, 1, cv2.LINE_AA, 4)
+    return kernel.astype(np.float32) / max(float(kernel.sum()), 1.0)

@@ -19,7 +19,7 @@ from atpn.data.store import SampleStore
 from edge_runtime.detector import BAR
 from edge_runtime.geometry import ROI, extract_crop
 
-# Small faces do not survive an image that loses half its pixels, and covers of a share of the image hide them all.
+# Small faces do not survive a strong loss of resolution, nor covers sized as fractions of the image.
 _COMPOSITE_AUGMENT = AugmentConfig(low_resolution=0.1, min_resolution=0.6, blur_sigma=(0.002, 0.006), cover=0.0)
 
 
@@ -28,31 +28,31 @@ class CompositeConfig:
     """How images for a detector are composed. Sizes are fractions of the image's side."""
 
     portrait_prob: float = 0.25
-    """Of the images show one rendered image, near."""
+    """Images that show one rendered face, large."""
     portrait_size: tuple[float, float] = (0.4, 1.25)
-    """Of its face's region."""
+    """Size of its face region."""
     mosaic_prob: float = 0.15
-    """Of the images are tiled with images."""
+    """Images that are tiled with rendered images."""
     tiles: tuple[int, int] = (2, 6)
-    """Along a side of a mosaic."""
+    """Tiles along a side of a mosaic."""
     empty_prob: float = 0.15
-    """Of the images hold no face."""
+    """Images without a face."""
     people: tuple[int, int] = (1, 7)
-    """Pasted into each of the other images."""
+    """Number of people in each of the other images."""
     size: tuple[float, float] = (0.03, 0.6)
-    """Of a pasted face's region, log-uniform."""
+    """Size of a pasted face's region, log-uniform."""
     distractors: tuple[int, int] = (0, 9)
-    """Pieces of backgrounds and of people's clothes, hair and hands, pasted as faces are."""
+    """Number of pasted pieces of backgrounds, clothes, hair and hands."""
     bars_prob: float = 0.4
-    """Of the images have gray bars at two sides, as wide or tall frames do on the device."""
+    """Images with gray bars at two sides, as of letterboxed frames."""
     min_extent: float = 0.5
-    """Of an image with bars, the narrower extent."""
+    """Minimum width or height between the bars."""
     roll: float = 30.0
-    """Degrees: the limit of a pasted person's or portrait's tilt beyond its own."""
+    """Maximum additional tilt of a pasted person, degrees."""
     min_size: float = 0.04
-    """Region below which a face need not be found: 5 pixels of landmarks in an image of 192."""
+    """Minimum size of a required face region: 5 pixels of landmarks at 192."""
     min_visible: float = 0.6
-    """Share of its region inside the image below which a face need not be found."""
+    """Minimum fraction of a required face's region inside the image."""
     augment: AugmentConfig = field(default_factory=lambda: _COMPOSITE_AUGMENT)
 
 
@@ -63,10 +63,10 @@ class Composite:
     image: np.ndarray
     """(S, S, 3) uint8 RGB."""
     regions: np.ndarray
-    """(K, 3) float32: x and y of the center, and the size, of each face's region by the crop rule at roll 0; in [0, 1]
-    of the image's side."""
+    """(K, 3) float32 x, y of the center, and size, of each face's region by the crop rule at roll 0, in [0, 1] of the
+    side."""
     required: np.ndarray
-    """(K,) bool: False for faces that are too small or cut off, where either answer is right."""
+    """(K,) bool; False for faces that are too small or cut off to be required of a detector."""
 
 
 class Compositor:
@@ -76,7 +76,7 @@ class Compositor:
         """Take indices of faces and of backgrounds in the store; ValueError if either is empty."""
         if len(faces) == 0 or len(backgrounds) == 0:
             raise ValueError(
-                f"a detector learns from faces and from backgrounds, got {len(faces)} and {len(backgrounds)}; "
+                f"a detector needs faces and backgrounds, got {len(faces)} and {len(backgrounds)}; "
                 "render more with `python -m atpn render`"
             )
         self._store, self._faces, self._backgrounds, self._config = store, faces, backgrounds, config
@@ -85,20 +85,20 @@ class Compositor:
         """Return an image of `size` pixels, augmented and mirrored at random."""
         config, choice = self._config, rng.random()
         if choice < config.portrait_prob:
-            image, found = self._portrait(size, rng)
+            image, placed = self._portrait(size, rng)
         elif choice < config.portrait_prob + config.mosaic_prob:
-            image, found = self._mosaic(size, rng)
+            image, placed = self._mosaic(size, rng)
         else:
             empty = choice > 1 - config.empty_prob
-            image, found = self._crowd(size, 0 if empty else int(rng.integers(*config.people)), rng)
-        regions = np.array(found, np.float32).reshape(-1, 4)
+            image, placed = self._crowd(size, 0 if empty else int(rng.integers(*config.people)), rng)
+        regions = np.array(placed, np.float32).reshape(-1, 4)
         if rng.random() < 0.5:
             image, regions[:, 0] = np.ascontiguousarray(image[:, ::-1]), 1 - regions[:, 0]
         image, low, high = self._barred(augment(image, config.augment, rng), rng)
-        shown = np.minimum(regions[:, 3], _fraction_inside(regions, low, high))
-        required = (shown >= config.min_visible) & (regions[:, 2] >= config.min_size)
-        seen = shown > 0
-        return Composite(image, regions[seen, :3], required[seen])
+        visible_fraction = np.minimum(regions[:, 3], _fraction_inside(regions, low, high))
+        required = (visible_fraction >= config.min_visible) & (regions[:, 2] >= config.min_size)
+        visible = visible_fraction > 0
+        return Composite(image, regions[visible, :3], required[visible])
 
     def _barred(
         self, image: np.ndarray, rng: np.random.Generator
@@ -125,7 +125,7 @@ class Compositor:
     def _mosaic(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
         count = int(rng.integers(*self._config.tiles, endpoint=True))
         edges = np.linspace(0, size, count + 1).round().astype(int)
-        image, found = np.empty((size, size, 3), np.uint8), []
+        image, placed = np.empty((size, size, 3), np.uint8), []
         for top, bottom in itertools.pairwise(edges):
             for left, right in itertools.pairwise(edges):
                 side = max(bottom - top, right - left)
@@ -134,13 +134,15 @@ class Compositor:
                 else:
                     index = self._face(rng)
                     face = ROI.from_landmarks(self._store.landmarks[index])
-                    tile, regions = self._window(index, _enlarged(face, rng.uniform(1.0, 1.6)), side)
+                    tile, regions = self._window(
+                        index, ROI(face.cx, face.cy, face.size * rng.uniform(1.0, 1.6), 0.0), side
+                    )
                 image[top:bottom, left:right] = tile[: bottom - top, : right - left]
-                found += _placed(regions, left / size, top / size, side / size)
-        return image, found
+                placed += _placed(regions, left / size, top / size, side / size)
+        return image, placed
 
     def _crowd(self, size: int, people: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
-        image, found = self._background(size, rng), []
+        image, placed = self._background(size, rng), []
         shares = np.exp(rng.uniform(*np.log(self._config.size), people))
         places: list[tuple[bool, float]] = [(True, float(share)) for share in np.sort(shares)]
         for _ in range(int(rng.integers(*self._config.distractors))):
@@ -149,25 +151,23 @@ class Compositor:
         for is_face, share in places:
             window = rng.uniform(1.15, 1.6)
             side = max(4, round(share * window * size))
-            center = _free_place(found, side / size, rng)
+            center = _free_place(placed, side / size, rng)
             if center is None:
                 continue
             left, top = (round(float(c) * size - side / 2) for c in center)
             if is_face:
                 index = self._face(rng)
                 face = ROI.from_landmarks(self._store.landmarks[index])
-                patch, regions = self._window(index, _enlarged(face, window, self._roll(rng)), side)
-                found += _placed(regions, left / size, top / size, side / size)
+                patch, regions = self._window(index, ROI(face.cx, face.cy, face.size * window, self._roll(rng)), side)
+                placed += _placed(regions, left / size, top / size, side / size)
             else:
                 patch = self._distractor(side, rng)
             _paste(image, patch, left, top, rng)
-        return image, found
+        return image, placed
 
     def _window(self, index: int, window: ROI, size: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return a rotated square of a sample, and the center, size and visible fraction of its faces' regions."""
-        landmarks, neighbors = self._store.landmarks[index], self._store.neighbors(index)
-        everybody = [landmarks, *([] if neighbors is None else neighbors)]
-        regions = [ROI.from_landmarks(window.to_crop(points)) for points in everybody]
+        regions = [ROI.from_landmarks(window.to_crop(points)) for points in self._everybody(index)]
         image = extract_crop(self._store.image(index), window, size)
         rows = np.array([[roi.cx, roi.cy, roi.size] for roi in regions])
         return image, list(np.column_stack([rows, _fraction_inside(rows)]))
@@ -176,9 +176,8 @@ class Compositor:
         """Return a square without a face: of a background, or beside the face of a person."""
         if rng.random() < 0.5:
             index = self._face(rng)
-            image, neighbors = self._store.image(index), self._store.neighbors(index)
-            everybody = [self._store.landmarks[index], *([] if neighbors is None else neighbors)]
-            faces = [ROI.from_landmarks(points, margin=0.1) for points in everybody]
+            image = self._store.image(index)
+            faces = [ROI.from_landmarks(points, margin=0.1) for points in self._everybody(index)]
             for _ in range(8):
                 side = faces[0].size * rng.uniform(0.3, 1.0)
                 x, y = rng.uniform(0.3 * side, np.array(image.shape[1::-1]) - 0.3 * side)
@@ -190,6 +189,11 @@ class Compositor:
         image = self._store.image(int(rng.choice(self._backgrounds)))
         roi = background_roi(image, rng)
         return extract_crop(image, ROI(roi.cx, roi.cy, roi.size, math.radians(rng.normal(0.0, 10.0))), size)
+
+    def _everybody(self, index: int) -> list[np.ndarray]:
+        """Return the points around all faces of a sample."""
+        neighbors = self._store.neighbors(index)
+        return [self._store.landmarks[index], *([] if neighbors is None else neighbors)]
 
     def _face(self, rng: np.random.Generator) -> int:
         return int(rng.choice(self._faces))
@@ -212,16 +216,11 @@ def _fraction_inside(
     return (np.clip(inside, 0, None) / size).prod(axis=1)
 
 
-def _enlarged(roi: ROI, factor: float, roll: float = 0.0) -> ROI:
-    """Return the square of the same center, `factor` times as large."""
-    return ROI(roi.cx, roi.cy, roi.size * factor, roll)
-
-
-def _free_place(found: list[np.ndarray], side: float, rng: np.random.Generator) -> np.ndarray | None:
+def _free_place(placed: list[np.ndarray], side: float, rng: np.random.Generator) -> np.ndarray | None:
     """Return a center in [0, 1] for a square that overlaps no region, or None after a dozen tries."""
     for _ in range(12):
         center = rng.uniform(0.25 * side, 1 - 0.25 * side, 2)
-        if all(np.abs(center - region[:2]).max() > (side + region[2]) / 2 for region in found):
+        if all(np.abs(center - region[:2]).max() > (side + region[2]) / 2 for region in placed):
             return center
     return None
 

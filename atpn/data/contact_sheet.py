@@ -15,11 +15,11 @@ from edge_runtime.landmarks import SCHEMES
 TILE = 224
 COLUMNS = 5
 SEEN, HIDDEN, EDGE, BOX = (80, 255, 80), (80, 80, 255), (230, 230, 230), (255, 200, 60)
-"""BGR: landmarks that are seen (or may be), hidden ones, the lines between them, boxes."""
+"""BGR colors of visible landmarks, hidden ones, the lines between them, and boxes."""
 AXES = (60, 60, 255), (60, 220, 60), (255, 120, 40)
-"""The head's axes: red to the image's right, green down, blue out of the face."""
+"""BGR colors of the head's axes: to the image's right, down, and out of the face."""
 _BITS = 4
-"""OpenCV draws at sixteenths of a pixel."""
+"""Fractional bits of drawing coordinates."""
 
 
 def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:

@@ -23,9 +23,9 @@ class Contour:
     """jaw, brow, nose, lid or lip."""
     indices: tuple[int, ...]
     closed: bool = False
-    """The last point's neighbor is the first."""
+    """Whether the last point's neighbor is the first."""
     corners: tuple[int, ...] = ()
-    """Landmarks on it that are seen for themselves: ends and corners."""
+    """Landmarks on it whose place along it is well defined: ends and corners."""
 
 
 def _run(first: int, last: int) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ CONTOURS: Mapping[str, tuple[Contour, ...]] = MappingProxyType(
         ),
     }
 )
-"""Curves by scheme; a landmark lies on one at most."""
+"""Curves by scheme; a landmark lies on at most one."""
 
 
 def get_contours(scheme: LandmarkScheme) -> tuple[Contour, ...]:
@@ -94,11 +94,11 @@ def slide(points: np.ndarray, distance: np.ndarray, closed: bool) -> np.ndarray:
     Distances have the points' unit. An open curve is extended straight beyond its ends.
     """
     if closed:
-        # Once around on either side, so that whatever slides over the seam finds its way.
+        # Repeated once on either side, for points that slide over the seam.
         points, places = np.concatenate([points, points, points, points[:1]]), np.arange(len(points)) + len(points)
     else:
         ends = (2 * points[0] - points[1], 2 * points[-1] - points[-2])
         points, places = np.concatenate([ends[:1], points, ends[1:]]), np.arange(len(points)) + 1
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    wanted = along[places] + distance
-    return np.column_stack([np.interp(wanted, along, points[:, axis]) for axis in (0, 1)])
+    targets = along[places] + distance
+    return np.column_stack([np.interp(targets, along, points[:, axis]) for axis in (0, 1)])

@@ -25,11 +25,11 @@ class CutoutConfig:
     """What part of an image is kept."""
 
     face_size: int = 192
-    """Pixels to which a face's region (the crop rule's square) is shrunk if it is larger; the network sees 112."""
+    """Maximum side in pixels of a face's region (the crop rule's square); larger ones are scaled down."""
     context: float = 2.5
-    """Side of what is kept around a face over its region's: jitter and turning need up to 1.9, negatives the rest."""
+    """Side of the cutout over the region's side: jitter needs up to 1.9, negatives more."""
     min_size: float = 0.0
-    """Minimum width or height of a face in pixels, smaller ones are left out (thesis: 60 for WIDER FACE)."""
+    """Minimum face size in pixels (longer side); smaller faces are skipped (thesis: 60 for WIDER FACE)."""
 
     def __post_init__(self) -> None:
         if self.face_size < 16 or self.context < 1 or self.min_size < 0:
@@ -45,7 +45,7 @@ class Conversion:
     subset: str | None = None
     every: int = 1
     partial: bool = False
-    """Pass over what is missing or broken instead of stopping there."""
+    """Skip missing and corrupt files instead of stopping."""
     cutout: CutoutConfig = CutoutConfig()
     faces: int = 0
     backgrounds: int = 0
@@ -154,7 +154,7 @@ def cut_out(sample: Sample, cutout: CutoutConfig) -> Sample:
     window = _Window(left, top, image.shape[1] / (right - left), image.shape[0] / (bottom - top))
     camera = sample.intrinsics
     if camera is None and sample.rotation is not None:
-        camera = Intrinsics.from_fov(width, height)  # what the whole photograph would be taken to have
+        camera = Intrinsics.from_fov(width, height)  # the default camera of the whole photograph
     return replace(
         sample,
         image=np.ascontiguousarray(image),

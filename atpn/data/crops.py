@@ -25,27 +25,26 @@ class JitterConfig:
     """Random errors of a training ROI against the crop rule, as motion and detectors cause them on the device."""
 
     center_sigma: float = 0.05
-    """Of the ROI's size: a quick head moves a tenth of its size between frames."""
+    """In ROI sizes: a quick head moves a tenth of its size between frames."""
     scale_sigma: float = 0.10
-    """Of the logarithm of the size; detectors' boxes differ from landmarks' rectangles by about this."""
+    """Of the size's logarithm: detectors' boxes differ from landmarks' rectangles by about this."""
     scale_limit: float = 0.25
-    """Largest change of the size's logarithm: beyond it the face is cut off or tiny."""
+    """Maximum change of the size's logarithm; beyond it the face is cut off or tiny."""
     roll_sigma: float = 8.0
-    """Degrees; the usual error of a roll estimated one frame ago."""
+    """Degrees: the usual error of a roll estimated one frame ago."""
     wide_roll_prob: float = 0.3
-    """Of the crops have an evenly spread roll error: a tilted head that nobody has followed yet."""
+    """Probability of a uniform roll error instead: a tilted head that is not tracked yet."""
     wide_roll: float = 45.0
-    """Degrees; the evenly spread error's limit."""
+    """Limit of the uniform roll error, degrees."""
     unrolled_prob: float = 0.2
-    """Of the crops keep the image's own axes: the thesis' rule, and a detector's first frame."""
+    """Probability of roll 0: the thesis' rule, and a detector's first frame."""
     flip_prob: float = 0.5
-    """Of the crops are mirrored."""
     rotation: float = 0.0
-    """Degrees; limit of an evenly spread rotation of the crops that keep the image's axes, as if the image turned."""
+    """Limit of a uniform rotation, degrees, of the crops at roll 0."""
 
 
 NO_JITTER = JitterConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-"""The crop rule alone, upright: what validation sees."""
+"""The crop rule without errors, upright, for validation."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,16 @@ class Crop:
     image: np.ndarray
     """(S, S, 3) uint8 RGB."""
     landmarks: np.ndarray
-    """(N, 2) float32 in crop coordinates: 0 to 1 across the crop, outside it for points that it misses."""
+    """(N, 2) float32 in crop coordinates: 0 to 1 across the crop, outside it for points beyond."""
     pose: np.ndarray
-    """(3,) float32 pitch, yaw, roll in radians, in the crop's frame; NaN when the sample's rotation is unknown."""
+    """(3,) float32 pitch, yaw, roll in radians, in the crop's frame; NaN if unknown."""
     roi: ROI
-    """Where the crop lies in the sample's image (before any mirroring)."""
+    """Place of the crop in the sample's image, before mirroring."""
     flipped: bool = False
-    """Mirrored left to right, labels and all."""
+    """Whether image and labels are mirrored left to right."""
     dense: np.ndarray | None = None
-    """(P, 2) float32 the sample's dense points in crop coordinates, in their order. A mirrored crop shows the mirror
-    image of each: what was at (x, y) of the mean-face plane is at (1 - x, y) now."""
+    """(P, 2) float32 dense points in crop coordinates. In a mirrored crop each is the mirror image: what was at (x, y)
+    of the mean-face plane is at (1 - x, y)."""
 
 
 def compute_mean_shape(landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from atpn.data.augment import AugmentConfig
-from atpn.data.motion import motion_kernel
+from atpn.data.augment import AugmentConfig, motion_kernel
 
 _Change = Callable[[Tensor, AugmentConfig, np.random.Generator, torch.Generator], Tensor]
 
@@ -43,10 +42,10 @@ def _cover(images: Tensor, config: AugmentConfig, rng: np.random.Generator, nois
     """Cover one or two rectangles with a flat color, noise, or another part of the image."""
     count, side = images.shape[:2]
     two = rng.random((count, 1)) < 0.5
-    for wanted in (np.ones_like(two), two):
+    for applied in (np.ones_like(two), two):
         extent = np.maximum(2, rng.uniform(*config.cover_size, (count, 2)) * side).astype(int)
         start = rng.integers(-extent // 2, side - 2)
-        low, high = np.maximum(start, 0), np.where(wanted, np.minimum(start + extent, side), 0)
+        low, high = np.maximum(start, 0), np.where(applied, np.minimum(start + extent, side), 0)
         source = rng.integers(0, side - np.maximum(high - low, 0) + 1)
         kind = rng.choice(3, (count, 1), p=(0.5, 0.2, 0.3))
         numbers = np.hstack([low, high, source, kind, rng.integers(0, 256, (count, 3))])
@@ -65,9 +64,9 @@ def cover(
     count, side = images.shape[:2]
     cell = torch.arange(side, device=images.device)
     inside = (cell >= low[..., None]) & (cell < high[..., None])
-    taken = (cell - low[..., None] + source[..., None]).clamp(0, side - 1)
+    source_cell = (cell - low[..., None] + source[..., None]).clamp(0, side - 1)
     each = torch.arange(count, device=images.device)[:, None, None]
-    part = images[each, taken[:, 0, :, None], taken[:, 1, None, :]]
+    part = images[each, source_cell[:, 0, :, None], source_cell[:, 1, None, :]]
     grain = torch.randint(256, images.shape, generator=noise, device=images.device)
     kind = kind[..., None, None]
     filling = torch.where(kind == 2, part, torch.where(kind == 1, grain, color[:, None, None]))
@@ -106,7 +105,7 @@ def resolution_matrices(small: Tensor, side: int) -> Tensor:
     small = small[:, None, None]
     scale = side / small
     begin = cell[:, None] * scale
-    # Rows beyond the shrunk line are never read: no place comes as near as a pixel to them.
+    # Rows beyond the shrunk line get weight zero below.
     area = (torch.minimum(begin + scale, cell + 1) - torch.maximum(begin, cell)).clamp_min(0) / scale
     place = ((cell[:, None] + 0.5) / scale - 0.5).clamp_min(0).minimum(small - 1)
     return (1 - (place - cell).abs()).clamp_min(0) @ area

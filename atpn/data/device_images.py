@@ -12,7 +12,7 @@ from torch import Tensor
 from atpn.data.rois import ROIs
 
 MAX_SAMPLES = 2**23
-"""Sampled in one go, over all crops; bounds the memory of intermediate results to about a gigabyte."""
+"""Samples computed at once over all crops: bounds intermediate results to about a gigabyte."""
 
 
 class DeviceImages:

@@ -16,9 +16,9 @@ from atpn.data.readers.registry import UNSPLIT, DatasetFolder
 from atpn.data.sample import Sample
 
 MAX_LISTED_ISSUES = 5
-"""Issues printed per severity; of the others only the number is."""
+"""Issues printed per severity."""
 MAX_LISTED_SUBSETS = 12
-"""Subsets printed by name; with more, they are single recordings, and only their number is printed."""
+"""Subsets printed by name; if there are more, only their number is printed."""
 
 
 @dataclass

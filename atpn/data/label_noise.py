@@ -16,10 +16,10 @@ from edge_runtime.landmarks import LandmarkScheme
 
 @dataclass(frozen=True)
 class SlideConfig:
-    """Standard deviation of a point's way along its curve, in shares of the face's rectangle (its longer side)."""
+    """Standard deviation of a point's way along its curve, as a fraction of the longer side of the face's rectangle."""
 
     jaw: float = 0.04
-    """Two thirds of the distance between two of WFLW's 33 points."""
+    """Two thirds of the distance between WFLW's 33 points."""
     brow: float = 0.02
     nose: float = 0.02
     lid: float = 0.01
@@ -31,24 +31,23 @@ class NoiseConfig:
     """Amount of label noise; the defaults are for `level` 1."""
 
     level: float = 0.0
-    """Scales every distance; 0: labels as they are."""
+    """Factor of all distances; 0: no noise."""
     slides: SlideConfig = field(default_factory=SlideConfig)
     across: float = 0.004
-    """Standard deviation in x and y of every point, on a curve or not, in shares of the rectangle: half a pixel of a
-    crop."""
+    """Standard deviation in x and y of every point, as a fraction of the rectangle: half a pixel of a crop."""
     annotator_fraction: float = 0.3
-    """Of the variance along a curve is a habit of whoever labeled the face, the same on all their faces."""
+    """Fraction of the variance along a curve that is an annotator's bias, the same on all their faces."""
     curve_fraction: float = 0.3
-    """Of it is one slide of the face's whole curve; the rest is each point's own."""
+    """Fraction of it that moves the face's whole curve; the rest is independent per point."""
     annotators: int = 8
     seed: int = 0
-    """Another seed makes other mistakes; the training's own seed leaves them alone."""
+    """Seed of the noise, independent of the training's seed."""
 
     def __post_init__(self) -> None:
         shares = (self.annotator_fraction, self.curve_fraction, 1 - self.annotator_fraction - self.curve_fraction)
         if self.level < 0 or self.annotators < 1 or min(shares) < -1e-9:
             raise ValueError(
-                "label noise needs a level of 0 or more, an annotator or more, and shares of the variance that add up "
+                "label noise needs a level >= 0, annotators >= 1, and fractions of the variance that add up "
                 f"to 1 at most; got level {self.level}, {self.annotators} annotators, shares {shares[0]}, {shares[1]}"
             )
 
@@ -67,7 +66,7 @@ def noisy_landmarks(landmarks: np.ndarray, scheme: LandmarkScheme, key: str, noi
     own_fraction = 1 - noise.annotator_fraction - noise.curve_fraction
     for contour in get_contours(scheme):
         indices = list(contour.indices)
-        # Three draws of unit variance, so that their shares of it add up.
+        # Three draws of unit variance, so that their fractions add up.
         distance = (
             np.sqrt(noise.annotator_fraction) * habits.normal()
             + np.sqrt(noise.curve_fraction) * rng.normal()

@@ -17,29 +17,29 @@ class Sample:
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     landmarks: np.ndarray | None = None
-    """(N, 2) float32 pixels, x right, y down, pixel centers at integers; NaN for one whose place nobody knows. None
-    where the face's are not labeled, or there is no face: then `boxes` is empty too."""
+    """(N, 2) float32 pixels, x right, y down, pixel centers at integers; NaN if unknown. None without landmark
+    labels."""
     scheme: str = "wflw98"
-    """Name of the landmarks' scheme."""
+    """Name of the landmark scheme."""
     visibility: np.ndarray | None = None
-    """(N,) bool: the landmark is seen, neither turned away nor covered; None when unknown."""
+    """(N,) bool: neither turned away nor covered; None if unknown."""
     rotation: np.ndarray | None = None
-    """(3, 3) head to camera (see `edge_runtime.face.Pose`); None when unknown."""
+    """(3, 3) head to camera (see `edge_runtime.face.Pose`); None if unknown."""
     intrinsics: Intrinsics | None = None
-    """The camera that took the image; None when unknown."""
+    """The camera; None if unknown."""
     dense: np.ndarray | None = None
-    """(P, 2) float32 pixels of points all over the face, the same places on every face of a data set; None: unknown."""
+    """(P, 2) float32 pixels of dense points, the same places on every face of a dataset; None if unknown."""
     dense_visibility: np.ndarray | None = None
     """(P,) bool."""
     boxes: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """Left, top, right, bottom in pixels by kind: "tight" around the landmarks, "detector" as a detector draws it."""
     neighbors: np.ndarray | None = None
-    """(K, M, 2) float32 pixels around the other faces in the image: their landmarks, or the corners of their boxes
-    where only those are labeled; None when there is none."""
+    """(K, M, 2) float32 pixels around the other faces: their landmarks, or else the corners of their boxes; None
+    without any."""
     key: str = ""
     """Unique within its dataset."""
     attributes: dict[str, str] = field(default_factory=dict)
-    """What the source knows besides: identity, skin, panorama …, for splits and breakdowns."""
+    """Other data by name, such as identity, skin, split, subsets."""
 
     @property
     def outline(self) -> np.ndarray | None:

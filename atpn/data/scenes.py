@@ -16,7 +16,7 @@ import numpy as np
 from edge_runtime.geometry import ROI, rotation_2d
 
 NEGATIVE_IOU = 0.3
-"""A crop that overlaps the face's ROI less than this is background (thesis, section 3.3.2)."""
+"""Maximum IoU of a negative crop with the face's ROI (thesis, section 3.3.2)."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class SceneConfig:
     """Changes to a face's surroundings; `*_prob` are fractions of the scenes."""
 
     embed_prob: float = 0.55
-    """Of the scenes are set into a background-only image."""
+    """Pasted into a background-only image."""
     trim_prob: float = 0.25
-    """Of the scenes are cut, so that the face lies at or over the image's edge."""
+    """Cut so that the face lies at or over the image's edge."""
     canvas: float = 1.5
-    """Side of an embedding scene over the image's side: room for crops twice the face's size."""
+    """Side of the scene over the image's side; negatives need twice the face's size."""
     face_scale: tuple[float, float] = (0.6, 1.0)
     feather: int = 10
-    """Pixels over which an embedded image fades into the background, so that no seam gives it away."""
+    """Pixels over which a pasted image fades into the background."""
     trim_depth: float = 0.15
-    """Of the ROI's side that a cut may take away."""
+    """Maximum depth of a cut into the ROI, in ROI sizes."""
 
 
 def embed(

@@ -23,15 +23,15 @@ from edge_runtime.files import write_atomically
 from edge_runtime.geometry import Intrinsics
 
 JPEG_QUALITY = 95
-"""High enough that the renderer's own degradations, not the storage, decide what a face looks like."""
+"""High, so that storage adds little to the renderer's own degradations."""
 
 
 DENSE_FILE = "dense.json"
-"""Beside the shards: the dense points' places on the mean-face plane, by head model (`attributes["head"]`)."""
+"""File beside the shards: the dense points' places on the mean-face plane by head model (`attributes["head"]`)."""
 DENSE_STEPS = 16
-"""Fixed point of dense coordinates, per pixel: finer than any label, and ±2048 px fit into 16 bits."""
+"""Fixed-point steps of dense coordinates per pixel; ±2048 px fit into 16 bits."""
 LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
-"""What a sample's JSON holds; null where unknown."""
+"""Required keys of a sample's JSON; values may be null."""
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
@@ -62,11 +62,11 @@ class StoredSample:
     encoded: bytes
     labels: dict[str, Any]
     dense: bytes | None = None
-    """The dense points as stored, None without."""
+    """The dense points as stored."""
     shard: Path | None = None
-    """The file that it comes from."""
+    """File of the sample."""
     offset: int = 0
-    """Where in that file the encoded image begins, in bytes."""
+    """Position of the encoded image in the file, bytes."""
 
     def decode(self) -> Sample:
         """Return the sample with its image decoded."""

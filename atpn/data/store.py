@@ -20,7 +20,7 @@ from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 
 MIN_KNOWN_FRACTION = 0.5
-"""Share of a face's landmarks that must be known for a loss to learn from the face."""
+"""Minimum fraction of known landmarks for a face to be used in training."""
 
 
 class SampleStore:
@@ -49,7 +49,7 @@ class SampleStore:
         boxes: list[dict[str, list[float]]] = []
         self.identities: list[str] = []
         self.kinds: list[str] = []
-        """What sort of image a sample is, such as "clear"; empty where its maker did not say."""
+        """Kind of each image, such as "clear"; empty if unknown."""
         subsets: list[str] = []
         schemes: set[str] = set()
         for sample in samples:
@@ -88,13 +88,13 @@ class SampleStore:
         if len(schemes) > 1:
             raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
         self.scheme: LandmarkScheme = scheme_by_name(next(iter(schemes), "wflw98"))
-        self._dense = np.array(dense, np.int16)  # one array: see the module's first lines
-        # What is mapped takes no memory of its own: the system reads it when touched and drops it when short.
+        self._dense = np.array(dense, np.int16)  # one array: see the module's docstring
+        # Mapped files take no memory of their own: the system pages them in and out.
         self._files = [np.frombuffer(buffer, np.uint8), *(np.memmap(shard, np.uint8, "r") for shard in shards)]
         self._places = np.array(places, np.int64).reshape(-1, 3)
         count = self.scheme.count
         self.landmarks = self._stacked(landmarks, np.full((count, 2), np.nan, np.float32))
-        """(n, N, 2) float32 pixels; NaN where a sample has no labeled face, or does not know one landmark's place."""
+        """(n, N, 2) float32 pixels; NaN where unknown."""
         self.visibility = self._stacked(visibility, np.ones(count, bool))
         self.rotation = np.array(rotation, np.float64).reshape(-1, 3, 3)
         """(n, 3, 3) head to camera; NaN where unknown."""
@@ -103,13 +103,13 @@ class SampleStore:
         kinds = sorted({kind for sides in boxes for kind in sides})
         self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
-        """Indices of the samples with a face whose landmarks are all known."""
+        """Indices of the samples whose landmarks are all known."""
         known = (~np.isnan(self.landmarks).any(axis=2)).mean(axis=1)
         self.partly_known = np.flatnonzero((known >= MIN_KNOWN_FRACTION) & (known < 1))
-        """Indices of the samples with a face of whose landmarks some are unknown, but not the most."""
+        """Indices of the samples with some unknown landmarks, at least half of them known."""
         labeled = np.array([points is not None for points in landmarks], bool)
         self.boxed = np.array([i for i in np.flatnonzero(~labeled) if boxes[i]], np.int64)
-        """Indices of the samples with a face of which only boxes (and perhaps the rotation) are known."""
+        """Indices of the samples with boxes, but no landmarks."""
         self.backgrounds = np.setdiff1d(np.flatnonzero(~labeled), self.boxed)
         """Indices of the samples without a face."""
         parts = [text.split() for text in subsets]
@@ -136,8 +136,7 @@ class SampleStore:
         first, step = share
         if len(shards) < step:
             raise ValueError(
-                f"{folder} holds {len(shards)} shards, which {step} processes cannot share; start fewer, or write the "
-                "data in smaller shards"
+                f"{folder} holds {len(shards)} shards, too few for {step} processes; start fewer or use smaller shards"
             )
         dense = folder / DENSE_FILE
         planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
@@ -146,8 +145,7 @@ class SampleStore:
         store = SampleStore(samples, planes, on_disk)
         if len(store.faces) == 0 and not (boxes_suffice and len(store.boxed)):
             raise ValueError(
-                f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; "
-                "nothing to learn from"
+                f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; add labeled faces"
             )
         return store
 

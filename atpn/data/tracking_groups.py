@@ -14,9 +14,9 @@ from atpn.data.store import SampleStore
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 
 BACKGROUND_PROB = 0.2
-"""Of the negatives come from background-only samples."""
+"""Fraction of the negatives that are crops of background-only samples."""
 UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-"""As `box_corners` lists them."""
+"""In the order of `box_corners`."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class TrackingGroups:
 
     store: SampleStore
     backgrounds: np.ndarray
-    """Indices into the store; there may be none."""
+    """Indices into the store; may be empty."""
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against."""
+    """(N, 2) in crop coordinates: the reference for upright crops."""
     crop_size: int
     negatives: int
     jitter: JitterConfig

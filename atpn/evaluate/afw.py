@@ -38,7 +38,7 @@ def evaluate_afw(
     images, target = [sample.image for sample in samples], np.stack([sample.landmarks for sample in samples])
     passes = run_passes(network, images, [ROI.from_landmarks(face) for face in target], IBUG_68)
     report: dict[str, Any] = {"faces": len(samples)}
-    report |= {name: landmark_report(made.landmarks, target, IBUG_68) for name, made in passes.items()}
+    report |= {name: landmark_report(result.landmarks, target, IBUG_68) for name, result in passes.items()}
     upright = passes["upright"]
     errors = metrics.point_errors(upright.landmarks, target, IBUG_68.inter_ocular(target)).mean(axis=1)
     if heads:
@@ -53,12 +53,12 @@ def evaluate_afw(
     if detector is not None:
         report["detector"] = _with_detector(network, samples, detector, passes)
     if overlay is not None:
-        shown = extract_crops(images, upright.rois, 2 * network.spec.input_size)
+        crops_2x = extract_crops(images, upright.rois, 2 * network.spec.input_size)
         points = [
             np.stack([roi.to_crop(p) for roi, p in zip(upright.rois, shape, strict=True)])
             for shape in (upright.landmarks, target)
         ]
-        write_overlay(overlay / "afw", shown, points[0], points[1], errors, IBUG_68)
+        write_overlay(overlay / "afw", crops_2x, points[0], points[1], errors, IBUG_68)
     return report
 
 
@@ -71,31 +71,33 @@ def _with_detector(
     the detector.
     """
     rois = detect_rois(samples, detector)
-    held = np.array([roi is not None for roi in rois])
-    if not held.any():
-        raise ValueError("the detector found none of AFW's faces; are the images those of the labels?")
+    detected = np.array([roi is not None for roi in rois])
+    if not detected.any():
+        raise ValueError("the detector found none of AFW's faces; check that the images belong to the labels")
     images = [sample.image for sample, roi in zip(samples, rois, strict=True) if roi is not None]
     target = np.stack([sample.landmarks for sample in samples])
-    made = run_passes(network, images, [roi for roi in rois if roi is not None], IBUG_68)
-    report: dict[str, Any] = {"found": int(held.sum()), "missed": int((~held).sum()), "same_faces": {}}
-    for name, result in made.items():
-        report[name] = landmark_report(result.landmarks, target[held], IBUG_68)
-        inter_ocular = IBUG_68.inter_ocular(target[held])
-        ground_truth = float(metrics.point_errors(passes[name].landmarks[held], target[held], inter_ocular).mean())
+    detector_passes = run_passes(network, images, [roi for roi in rois if roi is not None], IBUG_68)
+    report: dict[str, Any] = {"found": int(detected.sum()), "missed": int((~detected).sum()), "same_faces": {}}
+    for name, result in detector_passes.items():
+        report[name] = landmark_report(result.landmarks, target[detected], IBUG_68)
+        inter_ocular = IBUG_68.inter_ocular(target[detected])
+        ground_truth = float(
+            metrics.point_errors(passes[name].landmarks[detected], target[detected], inter_ocular).mean()
+        )
         report["same_faces"][name] = {"nme_ground_truth_box": ground_truth, "ratio": report[name]["nme"] / ground_truth}
     return report
 
 
-def _uncertainty(scheme: str, made: Pass, target: np.ndarray) -> dict[str, Any]:
+def _uncertainty(scheme: str, upright: Pass, target: np.ndarray) -> dict[str, Any]:
     """Return reliability in crop widths.
 
     Sigmas cannot include the constant offsets between two labeling rules: `scale_without_offsets` is the scale after
     each point's median offset is removed.
     """
-    sigma = convert(made.predicted.uncertainty[..., None], scheme_by_name(scheme), IBUG_68)[..., 0]
-    sizes = np.array([roi.size for roi in made.rois])[:, None]
-    report = reliability_report(np.linalg.norm(made.landmarks - target, axis=-1) / sizes, sigma, IBUG_68)
-    errors = metrics.face_frame_errors(made.landmarks, target, IBUG_68)
+    sigma = convert(upright.predicted.uncertainty[..., None], scheme_by_name(scheme), IBUG_68)[..., 0]
+    sizes = np.array([roi.size for roi in upright.rois])[:, None]
+    report = reliability_report(np.linalg.norm(upright.landmarks - target, axis=-1) / sizes, sigma, IBUG_68)
+    errors = metrics.face_frame_errors(upright.landmarks, target, IBUG_68)
     errors = (errors - np.median(errors, axis=0)) * IBUG_68.inter_ocular(target)[:, None, None]
     without = calibration(np.linalg.norm(errors, axis=-1) / sizes, sigma)
     return {**report, "scale_without_offsets": without["scale"]}

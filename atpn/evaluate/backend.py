@@ -60,8 +60,8 @@ class CheckpointBackend:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """Run one (S, S, 3) uint8 RGB crop; the outputs are those named in the spec."""
-        made = self.predict(crop[None])
-        return {name: np.reshape(getattr(made, name)[0], shape) for name, shape in self._spec.outputs.items()}
+        result = self.predict(crop[None])
+        return {name: np.reshape(getattr(result, name)[0], shape) for name, shape in self._spec.outputs.items()}
 
     def predict(self, crops: np.ndarray) -> Predictions:
         """See `CropPredictor.predict`."""

@@ -31,7 +31,7 @@ from atpn.model.checkpoint import weights_sha256
 log = logging.getLogger(__name__)
 
 DRAWS = 4
-"""Crops of each validation face, each shaken and degraded anew: a shard holds a few hundred such faces."""
+"""Jittered and augmented crops per validation face."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class CalibrateConfig:
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it) of any stage."""
     data: Path
-    """Folder of shards: the training's, whose held-out people then decide, or with --unseen another."""
+    """Folder of shards: the training's, of which the held-out people are used, or with --unseen others."""
     unseen: bool = False
-    """Every face of --data is of a kind that training never saw (`python -m atpn render` without --assets, say)."""
+    """Use every face of --data: heads of a kind not in training (such as `python -m atpn render` without --assets)."""
     out: Path | None = None
-    """Where the calibrated checkpoint goes; without it the old one is replaced."""
+    """Calibrated checkpoint; default: replaces --weights."""
     seed: int = 0
     threads: int = 1
 
@@ -81,11 +81,11 @@ def calibrate(
     ValueError without faces or without an uncertainty head.
     """
     if not model.config.uncertainty:
-        raise ValueError("the network has no uncertainty head, so there is nothing to calibrate")
+        raise ValueError("the network has no uncertainty head to calibrate")
     if model.config.scheme != store.scheme.name:
         raise ValueError(f"the weights predict {model.config.scheme}, but the data are labeled {store.scheme.name}")
     if len(faces) == 0:
-        raise ValueError("no held-out face to calibrate on: the data show a single person; render more people")
+        raise ValueError("no held-out face to calibrate on: the data have a single person; render more people")
     jitter, augmentation = jitter or JitterConfig(), augmentation or AugmentConfig()
     distance, sigma = _errors(model, store, np.tile(faces, DRAWS), jitter, augmentation, seed)
     calibrated, factors = copy.deepcopy(model), {}

@@ -38,20 +38,20 @@ class EvaluateConfig:
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
     data: Path | None = None
-    """Folder of held-out shards that training has not seen; with --protocol, of the dataset as it was unpacked."""
+    """Folder of held-out shards; with --protocol, of the unpacked dataset."""
     protocol: ProtocolName | None = None
-    """A published evaluation, its paper's figures beside ours."""
+    """Published evaluation protocol; prints the published results beside ours."""
     partial: bool = False
-    """With --protocol, measure on what is there of an incomplete dataset."""
+    """With --protocol, accept an incomplete dataset."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
-    """Whose regions AFW is measured on beside the labels' own, which flatter: `cascade`, the path of an exported
-    detector of ours (.tflite), of a YuNet .onnx file, or `none`."""
+    """Detector whose ROIs AFW is evaluated on, beside the labels' own: `cascade`, the path of an exported detector
+    (.tflite) or a YuNet .onnx file, or `none`."""
     limit: int = 1000
-    """Held-out renders to measure, at most."""
+    """Maximum number of held-out renders."""
     out: Path | None = None
-    """JSON report; printed as a table in any case."""
+    """JSON report to write."""
     plots: Path | None = None
     """Folder for charts: cumulative errors, and predicted against actual error."""
     overlay: Path | None = None
@@ -62,7 +62,7 @@ class EvaluateConfig:
         if self.protocol is not None and self.data is None:
             raise ValueError(f"--protocol {self.protocol} needs --data, the folder into which its dataset was unpacked")
         if self.data is None and self.afw is None:
-            raise ValueError("nothing to measure on: give --data FOLDER, --afw FOLDER or both")
+            raise ValueError("nothing to evaluate on: give --data FOLDER, --afw FOLDER or both")
         if self.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {self.limit}")
 

@@ -16,12 +16,11 @@ from edge_runtime.geometry import ROI
 DETECTION_SIZE = 640
 """Long side in pixels of the searched image: YuNet was trained at 640 (Wu et al., 2023)."""
 SCORE_THRESHOLD = 0.5
-"""Low, because the network refuses what is no face."""
+"""Low, because the network rejects false alarms."""
 MIN_SCORE = 0.05
 NMS_IOU_THRESHOLD = 0.3
-"""Two of a detector's regions that overlap more than this are one face."""
 DETECTION_IOU = 0.3
-"""A region overlapping a face's true region this much is enough for the tracking network to find the face."""
+"""Minimum IoU of a detected ROI with the true one: from there the tracking network finds the face."""
 
 
 class YuNetDetector:

@@ -23,15 +23,15 @@ class DetectedFace:
     """One face of an image."""
 
     roi: ROI
-    """The upright crop that its landmarks ask for."""
+    """The upright crop of its landmarks."""
     landmarks: np.ndarray
-    """(98, 2) pixels of the image, as ATPN says."""
+    """(98, 2) predicted pixels of the image."""
     confidence: float
-    """Probability in [0, 1] that it is one."""
+    """Probability of a face."""
     spread: float
     """Mean standard deviation of the landmarks, crop widths."""
     yaw: float
-    """Radians, against the crop's own viewing ray."""
+    """Radians, relative to the crop's viewing ray."""
 
 
 def list_images(paths: Sequence[Path]) -> list[Path]:
@@ -41,32 +41,32 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        found = [path]
+        faces = [path]
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-        if not found or not path.exists():
+            faces = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        if not faces or not path.exists():
             raise FileNotFoundError(f"no image in {path}; give images and folders of images")
-        files += found
+        files += faces
     return files
 
 
 def find_faces(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[DetectedFace]:
     """Find faces of an (H, W, 3) uint8 RGB image, the detector's best first; those that ATPN rejects are left out."""
-    found: list[DetectedFace] = []
+    faces: list[DetectedFace] = []
     for roi in detector.detect(np.ascontiguousarray(image[:, :, ::-1])):
         face = refine_face(image, roi, atpn)
-        sure = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.most_uncertain
-        if sure and not any(same_face(face.landmarks, other.landmarks) for other in found):
-            found.append(face)
-    return found
+        accepted = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.most_uncertain
+        if accepted and not any(same_face(face.landmarks, other.landmarks) for other in faces):
+            faces.append(face)
+    return faces
 
 
 def refine_face(image: np.ndarray, roi: ROI, atpn: ATPN) -> DetectedFace:
     """Predict the face of an (H, W, 3) uint8 RGB image from an approximate ROI."""
     mean_shape = atpn.mean_shape.numpy()
     for _ in range(1 + REFINEMENTS):  # as the tracker does at a detection
-        seen = predict(atpn, extract_crop(image, roi, atpn.config.input_size)[None])
-        landmarks = roi.to_frame(seen.landmarks[0])
+        predictions = predict(atpn, extract_crop(image, roi, atpn.config.input_size)[None])
+        landmarks = roi.to_frame(predictions.landmarks[0])
         roi = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
-    spread, yaw = float(seen.uncertainty.mean()), float(seen.pose[0, 1])
-    return DetectedFace(roi, landmarks, float(seen.confidence[0]), spread, yaw)
+    spread, yaw = float(predictions.uncertainty.mean()), float(predictions.pose[0, 1])
+    return DetectedFace(roi, landmarks, float(predictions.confidence[0]), spread, yaw)

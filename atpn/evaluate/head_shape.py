@@ -15,12 +15,11 @@ from atpn.data.store import SampleStore
 from edge_runtime.geometry import Intrinsics, matrix_to_angles
 
 RIGID_POINTS = (60, 64, 68, 72, *range(51, 60))
-"""WFLW's eye corners and nose: they sit on bone or near it. Brows, lids, lips and chin move with expression, and
-contour landmarks are other points of the head at each yaw."""
+"""WFLW's eye corners and nose, on bone or near it. All others move with expression, or with yaw (the contour)."""
 MAX_YAW = np.radians(60)
-"""Of the faces that the shape is recovered from: further round, half of the points are guesses."""
+"""Maximum yaw of the faces used: beyond it, half of the points are occluded."""
 MIN_FACES = 12
-"""Fewer do not turn enough between them to tell depth from width."""
+"""Minimum number of faces, to separate depth from width."""
 
 
 def mean_head_shape(store: SampleStore) -> np.ndarray:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from edge_runtime.geometry import ROI
 
 SAME_FACE_IOU = 0.5
-"""A detection whose region overlaps a face's this much has found it."""
+"""Minimum IoU of a detection with the face that it finds."""
 IGNORE_IOU = 0.2
-"""A detection that overlaps a face that need not be found this much is no false alarm."""
+"""A detection with a higher IoU with a face that is not required is not a false alarm."""
 
 
 def match_detections(

@@ -11,7 +11,7 @@ import numpy as np
 from edge_runtime.landmarks import LandmarkScheme
 
 FAILURE = 0.10
-"""A face fails when its mean error exceeds this share of the inter-ocular distance (FR10, AUC10)."""
+"""Maximum mean error of a face, as a fraction of the inter-ocular distance (FR10, AUC10)."""
 
 OPENINGS: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxyType(
     {
@@ -20,7 +20,7 @@ OPENINGS: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]] = MappingProxy
         "cofw29": {"mouth": ((25, 26),), "eyes": ((12, 13), (14, 15))},
     }
 )
-"""Landmark pairs whose mean distance tells how far the mouth and the eyes are open."""
+"""Landmark pairs whose mean distance is the opening of mouth and eyes."""
 
 
 def point_errors(predicted: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
 from edge_runtime.tracker import REFINEMENTS
 
 PASSES = ("first", "upright", "settled")
-"""Which run of the network: on the given region, on the upright region that the first run's landmarks ask for, and on
-the last one that the tracker makes at a detection."""
+"""Run of the network: on the given ROI, on the upright ROI of the first run's landmarks, and on the tracker's last one
+at a detection."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from atpn.evaluate.metrics import landmark_parts
 from edge_runtime.landmarks import LandmarkScheme
 
 BINS = 10
-"""Equally filled bins of rising predicted sigma."""
+"""Bins of equal size, sorted by predicted sigma."""
 
 
 def calibration(distance: np.ndarray, sigma: np.ndarray) -> dict[str, float]:

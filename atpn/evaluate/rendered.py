@@ -17,7 +17,7 @@ from atpn.evaluate.reports import landmark_report, pose_report
 from atpn.evaluate.tracking import tracking_crops, tracking_metrics
 
 TRACKED_FACES = 200
-"""Each brings ten negatives along."""
+"""Faces for tracking, with ten negatives each."""
 
 
 def evaluate_rendered(

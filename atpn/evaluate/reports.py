@@ -10,11 +10,11 @@ from atpn.evaluate import metrics
 from edge_runtime.landmarks import LandmarkScheme
 
 CED_ERRORS = np.linspace(0.0, 0.15, 31)
-"""Errors at which the cumulative distribution is listed: half again as far as a failure."""
+"""Errors at which the cumulative distribution is stored: up to 1.5 times the failure threshold."""
 CLOSED_EYES = 0.03
-"""Eyes are closed when the lids' mean distance is below this share of the eye distance; open ones have 0.06 to 0.12."""
+"""Maximum distance of the lids of closed eyes, in eye distances; open ones have 0.06 to 0.12."""
 WIDE_MOUTH = 0.20
-"""A mouth is wide open when the inner lips are further apart than this share of the eye distance."""
+"""Minimum distance of the inner lips of a wide open mouth, in eye distances."""
 
 
 def landmark_report(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkScheme) -> dict[str, Any]:

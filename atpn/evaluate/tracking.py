@@ -16,13 +16,13 @@ from atpn.evaluate.metrics import average_precision
 from edge_runtime.geometry import ROI, extract_crop
 
 THRESHOLD = 0.7
-"""The thesis' tracking threshold, for the error rates in the log."""
+"""Confidence threshold of the error rates (the thesis')."""
 NEGATIVES = 10
-"""Per face of a photograph, as in training (thesis, section 3.3.2)."""
+"""Negatives per face, as in training (thesis, section 3.3.2)."""
 FOLLOWED = JitterConfig(
     center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.0, flip_prob=0.0
 )
-"""What a head that is being followed does to its ROI from one frame to the next."""
+"""Changes of a tracked head's ROI between two frames."""
 
 
 def tracking_crops(

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 ANGLES = ("pitch", "yaw", "roll")
 CLEAR_ANGLE = 10.0
-"""Degrees by the landmarks from which a sign means something: four times the angles' own error on labeled renders."""
+"""Minimum angle (degrees, by the landmarks) for comparing signs: four times the angles' own error on renders."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class VideosConfig:
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
     data: Path
-    """Folder of rendered shards, held out from training: the mean head is recovered from their labels."""
+    """Folder of held-out rendered shards, from whose labels the mean head is recovered."""
     detector: str = "cascade"
-    """Finds a face's first region: `cascade` or the path of a YuNet .onnx file."""
+    """Detector of the first ROI: `cascade` or the path of a YuNet .onnx file."""
     out: Path | None = None
-    """JSON report; printed as a table in any case."""
+    """JSON report to write."""
     plots: Path | None = None
     """Folder for `pose.png`: yaw over time, by both."""
     frames: int | None = None
-    """Frames of each video, at most."""
+    """Maximum number of frames of each video."""
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -68,30 +68,30 @@ def run(config: VideosConfig) -> dict[str, Any]:
     """Evaluate the videos; return the report, print it and (with `out`) write it. OSError for unreadable files."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
-    paths = [p for given in config.videos for p in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    paths = [p for path in config.videos for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     if not paths:
         raise ValueError(f"no videos in {', '.join(map(str, config.videos))}")
     model, _ = load_checkpoint(config.weights)
     store = SampleStore.read(config.data)
     shape = mean_head_shape(store)
-    yardstick = landmark_angle_error(store, shape)
-    print("angles from labeled landmarks of renders, MAE: " + _listed(yardstick))
+    angle_error = landmark_angle_error(store, shape)
+    print("angles from labeled landmarks of renders, MAE: " + _listed(angle_error))
     report: dict[str, Any] = {
         "weights": config.weights.name,
         "weights_sha256": weights_sha256(config.weights),
-        "landmark_angles_mae_on_renders": yardstick,
+        "landmark_angles_mae_on_renders": angle_error,
         "videos": {},
     }
-    charts, everything = [], []
+    charts, results = [], []
     for path in paths:
         tracker = FaceTracker(detector=make_detector(config.detector), smoothing=0.0, backend=CheckpointBackend(model))
         total, by_head, by_landmarks, times = follow(path, tracker, shape, config.frames)
-        figures = {"frames": total, "held": len(times), **compare(by_head, by_landmarks)}
-        report["videos"][path.name] = figures
-        print(_table(path.name, figures))
+        metrics = {"frames": total, "held": len(times), **compare(by_head, by_landmarks)}
+        report["videos"][path.name] = metrics
+        print(_table(path.name, metrics))
         charts.append(_chart(path.name, times, by_head, by_landmarks))
-        everything.append((total, by_head, by_landmarks))
-    totals, *angles = zip(*everything, strict=True)
+        results.append((total, by_head, by_landmarks))
+    totals, *angles = zip(*results, strict=True)
     by_head, by_landmarks = map(np.concatenate, angles)
     report["all"] = {"frames": sum(totals), "held": len(by_head), **compare(by_head, by_landmarks)}
     print(_table("all videos", report["all"]))
@@ -159,11 +159,11 @@ def _chart(name: str, times: np.ndarray, by_head: np.ndarray, by_landmarks: np.n
     return Chart(f"yaw in {name}", "seconds", "degrees", lines, y_min=low - 0.2 * (high - low), y_max=high + 3)
 
 
-def _table(name: str, figures: dict[str, Any]) -> str:
-    lines = [f"{name}: a face held in {figures['held']} of {figures['frames']} frames"]
+def _table(name: str, metrics: dict[str, Any]) -> str:
+    lines = [f"{name}: a face held in {metrics['held']} of {metrics['frames']} frames"]
     for angle in ANGLES:
-        if angle in figures:
-            f = figures[angle]
+        if angle in metrics:
+            f = metrics[angle]
             agreement = f["sign_agreement"]
             clear = f["clear_frames"]
             sign = f"agrees in {100 * agreement:.1f} % of {clear} clear frames" if clear else "never clear"
@@ -174,5 +174,5 @@ def _table(name: str, figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _listed(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.1f}°" for name, value in figures.items())
+def _listed(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1f}°" for name, value in metrics.items())

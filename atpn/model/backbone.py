@@ -12,7 +12,7 @@ from atpn.model.layers import HardSwish, conv_norm
 
 STEM = 16
 LOW, MID, HIGH = 32, 48, 112
-"""Channels of the features at width 1.0. The thesis gives only the grids and the budgets; these fill the budgets."""
+"""Channels at width 1.0, chosen to fill the thesis' budgets; it gives only the grids."""
 
 
 class Features(NamedTuple):

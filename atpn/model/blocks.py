@@ -68,10 +68,9 @@ class Multiview(nn.Module):
     def __init__(self, channels: int, separable: bool = False) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
-        view = _separable_view if separable else _dense_view
-        self.near = view(channels, channels - half)
-        self.middle = view(channels - half, half - quarter)
-        self.far = view(half - quarter, quarter)
+        self.near = _view(channels, channels - half, separable)
+        self.middle = _view(channels - half, half - quarter, separable)
+        self.far = _view(half - quarter, quarter, separable)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, S, S) to the same shape."""
@@ -80,9 +79,7 @@ class Multiview(nn.Module):
         return x + torch.cat([near, middle, self.far(middle)], dim=1)
 
 
-def _dense_view(inputs: int, outputs: int) -> nn.Sequential:
+def _view(inputs: int, outputs: int, separable: bool) -> nn.Sequential:
+    if separable:
+        return nn.Sequential(depthwise_norm(inputs, nn.ReLU), conv_norm(inputs, outputs, activation=HardSwish))
     return conv_norm(inputs, outputs, 3, activation=HardSwish)
-
-
-def _separable_view(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(depthwise_norm(inputs, nn.ReLU), conv_norm(inputs, outputs, activation=HardSwish))

@@ -45,11 +45,11 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
 def check_output(path: Path, *inputs: Path) -> None:
     """Raise CheckpointError if `path` is not a checkpoint's or would replace an input."""
     _check_suffix(path)
-    for given in inputs:
+    for source in inputs:
         for written in (path, path.with_suffix(".json")):
-            if written.resolve() == given.resolve():
+            if written.resolve() == source.resolve():
                 raise CheckpointError(
-                    f"a checkpoint is a pair of files, and {written} would replace what you gave; choose another name"
+                    f"a checkpoint is a pair of files, and {written} would overwrite an input; choose another name"
                 )
 
 
@@ -75,8 +75,8 @@ def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[s
         model.load_state_dict(state)
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit this version's {kind.__name__}: {error}; it was made by another version of the code, "
-            "so train again or check that version out"
+            f"{path} does not fit this version's {kind.__name__}: {error}; train again, "
+            "or use the version of the code that wrote it"
         ) from error
     return model.eval(), description["metadata"]
 

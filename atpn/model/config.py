@@ -17,28 +17,25 @@ class ATPNConfig:
     """Architecture of one network; networks with equal configs can load each other's weights."""
 
     scheme: str = "wflw98"
-    """Name of the landmark scheme; 98 points are what the thesis and WFLW use."""
+    """Name of the landmark scheme."""
     width: float = 1.0
-    """Scales every channel count; 1.0 meets the thesis' budgets (1.1 M parameters, 60 MMAC) with little to spare."""
+    """Factor of all channel counts; 1.0 nearly fills the thesis' budgets (1.1 M parameters, 60 MMAC)."""
     input_size: int = 112
-    """Side of the crop in pixels; 112 gives the thesis' 28, 14 and 7 grids. 64 and 96 are for early training."""
+    """Side of the crop in pixels; 112 gives the thesis' grids of 28, 14 and 7. 64 and 96 are for early training."""
     uncertainty: bool = True
     """Predict a standard deviation per landmark; costs one linear layer."""
     separable_views: bool = True
-    """Depthwise-separable convolutions in the multiview blocks; the thesis draws dense ones, which cost a tenth of the
-    whole network's time more."""
+    """Depthwise-separable convolutions in the multiview blocks. The thesis' dense ones take a tenth more time."""
     refinement_channels: int = 64
-    """Channels of the features that each landmark is corrected by where it was first estimated; 0: no correction, as in
-    the thesis."""
+    """Channels of the features that refine each landmark; 0: no refinement, as in the thesis."""
     ambiguity: bool = False
-    """Learn the shape of each landmark's distribution, by which STAR loss weighs errors; only training reads it."""
+    """Predict the shape of each landmark's distribution, for STAR loss; used in training only."""
     conventions: int = 0
-    """Other ways of placing the landmarks, whose offsets from the network's own are learned; only training reads
-    them."""
+    """Number of other labeling conventions whose offsets are learned; used in training only."""
     template_points: int = 0
-    """Points of a user's template that the network gives besides its landmarks; 0: none."""
+    """Points of a template that the network predicts besides its landmarks."""
     prompt_rank: int = 0
-    """Rank of the mapping from any points of the mean-face plane, which then are a second input; 0: none."""
+    """Rank of the head for any query points, which then are a second input; 0: none."""
 
     def __post_init__(self) -> None:
         scheme_by_name(self.scheme)
@@ -53,8 +50,8 @@ class ATPNConfig:
             raise ValueError(f"refinement_channels must be 0 or more, got {self.refinement_channels}")
         if min(self.template_points, self.prompt_rank) < 0 or (self.template_points and self.prompt_rank):
             raise ValueError(
-                "a network gives the points of one template or takes prompts, not both: "
-                f"got template_points {self.template_points} and prompt_rank {self.prompt_rank}"
+                f"expected template_points or prompt_rank, each 0 or more, not both; got {self.template_points} and "
+                f"{self.prompt_rank}"
             )
 
     @classmethod

@@ -20,13 +20,13 @@ from atpn.model.layers import conv_norm, coordinate_grid, depthwise_norm
 from atpn.model.network import Network
 
 STRIDE = 4
-"""Pixels of the image per cell of the grid that faces are read from."""
+"""Pixels of the image per cell of the output grid."""
 COARSEST = 32
 """Pixels per cell of the coarsest features."""
 PRIOR = 0.01
-"""Probability of a face that an untrained network sees in each cell."""
+"""Initial probability of a face in each cell."""
 REFERENCE_SIZE = 0.25
-"""Region size that an untrained network claims, in image sides."""
+"""Initial region size, in image sides."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Detections(NamedTuple):
     """Predictions of each cell; G is the grid's side."""
 
     logits: Tensor
-    """(B, G, G): of a face's center lying in the cell."""
+    """(B, G, G) of a face's center in the cell."""
     regions: Tensor
     """(B, G, G, 3): x and y of the center, and the size, of the face's region by the crop rule at roll 0; in [0, 1] of
     the image's side, where cell and pixel centers lie at (i + 0.5) / count."""
@@ -97,7 +97,7 @@ class FaceDetector(Network):
         )
         widths = (16, 24, 48, 64)
         self.up = nn.ModuleList(conv_norm(coarse, fine, activation=None) for fine, coarse in itertools.pairwise(widths))
-        # Three depthwise layers: the finest cells see their neighborhood before they speak.
+        # Three depthwise layers widen the receptive field of the finest cells.
         self.head = nn.Sequential(
             depthwise_norm(16, nn.ReLU, kernel=5),
             conv_norm(16, 32),
@@ -109,7 +109,8 @@ class FaceDetector(Network):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         nn.init.constant_(last.bias[:1], math.log(PRIOR / (1 - PRIOR)))
-        self._set_cells()
+        grid = (coordinate_grid(config.grid)[0].permute(1, 2, 0) + 1) / 2
+        self.register_buffer("cells", grid.contiguous(), persistent=False)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FaceDetector:
@@ -142,11 +143,7 @@ class FaceDetector(Network):
     def read(self, features: Tensor) -> Detections:
         """Map features to the predictions of each cell."""
         out = self.head(features).permute(0, 2, 3, 1).float()
-        # Offsets count in cells; a bounded size, so that no cell's answer overflows.
+        # Offsets are in cells; the size is bounded, so that it cannot overflow.
         center = self.cells + out[..., 1:3] / self.config.grid
         size_ = REFERENCE_SIZE * torch.exp(out[..., 3:].clamp(-4.0, 2.0))
         return Detections(out[..., 0], torch.cat([center, size_], dim=-1))
-
-    def _set_cells(self) -> None:
-        grid = (coordinate_grid(self.config.grid)[0].permute(1, 2, 0) + 1) / 2
-        self.register_buffer("cells", grid.contiguous(), persistent=False)

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 0.5
-"""The heatmap never falls below this, so that features far from landmarks are not lost."""
+"""Minimum of the heatmap, so that features far from landmarks are kept."""
 DISTANCE_CELLS = 28
-"""Distances are counted in cells of the 28² grid, whatever grid the heatmap is sampled on."""
+"""Distances are in cells of the 28² grid, for every grid of the heatmap."""
 REACH = 3.0
-"""Cells at which 1/sqrt(1 + distance) meets the floor: farther landmarks change nothing."""
+"""Cells at which 1/sqrt(1 + distance) meets the floor."""
 
 
 def landmark_heatmap(landmarks: Tensor, grid: int = DISTANCE_CELLS) -> Tensor:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from atpn.model.backbone import HIGH, LOW, MID, Features
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
-from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm
+from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm, near_zero_linear
 from atpn.model.refinement import Refinement
 
 VECTOR = 512
-"""Length of the vector that the landmarks are read from, at width 1.0."""
-INITIAL_SIGMA = 0.03
-"""Standard deviation that an untrained network claims, in crop widths: about an inter-ocular tenth."""
+"""Length of the face's vector at width 1.0."""
+LOG_INITIAL_SIGMA = torch.tensor(0.03).log().item()
+"""Logarithm of the initial standard deviation in crop widths: about a tenth of the inter-ocular distance."""
 
 
 class Upsample(nn.Module):
@@ -45,9 +45,9 @@ class FaceEmbedding(NamedTuple):
     """Features that landmarks are predicted from."""
 
     vector: Tensor
-    """(B, 512) the whole face."""
+    """(B, 512) of the whole face."""
     fine: Tensor
-    """(B, 64, 28, 28) the backbone's low features and those that have seen the coarser levels, side by side."""
+    """(B, 64, 28, 28) low features of the backbone, and those fused with the coarser levels."""
 
 
 class FaceVector(nn.Module):
@@ -97,22 +97,12 @@ class LandmarkBranch(FaceVector):
         count, vector = config.landmark_count, config.channels(VECTOR)
         if mean_shape.shape != (count, 2):
             raise ValueError(f"scheme {config.scheme} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}")
-        self.residual = nn.Linear(vector, 2 * count)
-        nn.init.normal_(self.residual.weight, std=0.001)
-        nn.init.zeros_(self.residual.bias)
-        self.log_sigma: nn.Linear | None = None
-        if config.uncertainty:
-            self.log_sigma = nn.Linear(vector, count)
-            nn.init.normal_(self.log_sigma.weight, std=0.001)
-            nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        self.residual = near_zero_linear(vector, 2 * count)
+        self.log_sigma = near_zero_linear(vector, count, LOG_INITIAL_SIGMA) if config.uncertainty else None
         self.refinement = Refinement(config) if config.refinement_channels else None
-        self.ambiguity: nn.Linear | None = None
-        if config.ambiguity:
-            self.ambiguity = nn.Linear(vector, 2 * count)
-            nn.init.normal_(self.ambiguity.weight, std=0.001)
-            nn.init.zeros_(self.ambiguity.bias)
+        self.ambiguity = near_zero_linear(vector, 2 * count) if config.ambiguity else None
         self.offsets: nn.Parameter | None = None
-        """(K, N, 2) of each other convention, in widths of the mean shape's crop."""
+        """(K, N, 2) offset of each other convention, in widths of the mean shape's crop."""
         if config.conventions:
             self.offsets = nn.Parameter(torch.zeros(config.conventions, count, 2))
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())

@@ -64,6 +64,14 @@ def depthwise_norm(channels: int, activation: Activation, kernel: int = 3) -> nn
     )
 
 
+def near_zero_linear(inputs: int, outputs: int, bias: float = 0.0) -> nn.Linear:
+    """Return a linear layer with weights near zero and a constant bias, so that outputs begin at the bias."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.001)
+    nn.init.constant_(layer.bias, bias)
+    return layer
+
+
 class SqueezeExcite(nn.Module):
     """Channel gates from the channels' means (Hu et al. 2018), hard sigmoid as in MobileNetV3."""
 

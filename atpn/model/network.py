@@ -21,7 +21,7 @@ class Network(nn.Module, ABC):
     """A network for the training loop and checkpoints."""
 
     PARTS: ClassVar[tuple[str, ...]]
-    """Names of the submodules that train or rest separately."""
+    """Names of the submodules that train or are frozen separately."""
     config: NetworkConfig
 
     def __init__(self) -> None:

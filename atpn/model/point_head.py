@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from atpn.model.landmark_branch import INITIAL_SIGMA
+from atpn.model.landmark_branch import LOG_INITIAL_SIGMA
 
 OCTAVES = 4
-"""Of the plane's Fourier features: the finest wave is an eighth of the crop, about a mouth's height."""
+"""Octaves of the query points' Fourier features; the finest wave is an eighth of the crop."""
 HIDDEN = 128
 """Width of the prompt head's two layers."""
 
@@ -30,7 +30,7 @@ class TemplateHead(nn.Module):
         for layer in (self.residual, self.log_sigma):
             nn.init.normal_(layer.weight, std=0.001)
         nn.init.zeros_(self.residual.bias)
-        nn.init.constant_(self.log_sigma.bias, torch.tensor(INITIAL_SIGMA).log().item())
+        nn.init.constant_(self.log_sigma.bias, LOG_INITIAL_SIGMA)
         self.register_buffer("plane", plane.detach().clone().float())
 
     def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,10 +70,10 @@ class PromptHead(nn.Module):
         basis, coefficients = self.weights(plane), self.coefficients(vector).unflatten(1, (1, 3, self.rank))
         if self.training and plane.dim() == 2:
             # All products of a batch at once would be large; in converted files a sum of products needs no transpose.
-            found = torch.einsum("mck,bck->bmc", basis, coefficients[:, 0])
+            offsets = torch.einsum("mck,bck->bmc", basis, coefficients[:, 0])
         else:
-            found = (basis * coefficients).sum(-1)
-        return plane + found[..., :2], found[..., 2] + torch.tensor(INITIAL_SIGMA).log()
+            offsets = (basis * coefficients).sum(-1)
+        return plane + offsets[..., :2], offsets[..., 2] + LOG_INITIAL_SIGMA
 
     def weights(self, plane: Tensor) -> Tensor:
         """Map (..., M, 2) query points to (..., M, 3, rank) values of the basis."""
@@ -94,5 +94,5 @@ class PromptHead(nn.Module):
         head.residual.weight.copy_(folded[:, :2].flatten(0, 1))
         head.residual.bias.copy_(offset[:, :2].flatten())
         head.log_sigma.weight.copy_(folded[:, 2])
-        head.log_sigma.bias.copy_(offset[:, 2] + torch.tensor(INITIAL_SIGMA).log())
+        head.log_sigma.bias.copy_(offset[:, 2] + LOG_INITIAL_SIGMA)
         return head

@@ -42,9 +42,9 @@ class Assets:
     cloth: list[np.ndarray]
     """(PATCH, PATCH, 3) uint8 RGB each."""
     panoramas: Mapping[str, np.ndarray]
-    """(H, W, 3) float32 linear RGB each, by name: what stands behind people."""
+    """(H, W, 3) float32 linear RGB each, by name, for backgrounds."""
     lights: Mapping[str, np.ndarray]
-    """The same panoramas as what lights people; small ones suffice."""
+    """The same panoramas for lighting, perhaps smaller."""
 
     def only(self, used: Callable[[str], bool]) -> Assets:
         """Return the assets with the skins and panoramas of the used names; ValueError if none is left."""

@@ -22,7 +22,7 @@ class AssetsConfig:
     out: Path
     """File to write, for example assets.pack."""
     cache: Path = Path("renders/cache")
-    """Folder for what is carried from MakeHuman onto the head; the render command shares it."""
+    """Folder for the assets carried onto the head; shared with the render command."""
 
 
 def run(config: AssetsConfig) -> None:

@@ -26,7 +26,7 @@ from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
 
 BYTES_PER_IMAGE = 25_000
-"""A JPEG of 192 to 256 px and quality 95 with its labels, rounded up."""
+"""Size of a JPEG of 192 to 256 px with its labels, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,25 @@ class RenderConfig:
     out: Path
     """Folder for `faces-NNNNNN.tar`."""
     assets: Path | None = None
-    """Folder with ict_facekit/, makehuman/ and hdri/ (see docs), or a pack of it; fallback: a procedural head."""
+    """Folder with ict_facekit/, makehuman/ and hdri/ (see docs/assets.md), or a pack of it; fallback: procedural
+    head."""
     count: int = 12_000
-    """Images to render."""
+    """Number of images."""
     seed: int = 0
-    """Another seed gives other people: use one for training, another for held-out images."""
+    """Seed of the people: use one for training, another for held-out images."""
     split: Split = "all"
-    """Skins and panoramas to use: `train` leaves some out, which only `held-out` uses."""
+    """Skins and panoramas to use: `train` excludes some that only `held-out` uses."""
     shard_size: int = 600
-    """Images per shard; a stop loses at most one unfinished shard per worker. A multiple of 3 keeps people whole."""
+    """Images per shard; a stop loses at most one unfinished shard per worker. Use a multiple of 3 (images per
+    person)."""
     workers: int = 1
-    """Processes; software OpenGL keeps one core busy each."""
+    """Processes; with software OpenGL each uses one core."""
     cache: Path = Path("renders/cache")
-    """Where what is carried from MakeHuman onto the head is kept (it takes ten seconds to make)."""
+    """Folder for the assets carried onto the head."""
     preview: Path | None = None
-    """Only draw the first 48 images and their labels into this image file, and write no shard."""
+    """Image file for the first 48 images with their labels; no shards are written."""
     definitions: Path | None = None
-    """Only draw where the landmarks lie on a face, into this JPEG, and write no shard."""
+    """JPEG file for a drawing of the landmarks on a face; no shards are written."""
 
 
 def run(config: RenderConfig) -> None:
@@ -67,7 +69,8 @@ def run(config: RenderConfig) -> None:
         write_definitions(config.definitions, config.assets, config.cache)
         return
     if config.preview:
-        write_preview(config.preview, list(render_samples(_renderer(config), range(48))))
+        tiles = [_draw_landmarks(sample, 192) for sample in render_samples(_renderer(config), range(48))]
+        write_image(config.preview, image_grid(tiles, 8))
         return
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     config.out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,9 @@ def run(config: RenderConfig) -> None:
     free = shutil.disk_usage(config.out).free
     needed = sum(len(_numbers(config, i)) for i in missing) * BYTES_PER_IMAGE
     if free < needed:
-        raise OSError(f"{config.out} has {free >> 20} MiB free, but what is to be rendered needs {needed >> 20} MiB")
+        raise OSError(
+            f"{config.out} has {free >> 20} MiB free, but the images need {needed >> 20} MiB; choose another --out"
+        )
     if config.workers <= 1:
         renderer = _renderer(config) if missing else None
         for index in missing:
@@ -90,12 +95,8 @@ def run(config: RenderConfig) -> None:
                 pass
 
 
-def write_preview(path: Path, samples: list[Sample], columns: int = 8, tile: int = 192) -> None:
-    """Write a grid of images with their landmarks: visible ones green, hidden ones red."""
-    write_image(path, image_grid([_draw_landmarks(sample, tile) for sample in samples], columns))
-
-
 def _draw_landmarks(sample: Sample, tile: int) -> np.ndarray:
+    """Return a (tile, tile, 3) image with its landmarks: visible ones green, hidden ones red."""
     height, width = sample.image.shape[:2]
     image = cv2.resize(np.ascontiguousarray(sample.image[:, :, ::-1]), (tile, tile), interpolation=cv2.INTER_AREA)
     if sample.landmarks is None:

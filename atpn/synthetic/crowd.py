@@ -14,7 +14,7 @@ from atpn.synthetic.drawing.renderer import FaceRenderer, Figure, Identity
 from edge_runtime.geometry import ROI, Intrinsics
 
 _STRANGER = 10_000_019
-"""Added to a person's number for each neighbor: people who have no images of their own."""
+"""Added to a person's number for each neighbor: people without images of their own."""
 _TRIES = 40
 
 
@@ -27,7 +27,7 @@ def render_samples(renderer: FaceRenderer, numbers: range) -> Iterator[Sample]:
         if identity is None or identity.number != person:
             identity = renderer.identity(person)
             crowd = None
-            # A generator of its own: single portraits stay the same whatever the share of scenes.
+            # A separate generator: single portraits do not depend on the probability of scenes.
             rng = np.random.default_rng((renderer.seed, person, 0, 1))
             if rng.random() < renderer.options.scenes:
                 people = [identity, *(renderer.identity(person + k * _STRANGER) for k in range(1, per_person))]
@@ -43,7 +43,7 @@ def scene(renderer: FaceRenderer, people: Sequence[Identity], rng: np.random.Gen
     size = 2 * renderer.options.size
     canvas = renderer.background(rng, size)
     figures: list[Figure] = []
-    # Heads stand free in their windows, so that neither hair nor a body is cut off at a window's edge.
+    # Smaller heads, so that neither hair nor a body is cut off at a window's edge.
     options = replace(renderer.options, roi_fraction=(0.36, 0.5), torso=0.0)
     for side in np.sort(rng.uniform(0.35, 0.85, len(people)) * size).astype(int):
         left, top = _free_place(int(side), size, figures, rng)

@@ -13,14 +13,14 @@ from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98
 
 SIDE = 640
-"""Pixels of a head's image."""
+"""Side of a head's image in pixels."""
 _PERSON, _IMAGE = 2, 2
-"""With seed 0: brows, lids and lips that stand out, a mouth slightly open, no hair before the face."""
+"""With seed 0: distinct brows, lids and lips, a slightly open mouth, no hair before the face."""
 _NUMBERED = {
     *(*range(0, 33, 4), 33, 35, 37, 40, 42, 44, 46, 48),
     *(*range(51, 60, 2), *range(60, 76, 2), 76, 79, 82, 85),
 }
-"""Landmarks whose number is written: all would cover the face."""
+"""Landmarks whose number is written."""
 _FRONTAL = {"frontal_prob": 0.0, "max_yaw": 2.0, "max_tilt": 2.0}
 _TURNED = {"frontal_prob": 0.0, "max_yaw": 45.0, "max_tilt": 2.0}
 _BITS = 4

@@ -27,9 +27,9 @@ from edge_runtime.geometry import Intrinsics
 SEQUENCES = tuple(f"{number:02d}" for number in range(1, 25))
 _SUBJECTS = "F01 F02 F03 F04 F05 F06 M01 M02 M03 M04 M05 M06 M07 M08 F03 M09 M10 F05 M11 M12 F02 M01 M13 M14"
 SUBJECTS = dict(zip(SEQUENCES, _SUBJECTS.split(), strict=True))
-"""Who is in a sequence: four of the women and men are in two."""
+"""Person by sequence; four people are in two sequences."""
 HEAD_RADIUS = 100.0
-"""Millimeters: half the height of a face with its forehead and some margin."""
+"""Millimeters: half the height of a face with its forehead, and some margin."""
 
 
 def recognize(root: Path) -> bool:
@@ -62,7 +62,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
                 numbers = _numbers(pose, 12)
                 head, center = rotation @ numbers[:9].reshape(3, 3), rotation @ numbers[9:] + translation
                 if not np.allclose(head @ head.T, np.eye(3), atol=1e-2) or center[2] <= HEAD_RADIUS:
-                    raise ValueError("no rotation, or a head behind the camera")
+                    raise ValueError("expected a rotation matrix and a head in front of the camera")
             except ValueError as error:
                 report(Issue(Severity.CORRUPT, f"{pose}: {error}"))
                 continue

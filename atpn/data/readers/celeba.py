@@ -28,7 +28,7 @@ from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 EDITIONS = (("list_landmarks_celeba.txt", "img_celeba"), ("list_landmarks_align_celeba.txt", "img_align_celeba"))
-"""Landmarks and images that go together; the photographs first."""
+"""Landmark file and image folder of the photographs, then of the aligned images."""
 
 
 def recognize(root: Path) -> bool:
@@ -58,7 +58,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
         for name in _column(first_below(root, f"MAFL/{file}", f"Anno/MAFL/{file}"))
     }
     boxes = _boxes(_file(root, "list_bbox_celeba.txt")) if images == "img_celeba" else {}
-    there = {entry.name for entry in folder.iterdir()} if with_images else set()
+    existing = {entry.name for entry in folder.iterdir()} if with_images else set()
     for number, line in enumerate(path.read_text().splitlines()[2:], 3):
         name, *numbers = line.split() or [""]
         try:
@@ -68,8 +68,8 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             continue
         # Aligned images come as .jpg or, in the larger edition, as .png; the list says .jpg.
         split = SPLITS.get(splits.get(name, ""), "unsplit")
-        file = next((f for f in (name, f"{Path(name).stem}.png") if f in there), name)
-        if with_images and file not in there:
+        file = next((f for f in (name, f"{Path(name).stem}.png") if f in existing), name)
+        if with_images and file not in existing:
             report(Issue(Severity.MISSING, str(folder / name), split))
         yield unread_sample(
             ImageFile(folder / file),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 IMAGE_SUFFIXES = (".jpg", ".png", ".jpeg")
-"""Suffixes of images, in the order in which they are looked for."""
+"""In order of preference."""
 
 
 def below(root: Path, *names: str) -> Path | None:

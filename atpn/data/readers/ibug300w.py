@@ -31,7 +31,7 @@ PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("indoor", "private", "indoor", ("300W/01_Indoor", "01_Indoor")),
     ("outdoor", "private", "outdoor", ("300W/02_Outdoor", "02_Outdoor")),
 )
-"""Name, split, subsets, and the places where it may lie."""
+"""Name, split, subsets, and possible folders."""
 
 
 def recognize(root: Path) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from atpn.data.sample import Sample
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
-"""The image of a sample that has not been read."""
+"""Placeholder image of a sample that has not been read."""
 
 
 class ImageSource(Protocol):
@@ -57,7 +57,9 @@ class HDF5Image:
         file = _opened(self.path)
         image = file[file[self.array][:].flat[self.index]][:].T
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
-            raise ValueError(f"{self.path}: {self.array}[{self.index}] is no image but {image.dtype} {image.shape}")
+            raise ValueError(
+                f"{self.path}: {self.array}[{self.index}] is {image.dtype} {image.shape}, expected a uint8 image"
+            )
         return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
 
 

@@ -53,7 +53,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
         if scheme is not None and scheme not in SCHEMES:
             raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        report(Issue(Severity.CORRUPT, f"{path} is not what `python -m atpn datasets list own` describes: {error!r}"))
+        report(Issue(Severity.CORRUPT, f"{path} is not in the format of `python -m atpn datasets list own`: {error!r}"))
         return
     for number, entry in enumerate(images):
         try:

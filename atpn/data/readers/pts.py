@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 FIRST_PIXEL = 1.0
-"""Center of the first pixel in these files; the contract's is 0."""
+"""Center of the first pixel in these files."""
 
 
 def read_pts(path: Path, count: int = 68) -> np.ndarray:
@@ -18,7 +18,7 @@ def read_pts(path: Path, count: int = 68) -> np.ndarray:
     try:
         points = np.array(body.split(), np.float64).reshape(-1, 2)
     except ValueError as error:
-        raise ValueError(f"{path} is no .pts file: {error}") from error
+        raise ValueError(f"{path} is not a .pts file: {error}") from error
     if not brace or not closed or len(points) != count or not np.isfinite(points).all():
         state = "is cut short" if brace and not closed else f"has {len(points)} points (expected {count})"
         raise ValueError(f"{path} {state}; it begins {head.strip()[:40]!r}")

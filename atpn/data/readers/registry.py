@@ -16,7 +16,7 @@ from atpn.data.readers.issues import Report, raise_issue
 Unit = Literal["faces", "images", "videos"]
 RESEARCH = "research only"
 UNSPLIT = "unsplit"
-"""The split of samples whose part in the protocol another file would tell, which is not there."""
+"""Split of samples whose split is given by a missing file."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Dataset:
 
     name: str
     what: str
-    """Labels and images in a phrase."""
+    """Labels and images."""
     files: str
-    """What it is recognized by."""
+    """Files and folders by which it is recognized."""
     official: Mapping[str, int]
-    """Units per split, as published; "all" for the whole where splits are not told apart."""
+    """Published number of units per split; "all" for the whole dataset."""
     where: str
-    """Project page; the paper's title where we know of none."""
+    """Project page, or the paper's title."""
     terms: str
     recognize: Callable[[Path], bool]
     reader: Callable[[Path, Report], Iterator[UnreadSample]]
@@ -172,7 +172,6 @@ _ALL = (
     ),
 )
 DATASETS: Mapping[str, Dataset] = {dataset.name: dataset for dataset in _ALL}
-"""By name."""
 
 
 @dataclass(frozen=True)
@@ -195,15 +194,17 @@ def find_datasets(path: Path, name: str | None = None) -> list[DatasetFolder]:
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give the one into which the dataset was unpacked")
     path = path.resolve()
-    wanted = [DATASETS[name]] if name else list(_ALL)
+    candidates = [DATASETS[name]] if name else list(_ALL)
     inside = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     for roots in ([path], inside, [path.parent]):
-        found = [DatasetFolder(dataset, root) for root in roots for dataset in wanted if dataset.recognize(root)]
+        found = [DatasetFolder(dataset, root) for root in roots for dataset in candidates if dataset.recognize(root)]
         if found:
             return found
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())
-    there = f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else "nothing"
-    known = "\n".join(f"  {dataset.name:12} by {dataset.files}" for dataset in wanted)
+    contents = (
+        f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else "nothing"
+    )
+    known = "\n".join(f"  {dataset.name:12} by {dataset.files}" for dataset in candidates)
     raise FileNotFoundError(
-        f"no known dataset in {path}, one folder deeper or higher. There is: {there}. Known are:\n{known}"
+        f"no known dataset in {path}, its subfolders or its parent: found {contents}, expected one of\n{known}"
     )

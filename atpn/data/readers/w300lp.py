@@ -35,7 +35,7 @@ from edge_runtime.geometry import Intrinsics
 
 PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 SIDE = 450
-"""Pixels of every image's sides, in both datasets."""
+"""Width and height of every image in pixels."""
 PARALLEL_RAYS = Intrinsics(1e6, 1e6, (SIDE - 1) / 2, (SIDE - 1) / 2)
 AFLW2000_FILES = "image[0-9][0-9][0-9][0-9][0-9].mat"
 ANGLE_LIMIT = np.radians(99)
@@ -54,9 +54,9 @@ def recognize_aflw2000(root: Path) -> bool:
 def read_300w_lp(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
     """Yield the faces, part by part; a photograph, its rotated copies and their mirror images share an identity."""
     folders = _parts(root)
-    there = {folder.name.lower() for _, folder in folders}
+    existing = {folder.name.lower() for _, folder in folders}
     for name in (f"{part}{flip}" for part in PARTS for flip in ("", "_Flip")):
-        if name.lower() not in there:
+        if name.lower() not in existing:
             report(Issue(Severity.MISSING, f"{root / name}"))
     helen_test = _helen_test(root)
     for part, folder in folders:
@@ -119,8 +119,8 @@ def y_down(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """
     down = points[8] - points[17:27].mean(axis=0)
     right = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
-    belied = right[1] * rotation[1, 0] + down[1] * rotation[1, 1] < 0
-    return np.column_stack([points[:, 0], SIDE + 1 - points[:, 1]]) if belied else points
+    contradicts = right[1] * rotation[1, 0] + down[1] * rotation[1, 1] < 0
+    return np.column_stack([points[:, 0], SIDE + 1 - points[:, 1]]) if contradicts else points
 
 
 def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None:
@@ -151,8 +151,8 @@ def _membership(part: str, photo: str, helen_test: set[str]) -> tuple[str, str]:
 
 
 def _helen_test(root: Path) -> set[str]:
-    around = [root, root.parent, *(p for p in root.parent.iterdir() if p.is_dir() and p != root)]
-    folder = next((f for place in around if (f := first_below(place, "helen/testset"))), None)
+    candidates = [root, root.parent, *(p for p in root.parent.iterdir() if p.is_dir() and p != root)]
+    folder = next((f for place in candidates if (f := first_below(place, "helen/testset"))), None)
     return {path.stem for path in files(folder, ".pts")} if folder else set()
 
 

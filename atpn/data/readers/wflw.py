@@ -20,7 +20,6 @@ from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sam
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
 FLAGS = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
-"""In the order of their columns."""
 COLUMNS = 2 * 98 + 4 + len(FLAGS)
 """Numbers before the image's path."""
 LISTS = "list_98pt_rect_attr_train_test"

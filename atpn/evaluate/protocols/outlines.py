@@ -28,7 +28,7 @@ class Curve:
     drawn: tuple[int, ...]
     """Points of the template, from the image's left to its right."""
     landmarks: tuple[int, ...]
-    """WFLW's points. Its ends are left out: where a brow or the outline ends, every markup decides for itself."""
+    """WFLW's points without the curve's ends, where markups differ."""
 
 
 # fmt: off
@@ -52,11 +52,11 @@ POINTS: Mapping[str, tuple[tuple[int, int], ...]] = {
     "mouth corners": ((87, 76), (93, 82)),
     "middle of lips, nose": ((90, 79), (106, 85), (55, 57)),
 }
-"""Template point and landmark by name: 13 places that both define."""
+"""Template point and landmark of 13 places that both define."""
 OUTER_CORNERS = (18, 27)
-"""Of the template: their distance is what errors are measured in, the line through them what is level."""
+"""Template points of the outer eye corners: unit of errors and level line."""
 _FRAMED = tuple(sorted({i for curves in CURVES.values() for curve in curves for i in curve.drawn}))
-"""Points around which the crop rule puts the region: the template has others, on hair, ears and neck."""
+"""Template points that the ROI is computed from; others lie on hair, ears and neck."""
 _STEPS = 40
 """Samples of a curve between two drawn points."""
 
@@ -86,7 +86,10 @@ def face_errors(drawn: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarra
     across = right - left
     level = np.array([across, (-across[1], across[0])]).T / (across @ across)
     drawn, landmarks = (drawn - (left + right) / 2) @ level, (landmarks - (left + right) / 2) @ level
-    curves = {name: np.concatenate([_from_curve(c, drawn, landmarks) for c in made]) for name, made in CURVES.items()}
+    curves = {
+        name: np.concatenate([_from_curve(c, drawn, landmarks) for c in curves_of_row])
+        for name, curves_of_row in CURVES.items()
+    }
     points = {name: _from_points(pairs, drawn, landmarks) for name, pairs in POINTS.items()}
     whole = {"curves": np.concatenate(list(curves.values())), "points": np.concatenate(list(points.values()))}
     return whole | curves | points

@@ -22,11 +22,11 @@ from edge_runtime.geometry import ROI, angles_to_matrix, crop_to_camera
 from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
 
 CHUNK = 64
-"""Photographs held in memory at a time."""
+"""Photographs in memory at a time."""
 FULL_SIZE = CutoutConfig(face_size=1 << 20, context=2.5)
-"""Faces with their surroundings, never shrunk."""
+"""Faces with their surroundings, not scaled down."""
 WITH_CONTEXT = CutoutConfig(face_size=1 << 20, context=5.0, min_size=60.0)
-"""Room for negatives, and only faces from 60 pixels on (thesis, section 3.3.2)."""
+"""Context for negatives, and faces from 60 pixels (thesis, section 3.3.2)."""
 POSE_FAILURE = 10.0
 """Degrees (thesis, table 3.6)."""
 
@@ -65,12 +65,14 @@ def _evaluate(
     errors_of: Callable[[list[Sample], LandmarkScheme, np.ndarray, Pass], np.ndarray],
     summarize: Callable[[np.ndarray], dict[str, float]],
 ) -> dict[str, Any]:
-    """Summarize errors by pass and subset."""
+    """Summarize errors by pass and subset; ValueError if the network's scheme does not convert to the labels'."""
     errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
     subsets: list[list[str]] = []
     for chunk in chunks(conversion):
         scheme = scheme_by_name(chunk[0].scheme)
-        target, rois = _labeled(network, chunk, scheme)
+        target = np.stack([sample.landmarks for sample in chunk])
+        shape = convert(network.spec.mean_shape, scheme_by_name(network.spec.scheme), scheme)
+        rois = [ROI.from_landmarks(filled(face, shape)) for face in target]
         passes = run_passes(network, [sample.image for sample in chunk], rois, scheme)
         for name, kept in errors.items():
             kept.append(errors_of(chunk, scheme, target, passes[name]))
@@ -118,13 +120,6 @@ def chunks(conversion: Conversion) -> Iterator[list[Sample]]:
     while chunk:
         yield chunk
         chunk = list(islice(faces, CHUNK))
-
-
-def _labeled(network: CropPredictor, chunk: list[Sample], scheme: LandmarkScheme) -> tuple[np.ndarray, list[ROI]]:
-    """Return (n, M, 2) labels and their ROIs; ValueError if the network's scheme does not convert to `scheme`."""
-    target = np.stack([sample.landmarks for sample in chunk])
-    shape = convert(network.spec.mean_shape, scheme_by_name(network.spec.scheme), scheme)
-    return target, [ROI.from_landmarks(filled(face, shape)) for face in target]
 
 
 def _by_subset(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 FULL = "full"
-"""The row of a split as a whole."""
+"""Row of a whole split."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Published:
     method: str
     where: str
     rows: Mapping[str, Mapping[str, float]]
-    """By subset and figure, under the names that our reports have."""
+    """Results by subset and metric, under our reports' names."""
 
 
 def _rows(figures: tuple[str, ...], **rows: tuple[float, ...]) -> Mapping[str, Mapping[str, float]]:

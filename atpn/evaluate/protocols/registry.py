@@ -13,6 +13,7 @@ import numpy as np
 from atpn.data.converting import Conversion, CutoutConfig
 from atpn.data.readers.registry import DatasetFolder, find_datasets
 from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.protocols import published
 from atpn.evaluate.protocols.outlines import evaluate_outlines
 from atpn.evaluate.protocols.photographs import (
     FULL_SIZE,
@@ -21,18 +22,7 @@ from atpn.evaluate.protocols.photographs import (
     evaluate_pose,
     tracking_precision,
 )
-from atpn.evaluate.protocols.published import (
-    COFW,
-    FULL,
-    LONDON,
-    MERL_RAV,
-    POSE,
-    W300,
-    W300VW,
-    WFLW,
-    WIDER_FACE,
-    Published,
-)
+from atpn.evaluate.protocols.published import FULL, Published
 from atpn.evaluate.protocols.video import evaluate_video
 from edge_runtime.landmarks import LandmarkScheme
 
@@ -48,12 +38,8 @@ class Protocol:
     evaluate: Evaluator
     published: Published
     subset: str | None = None
-    """Of the split, the part that is measured."""
+    """Subset of the split that is evaluated."""
     cutout: CutoutConfig = FULL_SIZE
-
-
-def _eyes(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
-    return scheme.inter_ocular(labels)
 
 
 def _rectangle(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
@@ -62,28 +48,27 @@ def _rectangle(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
 
 
 def _over_eyes(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    return evaluate_landmarks(network, conversion, _eyes)
+    return evaluate_landmarks(network, conversion, lambda labels, scheme: scheme.inter_ocular(labels))
 
 
 def _over_rectangle(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    made = evaluate_landmarks(network, conversion, _rectangle)
+    report = evaluate_landmarks(network, conversion, _rectangle)
     return {
         name: {subset: {"faces": row["faces"], "nme_box": row["nme"]} for subset, row in rows.items()}
-        for name, rows in made.items()
+        for name, rows in report.items()
     }
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
-    "wflw": Protocol("wflw", ("test",), _over_eyes, WFLW),
-    "300w": Protocol("300w", ("test",), _over_eyes, W300),
-    "cofw": Protocol("cofw", ("test",), _over_eyes, COFW),
-    "merl-rav": Protocol("merl-rav", ("test",), _over_rectangle, MERL_RAV),
-    "pose": Protocol("300w-lp", ("test",), evaluate_pose, POSE, "original"),
-    "wider-face": Protocol("wider-face", ("val",), tracking_precision, WIDER_FACE, cutout=WITH_CONTEXT),
-    "300vw": Protocol("300vw", ("category1", "category2", "category3"), evaluate_video, W300VW),
-    "london": Protocol("london", ("all",), evaluate_outlines, LONDON),
+    "wflw": Protocol("wflw", ("test",), _over_eyes, published.WFLW),
+    "300w": Protocol("300w", ("test",), _over_eyes, published.W300),
+    "cofw": Protocol("cofw", ("test",), _over_eyes, published.COFW),
+    "merl-rav": Protocol("merl-rav", ("test",), _over_rectangle, published.MERL_RAV),
+    "pose": Protocol("300w-lp", ("test",), evaluate_pose, published.POSE, "original"),
+    "wider-face": Protocol("wider-face", ("val",), tracking_precision, published.WIDER_FACE, cutout=WITH_CONTEXT),
+    "300vw": Protocol("300vw", ("category1", "category2", "category3"), evaluate_video, published.W300VW),
+    "london": Protocol("london", ("all",), evaluate_outlines, published.LONDON),
 }
-"""By the name that `--protocol` takes."""
 RATES = frozenset(
     {"average_precision", "failure_rate", "missed", "false_alarms", "failure_rate_10", "nme_box", "bias", "outward"}
 )
@@ -101,8 +86,8 @@ def evaluate_protocol(name: str, network: CropPredictor, folder: Path, partial: 
     if len(protocol.splits) > 1:  # videos: categories are the subsets
         rows = {split: protocol.evaluate(network, _part(protocol, found, split, partial)) for split in protocol.splits}
         return {"passes": {"ours": rows}}
-    made = protocol.evaluate(network, _part(protocol, found, protocol.splits[0], partial))
-    return {"passes": made if "first" in made else {"ours": made}}
+    report = protocol.evaluate(network, _part(protocol, found, protocol.splits[0], partial))
+    return {"passes": report if "first" in report else {"ours": report}}
 
 
 def _part(protocol: Protocol, found: DatasetFolder, split: str, partial: bool) -> Conversion:
@@ -114,25 +99,25 @@ def describe(name: str, report: dict[str, Any]) -> str:
 
     Only subsets of the protocol are shown if results were published.
     """
-    published, passes = PROTOCOLS[name].published, report["passes"]
+    reference, passes = PROTOCOLS[name].published, report["passes"]
     first = next(iter(passes.values()))
     figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
     widths = {key: max(7, len(key)) + 2 for key in figures}
-    labels = [_label(key) for key in passes] + [f"{published.method} ({published.where})"]
+    labels = [_label(key) for key in passes] + [f"{reference.method} ({reference.where})"]
     left = max(map(len, labels[:-1])) + 2
     wide = max(14, *map(len, first)) + 2
     lines = [f"{name}: beside {labels[-1]}", " " * (left + wide) + "".join(f"{key:>{widths[key]}}" for key in figures)]
-    shown = [subset for subset in first if subset == FULL or subset in published.rows or not published.rows]
-    for subset in shown:
+    subsets = [subset for subset in first if subset == FULL or subset in reference.rows or not reference.rows]
+    for subset in subsets:
         count = first[subset].get("faces", first[subset].get("frames", first[subset].get("positives", 0)))
         for key, rows in passes.items():
             cells = "".join(f"{_shown(figure, rows[subset][figure]):>{widths[figure]}}" for figure in figures)
             lines.append(f"{subset if key == next(iter(passes)) else '':{wide}}{_label(key):{left}}{cells}")
-        if not published.rows:
+        if not reference.rows:
             continue
-        row = published.rows.get(subset, {})
+        row = reference.rows.get(subset, {})
         cells = "".join(f"{_number(k, row[k]) if k in row else '-':>{widths[k]}}" for k in figures)
-        lines.append(f"{f'({count})':{wide}}{published.method[: left - 1]:{left}}{cells}")
+        lines.append(f"{f'({count})':{wide}}{reference.method[: left - 1]:{left}}{cells}")
     return "\n".join(lines)
 
 

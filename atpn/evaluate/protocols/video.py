@@ -14,13 +14,12 @@ from tqdm import tqdm
 
 from atpn.data.converting import Conversion
 from atpn.evaluate.backend import CropPredictor
-from atpn.evaluate.inference import Predictions
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
 from edge_runtime.spec import ModelSpec
 
 PUPILS = (tuple(range(36, 42)), tuple(range(42, 48)))
-"""Landmarks whose mean is taken for each pupil."""
+"""Landmarks whose mean is each pupil."""
 
 
 def evaluate_video(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
@@ -29,25 +28,25 @@ def evaluate_video(network: CropPredictor, conversion: Conversion) -> dict[str, 
     mean_shape = network.spec.mean_shape
     labeled_shape = convert(mean_shape, own, IBUG_68)
     counts = {"sequences": 0, "detection_frames": 0, "tracking_frames": 0, "failures": 0}
-    said: dict[str, list[np.ndarray]] = {"tracking": [], "detection": []}
+    predicted: dict[str, list[np.ndarray]] = {"tracking": [], "detection": []}
     ground_truth: list[np.ndarray] = []
-    sequence, followed = None, None
+    sequence, next_roi = None, None
     for sample in tqdm(conversion.samples(), conversion.split, unit=" frames"):
         labels, image = sample.labels, sample.image.read()
         by_labels = ROI.from_landmarks(labels.landmarks, upright_roll(labels.landmarks, labeled_shape))
         if (labels.attributes["identity"], labels.attributes["sequence"]) != sequence:
-            sequence, followed = (labels.attributes["identity"], labels.attributes["sequence"]), None
+            sequence, next_roi = (labels.attributes["identity"], labels.attributes["sequence"]), None
             counts["sequences"] += 1
-        rois = [by_labels] if followed is None else [by_labels, followed]
-        made = network.predict(np.stack([extract_crop(image, roi, size) for roi in rois]))
-        held = len(rois) == 2 and made.confidence[1] >= ModelSpec.track_threshold
-        counts["failures"] += len(rois) == 2 and not held
-        counts["tracking_frames" if held else "detection_frames"] += 1
-        points = [_in_frame(roi, made, i) for i, roi in enumerate(rois)]
-        kept = points[1] if held else points[0]
-        followed = ROI.from_landmarks(kept, upright_roll(kept, mean_shape))
-        said["detection"].append(convert(points[0], own, IBUG_68))
-        said["tracking"].append(convert(kept, own, IBUG_68))
+        rois = [by_labels] if next_roi is None else [by_labels, next_roi]
+        predictions = network.predict(np.stack([extract_crop(image, roi, size) for roi in rois]))
+        tracked = len(rois) == 2 and predictions.confidence[1] >= ModelSpec.track_threshold
+        counts["failures"] += len(rois) == 2 and not tracked
+        counts["tracking_frames" if tracked else "detection_frames"] += 1
+        points = [roi.to_frame(landmarks) for roi, landmarks in zip(rois, predictions.landmarks, strict=True)]
+        kept = points[1] if tracked else points[0]
+        next_roi = ROI.from_landmarks(kept, upright_roll(kept, mean_shape))
+        predicted["detection"].append(convert(points[0], own, IBUG_68))
+        predicted["tracking"].append(convert(kept, own, IBUG_68))
         ground_truth.append(labels.landmarks)
     if not ground_truth:
         raise ValueError(f"{conversion.found.root} holds no frame of 300vw {conversion.split}")
@@ -55,12 +54,8 @@ def evaluate_video(network: CropPredictor, conversion: Conversion) -> dict[str, 
     left, right = (target[:, list(eye)].mean(axis=1) for eye in PUPILS)
     pupils = np.linalg.norm(left - right, axis=-1)
     report: dict[str, Any] = {"frames": len(target), **counts, "failure_rate": counts["failures"] / len(target)}
-    for mode, found in said.items():
-        distance = np.linalg.norm(np.stack(found) - target, axis=-1).mean(axis=1)
+    for mode, landmarks in predicted.items():
+        distance = np.linalg.norm(np.stack(landmarks) - target, axis=-1).mean(axis=1)
         report[f"{mode}_nme"] = float((distance / IBUG_68.inter_ocular(target)).mean())
         report[f"{mode}_nme_pupils"] = float((distance / pupils).mean())
     return report
-
-
-def _in_frame(roi: ROI, made: Predictions, index: int) -> np.ndarray:
-    return roi.to_frame(made.landmarks[index])

@@ -254,8 +254,8 @@ class Backgrounds:
             kinds = (_skin_patch, _stripes, _cloth, _clutter, self._texture_crop)
             image = kinds[rng.integers(len(kinds))](rng, size)
         else:
-            things = (_blob_with_dots, _rings, _animal, _back_of_head, _hand)
-            image = things[rng.integers(len(things))](rng, size, self.sample(rng, size))
+            painters = (_blob_with_dots, _rings, _animal, _back_of_head, _hand)
+            image = painters[rng.integers(len(painters))](rng, size, self.sample(rng, size))
             image = image * np.float32(rng.uniform(0.6, 1.2))
         return np.clip(image + 0.5, 0, 255).astype(np.uint8)
 

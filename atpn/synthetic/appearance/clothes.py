@@ -15,7 +15,7 @@ PATCH = 96
 """Texels per side of a piece of cloth."""
 _WINDOW, _STRIDE, _BLOCK = 192, 64, 32
 _MIN_TEXTURE = 1.2
-"""Gray levels of deviation in each block of a window that lies on cloth; the ground between pieces is flat."""
+"""Minimum gray-level deviation in each block of a window on cloth; the ground between pieces is flat."""
 # A body's horizontal cuts in centimeters of a mean adult: height below the eyes' middle plane, half width, and depth
 # before and behind the neck's axis. They begin at the neck and hold the head model's own bust.
 _CUTS = np.array(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from atpn.data.motion import motion_kernel
+from atpn.data.augment import motion_kernel
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 Range = tuple[float, float]
@@ -23,12 +23,12 @@ class DegradeConfig:
     shadow: float = 0.2
     """Probability of a soft shadow edge across the image: blinds, hats, half-lit rooms."""
     shadow_depth: Range = (0.1, 0.55)
-    """Part of the light the shadow takes; deeper shadows hide features that are still labeled visible."""
+    """Fraction of the light that the shadow takes; deeper ones would hide features labeled visible."""
     shadow_softness: Range = (0.01, 0.15)
-    """Width of the shadow's edge as a part of the image's side: a near hand to a far building."""
+    """Width of the shadow's edge as a fraction of the image's side."""
     vignette: float = 0.2
     vignette_depth: Range = (0.05, 0.4)
-    """Light lost in the corners; cheap webcam lenses lose up to a third."""
+    """Fraction of light lost in the corners; cheap lenses lose up to a third."""
     color_cast: float = 0.45
     color_cast_deviation: float = 0.07
     """Standard deviation of each channel's gain: white balance between lamps and daylight."""
@@ -45,21 +45,21 @@ class DegradeConfig:
     saturation_gain: Range = (0.3, 1.4)
     blur: float = 0.18
     blur_sigma: Range = (0.3, 1.8)
-    """Pixels at 192 px: out-of-focus webcams; beyond this eyelids can no longer be told apart."""
+    """Pixels at 192 px; beyond this eyelids are not distinguishable."""
     motion_blur: float = 0.07
     motion_length: Range = (2.0, 8.0)
     """Pixels at 192 px that the face moves during the exposure."""
     low_resolution: float = 0.15
     low_resolution_factor: Range = (0.2, 0.7)
-    """Part of the side that survives: small faces in a wide frame are enlarged by the crop."""
+    """Side of the shrunk image over the image's side."""
     noise: float = 0.45
     read_noise: Range = (0.5, 5.0)
-    """Gray levels, the same in the dark and in the light."""
+    """Gray levels, independent of the light."""
     shot_noise: Range = (0.0, 0.8)
     """Gray levels per square root of a gray level: grows with the light."""
     jpeg: float = 0.5
     jpeg_quality: Range = (25.0, 92.0)
-    """Below 25 blocks of eight pixels are wider than an eye's opening."""
+    """Below 25, blocks of eight pixels are wider than an eye's opening."""
 
 
 MILD_CAMERA = DegradeConfig(
@@ -87,7 +87,7 @@ MILD_CAMERA = DegradeConfig(
     jpeg=0.5,
     jpeg_quality=(60.0, 95.0),
 )
-"""A good camera in good hands: what the network must be most exact on."""
+"""A good camera, for clear portraits."""
 
 
 def _uniform(rng: np.random.Generator, limits: Range) -> float:

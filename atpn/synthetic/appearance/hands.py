@@ -14,9 +14,9 @@ _FINGER_LENGTHS = (7.2, 7.9, 7.4, 5.9)
 _FINGER_WIDTHS = (0.82, 0.85, 0.8, 0.7)
 """Half widths at the root."""
 _KNUCKLES = np.array([[0.3, -3.0], [0.55, -1.05], [0.35, 0.85], [-0.25, 2.55]])
-"""(4, 2) places forwards and sideways of the knuckles' middle, index first."""
+"""(4, 2) places forward and sideways of the knuckles' middle, index first."""
 _PHALANGES = (0.0, 0.47, 0.76, 1.0)
-"""Joints of a finger as shares of its length."""
+"""Joints of a finger as fractions of its length."""
 _POSES = {
     # Fingers shown, their spread (radians), bend sideways at the middle joint (radians), and how far the thumb is out.
     "flat": ((0, 1, 2, 3), 0.03, 0.0, 0.3),

@@ -72,7 +72,7 @@ class Headwear:
     mesh: DrawnMesh
     skull: Skull
     rim: float
-    """Height (y) above which hair is under it."""
+    """Height (y) above which hair is covered."""
 
     @property
     def covers_hair(self) -> bool:

@@ -27,7 +27,7 @@ class Light:
 
 
 DRAMATIC = ("side", "stage", "back")
-"""A lamp from the side that leaves half of the face dark, the same in a strong color, and a light behind the head."""
+"""A lamp from one side, the same in a strong color, and a light behind the head."""
 
 
 def load_panoramas(folder: Path) -> dict[str, np.ndarray]:

@@ -45,13 +45,12 @@ _IRIS_PROBS = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
 # lie. Seen from the front, where the temple turns away, they are the markup's 0.2, 0.47 and 0.75.
 _UPPER_FRACTIONS = (0.0, 0.28, 0.56, 0.81, 1.0)
 _LOWER_FRACTIONS = (1.0, 0.81, 0.56, 0.28)
-# A brow's edges lie where its contrast to the skin is this share of the greatest at that place along it, its ends where
-# that greatest contrast is this share of the brow's: there people see them. (Quantiles of its hair, 1 % and 99 % at the
-# ends, reached into hair that nobody sees.)
+# A brow's edges lie where its contrast to the skin is this fraction of the maximum there, its ends where
+# that maximum is this fraction of the brow's. (Quantiles of its hair, 1 % and 99 %, included invisible hair.)
 _BROW_EDGE, _BROW_TIP = 0.4, 0.25
-# The end points lie by this share of the brow's height below its upper edge, close to the row of the upper points.
+# The end points lie by this fraction of the brow's height below its upper edge, close to the row of the upper points.
 _BROW_END = 0.3
-# Greatest contrast, of the display range, below which a brow does not show: ten gray levels.
+# Minimum contrast of a visible brow, of the display range: ten gray levels.
 _BROW_SHOWS = 0.04
 
 
@@ -68,12 +67,12 @@ class Look:
     brows: SurfacePoints
     """(18,): WFLW points 33 to 50, on the drawn brows."""
     brows_seen: np.ndarray
-    """(18,) bool: whether the brow of each of these points stands out from the skin; elsewhere its place is a guess."""
+    """(18,) bool: whether each point's brow stands out from the skin; otherwise its place is a guess."""
     hair_color: np.ndarray
     """(3,)."""
     hair: Hair | None
     scalp_offset: np.ndarray
-    """(V,) centimeters by which short hair lifts the scalp along its normals."""
+    """(V,) height of short hair along the scalp's normals, centimeters."""
     iris: np.ndarray
     """(3,)."""
     iris_angle: float
@@ -202,8 +201,8 @@ class Painter:
         _blend(atlas, color, mask.astype(np.float32) / 255, rng.uniform(0.3, 0.9))
 
     def _beard(self, atlas: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> None:
-        wanted = rng.random(3) < (0.6, 0.6, 0.7)
-        mask = np.max([beard * on for beard, on in zip(self._beards, wanted, strict=True)], axis=0)
+        enabled = rng.random(3) < (0.6, 0.6, 0.7)
+        mask = np.max([beard * on for beard, on in zip(self._beards, enabled, strict=True)], axis=0)
         strokes = np.roll(self._stroke(rng), tuple(rng.integers(0, TILE, 2)), (0, 1))
         density = rng.uniform(0.15, 1.0)
         opacity = mask * np.clip(density * 0.45 + strokes * density, 0, 1)

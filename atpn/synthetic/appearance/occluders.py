@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 Occluded = tuple[np.ndarray, np.ndarray]
-"""The painted image (H, W, 3) float32 and the bool mask (H, W) of what is covered."""
+"""The painted image (H, W, 3) float32 and the (H, W) bool mask of hidden pixels."""
 
 _SUBPIXEL_BITS = 4
 _COVERED_FROM = 0.5
@@ -268,8 +268,8 @@ def paint_limb(
         thickness = first + along * np.float32(last - first)
         nearer = np.hypot(away_x, away_y) / thickness
         closer = nearer < ratio
-        for kept, found in ((ratio, nearer), (out_x, away_x), (out_y, away_y), (radius, thickness)):
-            np.copyto(kept, found, where=closer)
+        for target, value in ((ratio, nearer), (out_x, away_x), (out_y, away_y), (radius, thickness)):
+            np.copyto(target, value, where=closer)
     alpha = np.clip((1 - ratio) * radius + 0.5, 0, 1)
     bulge = np.sqrt(np.clip(1 - ratio * ratio, 0, 1))
     lambert = (out_x * np.float32(light[0]) + out_y * np.float32(light[1])) / radius + bulge * np.float32(light[2])

@@ -37,11 +37,11 @@ class Shading:
     collar: tuple[float, float, float, float]
     gamma: float
     shadow: tuple[float, float]
-    """Darkness of cast shadows, 0 to 1 (0: none, which also saves the lamp's pass), and their softness in texels."""
+    """Darkness of cast shadows (0 to 1) and their softness in texels; 0 also skips the lamp's pass."""
     bump: float
     """Depth of the skin's relief, centimeters."""
     hair_cut: float
-    """Opacity under which a hair texel is left out."""
+    """Minimum opacity of a drawn hair texel."""
 
 
 class GraphicsError(OSError):
@@ -57,7 +57,7 @@ class HeadCanvas:
             self._context = moderngl.create_standalone_context(backend="egl")
         except Exception as error:  # moderngl raises bare Exception for a missing library or device
             raise GraphicsError(
-                f"no OpenGL context could be made through EGL ({error}); install Mesa's libraries "
+                f"cannot create an OpenGL context through EGL ({error}); install Mesa's libraries "
                 "(Debian: apt-get install libegl1 libgl1-mesa-dri) or run where a GPU driver offers EGL"
             ) from error
         gl = self._context
@@ -174,7 +174,7 @@ class HeadCanvas:
                 hair.draw()
             gl.enable(moderngl.BLEND)
             gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
-            # One sees through lashes and single strands: depth decides which landmarks are hidden, and they hide none.
+            # Lashes and single strands do not write depth: they hide no landmarks.
             self._frame.depth_mask = False
             if self._lashes is not None:
                 self._use_atlas(look)

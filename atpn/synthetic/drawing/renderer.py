@@ -9,6 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from atpn.data.face_boxes import detector_box, tight_box
 from atpn.data.sample import Sample
 from atpn.synthetic.appearance.backgrounds import Backgrounds
 from atpn.synthetic.appearance.clothes import sample_torso
@@ -19,7 +20,6 @@ from atpn.synthetic.appearance.lighting import Light, Lighting
 from atpn.synthetic.appearance.look import Look, Painter, covers_eyes
 from atpn.synthetic.appearance.occluders import draw_face_mask, draw_glasses, draw_object
 from atpn.synthetic.assets import Assets
-from atpn.synthetic.boxes import detector_box, tight_box
 from atpn.synthetic.drawing.gl import HeadCanvas, Shading
 from atpn.synthetic.heads.dense import DenseSet
 from atpn.synthetic.heads.expression import sample_expression
@@ -43,10 +43,9 @@ HELD_OUT_ASSETS = frozenset(
         "lebombo_1k",
     }
 )
-"""Skins (one dark, one old, one young and light) and panoramas (a street, a field, a room) that training never sees, so
-that figures on held-out renders are those of new people in new places."""
+"""Skins and panoramas that training never uses, so that held-out renders show new people in new places."""
 _HIDDEN_BEHIND = 0.7
-"""Centimeters that the drawn surface may lie in front of a landmark before the landmark counts as hidden."""
+"""Centimeters of drawn surface in front of a landmark from which it counts as hidden."""
 
 
 @dataclass(frozen=True)
@@ -54,49 +53,47 @@ class RenderOptions:
     """What varies, and how much; `*_prob` and lone names of things are probabilities."""
 
     split: Split = "all"
-    """Which skins and panoramas are used: those for training, those held out, or all."""
     clear: float = 0.43
-    """Share of portraits of the kind "clear", as `clear_view` has them: what most users' cameras see. Samples name
-    their kind in `attributes`."""
+    """Portraits with the options of `clear_view`. Samples name their kind in `attributes`."""
     size: int = 192
-    """Side of the image in pixels; a face's ROI covers about two thirds of it, more than the network's 112."""
+    """Side of the image in pixels; a face's ROI covers about two thirds of it."""
     supersampling: float = 4 / 3
-    """Render larger and shrink: cheaper than multisampling on software OpenGL, and it hides jagged edges."""
+    """Factor of the rendered size before shrinking: cheaper than multisampling on software OpenGL."""
     images_per_identity: int = 3
     """Painting an identity costs about as much as drawing it."""
     morphs: float = 0.5
-    """Share of people whose head MakeHuman's targets shape, children among them; the others have ICT's modes alone."""
+    """People whose head MakeHuman's targets shape, children among them; the others have ICT's modes only."""
     scenes: float = 0.03
-    """Share of people whose images are one scene with strangers: crops then hold parts of other faces, too."""
+    """People whose images are one scene with strangers, so that crops contain parts of other faces."""
     negatives: float = 0.08
-    """Share of images without a face."""
+    """Images without a face."""
     frontal_prob: float = 0.6
-    """Share of heads with normal yaw; the rest is uniform up to `max_yaw`: what cameras see, plus tails."""
+    """Heads with normally distributed yaw; the others are uniform up to `max_yaw`."""
     max_yaw: float = 90.0
     level_prob: float = 0.85
-    """Share of heads with normal pitch and roll; the rest is uniform up to `max_tilt`."""
+    """Heads with normally distributed pitch and roll; the others are uniform up to `max_tilt`."""
     max_tilt: float = 45.0
     yaw_deviation: float = 18.0
     """Standard deviation of normal yaw, degrees."""
     tilt_deviation: float = 12.0
     """Standard deviation of normal pitch and roll, degrees."""
     off_axis: tuple[float, float] = (0.45, 0.35)
-    """Most tangent of the angle, across and down, between the camera's axis and the ray to the head."""
+    """Maximum tangent of the angle, across and down, between the camera's axis and the ray to the head."""
     roi_fraction: tuple[float, float] = (0.55, 0.8)
-    """The face's ROI side over the image's side."""
+    """Side of the face's ROI over the image's side."""
     glasses: float = 0.18
     headwear: float = 0.14
-    """Caps, hats, scarves: on photographs of people outdoors one in six to eight wears something."""
+    """Caps, hats, scarves: outdoors one in six to eight people wears something."""
     face_mask: float = 0.03
     fringes: bool = True
     """Whether hair may hang before the eyes."""
     dark_lens_prob: float = 0.25
-    """Share of glasses that hide the eyes."""
+    """Glasses that hide the eyes."""
     occluder: float = 0.17
     torso: float = 0.93
-    """Share of portraits with a clothed body below the bust."""
+    """Portraits with a clothed body below the bust."""
     dramatic_light: float = 0.19
-    """Share of portraits lit from one side or from behind: with the clear ones' share, 15 % of all."""
+    """Portraits lit from one side or from behind: with those of clear portraits, 15 % of all."""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
 
 
@@ -142,11 +139,11 @@ class Figure:
     image: np.ndarray
     """(S, S, 3) float32 RGB 0 to 255."""
     covers: np.ndarray
-    """(S, S) float32, 1 where the person or what they hold stands before the background."""
+    """(S, S) float32: coverage of the background by the person or what they hold."""
     landmarks: np.ndarray
     """(98, 2) float32."""
     visibility: np.ndarray
-    """(98,) bool; False, too, where a brow does not stand out from the skin and its place is a guess."""
+    """(98,) bool; False also where a brow does not stand out from the skin."""
     dense: np.ndarray
     """(P, 2) float32."""
     dense_visibility: np.ndarray
@@ -235,8 +232,7 @@ class FaceRenderer:
             image = self._backgrounds.negative(rng, self.options.size)
             image = degrade(image.astype(np.float32), rng, self.options.degrade)
             return Sample(image, key=key, attributes=self._attributes(identity, "negative"))
-        # Kinds and boxes draw from generators of their own: hard images depend neither on the share of clear ones
-        # nor on which labels are made.
+        # Separate generators: hard images depend neither on the probability of clear ones nor on the labels made.
         clear = np.random.default_rng((self.seed, identity.number, 1 + index, 2)).random() < self.options.clear
         options = clear_view(self.options) if clear else self.options
         figure = self.figure(identity, rng, options=options)

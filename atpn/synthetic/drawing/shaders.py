@@ -6,7 +6,7 @@ Positions in centimeters; colors linear until `display`, and premultiplied by th
 from __future__ import annotations
 
 SHADOW_SIZE = 160
-"""Texels per side of the lamp's depth map: 2 mm each, the width of a soft shadow's edge."""
+"""Texels per side of the lamp's depth map, 2 mm each."""
 
 HEAD_VERTEX = """
 #version 330

@@ -14,8 +14,7 @@ from edge_runtime.geometry import ROI
 DENSE_COUNT = 520
 _CANDIDATES = 30_000
 _FACING = 0.25
-"""Cosine to the line of sight below which skin is seen too much from the side: two such places may share one place on
-the plane."""
+"""Minimum cosine to the line of sight: beyond it, two places of the skin may share one on the plane."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,8 @@ class DenseSet:
     points: SurfacePoints
     """(P,) on the skin, from the chin to above the brows."""
     plane: np.ndarray
-    """(P, 2) float32 on the mean-face plane: the model's neutral face projected along its own axis (no perspective), in
-    crop coordinates of the crop rule around its 98 landmarks, so that 0 to 1 spans the crop, x right and y down. The
-    mean shape that prompts the network (thesis, section 6.2.1) lies on the same plane."""
+    """(P, 2) float32 on the mean-face plane: the neutral face in orthographic projection along its own axis, in
+    coordinates of the crop rule around its 98 landmarks. Query points (thesis, section 6.2.1) lie on the same plane."""
 
     @staticmethod
     def of(head: HeadModel, count: int = DENSE_COUNT) -> DenseSet:
@@ -42,7 +40,7 @@ class DenseSet:
         lift = np.array([0.0, landmarks[60:76, 1].mean() - landmarks[33:51, 1].min()])
         hull = ConvexHull(np.concatenate([landmarks, landmarks[33:51] - lift]))
         inside = (places[:, :2] @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(axis=1)
-        # Of what lies behind each other, as lips and the skin under them, only the front is the face.
+        # Of overlapping surfaces, such as lips and the skin under them, only the front is kept.
         kept = np.flatnonzero(facing & inside & _in_front(places))
         chosen = kept[_farthest(places[kept], count)]
         plane = ROI.from_landmarks(landmarks).to_crop(places[chosen, :2]).astype(np.float32)
@@ -66,7 +64,7 @@ def _farthest(places: np.ndarray, count: int) -> np.ndarray:
     ValueError if there are fewer places than points.
     """
     if len(places) < count:
-        raise ValueError(f"{count} points are wanted, but the face has only {len(places)} candidates")
+        raise ValueError(f"expected {count} candidate points or more, got {len(places)}")
     chosen = [int(places[:, 2].argmin())]
     distance = np.full(len(places), np.inf)
     for _ in range(count - 1):

@@ -65,13 +65,13 @@ class HeadModel:
     expression_names: tuple[str, ...]
     """ARKit-style names."""
     landmarks: SurfacePoints
-    """98 WFLW points. The contour's are the rest anchors; `contour` slides them."""
+    """98 WFLW points; the contour's are the rest anchors."""
     contour: SurfacePoints
-    """(33, C): where each contour point may slide to reach the silhouette."""
+    """(33, C) points between which each contour point may slide to the silhouette."""
     eye_vertices: tuple[np.ndarray, np.ndarray]
     """Vertices of the eyeball at the image's left, then right."""
     eye_radius: float
-    """From an eyeball's center to its pupil."""
+    """Distance from an eyeball's center to its pupil."""
 
     @cached_property
     def expression_index(self) -> Mapping[str, int]:

@@ -43,7 +43,7 @@ _Y_UP_TO_HEAD = np.array([1.0, -1.0, -1.0], np.float32)
 _EYEBALLS = ((23021, 24591), (21451, 23021))
 # Where the published vertices and the 300-W markup's mean shape disagree, the markup rules: annotators follow it. Its
 # mean shape is that of the 68-point distribution model published with OpenFace (Baltrusaitis et al., 2018), left and
-# right averaged. Lids and lips: share of the width between the corners, from the image's left (lids: from the outer
+# right averaged. Lids and lips: fraction of the width between the corners, from the image's left (lids: from the outer
 # corner) at which points lie, in the order of the rim.
 _UPPER_LID, _LOWER_LID = (0.31, 0.495, 0.68), (0.29, 0.48, 0.655)
 _UPPER_LIP = (0.185, 0.37, 0.5, 0.63, 0.815)
@@ -55,7 +55,7 @@ _MOVED = (
     *((0, 0.0, -0.65), (32, 0.0, -0.65)),
     *((55, -0.15, 0.30), (56, 0.0, 0.11), (58, 0.0, 0.11), (59, 0.15, 0.30)),
 )
-# Landmarks moved off the mesh's rims: toward another published vertex, by a share of the way to it. In the London set,
+# Landmarks moved off the mesh's rims: toward another published vertex, by a fraction of the way. In the London set,
 # drawn by hand, the lower lip's edge lies 0.9 % of the eye distance above the rim, the upper lip's middle 1.0 % below
 # and its other points 0.3 %; the upper lid's edge 0.4 % above (a trained network's bias there less that on renders).
 _TOWARD = (
@@ -91,7 +91,9 @@ def read_ict(file: IO[bytes], name: str) -> HeadModel:
         with np.load(file) as archive:
             data = {key: archive[key] for key in _ARRAYS}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{name} is not the gathered ICT face model, or is cut short ({error}); see docs") from error
+        raise ValueError(
+            f"{name} is not the gathered ICT face model, or is cut short ({error}); see docs/assets.md"
+        ) from error
 
     keep = np.isin(data["triangle_material"], _MATERIALS)
     triangles, material = data["triangles"][keep], data["triangle_material"][keep]

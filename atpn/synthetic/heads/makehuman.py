@@ -23,8 +23,8 @@ from atpn.synthetic.heads.wavefront import ObjMesh, bind_mhclo, load_obj
 from edge_runtime.files import write_atomically
 
 TILE = 256
-"""Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). At 192 px renders a face
-is about 130 px wide, so a texel is half a pixel."""
+"""Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). In 192 px renders a texel is
+half a pixel."""
 CACHE_VERSION = 3
 
 
@@ -44,7 +44,7 @@ class Hair:
     texture: np.ndarray
     """(H, W, 4) uint8 RGBA."""
     anchors: np.ndarray
-    """(H, 6) int32: the head vertices that each hair vertex follows."""
+    """(H, 6) int32 head vertices that each hair vertex follows."""
     anchor_weights: np.ndarray
     """(H, 6) float32, sum 1."""
 
@@ -60,11 +60,11 @@ class Wardrobe:
     """(B, TILE, TILE) uint8 opacity in the face tile."""
     hair: tuple[Hair, ...]
     atlas_position: np.ndarray
-    """(TILE, 2 * TILE, 3) float32: where each texel lies on the neutral head; NaN where none does."""
+    """(TILE, 2 * TILE, 3) float32 place of each texel on the neutral head; NaN where none is."""
 
-    def with_skins(self, wanted: Callable[[str], bool]) -> Wardrobe:
+    def with_skins(self, used: Callable[[str], bool]) -> Wardrobe:
         """Return the wardrobe with the skins of the used names only; ValueError if none is left."""
-        kept = [i for i, name in enumerate(self.skin_names) if wanted(name)]
+        kept = [i for i, name in enumerate(self.skin_names) if used(name)]
         if not kept:
             raise ValueError(f"no skin is left for this split; the assets have {', '.join(self.skin_names)}")
         return replace(self, skins=self.skins[kept], skin_names=tuple(self.skin_names[i] for i in kept))
@@ -99,13 +99,13 @@ def _carry(folder: Path, head: HeadModel) -> Wardrobe:
     rng = np.random.default_rng(0)
     base = load_obj(folder / "base.obj")
     skin = DenseSurface.of_head(head, rng)
-    warp, made = fit_warp(base, skin, head, rng)
+    warp, base_skin = fit_warp(base, skin, head, rng)
 
     positions, normals, texel = _atlas_geometry(skin)
-    tree = cKDTree(np.column_stack([made.points, 0.7 * made.normals]))
+    tree = cKDTree(np.column_stack([base_skin.points, 0.7 * base_skin.normals]))
     distance, nearest = tree.query(np.column_stack([positions[texel], 0.7 * normals[texel]]), k=3, workers=-1)
     # Average the three nearest points' texture coordinates, but never across a texture seam.
-    uv = made.uv[nearest]
+    uv = base_skin.uv[nearest]
     near = np.linalg.norm(uv - uv[:, :1], axis=2) < 0.01
     weight = near / (distance + 1e-3)
     lookup = np.full((*texel.shape, 2), -1.0, np.float32)

@@ -23,9 +23,9 @@ from atpn.synthetic.heads.wavefront import load_obj
 CACHE_VERSION = 1
 _ETHNICITIES, _SEXES = ("african", "asian", "caucasian"), ("female", "male")
 _AGES = {"baby": 0.0, "child": 0.1875, "young": 0.5, "old": 1.0}
-"""MakeHuman's key shapes on its scale of ages."""
+"""MakeHuman's key shapes on its age scale."""
 ADULT = 0.4
-"""On the same scale: from here on, beards and make-up."""
+"""Minimum age, on the same scale, for beards and make-up."""
 _OPPOSITES = (
     *(("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward")),
     *(("concave", "convex"), ("compress", "uncompress")),
@@ -35,7 +35,7 @@ _LEFT_OUT = ("expression/", "neck/", "head/head-trans", "asym/asymm-")
 _NEIGHBORS = 6
 _SMOOTHING_ROUNDS = 3
 _LID_CLEARANCE = 1.01
-"""Skin stays outside a sphere of so many eyeball radii."""
+"""Minimum distance of skin from the eyeball's center, in radii."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Build:
     """A head's shape as weights of targets."""
 
     age: float
-    """0 a newborn, 0.19 a child, 0.5 twenty-five years, 1 ninety."""
+    """0 for a newborn, 0.19 for a child, 0.5 for twenty-five years, 1 for ninety."""
     weights: Mapping[str, float]
     """By target name."""
 

@@ -40,7 +40,7 @@ class _Piece:
     """(T, 3) into this piece's vertices."""
     part: Part
     place: np.ndarray
-    """(N, 3): the place on the neutral head whose movements each vertex takes over."""
+    """(N, 3) place on the neutral head whose motion each vertex follows."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Skin:
     triangles: np.ndarray
     """(T, 3) into the texture coordinates."""
     landmarks: np.ndarray
-    """(98,) vertices; pupils (96, 97) stand at the lids until eyeballs exist."""
+    """(98,) vertices; pupils (96, 97) are at the lids until eyeballs exist."""
     contour: SurfacePoints
     lids: tuple[np.ndarray, np.ndarray]
     lips: np.ndarray
@@ -171,10 +171,10 @@ def _skin() -> _Skin:
     openings = [_unroll(turn_at(*loop.T), loop[:, 1]) for loop in (*lids, inner)]
     loose = np.concatenate(rings)
     fixed = np.concatenate([*openings, _unroll(*_landmark_places().T)])
-    wanted = np.concatenate([fixed, _unroll(turn_at(*loose.T), loose[:, 1])])
+    required = np.concatenate([fixed, _unroll(turn_at(*loose.T), loose[:, 1])])
     # Landmarks repeat points of the loops: keep the first of each.
-    kept = [i for i, near in enumerate(cKDTree(wanted).query_ball_point(wanted, 0.01)) if min(near) == i]
-    features = wanted[kept]
+    kept = [i for i, near in enumerate(cKDTree(required).query_ball_point(required, 0.01)) if min(near) == i]
+    features = required[kept]
 
     border, grid = _grid()
     free = cKDTree(features).query(grid)[0] > 0.3

@@ -15,7 +15,7 @@ EYE_CENTERS = np.array([[-3.2, -3.5, -8.3], [3.2, -3.5, -8.3]])
 EYE_RADIUS = 1.25
 _LID_RADIUS = 1.36
 CROWN, EQUATOR, FLOOR = -14.5, -5.5, 17.0
-"""Heights (y) of the top, of the skull's widest part and of the cut through the shoulders."""
+"""Heights (y) of the top, of the skull's widest part, and of the cut through the shoulders."""
 
 
 def _curve(*knots: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:

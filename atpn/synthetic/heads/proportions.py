@@ -7,10 +7,10 @@ import numpy as np
 from atpn.synthetic.heads.head import HeadModel
 
 _JAW_SPREAD, _MOUTH_SPREAD, _CHIN_SPREAD = 0.06, 0.09, 0.05
-"""Standard deviations of relative widths and of the lower face's relative height. Anthropometric surveys give 5 % for
-the breadth of jaws and 7 % for that of mouths; a little more covers camera lenses and caricature-like faces."""
+"""Standard deviations of relative widths and of the lower face's relative height. Surveys give 5 % for jaws and 7 % for
+mouths; a little more covers lenses and unusual faces."""
 _LIMIT = 2.2
-"""Standard deviations at which a draw is cut off."""
+"""Maximum deviation in standard deviations."""
 
 
 class Proportions:

@@ -14,7 +14,7 @@ from atpn.synthetic.heads.surface import sample_triangles
 from atpn.synthetic.heads.wavefront import ObjMesh
 
 HEAD_TO_Y_UP = np.array([1.0, -1.0, -1.0])
-"""The head frame's axes to those of both meshes' files, and back."""
+"""Axes of the head frame to those of both meshes' files, and back."""
 
 # Corresponding points: MakeHuman (x, y) in decimeters on the front of its neutral base mesh, found once by eye, and the
 # iBUG landmarks of the ICT head whose mean they match. Each off-center point is mirrored as well.
@@ -106,15 +106,17 @@ def fit_warp(
     moved = base.vertices.copy()
     moved[used] = warp(base.vertices[used])
     corners = triangles[index]
-    made = DenseSurface(
+    base_skin = DenseSurface(
         (moved[corners] * mix).sum(axis=1),
         (vertex_normals(moved, triangles)[corners] * mix).sum(axis=1),
         (base.uv[uv_triangles[index]] * mix).sum(axis=1),
     )
-    return warp, made
+    return warp, base_skin
 
 
-def _corresponding_points(made: np.ndarray, skin: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _corresponding_points(
+    base_skin: np.ndarray, skin: np.ndarray, neutral: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     landmarks = neutral[IBUG_VERTICES]
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     flip = np.array([-1.0, 1.0, 1.0])
@@ -125,18 +127,18 @@ def _corresponding_points(made: np.ndarray, skin: np.ndarray, neutral: np.ndarra
             pairs.append((source * flip, target * flip))
 
     for x, y, indices in _CORRESPONDENCES:
-        add(_front(made, x, y, 0.012), landmarks[list(indices)].mean(axis=0))
-    add(_front(made, *_WIDEST_NOSTRIL, 0.012), _front(skin, -1.78, -0.35, 0.1))
-    midline = np.abs(made[:, 0]) < 0.03
-    nose = made[midline & (made[:, 1] > 6.8) & (made[:, 1] < 7.0)]
+        add(_front(base_skin, x, y, 0.012), landmarks[list(indices)].mean(axis=0))
+    add(_front(base_skin, *_WIDEST_NOSTRIL, 0.012), _front(skin, -1.78, -0.35, 0.1))
+    midline = np.abs(base_skin[:, 0]) < 0.03
+    nose = base_skin[midline & (base_skin[:, 1] > 6.8) & (base_skin[:, 1] < 7.0)]
     add(nose[np.argmax(nose[:, 2])] * (0, 1, 1), landmarks[30])
-    chin = made[midline & (made[:, 1] > 6.1) & (made[:, 1] < 6.4)]
+    chin = base_skin[midline & (base_skin[:, 1] > 6.1) & (base_skin[:, 1] < 6.4)]
     low = skin[(np.abs(skin[:, 0]) < 0.3) & (skin[:, 1] > -10) & (skin[:, 1] < -5)]
     add(chin[np.argmax(chin[:, 2] - chin[:, 1])] * (0, 1, 1), low[np.argmax(low[:, 2] - low[:, 1])] * (0, 1, 1))
-    ears, ict_ears = made[made[:, 1] > 7.0], skin[skin[:, 1] > 0]
+    ears, ict_ears = base_skin[base_skin[:, 1] > 7.0], skin[skin[:, 1] > 0]
     add(ears[np.argmin(ears[:, 0])], ict_ears[np.argmin(ict_ears[:, 0])])
-    add(made[np.argmax(made[:, 1])] * (0, 1, 1), skin[np.argmax(skin[:, 1])] * (0, 1, 1))
-    back, ict_back = made[made[:, 1] > 7], skin[skin[:, 1] > 3]
+    add(base_skin[np.argmax(base_skin[:, 1])] * (0, 1, 1), skin[np.argmax(skin[:, 1])] * (0, 1, 1))
+    back, ict_back = base_skin[base_skin[:, 1] > 7], skin[skin[:, 1] > 3]
     add(back[np.argmin(back[:, 2])] * (0, 1, 1), ict_back[np.argmin(ict_back[:, 2])] * (0, 1, 1))
     source, target = zip(*pairs, strict=True)
     return np.array(source), np.array(target)

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from atpn.data import device_augment
-from atpn.data.augment import NO_AUGMENT, AugmentConfig, augment
+from atpn.data.augment import NO_AUGMENT, AugmentConfig, augment, motion_kernel
 from atpn.data.device_augment import augment_batch
-from atpn.data.motion import motion_kernel
 
 KINDS = ("tone", "gray", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
 SIDE = 64

@@ -195,7 +195,7 @@ def test_all_processes_compute_in_the_precision_that_the_leader_measured(two_sha
 
 
 def test_what_cannot_be_shared_is_refused(face_shards, tmp_path, monkeypatch, capsys):
-    with pytest.raises(ValueError, match="holds 1 shards, which 2 processes cannot share"):
+    with pytest.raises(ValueError, match="holds 1 shards, too few for 2 processes"):
         SampleStore.read(face_shards, (0, 2))
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert main(arguments(face_shards, tmp_path)) == 1

@@ -55,7 +55,7 @@ def test_csv_gathers_the_faces_of_a_image(folder):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "is not what"),
+        ("{", "is not in the format"),
         ('{"scheme": "mine", "images": []}', "unknown scheme 'mine'"),
         ('[{"image": "a.png", "faces": [{"landmarks": [[1, 2]]}]}]', r"1 landmarks, expected 98 \(wflw98\) or 68"),
         ('[{"image": "a.png", "faces": [{}]}]', "neither landmarks nor a box"),

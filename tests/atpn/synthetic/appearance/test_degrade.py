@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn.data.motion import motion_kernel
+from atpn.data.augment import motion_kernel
 from atpn.synthetic.appearance.degrade import DegradeConfig, degrade
 
 NAMES = ("shadow", "vignette", "color_cast", "gamma", "contrast", "gray", "saturation", "blur", "motion_blur")
