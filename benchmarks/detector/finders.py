@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.evaluate.detectors import SCORE, YuNetDetector
+from atpn.evaluate.detectors import SCORE_THRESHOLD, YuNetDetector
 from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend
 from edge_runtime.detector import SAME_FACE_IOU, CascadeDetector, NetworkDetector
@@ -47,7 +47,7 @@ def finders(models: Path, peers: Path) -> tuple[list[Finder], list[str]]:
         notes.append(f"Left out: our detector, no file in {models}; `make export-tflite` makes some.")
     found.append(Finder("cascade", CascadeDetector().scored, 0.0))
     yunets = sorted(peers.glob(YUNET))
-    found += [Finder(path.name, YuNetDetector(path).scored, SCORE) for path in yunets]
+    found += [Finder(path.name, YuNetDetector(path).scored, SCORE_THRESHOLD) for path in yunets]
     if not yunets:
         notes.append(f"Left out: YuNet, no {YUNET} in {peers}.")
     if (peers / BLAZEFACE).is_file():

@@ -201,7 +201,7 @@ def test_what_cannot_be_shared_is_refused(face_shards, tmp_path, monkeypatch, ca
     assert main(arguments(face_shards, tmp_path)) == 1
     assert "a batch of 16 cannot be shared equally among 3 processes" in capsys.readouterr().err
     assert main(["evaluate"]) == 1
-    assert "torchrun is for render and train; start evaluate with python -m" in capsys.readouterr().err
+    assert "torchrun runs only render and train, got evaluate" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(arguments(face_shards, tmp_path, stage="tracking")) == 1
     assert (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from atpn.synthetic.boxes import detector_box, tight_box
+from atpn.data.face_boxes import detector_box, tight_box
 from atpn.synthetic.heads.dense import DENSE_COUNT, DenseSet
 from atpn.synthetic.heads.head import HeadModel
 from atpn.synthetic.heads.ict import load_ict
