@@ -167,7 +167,7 @@ class Compositor:
 
     def _window(self, index: int, window: ROI, size: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return a rotated square of a sample, and the center, size and visible fraction of its faces' regions."""
-        regions = [ROI.from_landmarks(window.to_crop(points)) for points in self._everybody(index)]
+        regions = [ROI.from_landmarks(window.to_crop(points)) for points in self._all_faces(index)]
         image = extract_crop(self._store.image(index), window, size)
         rows = np.array([[roi.cx, roi.cy, roi.size] for roi in regions])
         return image, list(np.column_stack([rows, _fraction_inside(rows)]))
@@ -177,7 +177,7 @@ class Compositor:
         if rng.random() < 0.5:
             index = self._face(rng)
             image = self._store.image(index)
-            faces = [ROI.from_landmarks(points, margin=0.1) for points in self._everybody(index)]
+            faces = [ROI.from_landmarks(points, margin=0.1) for points in self._all_faces(index)]
             for _ in range(8):
                 side = faces[0].size * rng.uniform(0.3, 1.0)
                 x, y = rng.uniform(0.3 * side, np.array(image.shape[1::-1]) - 0.3 * side)
@@ -190,7 +190,7 @@ class Compositor:
         roi = background_roi(image, rng)
         return extract_crop(image, ROI(roi.cx, roi.cy, roi.size, math.radians(rng.normal(0.0, 10.0))), size)
 
-    def _everybody(self, index: int) -> list[np.ndarray]:
+    def _all_faces(self, index: int) -> list[np.ndarray]:
         """Return the points around all faces of a sample."""
         neighbors = self._store.neighbors(index)
         return [self._store.landmarks[index], *([] if neighbors is None else neighbors)]

@@ -223,7 +223,7 @@ class SampleStore:
         scores = np.array([_unit_hash(self.identities[i]) for i in indices])
         held_out = scores < validation_fraction
         if held_out.all() or not held_out.any():
-            # Too few people: hold out the lowest hash, and nobody if there is a single person.
+            # Too few people: hold out the lowest hash, and none if there is a single person.
             held_out = (scores == scores.min()) & (scores != scores.max())
         return indices[~held_out], indices[held_out]
 

@@ -55,7 +55,7 @@ class CheckpointBackend:
 
     @property
     def spec(self) -> ModelSpec:
-        """What an export of the checkpoint would say of itself."""
+        """The spec that an export of the checkpoint would have."""
         return self._spec
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:

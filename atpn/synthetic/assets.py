@@ -59,7 +59,7 @@ class Assets:
         """Read a folder (see docs/assets.md) or a pack; `cache` keeps what is made from a folder.
 
         Raises:
-            FileNotFoundError, ValueError: the folder or the pack is incomplete; the message says what is missing.
+            FileNotFoundError, ValueError: The folder or the pack is incomplete.
         """
         _check_exists(path)
         if path.is_file():

@@ -26,7 +26,7 @@ class AssetsConfig:
 
 
 def run(config: AssetsConfig) -> None:
-    """Write the pack and say how large it is; ValueError or FileNotFoundError for an incomplete folder."""
+    """Write the pack and print its size; ValueError or FileNotFoundError for an incomplete folder."""
     if not config.assets.is_dir():
         raise FileNotFoundError(f"assets folder {config.assets} does not exist")
     content = pack(config.assets, config.cache)

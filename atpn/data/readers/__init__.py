@@ -1,6 +1,6 @@
-"""Readers of published datasets in the folders and files that their authors distribute, one module each.
+"""Readers of published datasets in their original folders and files, one module each.
 
-A reader gives a sample per face, in the contract's pixels and angles whatever the dataset's own; its module's first
-lines say which conventions it meets. Labels are read without decoding an image (see `images.UnreadSample`). What a
-protocol divides is in the samples' attributes: `split`, and `subsets`, names joined by spaces.
+A reader yields a sample per face, in the project's pixels and angles; the module's docstring gives the dataset's own
+conventions. Labels are read without decoding an image (see `images.UnreadSample`). A sample's attributes hold its
+`split` and its `subsets`, names joined by spaces.
 """

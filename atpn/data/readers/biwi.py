@@ -1,15 +1,13 @@
 """BIWI Kinect Head Pose (Fanelli et al., "Random Forests for Real Time 3D Face Analysis", IJCV 2013): exact head poses.
 
 `01/` to `24/` (in `hpdb/` or `faces_0/`), each with `frame_NNNNN_rgb.png` (.jpg in a repacked copy),
-`frame_NNNNN_pose.txt` and `rgb.cal`. Numbers begin at 3 and leave gaps: 15,678 frames. Twenty people; four came twice.
+`frame_NNNNN_pose.txt` and `rgb.cal`. Numbers begin at 3 with gaps: 15,678 frames of twenty people, four of them twice.
 
-A pose file holds the rotation matrix from head to depth camera (x right, y down, z forward: the contract's frame, and
-the identity faces the camera), an empty line, and the head's center in millimeters. `rgb.cal` holds the color
-camera's matrix, four lens coefficients (zero), then rotation and translation that take the depth camera's coordinates
-to the color camera's; both are applied. The color camera stands 24 mm to the right of the depth camera, as the
-translation's sign says.
+A pose file holds the (3, 3) rotation from head to depth camera (the pose frame: x right, y down, z forward), an empty
+line, and the head's center in millimeters. `rgb.cal` holds the color camera's matrix, four lens coefficients (zero),
+then rotation and translation from the depth camera to the color camera, 24 mm to its right; both are applied.
 
-There are no landmarks: the box `head` is where a ball of 100 mm around the head's center appears. All one split.
+There are no landmarks: the box `head` is the image of a ball of 100 mm around the head's center. One split: all.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """CelebA (Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015) and MAFL, 20,000 of its faces: 5 points.
 
-`Anno/list_landmarks_celeba.txt` for the photographs in `Img/img_celeba/`, or `Anno/list_landmarks_align_celeba.txt` for
-the aligned ones in `Img/img_align_celeba/`: a line with the count, one with the columns' names, then an image's name
-and x, y of left eye, right eye, nose, left and right mouth corner (the image's sides). The photographs are taken if
-they are there, else the aligned ones. `Eval/list_eval_partition.txt` gives the split (0 train, 1 val, 2 test),
-`Anno/identity_CelebA.txt` the person, `Anno/list_bbox_celeba.txt` the photographs' boxes (left, top, width, height;
-some are empty and left off). The files may also lie in one folder, as some downloads leave them.
+`Anno/list_landmarks_celeba.txt` for the photographs in `Img/img_celeba/`, else `Anno/list_landmarks_align_celeba.txt`
+for the aligned ones in `Img/img_align_celeba/`: a line with the count, one with the columns' names, then an image's
+name and x, y of left eye, right eye, nose, left and right mouth corner (the image's sides).
+`Eval/list_eval_partition.txt` gives the split (0 train, 1 val, 2 test), `Anno/identity_CelebA.txt` the person,
+`Anno/list_bbox_celeba.txt` the photographs' boxes (left, top, width, height; empty ones are dropped). All files may
+also lie in one folder.
 
 MAFL (Zhang et al., "Facial Landmark Detection by Deep Multi-task Learning", ECCV 2014) is two lists of names,
-`MAFL/training.txt` and `MAFL/testing.txt`: subsets `mafl-train`, `mafl-test`. They cut across CelebA's own splits: who
-trains on CelebA and measures on MAFL must leave `mafl-test` out.
+`MAFL/training.txt` and `MAFL/testing.txt`: subsets `mafl-train`, `mafl-test`. They are independent of CelebA's splits:
+do not train on `mafl-test` when evaluating on MAFL.
 
-Coordinates are whole pixels; whether they count from 0 or 1 is documented nowhere, and they are taken as they are.
+Coordinates are whole pixels, used unchanged; whether they count from 0 or 1 is not documented.
 """
 
 from __future__ import annotations

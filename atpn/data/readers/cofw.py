@@ -1,13 +1,13 @@
 """COFW (Burgos-Artizzu et al., "Robust Face Landmark Estimation under Occlusion", ICCV 2013): 29 landmarks, occlusion.
 
-`COFW_train_color.mat` and `COFW_test_color.mat` are MATLAB 7.3 files, which are HDF5 with the axes reversed: images
-in the cell array `IsTr` (test: `IsT`), boxes in `bboxesTr` (4, n: left, top, width, height), landmarks in `phisTr`
-(87, n): 29 x, 29 y, 29 flags that say "occluded". The first 845 training images come from LFPW, some of them gray
-(subset `lfpw`); the other 500 are COFW's own (subset `cofw`). The gray edition (`COFW_train.mat`) has the same arrays.
+`COFW_train_color.mat` and `COFW_test_color.mat` are MATLAB 7.3 files, that is, HDF5 with reversed axes: images in the
+cell array `IsTr` (test: `IsT`), boxes in `bboxesTr` (4, n: left, top, width, height), landmarks in `phisTr` (87, n):
+29 x, 29 y, 29 flags of occlusion. The first 845 training images are from LFPW (subset `lfpw`), some of them gray; the
+other 500 are COFW's own (subset `cofw`). The gray edition (`COFW_train.mat`) has the same arrays.
 
-COFW68 (Ghiasi and Fowlkes, "Occlusion Coherence", 2015) gives the test images 68 landmarks:
-`COFW68_Data/test_annotations/N_points.mat` with `Points` (68, 2) and `Occ`, N from 1 in the order of `IsT`. They are
-read as split `test68`.
+COFW68 (Ghiasi and Fowlkes, "Occlusion Coherence", 2015) has 68 landmarks of the test images:
+`COFW68_Data/test_annotations/N_points.mat` with `Points` (68, 2) and `Occ`, N from 1 in the order of `IsT`: split
+`test68`.
 
 Pixels count from 1 and are shifted.
 """

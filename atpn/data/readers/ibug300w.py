@@ -2,8 +2,7 @@
 
 `lfpw/{trainset,testset}/`, `helen/{trainset,testset}/`, `afw/`, `ibug/`, and the challenge's own test images in
 `300W/01_Indoor/` and `300W/02_Outdoor/`, each image (.jpg or .png) with a .pts of its name. AFW repeats a photograph
-for each of its faces. One of iBUG's names holds a blank ("image_092 _01"); some copies hold mirrored images
-("…_mirror"), which are passed over.
+for each of its faces. One of iBUG's names contains a blank ("image_092 _01"). Mirrored images ("…_mirror") are skipped.
 
 Pixels count from 1 and are shifted. Splits: train (the training parts and AFW, 3148 faces), test (subsets `common`: the
 test parts of LFPW and HELEN, 554; `challenging`: iBUG, 135), private (subsets `indoor`, `outdoor`: 300 each).

@@ -1,9 +1,8 @@
 """The Face Research Lab London Set (DeBruine and Jones, 2017): 102 adults, frontal, 189 points drawn by hand.
 
-`neutral_front/001_03.jpg` and so on with a `.tem` file of the same name beside each, as webmorph writes it: how many
-points there are, a line "x<TAB>y" per point, then the lines that join them, which are not needed. Coordinates are taken
-as they are. Creative Commons Attribution 4.0. The points belong to no landmark scheme of ours: they are there to be
-measured against (`python -m atpn evaluate --protocol london`), not to train on.
+`neutral_front/001_03.jpg` and so on, each with a `.tem` file of webmorph: the number of points, a line "x<TAB>y" per
+point, then unused lines. Coordinates are used unchanged. Creative Commons Attribution 4.0. The points are of no
+landmark scheme: they are for evaluation (`python -m atpn evaluate --protocol london`), not for training.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""MERL-RAV (Kumar et al., "LUVLi Face Alignment", CVPR 2020): AFLW's faces with 68 landmarks and why each is not seen.
+"""MERL-RAV (Kumar et al., "LUVLi Face Alignment", CVPR 2020): AFLW's faces with 68 landmarks and kinds of occlusion.
 
-`{frontal,left,lefthalf,right,righthalf}/{trainset,testset}/` hold a .pts per face, with the image beside it when the
-authors' script has organized the labels and AFLW's images (`merl_rav_organized/`), or in a `labels/` folder without
-(`merl_rav_labels/`, with AFLW's images in `aflw/flickr/{0,2,3}/` beside it). The second and third face of an image
-end in `_2`, `_3`.
+`{frontal,left,lefthalf,right,righthalf}/{trainset,testset}/` hold a .pts per face. The authors' script puts AFLW's
+image beside it (`merl_rav_organized/`); without it, labels are in `labels/` folders (`merl_rav_labels/`) and AFLW's
+images in `aflw/flickr/{0,2,3}/`. The second and third face of an image end in `_2`, `_3`.
 
-The coordinates say more than the place: (x, y) is seen; (-x, -y) is at (x, y) behind something; (-1, -1) is on the
-face's far side and nobody knows where: NaN here. Whether pixels count from 0 or 1 is documented nowhere; they are taken
-to count from 1, as in the other .pts files. Splits: train, test; the five folders are the subsets.
+Coordinates encode visibility: (x, y) is visible; (-x, -y) is at (x, y), occluded; (-1, -1) is on the far side of the
+face, unknown (NaN). Pixels are taken to count from 1, as in other .pts files; it is not documented. Splits: train,
+test; the five folders are the subsets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One's own faces: a `labels.json` or a `labels.csv` in a folder, with the images' paths below it.
+"""Your own faces: a `labels.json` or a `labels.csv` in a folder, with image paths relative to it.
 
 JSON: a list of images, or an object with that list as `images` and, for all of them, `scheme` and `first_pixel`:
 
@@ -7,15 +7,15 @@ JSON: a list of images, or an object with that list as `images` and, for all of 
         {"landmarks": [[x, y], …], "visibility": [1, 0, …], "box": [left, top, right, bottom],
          "pose": [pitch, yaw, roll], "identity": "ann"}]}]}
 
-Only `image` and `faces` must be there; a face needs `landmarks` or a `box`, and an empty list is an image without a
-face. A landmark whose place nobody knows is null. `pose` is in degrees, in the contract's signs (looking up, turning to
-the image's right and tilting clockwise are positive). Other entries are passed over.
+Only `image` and `faces` are required; a face needs `landmarks` or a `box`, and an empty list is an image without a
+face. An unknown landmark is null. `pose` is in degrees: looking up, turning to the image's right and tilting clockwise
+are positive. Other entries are ignored.
 
-CSV: a row per face under the names of its columns: `image`, `x0`, `y0`, `x1`, `y1` …, perhaps `split` and `identity`.
+CSV: a row per face with the columns `image`, `x0`, `y0`, `x1`, `y1` …, optionally `split` and `identity`.
 
-`scheme` is wflw98, ibug68, cofw29 or celeba5; without it the number of landmarks tells. `first_pixel` is the coordinate
-of the first pixel's center: 0 (the default), 1 in labels from MATLAB, 0.5 where 0 is the image's outer edge. A
-image's Exif orientation is ignored: labels are of the pixels as they are stored.
+`scheme` is wflw98, ibug68, cofw29 or celeba5; the default follows from the number of landmarks. `first_pixel` is the
+coordinate of the first pixel's center: 0 (default), 1 in labels from MATLAB, 0.5 if 0 is the image's outer edge. Exif
+orientation is ignored: labels are in the pixels as stored.
 """
 
 from __future__ import annotations

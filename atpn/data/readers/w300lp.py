@@ -2,21 +2,20 @@
 
 300W-LP: `{AFW,HELEN,IBUG,LFPW}/` and their mirror images `*_Flip/`, 450 px images with a .mat each: `pt2d` (2, 68)
 landmarks, `Pose_Para` (1, 7): pitch, yaw, roll in radians, shift, scale. Names end in a number: `_0` is the photograph
-itself (subset `original`), the others are it turned further by a 3D model. LFPW's `pt2d` counts y from the image's
-lower edge in copies that we know of; whether it does is seen from the pose, sample by sample.
+itself (subset `original`), the others are rotated further by a 3D model. In known copies LFPW's `pt2d` counts y from
+the image's lower edge; this is detected from the pose, sample by sample.
 
 300W's protocol splits by the photograph: train (AFW, LFPW's and HELEN's training parts), test (subsets `common`,
-`challenging`). HELEN's names do not tell the part: they are looked up in `helen/testset/` of a 300W that lies in the
-same folder or beside it; without one HELEN's samples are `unsplit`.
+`challenging`). HELEN's names do not contain the part: it is looked up in `helen/testset/` of a 300W in the same folder
+or beside it; without one HELEN's samples are `unsplit`.
 
-AFLW2000-3D: 2000 images `imageNNNNN.jpg` with a .mat each: `pt3d_68` (3, 68), `Pose_Para` as above. By protocol the
-31 with an angle beyond 99 degrees are left out. One split: test.
+AFLW2000-3D: 2000 images `imageNNNNN.jpg` with a .mat each: `pt3d_68` (3, 68), `Pose_Para` as above. By protocol the 31
+with an angle beyond 99 degrees are left out. One split: test.
 
-Pose: the model's frame is x right, y up, z out of the face; a point moves by Rx(pitch) Ry(yaw) Rz(roll), each of them
-clockwise seen from the axis' tip. Turning y and z round gives the contract's frame; its yaw has the other sign, and its
-order (yaw outermost) gives other angles for the same head. The camera looks along parallel rays: the pose holds for the
-image's own axis wherever the face is, so the intrinsics here have a focal length of a million pixels. Landmarks
-count pixels from 1 and are shifted.
+Pose: the model's frame is x right, y up, z out of the face; a point moves by Rx(pitch) Ry(yaw) Rz(roll), each
+clockwise seen from the axis' tip. Reversing y and z gives the pose frame; its yaw has the other sign, and its order
+(yaw outermost) gives other angles. The camera is orthographic: the pose is relative to the image's axis wherever the
+face is, so the intrinsics have a focal length of a million pixels. Landmarks count pixels from 1 and are shifted.
 """
 
 from __future__ import annotations

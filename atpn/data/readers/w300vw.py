@@ -1,11 +1,11 @@
 """300VW (Shen et al., "The First Facial Landmark Tracking in-the-Wild Challenge", ICCV workshops 2015): videos.
 
 `001/` to `562/` (114 folders), each with `vid.avi` and `annot/000001.pts` and so on: file number n is of the n-th
-frame, counted from 1. Some frames have no labels, so a video falls into several sequences (a sample's `sequence`
-counts them); the thesis' table 3.4 counts as many.
+frame, counted from 1. Frames without labels divide a video into sequences (a sample's `sequence` counts them), as in
+the thesis' table 3.4.
 
 Pixels count from 1 and are shifted. Splits: train (50 videos), category1, category2, category3 (31, 19, 14: the test's
-scenarios, called A, B and C in the thesis). Samples come in the order of the frames; identity is the video.
+scenarios, called A, B and C in the thesis). Samples are in the order of the frames; identity is the video.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 `wider_face_split/wider_face_{train,val}_bbx_gt.txt` lists images below `WIDER_{train,val}/images/`: a line with the
 path, one with the number of faces, then a line per face: left, top, width, height, blur, expression, illumination,
-invalid, occlusion, pose. An image without faces has one line of zeros all the same. The test part has no labels.
+invalid, occlusion, pose. An image without faces has one line of zeros. The test part has no labels.
 
-Pixels count from 0. Left out: faces marked invalid (too blurred or small to tell) and boxes without width or height;
-the former still count as neighbors. There are no landmarks: a face has the box `detector`, its neighbors the corners
-of theirs. An image without faces is a sample without a face. Splits: train, val.
+Pixels count from 0. Left out: faces marked invalid (which still count as neighbors) and boxes without width or height.
+There are no landmarks: a face has the box `detector`, its neighbors the corners of theirs. An image without faces is a
+sample without a face. Splits: train, val.
 """
 
 from __future__ import annotations

@@ -79,4 +79,4 @@ W300VW = Published(
         category3=(4.99, 7.75, 4.89, 7.61, 188, 210, 26128, 22, 0.08),
     ),
 )
-LONDON = Published("outlines drawn by hand", "DeBruine and Jones, 2017; nobody has published figures", _rows(()))
+LONDON = Published("outlines drawn by hand", "DeBruine and Jones, 2017; no published results", _rows(()))

@@ -109,17 +109,12 @@ class HeadCanvas:
         extras: Sequence[DrawnMesh] = (),
         side: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimeters (inf: nothing there).
+        """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimeters (inf: background).
 
-        Colors are premultiplied by the coverage A: over a background B the image is RGB + B * (1 - A / 255).
-
-        Args:
-            surface, normals: (V, 3) in the head frame.
-            hair_surface: (H, 3) vertices of `look.hair` in the head frame, None without hair.
-            head_to_camera: (4, 4).
-            gaze: (3,) unit vector in the head frame.
-            extras: drawn with the head, and casting shadows on it.
-            side: S in pixels, at most the canvas' size, which it is by default.
+        Colors are premultiplied by the coverage A: over a background B the image is RGB + B * (1 - A / 255). `surface`
+        and `normals` are (V, 3), `hair_surface` is (H, 3) vertices of `look.hair` (None: no hair), `gaze` a (3,) unit
+        vector, all in the head frame; `head_to_camera` is (4, 4). `extras` are drawn with the head and cast shadows on
+        it. `side` is S in pixels, at most the canvas' size (default).
         """
         gl, size = self._context, side or self.size
         if size > self.size:

@@ -103,5 +103,5 @@ def test_the_same_generator_makes_the_same_image(store):
 
 
 def test_faces_without_backgrounds_are_refused(store):
-    with pytest.raises(ValueError, match="from faces and from backgrounds, got 24 and 0"):
+    with pytest.raises(ValueError, match="faces and backgrounds, got 24 and 0"):
         Compositor(store, store.faces, np.array([], int), CompositeConfig())
