@@ -20,6 +20,7 @@ import torch
 from atpn.ablation.linear_probe import LinearProbeTask, SeenCrops, see_crops
 from atpn.ablation.rows import TABLES, TableName
 from atpn.data.afw import Photo, read_afw
+from atpn.data.field_names import with_new_field_names
 from atpn.data.store import SampleStore
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend
@@ -219,7 +220,7 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return {"setup": setup, "rows": {}}
     try:
-        report = json.loads(path.read_text())
+        report = with_new_field_names(json.loads(path.read_text()))
         before = report["setup"]
     except (json.JSONDecodeError, KeyError) as error:
         raise ValueError(f"{path} is no ablation report ({error}); delete it or give another --out") from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class HardSwish(nn.Module):
     """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2).
 
-    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognize it as
+    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognise it as
     HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the int8 TFLite export sets it: elsewhere one fused
     operator is faster.
     """

@@ -18,8 +18,8 @@ from atpn.model.layers import conv_norm, depthwise_norm
 class Refinement(nn.Module):
     """Correct each landmark by a linear function of the fine features sampled at its first estimate.
 
-    `spelled_out` samples channels last, as TFLite and training store features; otherwise channels first, as ONNX and
-    CoreML do.
+    `spelled_out` samples channels last, as TFLite and training hold features; otherwise channels first, as ONNX and
+    CoreML do. Either way no file has to change the layout of a feature map.
     """
 
     def __init__(self, config: ATPNConfig) -> None:
