@@ -16,7 +16,7 @@ import numpy as np
 from atpn.model import load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
-from atpn.train.detection import LOWEST_SCORE, figures_of, raw_detections
+from atpn.train.detection import MIN_SCORE, compute_metrics, raw_detections
 from edge_runtime.detector import read_regions
 from edge_runtime.files import write_atomically
 from edge_runtime.spec import ModelSpec, detector_outputs
@@ -137,8 +137,8 @@ class DetectorReference:
         scores, regions = (np.stack([row[name] for row in rows]) for name in ("scores", "regions"))
         seen = self.scores >= spec.track_threshold
         ours, theirs = (
-            figures_of(
-                [read_regions(s, r, LOWEST_SCORE) for s, r in zip(*found, strict=True)], self.held_out.gatherings
+            compute_metrics(
+                [read_regions(s, r, MIN_SCORE) for s, r in zip(*found, strict=True)], self.held_out.gatherings
             )
             for found in ((self.scores, self.regions), (scores, regions))
         )

@@ -1,1 +1,1 @@
-"""What each ingredient of a recipe is worth, in equally long short runs."""
+"""Ablations: equally long short runs that measure each ingredient of a recipe."""

@@ -1,8 +1,8 @@
-"""`python -m atpn ablate`: what each ingredient of the landmark recipe is worth, in equally long short runs.
+"""`python -m atpn ablate`: measure each ingredient of the landmark recipe in equally long short runs.
 
-Every row is the default recipe with one thing changed, trained on the same crops of the same faces from the same
-first weights, and measured alike. What AFW says stands in the table to be read; no row is chosen by it. `--table noise`
-trains on labels that are wrong as people's are; what is measured on stays exact.
+Every row is the default recipe with one change, trained on the same crops from the same initial weights, and evaluated
+alike. AFW is reported, but no row is selected by it. `--table noise` trains on labels with errors like those of
+annotators; evaluation labels stay exact.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import torch
 
-from atpn.ablation.linear_probe import LinearProbeTask, SeenCrops, see_crops
+from atpn.ablation.linear_probe import EmbeddedCrops, LinearProbeTask, embed_crops
 from atpn.ablation.rows import TABLES, TableName
 from atpn.data.afw import Photo, read_afw
 from atpn.data.field_names import with_new_field_names
@@ -28,90 +28,81 @@ from atpn.evaluate.command import library_versions
 from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.config import RECIPES, Bfloat16, Recipe
-from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
+from atpn.train.config import RECIPES, MachineOptions, Recipe, require_positive
+from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
 from atpn.train.loop import Budget, RunOptions, Trainer
-from atpn.train.state import plain
+from atpn.train.machine import select_device
+from atpn.train.state import differences, plain
 from edge_runtime.files import write_atomically
 
 log = logging.getLogger(__name__)
 
 EPOCHS = 12
-"""A step schedule counts epochs; a short run is cut into as many as the thesis recipe has, to decay as often."""
+"""Epochs of a short run for the step schedule, as many as the thesis recipe has, to decay as often."""
 
 PARTS = ("jaw", "brow", "nose", "eye", "mouth")
-"""Whose errors have a column of their own."""
+"""Face parts with an error column."""
 
 
 @dataclass(frozen=True)
-class AblateConfig:
-    """Train and measure one row after another. The same command again continues where it stopped."""
+class AblateConfig(MachineOptions):
+    """Train and evaluate one row after another. The same command again resumes."""
 
     data: Path
     """Folder of training shards."""
     held_out: Path
-    """Folder of shards that training does not see."""
+    """Folder of shards to evaluate on."""
     out: Path
-    """Folder of the runs, `ablation.json` and `ablation.md`."""
+    """Folder of the runs, `ablation.json`, and `ablation.md`."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""
     table: TableName = "recipe"
-    """`recipe`: what each ingredient is worth; `noise`: what is left of an accuracy when labels are wrong."""
+    """`recipe`: each ingredient of the recipe; `noise`: methods for labels with errors."""
     rows: tuple[str, ...] = ()
-    """Which rows, in this order; none given: all of the table."""
+    """Rows to train, in this order; default: all of the table."""
     weights: Path | None = None
-    """Checkpoint whose features every row begins with, its landmarks' readout made anew; None: new networks. For
-    differences that a short run of a new network is too rough to show."""
+    """Checkpoint whose features every row starts from, with new landmark layers; default: new networks. It shows
+    differences that a short run of a new network cannot."""
     faces: int | None = None
-    """Faces to train on, at most: the fewer, the less do their labels' errors average out."""
+    """Maximum number of faces to train on: with fewer, errors of their labels average out less."""
     views: int | None = None
-    """With `weights`: train the landmarks' readout alone, on what the features see in so many crops of each face. A row
-    then takes a minute. None: train everything."""
+    """With `weights`: train a linear probe on the frozen face vectors of this many crops per face, a minute per row.
+    Default: train everything."""
     batch_size: int | None = None
-    """Instead of the recipe's; more steps of fewer crops for short runs."""
+    """Crops per step; default: the recipe's. Smaller gives more steps in short runs."""
     lr: float | None = None
-    """Peak learning rate instead of the recipe's; lower for trained features and for small batches."""
+    """Peak learning rate; default: the recipe's. Lower it for trained features and for small batches."""
     input_size: int | None = None
-    """Side of the crops in pixels, instead of the recipe's; smaller is faster."""
+    """Side of the crops in pixels; default: the recipe's. Smaller is faster."""
     samples: int = 120_000
-    """Crops per row: long enough for the recipes to part, a quarter of an hour on one CPU core."""
-    coarse_share: float = 0.55
-    """Of the crops are seen at 64 px first, in every row but `full-size`."""
+    """Crops per row: enough to tell recipes apart, a quarter of an hour on one CPU core."""
+    coarse_fraction: float = 0.55
+    """Fraction of the crops trained on at 64 px first, in every row but `full-size`."""
     limit: int = 1000
-    """Held-out renders to measure, at most."""
+    """Maximum number of held-out renders to evaluate."""
     width: float = 1.0
     """Channel multiplier of the networks."""
     seed: int = 0
-    threads: int = 1
-    workers: int = 1
-    device: str = "auto"
-    """`auto` takes a GPU when there is one."""
-    bfloat16: Bfloat16 = "auto"
     niceness: int = 10
-    """Added to the process' own: other work goes first."""
+    """Added to the process's own, so that other work has priority."""
 
     def __post_init__(self) -> None:
         table = TABLES[self.table]
         if unknown := [name for name in self.rows if name not in table]:
             raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(table)}")
         if self.views is not None and self.weights is None:
-            raise ValueError("--views are crops as given features see them: give --weights, too")
-        for name in ("faces", "views", "batch_size", "lr", "input_size"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
-        if self.samples < 1 or self.niceness < 0:
-            raise ValueError(
-                f"--samples must be positive and --niceness not negative, got {self.samples} and {self.niceness}"
-            )
-        if not 0 <= self.coarse_share <= 1:
-            raise ValueError(f"--coarse-share must lie between 0 and 1, got {self.coarse_share}")
+            raise ValueError("--views needs frozen features: give --weights, too")
+        require_positive(self, "faces", "views", "batch_size", "lr", "input_size", "samples")
+        if self.niceness < 0:
+            raise ValueError(f"--niceness must not be negative, got {self.niceness}")
+        if not 0 <= self.coarse_fraction <= 1:
+            raise ValueError(f"--coarse-fraction must lie between 0 and 1, got {self.coarse_fraction}")
 
 
 def run(config: AblateConfig) -> dict[str, Any]:
-    """The report; rows already in `out` with the same options are not trained again.
+    """Train and evaluate the rows that `out` does not have yet, and return the report.
 
-    ValueError when `out` holds rows of other options. Interrupted (a KeyboardInterrupt) as in training.
+    Interrupted as in training; ValueError if `out` has rows of other options.
     """
     os.nice(config.niceness)
     torch.set_num_threads(config.threads)
@@ -135,7 +126,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
     for name in config.rows or table:
         recipe = row_recipe(name, config)
         done = report["rows"].get(name)
-        if done is not None and done["recipe"] == plain(asdict(recipe)):
+        if done is not None and with_new_field_names(done["recipe"]) == plain(asdict(recipe)):
             log.info("%s: already measured", name)
             continue
         log.info("%s: %s", name, table[name][0])
@@ -154,27 +145,27 @@ def run(config: AblateConfig) -> dict[str, Any]:
 
 
 def row_recipe(name: str, config: AblateConfig) -> Recipe:
-    """The recipe of a row of the config's table."""
+    """Return the recipe of a row of the config's table."""
     given = {key: getattr(config, key) for key in ("batch_size", "lr", "input_size")}
     changes = {key: value for key, value in given.items() if value is not None}
-    default = replace(RECIPES["atpn", "landmarks"], coarse_share=config.coarse_share, **changes)
-    if config.views is not None:  # crops of one size, and activations that cannot change
-        default = replace(default, coarse_share=0.0, range_weight=0.0)
+    default = replace(RECIPES["atpn", "landmarks"], coarse_fraction=config.coarse_fraction, **changes)
+    if config.views is not None:  # crops have one size, and activations are fixed
+        default = replace(default, coarse_fraction=0.0, activation_penalty_weight=0.0)
     return TABLES[config.table][name][1](default)
 
 
 def measure(model: ATPN, held_out: SampleStore, photos: list[Photo], limit: int) -> dict[str, Any]:
-    """Landmark figures on held-out renders and AFW; the other branches are untrained here."""
+    """Evaluate landmarks on held-out renders and AFW; the other branches are untrained."""
     network = CheckpointBackend(model)
     rendered = evaluate_rendered(network, held_out, limit, heads=False)
-    figures = {"rendered": rendered.get("landmarks_yaw_60", rendered["landmarks"])}
+    metrics = {"rendered": rendered.get("landmarks_yaw_60", rendered["landmarks"])}
     if photos:
-        figures["afw"] = evaluate_afw(network, photos, heads=False)["first"]
-    return figures
+        metrics["afw"] = evaluate_afw(network, photos, heads=False)["first"]
+    return metrics
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The report as a table: errors in percent, differences to the default recipe in brackets."""
+    """Format the report as a table: errors in percent, differences to the default recipe in brackets."""
     setup, rows = report["setup"], report["rows"]
     sets = [key for key in ("rendered", "afw") if any(key in row for row in rows.values())]
     titles = {"rendered": "renders, yaw ≤ 60°", "afw": "AFW, true box"}
@@ -201,17 +192,17 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(figures: dict[str, Any] | None, default: dict[str, Any] | None) -> list[str]:
-    if figures is None:
+def _cells(metrics: dict[str, Any] | None, default: dict[str, Any] | None) -> list[str]:
+    if metrics is None:
         return ["-"] * 5
-    nme = f"{100 * figures['nme']:.2f}"
-    if default is not None and default is not figures:
-        nme += f" ({100 * (figures['nme'] - default['nme']):+.2f})"
-    gaps = [figures[f"{part}_opening"] for part in ("mouth", "eyes")]
+    nme = f"{100 * metrics['nme']:.2f}"
+    if default is not None and default is not metrics:
+        nme += f" ({100 * (metrics['nme'] - default['nme']):+.2f})"
+    gaps = [metrics[f"{part}_opening"] for part in ("mouth", "eyes")]
     return [
         nme,
-        " / ".join(f"{100 * figures['nme_by_part'][part]:.2f}" for part in PARTS),
-        f"{100 * figures['failure_rate_10']:.1f}",
+        " / ".join(f"{100 * metrics['nme_by_part'][part]:.2f}" for part in PARTS),
+        f"{100 * metrics['failure_rate_10']:.1f}",
         *(f"{gap['slope']:.2f} / {gap['correlation']:.2f}" for gap in gaps),
     ]
 
@@ -223,21 +214,14 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
         report = with_new_field_names(json.loads(path.read_text()))
         before = report["setup"]
     except (json.JSONDecodeError, KeyError) as error:
-        raise ValueError(f"{path} is no ablation report ({error}); delete it or give another --out") from error
+        raise ValueError(f"{path} is not an ablation report ({error}); delete it or give another --out") from error
     if before != setup:
-        changed = [
-            f"{key}: {before.get(key)} before, {setup.get(key)} now"
-            for key in before | setup
-            if before.get(key) != setup.get(key)
-        ]
-        raise ValueError(
-            f"{path} holds rows of other options ({'; '.join(changed)}), which would not compare; give another --out"
-        )
+        raise ValueError(f"{path} has rows of other options: {differences('', before, setup)}; give another --out")
     return report
 
 
 def _start(config: AblateConfig) -> dict[str, Any]:
-    """What of the setup is not in every report: a report from before these options goes on without them."""
+    """Return the optional entries of the setup; earlier reports lack them."""
     start: dict[str, Any] = {} if config.faces is None else {"training_faces": config.faces}
     if config.views is not None:
         start["views"] = config.views
@@ -247,50 +231,49 @@ def _start(config: AblateConfig) -> dict[str, Any]:
 
 
 def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
-    """The network that each row begins with."""
+    """Return the initial network of every row."""
     faces, _ = store.split()
     new = new_model(store, faces, config.width, recipe.input_size, config.seed, recipe.network == "thesis")
     if config.weights is None:
-        return with_heads_of(new, recipe)
+        return with_loss_heads(new, recipe)
     model, _ = load_checkpoint(config.weights)
     if model.config.scheme != store.scheme.name:
-        raise ValueError(f"{config.weights} predicts {model.config.scheme}, but the data are {store.scheme.name}")
+        raise ValueError(f"{config.weights} predicts {model.config.scheme}, but the data have {store.scheme.name}")
     if model.config.width != new.config.width:
         raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
-    # Over frozen vectors only first estimates can be learned.
+    # A linear probe has first estimates only.
     channels = new.config.refinement_channels if config.views is None else 0
     model = model.with_head(None).with_config(refinement_channels=0).with_config(refinement_channels=channels)
     model = model.resized(recipe.input_size)
     for head in ("residual", "log_sigma"):
         getattr(model.landmark_branch, head).load_state_dict(getattr(new.landmark_branch, head).state_dict())
-    return with_heads_of(model, recipe)
+    return with_loss_heads(model, recipe)
 
 
-def _seen(model: ATPN, recipe: Recipe, store: SampleStore, config: AblateConfig) -> SeenCrops:
-    """The crops of all rows, made for the first one."""
+def _embedded(model: ATPN, recipe: Recipe, store: SampleStore, config: AblateConfig) -> EmbeddedCrops:
+    """Return the embedded crops of all rows, made for the first one."""
     path = config.out / "seen_crops.npz"
     if not path.exists():
         faces, _ = store.split()
-        crops = see_crops(model, store, faces[: config.faces], recipe, config.views or 1, config.seed, config.workers)
+        crops = embed_crops(model, store, faces[: config.faces], recipe, config.views or 1, config.seed, config.workers)
         crops.save(path)
-    return SeenCrops.load(path)
+    return EmbeddedCrops.load(path)
 
 
 def _train(name: str, recipe: Recipe, store: SampleStore, config: AblateConfig) -> tuple[ATPN, float]:
-    """The row's averaged network, on the CPU, and its minutes of training."""
+    """Train a row; return its averaged network, on the CPU, and its minutes of training."""
     model = _initial(recipe, store, config)
     if config.views is None:
         task = LandmarkTask(store, recipe, config.seed, faces=config.faces)
     else:
-        task = LinearProbeTask(_seen(model, recipe, store, config), store, recipe, config.seed, config.faces)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+        task = LinearProbeTask(_embedded(model, recipe, store, config), store, recipe, config.seed, config.faces)
     setup = {"recipe": plain(asdict(recipe)), "width": config.width, "seed": config.seed, "samples": config.samples}
     options = RunOptions(
         out=config.out / name,
         budget=Budget(samples=config.samples),
         setup=setup,
         provenance={"ablation": name, "seed": config.seed},
-        device=device if config.device == "auto" else config.device,
+        device=select_device(config.device),
         bfloat16=config.bfloat16,
         workers=config.workers,
         epoch_samples=max(1, config.samples // EPOCHS),

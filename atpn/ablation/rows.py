@@ -1,4 +1,4 @@
-"""The rows of `python -m atpn ablate`: recipes that differ from the default one by one thing."""
+"""The rows of `python -m atpn ablate`: recipes with one change to the default."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ Change = Callable[[Recipe], Recipe]
 
 
 def _thesis(recipe: Recipe) -> Recipe:
-    """The published recipe, seen as many crops of each size as the others."""
-    return replace(RECIPES["thesis", "landmarks"], coarse_share=recipe.coarse_share, coarse_size=recipe.coarse_size)
+    """Return the published recipe with as many crops of each size as the others."""
+    return replace(
+        RECIPES["thesis", "landmarks"], coarse_fraction=recipe.coarse_fraction, coarse_size=recipe.coarse_size
+    )
 
 
 def _with(**fields: Any) -> Change:
@@ -31,7 +33,7 @@ def _with_augment(**fields: Any) -> Change:
 
 
 Row = tuple[str, Change]
-"""What a row is, and how it changes the default recipe."""
+"""A row's description, and its change to the default recipe."""
 
 RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
     {
@@ -40,7 +42,7 @@ RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
         "thesis-loss": ("point distance over eye distance instead of the wing loss", _with(landmark_loss="thesis")),
         "no-gap": ("no gap loss", _with(gap_weight=0.0)),
         "half-gap": ("gap loss at half its weight", lambda r: replace(r, gap_weight=r.gap_weight / 2)),
-        "no-range": ("activations without a limit", _with(range_weight=0.0)),
+        "no-range": ("activations without a limit", _with(activation_penalty_weight=0.0)),
         "no-uncertainty": ("no uncertainty head trained", _with(uncertainty_weight=0.0)),
         "no-average": ("last weights instead of averaged ones", _with(ema_decay=0.0)),
         "step": ("step schedule instead of cosine", _with(schedule="step")),
@@ -52,7 +54,7 @@ RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
         ),
         "batch-32": ("batches of 32, rate halved", lambda r: replace(r, batch_size=32, lr=r.lr / 2)),
         "batch-256": ("batches of 256", _with(batch_size=256)),
-        "full-size": ("112 px from the first crop on", _with(coarse_share=0.0)),
+        "full-size": ("112 px from the first crop on", _with(coarse_fraction=0.0)),
         "no-augment": ("no photometric augmentation", _with(augment=NO_AUGMENT)),
         "no-cover": ("no rectangles over faces", _with_augment(cover=0.0)),
         "mixed": ("faces blended with backgrounds, as the thesis does", _with(background_mix=0.2)),
@@ -61,7 +63,7 @@ RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
         "no-flip": ("no mirrored crops", _with_jitter(flip_prob=0.0)),
     }
 )
-"""What each ingredient is worth."""
+"""Changes to each ingredient of the recipe."""
 
 
 def _noisy(**fields: Any) -> Change:
@@ -80,7 +82,7 @@ NOISE_ROWS: Mapping[str, Row] = MappingProxyType(
         "noise-soft-wing": ("the same, soft wing loss", _noisy(landmark_loss="soft-wing")),
     }
 )
-"""What recipes make of labels that are wrong as people's are."""
+"""Methods for labels with errors like those of annotators."""
 
 TableName = Literal["recipe", "noise"]
 TABLES: Mapping[TableName, Mapping[str, Row]] = MappingProxyType({"recipe": RECIPE_ROWS, "noise": NOISE_ROWS})

@@ -30,6 +30,12 @@ RENAMED = {
     "frontal_share": "frontal_prob",
     "level_share": "level_prob",
     "dark_lenses": "dark_lens_prob",
+    "fixed_norm_share": "settle_fraction",
+    "coarse_share": "coarse_fraction",
+    "range_weight": "activation_penalty_weight",
+    "rest_backbone": "freeze_backbone",
+    "norms_fixed": "batch_norm_frozen",
+    "shares": "sampling_weights",
 }
 """Present name by earlier name."""
 

@@ -1,9 +1,10 @@
-"""`python -m atpn heads`: teacher, prompt head and distilled heads on the same crops, against labels."""
+"""`python -m atpn heads`: evaluate teacher, prompt head, and distilled heads on the same crops."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,22 @@ MAKE_UP = (
     *((0.36, 0.36), (0.64, 0.36), (0.25, 0.52), (0.75, 0.52), (0.30, 0.62), (0.70, 0.62)),
     *((0.50, 0.30), (0.42, 0.55), (0.58, 0.55), (0.50, 0.80), (0.38, 0.76), (0.62, 0.76)),
 )
-"""Twelve places between landmarks: lids' ends of the brows, cheeks, forehead, sides of the nose, chin."""
+"""Twelve points between landmarks: below the brows, cheeks, forehead, sides of the nose, chin."""
 _PARTS = {"lips": range(76, 96), "eyes-brows": (*range(33, 51), *range(60, 76))}
 
 
 @dataclass(frozen=True)
 class HeadsConfig:
-    """Distil three templates and compare with the teacher and with the prompt head, on renders and on AFW."""
+    """Distill three templates and compare with the teacher and the prompt head, on renders and AFW."""
 
     data: Path
-    """Renders to distil on."""
+    """Renders to train on."""
     held_out: Path
-    """Renders to measure on."""
+    """Renders to evaluate on."""
     out: Path
     """Folder for the distilled checkpoints and the report."""
     afw: Path | None = None
-    """Folder of AFW's photographs and labels; they are only measured on."""
+    """Folder of AFW's images and labels, for evaluation only."""
     teacher: Path = SHIPPED_TUFA
     """TUFA checkpoint."""
     weights: Path = SHIPPED_PROMPTS
@@ -59,20 +60,20 @@ class HeadsConfig:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A template and where its points truly are."""
+class _LabeledTemplate:
+    """A template and its points' labels."""
 
     template: Template
     rendered: np.ndarray
     """(n, M, 2) labels in [0, 1] of the held-out crops."""
     real: np.ndarray | None
-    """The same on AFW, where its 68 points tell."""
+    """(k, R, 2) labels on AFW of the points among its 68; None without AFW or such points."""
     real_points: np.ndarray
-    """Which of the template's points those are."""
+    """(R,) indices of those points in the template."""
 
 
 def run(config: HeadsConfig) -> dict[str, Any]:
-    """The report, also printed, and written to `out/heads.json` and `out/heads.md`."""
+    """Distill and evaluate; print the report and write it to `out/heads.json` and `out/heads.md`."""
     teacher, _ = load_network(config.teacher, TUFA)
     model, metadata = load_checkpoint(config.weights)
     if not isinstance(model.point_head, PromptHead) or "anchors" not in metadata:
@@ -87,69 +88,72 @@ def run(config: HeadsConfig) -> dict[str, Any]:
         "rendered": predict_embeddings(base, held_out.crops),
         "afw": None if real is None else predict_embeddings(base, real.crops),
     }
-    for asked in _templates(anchors, held_out, real):
-        path = config.out / f"{asked.template.name}.template.json"
-        write_atomically(path, asked.template.to_json().encode())
-        student_path = config.out / f"{asked.template.name}.safetensors"
+    for labeled in _templates(anchors, held_out, real):
+        template = labeled.template
+        path, student_path = (config.out / f"{template.name}.{suffix}" for suffix in ("template.json", "safetensors"))
+        write_atomically(path, template.to_json().encode())
         options = DistillConfig(path, student_path, config.data, teacher=config.teacher, weights=config.weights)
         distill(replace(options, crops=config.crops, steps=config.steps, seed=config.seed))
         student = load_checkpoint(student_path)[0].point_head
-        plane = torch.from_numpy(np.array(asked.template.points))
+        plane, context = torch.from_numpy(np.array(template.points)), context_of(teacher, template.name)
         entry: dict[str, Any] = {"points": len(plane)}
-        for place, faces, target in (("rendered", held_out, asked.rendered), ("afw", real, asked.real)):
+        for data, faces, target in (("rendered", held_out, labeled.rendered), ("afw", real, labeled.real)):
             if faces is None or target is None:
                 continue
-            rows = asked.real_points if place == "afw" else np.arange(len(plane))
-            seen = vectors[place]
-            context = context_of(teacher, asked.template.name)
+            rows = labeled.real_points if data == "afw" else np.arange(len(plane))
             with torch.no_grad():
-                said = {
-                    "teacher": predict_plane(teacher, faces.crops, asked.template.points, context),
-                    "prompt_head": model.point_head(seen, plane)[0].numpy(),
-                    "distilled": student(seen)[0].numpy(),
+                predictions = {
+                    "teacher": predict_plane(teacher, faces.crops, template.points, context),
+                    "prompt_head": model.point_head(vectors[data], plane)[0].numpy(),
+                    "distilled": student(vectors[data])[0].numpy(),
                 }
-            entry[place] = {
-                name: float(metrics.point_errors(found[:, rows], target, faces.size).mean())
-                for name, found in said.items()
+            entry[data] = {
+                name: float(metrics.point_errors(points[:, rows], target, faces.size).mean())
+                for name, points in predictions.items()
             }
-        report["templates"][asked.template.name] = entry
+        report["templates"][template.name] = entry
     write_atomically(config.out / "heads.json", (json.dumps(report, indent=2) + "\n").encode())
     write_atomically(config.out / "heads.md", heads_table(report).encode())
     print(heads_table(report))
     return report
 
 
-def _templates(anchors: np.ndarray, held_out: Faces, real: Faces | None) -> list[_Asked]:
-    """Lips, eyes with brows, and a dozen make-up points, with their labels."""
-    asked = []
+def _templates(anchors: np.ndarray, held_out: Faces, real: Faces | None) -> list[_LabeledTemplate]:
+    """Return lips, eyes with brows, and a dozen make-up points, with their labels."""
+    templates = []
     ibug_of = {int(index): place for place, index in enumerate(convert(np.arange(98)[:, None], WFLW_98, IBUG_68)[:, 0])}
     for name, part in _PARTS.items():
         rows = list(part)
         known = [place for place, row in enumerate(rows) if row in ibug_of]
         labels = None if real is None else real.landmarks[:, [ibug_of[rows[place]] for place in known]]
-        asked.append(_Asked(Template(name, anchors[rows]), held_out.landmarks[:, rows], labels, np.array(known)))
+        templates.append(
+            _LabeledTemplate(Template(name, anchors[rows]), held_out.landmarks[:, rows], labels, np.array(known))
+        )
     assert held_out.plane is not None
     assert held_out.dense is not None
     nearest = [int(np.linalg.norm(held_out.plane - place, axis=1).argmin()) for place in np.array(MAKE_UP)]
     points = held_out.plane[nearest]
-    return [*asked, _Asked(Template("make-up", points), held_out.dense[:, nearest], None, np.zeros(0, int))]
+    return [
+        *templates,
+        _LabeledTemplate(Template("make-up", points), held_out.dense[:, nearest], None, np.zeros(0, int)),
+    ]
 
 
 @torch.no_grad()
 def _times(base: ATPN, prompts: PromptHead, teacher: TUFA, anchors: np.ndarray) -> dict[str, float]:
-    """Median milliseconds of one crop in PyTorch, one thread: the network, each head on top for 20 points, TUFA."""
+    """Measure median milliseconds per crop in PyTorch, one thread: network, each head for 20 points, TUFA."""
     torch.set_num_threads(1)
     image, plane = torch.zeros(1, 3, base.config.input_size, base.config.input_size), torch.from_numpy(anchors[:20])
     vector = base.face_embedding(image)
     head = TemplateHead(vector.shape[1], plane)
 
-    def median(call: Any) -> float:
-        spent = []
+    def median(call: Callable[[], Any]) -> float:
+        times = []
         for _ in range(30):
             start = time.thread_time()
             call()
-            spent.append(time.thread_time() - start)
-        return 1e3 * float(np.median(spent))
+            times.append(time.thread_time() - start)
+        return 1e3 * float(np.median(times))
 
     return {
         "atpn": median(lambda: base(image)),
@@ -160,16 +164,16 @@ def _times(base: ATPN, prompts: PromptHead, teacher: TUFA, anchors: np.ndarray) 
 
 
 def heads_table(report: dict[str, Any]) -> str:
-    """NME in percent of the eye distance, and each head's growth over its teacher, as markdown."""
+    """Format NME in percent of the eye distance, and each head's increase over its teacher, as markdown."""
     lines = ["| template | on | teacher | prompt head | distilled |", "| --- | --- | ---: | ---: | ---: |"]
     for name, entry in report["templates"].items():
-        for place in ("rendered", "afw"):
-            if place in entry:
-                row = entry[place]
-                said = [f"{100 * row['teacher']:.2f}"]
-                said += [
+        for data in ("rendered", "afw"):
+            if data in entry:
+                row = entry[data]
+                cells = [f"{100 * row['teacher']:.2f}"]
+                cells += [
                     f"{100 * row[head]:.2f} ({100 * (row[head] / row['teacher'] - 1):+.1f} %)"
                     for head in ("prompt_head", "distilled")
                 ]
-                lines.append(f"| {name} ({entry['points']}) | {place} | " + " | ".join(said) + " |")
+                lines.append(f"| {name} ({entry['points']}) | {data} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -1,99 +1,109 @@
-"""What a frozen network sees in labelled crops, kept in memory: a head over it trains in minutes on a CPU."""
+"""Face vectors of a frozen network in labeled crops, kept in memory: a head over them trains in minutes on a CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
-from atpn.data.augment import augment
-from atpn.data.crops import random_crop
+from atpn.data.augment import NO_AUGMENT
+from atpn.data.crops import NO_JITTER
 from atpn.data.store import SampleStore
+from atpn.distill.images import UnlabeledFaces
 from atpn.model import ATPN
-from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, CropSteps, load
+from atpn.train.config import RECIPES
+from atpn.train.dataset import CropSteps, FaceBatch, load, prepare, stack
+
+RECIPE = replace(RECIPES["atpn", "landmarks"], batch_size=64)
+"""Recipe of the crops: that of the network itself."""
+
+
+class DenseBatch(FaceBatch):
+    """Face crops with dense points."""
+
+    dense: Tensor
+    """(B, P, 2) dense points in crop coordinates, in mirrored crops those of the mirrored plane; NaN where unknown."""
+    clean: Tensor
+    """(B, S, S, 3) uint8 RGB: the image before augmentation."""
 
 
 class DenseCrops(CropSteps):
-    """Jittered crops with all their labels, landmarks and dense points, and as they were before augmentation."""
+    """Jittered, augmented face crops with landmarks and dense points."""
 
-    def __init__(
-        self, store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, recipe: Recipe, size: int, seed: int
-    ) -> None:
-        super().__init__(store, faces, np.zeros(0, np.int64), mean_shape, recipe, size, seed)
-
-    def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """`batch_size` faces, the next of the epoch's order."""
-        size, crops, images, dense = self.recipe.batch_size, [], [], []
-        nowhere = np.full((self.store.dense_count, 2), np.nan, np.float32)
-        for position in range(step * size, (step + 1) * size):
-            index = self.face(position)
-            sample = self.store[index]
-            crop = random_crop(sample, self.mean_shape, self.crop_size, self.recipe.jitter, rng)
-            crops.append(crop)
-            images.append(augment(crop.image, self.recipe.augment, rng))
-            dense.append(nowhere if crop.dense is None else crop.dense)
-        return Batch(
-            image=_stacked(images),
-            clean=_stacked([crop.image for crop in crops]),
-            landmarks=_stacked([crop.landmarks for crop in crops]),
-            dense=_stacked(dense),
+    def batch(self, step: int, rng: np.random.Generator) -> DenseBatch:
+        """See `Steps.batch`."""
+        crops, images = zip(*self.crops(step, rng), strict=True)
+        unknown = np.full((self.store.dense_count, 2), np.nan, np.float32)
+        return DenseBatch(
+            image=stack(images),
+            clean=stack([crop.image for crop in crops]),
+            landmarks=stack([crop.landmarks for crop in crops]),
+            dense=stack([unknown if crop.dense is None else crop.dense for crop in crops]),
             flipped=torch.tensor([crop.flipped for crop in crops]),
         )
 
 
 Teacher = Callable[[Tensor], Tensor]
-"""(B, S, S, 3) uint8 RGB crops to the (B, M, 2) points that a template asks for."""
+"""(B, S, S, 3) uint8 RGB crops to the (B, M, 2) points of a template."""
 
 
 @dataclass(frozen=True)
-class FaceVectors:
-    """n crops as a frozen network sees them, and where their points are."""
+class FaceEmbeddings:
+    """Face vectors of n crops from a frozen network, and the crops' points."""
 
     vectors: Tensor
-    """(n, V) what the landmarks are read from."""
+    """(n, V) input of the landmark layer."""
     landmarks: Tensor
     """(n, N, 2) labels in [0, 1] of the crop."""
     dense: Tensor
     """(n, P, 2) dense points in [0, 1] of the crop; NaN where unknown."""
     flipped: Tensor
     """(n,) bool: the crop is mirrored, and its dense points are those of the mirrored plane."""
-    taught: Tensor | None = None
-    """(n, M, 2) where a teacher finds a template's points, seeing the crops without augmentation."""
+    teacher_points: Tensor | None = None
+    """(n, M, 2) a teacher's points of a template in the crops without augmentation."""
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
 @torch.no_grad()
-def face_vectors(
+def embed_faces(
     model: ATPN,
-    batches: IterableDataset[Batch],
+    crops: DenseCrops,
     count: int,
     teacher: Teacher | None = None,
     workers: int = 1,
-) -> FaceVectors:
-    """What a model in inference mode sees in the first `count` crops, to a whole batch, and what a teacher says."""
+) -> FaceEmbeddings:
+    """Embed the first `count` crops, rounded up to whole batches, with a model in inference mode."""
     parts: list[tuple[Tensor, ...]] = []
-    done = 0
-    with tqdm(total=count, desc="faces", unit="crop", disable=None) as bar:
-        for batch in load(batches, workers):
-            image = batch["image"].permute(0, 3, 1, 2).float()
-            row = [model.face_embedding(image)]
-            row += [batch["landmarks"], batch["dense"], batch["flipped"]]
-            row += [] if teacher is None else [teacher(batch["clean"])]
-            parts.append(tuple(row))
-            done += len(image)
-            bar.update(len(image))
-            if done >= count:
-                break
-    return FaceVectors(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    steps = -(-count // crops.recipe.batch_size)
+    with tqdm(total=steps * crops.recipe.batch_size, desc="faces", unit="crop", disable=None) as bar:
+        for batch in islice(load(crops, workers), steps):
+            targets = [] if teacher is None else [teacher(batch["clean"])]
+            vectors = model.face_embedding(prepare(batch)["image"])
+            parts.append((vectors, batch["landmarks"], batch["dense"], batch["flipped"], *targets))
+            bar.update(len(vectors))
+    return FaceEmbeddings(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _stacked(arrays: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.stack(arrays)))
+def embed_store(
+    model: ATPN,
+    store: SampleStore | UnlabeledFaces,
+    faces: np.ndarray,
+    count: int,
+    seed: int,
+    workers: int,
+    teacher: Teacher | None = None,
+    augmented: bool = True,
+) -> FaceEmbeddings:
+    """Embed `count` crops of a store's faces, jittered and augmented or by the crop rule alone."""
+    recipe = replace(RECIPE, batch_size=min(RECIPE.batch_size, count))
+    if not augmented:
+        recipe = replace(recipe, jitter=NO_JITTER, augment=NO_AUGMENT)
+    crops = DenseCrops(store, faces, None, model.mean_shape.numpy(), recipe, model.config.input_size, seed)
+    return embed_faces(model, crops, count, teacher, workers)

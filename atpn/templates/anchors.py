@@ -1,4 +1,4 @@
-"""Where landmarks lie on the mean-face plane, as a network has learned it."""
+"""Landmarks' places on the mean-face plane, as learned by a network."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from edge_runtime.landmarks import SCHEMES, WFLW_98, LandmarkScheme, convert
 
 log = logging.getLogger(__name__)
 
-"""The shipped network that finds landmarks, and the one that finds any points, too."""
-
 
 @dataclass(frozen=True)
 class AnchoredNetwork:
-    """A network with the places of its schemes' landmarks on the plane."""
+    """A network and its schemes' anchors: the landmarks' places on the plane."""
 
     network: TUFA | ATPN
     anchors: Mapping[str, np.ndarray]
@@ -31,31 +29,31 @@ class AnchoredNetwork:
 
     @staticmethod
     def read(path: Path) -> AnchoredNetwork:
-        """A TUFA, or an ATPN whose metadata has `anchors`; CheckpointError says what is wrong with a file.
+        """Read a TUFA, or an ATPN whose metadata has `anchors`; fallback: the ATPN's mean shape, their initial value.
 
-        An ATPN without them stands with its mean shape, where anchors are before anything is learned about them.
+        CheckpointError if the file is damaged, or its anchors are malformed.
         """
         if _is_tufa(path):
             tufa, _ = load_network(path, TUFA)
             return AnchoredNetwork(tufa, {name: tufa.anchors(name).numpy() for name, _ in tufa.config.schemes})
         atpn, metadata = load_network(path, ATPN)
         if "anchors" not in metadata:
-            log.warning("%s has no learned anchors: its mean shape stands in, which lies a little beside them", path)
+            log.warning("%s has no learned anchors: using its mean shape, which is less accurate", path)
             return AnchoredNetwork(atpn, {atpn.config.scheme: atpn.mean_shape.numpy()})
         return AnchoredNetwork(atpn, _checked(metadata["anchors"], path))
 
     def of(self, scheme: LandmarkScheme) -> np.ndarray:
-        """(N, 2) anchors of a scheme, its own or converted from those of wflw98; ValueError when neither is known."""
+        """Return (N, 2) anchors of a scheme, converted from wflw98 if needed; ValueError if neither is known."""
         if scheme.name in self.anchors:
             return self.anchors[scheme.name]
         if WFLW_98.name not in self.anchors:
             known = ", ".join(self.anchors) or "none"
-            raise ValueError(f"these weights have no anchors of {scheme.name} or {WFLW_98.name}; they have {known}")
+            raise ValueError(f"these weights have no anchors of {scheme.name} or {WFLW_98.name}, only of {known}")
         return convert(self.anchors[WFLW_98.name], WFLW_98, scheme)
 
 
 def landmark_network(anchored: AnchoredNetwork) -> ATPN:
-    """The ATPN that finds 98 landmarks: the given one, or the shipped one beside a TUFA."""
+    """Return the ATPN that locates 98 landmarks: the given one, or the shipped one for a TUFA."""
     network = anchored.network
     return network if isinstance(network, ATPN) else load_network(SHIPPED, ATPN)[0]
 
@@ -64,7 +62,7 @@ def _is_tufa(path: Path) -> bool:
     try:
         return bool(json.loads(path.with_suffix(".json").read_bytes())["architecture"] == TUFA.__name__)
     except (OSError, ValueError, KeyError, TypeError):
-        return False  # reading it as an ATPN says what is wrong
+        return False  # reading it as an ATPN reports the error
 
 
 def _checked(anchors: Any, path: Path) -> dict[str, np.ndarray]:

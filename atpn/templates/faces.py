@@ -1,4 +1,4 @@
-"""A face on a photograph, and the way between it and the mean-face plane."""
+"""Maps between a face in an image and the mean-face plane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from atpn.model.point_head import PromptHead
 from atpn.templates.anchors import AnchoredNetwork
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
-from atpn.tufa.spline import carry
+from atpn.tufa.spline import warp_points
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import WFLW_98
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PhotographedFace:
-    """One face of a photograph."""
+    """One face of an image."""
 
     image: np.ndarray
     """(H, W, 3) uint8 BGR."""
@@ -40,30 +40,30 @@ class PhotographedFace:
 
 
 def find_face(path: Path, model: ATPN, detector: Detector) -> PhotographedFace:
-    """The largest face of an image file; SourceError or ValueError when it is no image or shows no face."""
+    """Return the largest face of an image file.
+
+    SourceError if the file is not an image; ValueError if it has no face, or the network has another scheme.
+    """
     if model.config.scheme != WFLW_98.name:
-        raise ValueError(
-            f"faces are found by the landmarks of {WFLW_98.name}; these weights know {model.config.scheme}"
-        )
+        raise ValueError(f"faces are located by {WFLW_98.name} landmarks, but these weights have {model.config.scheme}")
     image = read_image(path)
     faces = find_faces(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model, detector)
     if not faces:
-        raise ValueError(f"{path}: no face was found; take a picture with one seen from the front, larger than 24 px")
+        raise ValueError(f"found no face in {path}; give an image with a frontal face larger than 24 px")
     largest = max(faces, key=lambda face: face.roi.size)
     if len(faces) > 1:
         x, y = round(largest.roi.cx), round(largest.roi.cy)
-        log.warning("%s shows %d faces: the largest is taken, around (%d, %d)", path, len(faces), x, y)
+        log.warning("%s has %d faces: using the largest, at (%d, %d)", path, len(faces), x, y)
     return PhotographedFace(image, largest.roi, largest.roi.to_crop(largest.landmarks), largest.yaw)
 
 
-def onto_plane(pixels: np.ndarray, face: PhotographedFace, anchors: np.ndarray) -> np.ndarray:
-    """(M, 2) pixels of the photograph to the plane, on which (98, 2) anchors are the landmarks' places."""
-    return carry(face.roi.to_crop(pixels), face.landmarks, anchors)
+def to_plane(pixels: np.ndarray, face: PhotographedFace, anchors: np.ndarray) -> np.ndarray:
+    """Map (M, 2) pixels of the image to the plane, given the landmarks' (98, 2) anchors."""
+    return warp_points(face.roi.to_crop(pixels), face.landmarks, anchors)
 
 
-def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwork) -> np.ndarray:
-    """(M, 2) points of the plane to pixels of the photograph: found by the network where it can, else carried there by
-    the landmarks."""
+def to_image_points(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwork) -> np.ndarray:
+    """Map (M, 2) points of the plane to pixels: by the network if it takes query points, else by warping."""
     network = anchored.network
     if isinstance(network, TUFA):
         crop = _crop(face, network.config.input_size)[None]
@@ -71,7 +71,7 @@ def onto_face(plane: np.ndarray, face: PhotographedFace, anchored: AnchoredNetwo
     elif isinstance(network.point_head, PromptHead):
         points = _prompted(network, network.point_head, _crop(face, network.config.input_size), plane)
     else:
-        points = carry(plane, anchored.of(WFLW_98), face.landmarks)
+        points = warp_points(plane, anchored.of(WFLW_98), face.landmarks)
     return face.roi.to_frame(points)
 
 

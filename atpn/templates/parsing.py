@@ -1,4 +1,4 @@
-"""Points, edges and indices as one writes them on a command line or in a table."""
+"""Parsers of points, edges, and indices from a command line or a table."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 
 
 def parse_points(texts: Sequence[str]) -> np.ndarray:
-    """Words of "x,y" to (M, 2) float64; ValueError names the word that is none."""
+    """Parse words of "x,y" to (M, 2) float64; ValueError for a malformed word."""
     points = []
     for word in _words(texts):
         try:
             x, y = (float(part) for part in word.split(","))
         except ValueError:
-            raise ValueError(f'{word!r} is no point; write x,y without a space, as in "0.31,0.42 0.5,0.6"') from None
+            raise ValueError(f'{word!r} is not a point; write x,y without a space, as in "0.31,0.42 0.5,0.6"') from None
         points.append((x, y))
     return np.array(points).reshape(-1, 2)
 
 
 def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(M, 2) float64 points and their names, if any, of a CSV table: x, y and perhaps a name in each row.
+    """Read (M, 2) float64 points and their names, if any, from a CSV table of x, y, and optional name.
 
-    A first row of headings is passed over, and an empty name is none. FileNotFoundError or ValueError names
-    the file and the row.
+    A header row is skipped; empty names are ignored. FileNotFoundError if there is no such file; ValueError if the
+    table or a row is malformed.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no table of points at {path}; write a CSV with x, y and perhaps a name in each row")
+        raise FileNotFoundError(f"no points file {path}; give a CSV with x, y, and optional name in each row")
     try:
         rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if any(row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV table: {error}") from error
+        raise ValueError(f"{path} is not a CSV table: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["x", "y"]:
         rows = rows[1:]
     points, names = [], []
@@ -49,33 +49,33 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def parse_edges(texts: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Words of "a-b" to pairs of indices; ValueError names the word that is none."""
+    """Parse words of "a-b" to pairs of indices; ValueError for a malformed word."""
     edges = []
     for word in _words(texts):
-        if not (found := re.fullmatch(r"(\d+)-(\d+)", word)):
-            raise ValueError(f'{word!r} is no edge; write two point numbers as in "0-1 1-2"')
-        edges.append((int(found[1]), int(found[2])))
+        if not (match := re.fullmatch(r"(\d+)-(\d+)", word)):
+            raise ValueError(f'{word!r} is not an edge; write two point numbers as in "0-1 1-2"')
+        edges.append((int(match[1]), int(match[2])))
     return tuple(edges)
 
 
 def parse_indices(texts: Sequence[str]) -> tuple[int, ...]:
-    """Numbers and ranges, as in "0 4-8,12", in the order given; ValueError names the word that is none."""
+    """Parse numbers and ranges such as "0 4-8,12", keeping their order; ValueError for a malformed word."""
     indices: list[int] = []
     for word in _words([text.replace(",", " ") for text in texts]):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
-        if not found or int(found[2] or found[1]) < int(found[1]):
-            raise ValueError(f'{word!r} is no point number or range; write them as in "0 4-8"')
-        indices += range(int(found[1]), int(found[2] or found[1]) + 1)
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise ValueError(f'{word!r} is not a point number or range; write them as in "0 4-8"')
+        indices += range(int(match[1]), int(match[2] or match[1]) + 1)
     return tuple(indices)
 
 
 def parse_groups(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Words of "name=indices" to indices by name; ValueError names the word that is none."""
+    """Parse words of "name=indices" to indices by name; ValueError for a malformed word."""
     groups = {}
     for word in _words(texts):
         name, equals, members = word.partition("=")
         if not name or not equals:
-            raise ValueError(f'{word!r} is no group; write its name and points as in "outer=0-11 inner=12,14"')
+            raise ValueError(f'{word!r} is not a group; write its name and points as in "outer=0-11 inner=12,14"')
         groups[name] = parse_indices([members])
     return groups
 

@@ -1,4 +1,4 @@
-"""Templates out of landmark schemes."""
+"""Templates from landmark schemes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from edge_runtime.template import Template
 
 
 def chosen_indices(scheme: LandmarkScheme, groups: Sequence[str], indices: Sequence[int]) -> tuple[int, ...]:
-    """Landmarks of these groups and of these indices, in the scheme's order; all when neither is given.
+    """Return indices of these groups and landmarks, in the scheme's order; all if neither is given.
 
-    ValueError for what the scheme does not have.
+    ValueError if the scheme does not have a group or landmark.
     """
     if unknown := [group for group in groups if group not in scheme.groups]:
         raise ValueError(f"{scheme.name} has no group {', '.join(unknown)}; it has {', '.join(scheme.groups)}")
@@ -24,9 +24,9 @@ def chosen_indices(scheme: LandmarkScheme, groups: Sequence[str], indices: Seque
 
 
 def scheme_template(name: str, scheme: LandmarkScheme, anchors: np.ndarray, indices: Sequence[int]) -> Template:
-    """The template of a scheme's landmarks with these indices; `anchors` are all the scheme's places on the plane.
+    """Make a template of a scheme's landmarks with these indices, given all its anchors on the plane.
 
-    Groups and edges are the scheme's, as far as their landmarks are chosen; names are group and index ("mouth_76").
+    Groups and edges are those of the chosen landmarks; names are group and index ("mouth_76").
     """
     place = {index: i for i, index in enumerate(indices)}
     group_of = {index: group for group, members in scheme.groups.items() for index in members}

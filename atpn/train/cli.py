@@ -1,15 +1,13 @@
-"""`python -m atpn train`: one stage, or all three in turn."""
+"""`python -m atpn train`: train one stage, or all three in turn."""
 
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 
 from atpn.data.store import SampleStore
@@ -19,11 +17,11 @@ from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
 from atpn.train.device_batches import DeviceLoader
-from atpn.train.distributed import ALONE, Team, joined_team, world_size
-from atpn.train.landmarks import LandmarkTask, new_model, with_heads_of
+from atpn.train.distributed import SINGLE_PROCESS, DistributedContext, distributed_context, world_size
+from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
 from atpn.train.loop import Budget, RunOptions, Trainer
-from atpn.train.machine import keep_freed_memory, pick_device
-from atpn.train.mixing import OtherSet, measured_offsets
+from atpn.train.machine import keep_freed_memory, library_versions, select_device
+from atpn.train.mixing import OtherSet, measure_offsets
 from atpn.train.pose import PoseTask
 from atpn.train.requirements import check_data
 from atpn.train.state import plain
@@ -39,108 +37,100 @@ PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "pose": ("tracking", "landmarks"),
     "detector": (),
 }
-"""Stages whose weights a stage may begin with, the most complete first."""
+"""Stages whose weights a stage may start from, the most complete first."""
 SEED_STEP = 1_000_003
-"""Between the seeds of two processes, so that theirs do not meet those that people choose."""
+"""Difference between the seeds of two processes, far from the seeds that users choose."""
 
 
 def run(config: TrainConfig) -> None:
-    """Train as the options say, together with the other processes that torchrun has started, if any.
-
-    Errors tell what is missing or in the way.
-    """
+    """Train as the options say, together with the other processes of torchrun, if any."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     check(config)
     stages = stages_of(config)
-    with joined_team(pick_device(config.device)) as team:
-        if not team.leads:
-            logging.disable(logging.INFO)  # told once
+    with distributed_context(select_device(config.device)) as context:
+        if not context.is_main_process:
+            logging.disable(logging.INFO)
         stores = []
         for folder in config.data:
             boxes_suffice = stages == ("tracking",)
-            store = SampleStore.read(folder, (team.rank, team.size), config.on_disk, boxes_suffice)
-            faces, backgrounds = team.sum(len(store.faces) + len(store.boxed)), team.sum(len(store.backgrounds))
+            store = SampleStore.read(folder, (context.rank, context.size), config.on_disk, boxes_suffice)
+            faces, backgrounds = context.sum(len(store.faces) + len(store.boxed)), context.sum(len(store.backgrounds))
             log.info("%s: %d faces, %d backgrounds", folder, faces, backgrounds)
             stores.append(store)
         keep_freed_memory()
         for stage in stages:
             first = stage == stages[0]
-            # The given length and weights belong to the first stage; the others take their recipes'.
+            # The given length and weights are for the first stage; the others take their recipes'.
             later = {"minutes": None, "samples": None, "weights": None, "init": "new", "recipe": config.recipe_name}
-            train_stage(stage, stores, config if first else replace(config, **later), team)
+            train_stage(stage, stores, config if first else replace(config, **later), context)
 
 
 def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
-    """The stages that are asked for, in turn."""
+    """Return the stages to train, in turn."""
     return ("landmarks", "tracking", "pose") if config.stage == "all" else (config.stage,)
 
 
 def check(config: TrainConfig) -> None:
-    """Raise what a later stage would refuse before the first one trains."""
+    """Check the options of all stages before the first one trains; raise what the stage would raise."""
     for stage in stages_of(config):
         stage_recipe(stage, config)
         for folder in config.data:
             check_data(stage, folder)
 
 
-def train_stage(stage: Stage, stores: Sequence[SampleStore], config: TrainConfig, team: Team = ALONE) -> Network:
-    """One stage to its end; its averaged network, also written to `out/STAGE.safetensors`."""
+def train_stage(
+    stage: Stage, stores: Sequence[SampleStore], config: TrainConfig, context: DistributedContext = SINGLE_PROCESS
+) -> Network:
+    """Train one stage; return its averaged network, also written to `out/STAGE.safetensors`."""
     recipe, store = stage_recipe(stage, config), stores[0]
     if stage == "tracking" and len(store.backgrounds) == 0:
-        log.warning("no background-only samples in %s: negatives come from around the faces alone", config.data[0])
+        log.warning("no backgrounds in %s: negatives come only from around the faces", config.data[0])
     model, start = _initial(stage, stores, recipe, config)
-    # Each process makes its share of a batch: other crops than its neighbours', of other faces.
-    share = replace(recipe, batch_size=recipe.batch_size // team.size)
-    shares = config.shares or [1.0] * len(stores)
-    others = [OtherSet(other, part / shares[0]) for other, part in zip(stores[1:], shares[1:], strict=True)]
+    # Each process makes its part of a batch, from other faces with other seeds.
+    own_recipe = replace(recipe, batch_size=recipe.batch_size // context.size)
+    weights = config.sampling_weights or [1.0] * len(stores)
+    others = [OtherSet(other, weight / weights[0]) for other, weight in zip(stores[1:], weights[1:], strict=True)]
     mixed = {"others": others} if others else {}
-    task = TASKS[stage](store, share, config.seed + SEED_STEP * team.rank, config.validation, **mixed)
-    faces, backgrounds = (team.sum(sum(len(getattr(s, kind)) for s in stores)) for kind in ("faces", "backgrounds"))
+    task = TASKS[stage](store, own_recipe, config.seed + SEED_STEP * context.rank, config.validation, **mixed)
+    faces, backgrounds = (context.sum(sum(len(getattr(s, kind)) for s in stores)) for kind in ("faces", "backgrounds"))
     data = {"path": " ".join(folder.name for folder in config.data), "faces": faces, "backgrounds": backgrounds}
     if others:
-        data["shares"] = list(shares)
-    epoch_samples = team.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
+        data["sampling_weights"] = list(weights)
+    epoch_samples = context.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
+    about = {"seed": config.seed, "start": start, "data": data}
+    width = config.width if stage == "detector" else model.config.width
     options = RunOptions(
         out=config.out,
         budget=_budget(recipe, config, epoch_samples),
-        setup={
-            "recipe": plain(asdict(recipe)),
-            "width": config.width if stage == "detector" else model.config.width,
-            "seed": config.seed,
-            "start": start,
-            "data": data,
-        },
-        provenance={
-            "data": data,
-            "recipe": config.recipe_name,
-            "seed": config.seed,
-            "start": start,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        },
-        device=pick_device(config.device),
+        setup={"recipe": plain(asdict(recipe)), "width": width, **about},
+        provenance={"recipe": config.recipe_name, **about, "versions": library_versions()},
+        device=select_device(config.device),
         bfloat16=config.bfloat16,
         workers=config.workers,
         device_loader=_device_loader(stage, config),
         checkpoint_seconds=60 * config.checkpoint_minutes,
         epoch_samples=epoch_samples,
-        team=team,
+        distributed=context,
     )
     return Trainer(task, model, recipe, options).run()
 
 
 def _device_loader(stage: Stage, config: TrainConfig) -> DeviceLoader | None:
-    """What makes the stage's batches on the device; None where loader processes do."""
-    device = pick_device(config.device)
-    wanted = config.loader == "device" or (
+    """Return the maker of the stage's batches on the device; None: loader processes make them."""
+    device = select_device(config.device)
+    use = config.loader == "device" or (
         config.loader == "auto" and not config.on_disk and torch.device(device).type == "cuda"
     )
-    return DeviceLoader(device) if wanted and stage in ("landmarks", "pose") else None
+    return DeviceLoader(device) if use and stage in ("landmarks", "pose") else None
 
 
 def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
-    """The stage's recipe with the command's changes; ValueError for a tracking batch that cannot hold one group."""
-    names = ["batch_size", "lr", "optimizer", "coarse_share", "settle_fraction"]
+    """Return the stage's recipe with the command's changes.
+
+    ValueError if the recipe has no such stage, or the batch size does not suit it.
+    """
+    names = ["batch_size", "lr", "optimizer", "coarse_fraction", "settle_fraction"]
     if stage == "landmarks":
         names += ["landmark_loss", "semantic_alignment", "shape_components"]
     given = {name: getattr(config, name) for name in names}
@@ -150,7 +140,7 @@ def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
     recipe = replace(RECIPES[config.recipe_name, stage], **changes)
     processes = world_size()
     if recipe.batch_size % processes:
-        raise ValueError(f"a batch of {recipe.batch_size} cannot be shared equally among {processes} processes")
+        raise ValueError(f"a batch of {recipe.batch_size} cannot be split equally among {processes} processes")
     if stage == "tracking" and recipe.batch_size // processes <= recipe.negatives:
         raise ValueError(
             f"a tracking batch of {recipe.batch_size // processes} cannot hold a face and its {recipe.negatives} "
@@ -168,7 +158,7 @@ def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
 
 
 def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config: TrainConfig) -> tuple[Network, str]:
-    """The network that a new stage begins with, and where it comes from."""
+    """Return the initial network of a new stage, and a description of its origin."""
     path, store = SHIPPED if config.init == "shipped" else config.weights, stores[0]
     if stage == "detector":
         if path is not None:
@@ -180,7 +170,7 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         path = next((c for c in candidates if c.exists()), None)
         if path is None and candidates:
             raise FileNotFoundError(
-                f"stage {stage} needs landmark weights, but {candidates[-1]} does not exist; "
+                f"stage {stage} needs landmark weights, but there is no {candidates[-1]}; "
                 f"run `python -m atpn train landmarks --data {config.data[0]} --out {config.out}` first, or give "
                 "--weights or --init shipped"
             )
@@ -188,19 +178,19 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         model = new_model(
             store, store.split()[0], config.width, recipe.input_size, config.seed, recipe.network == "thesis"
         )
-        return with_heads_of(model, recipe).with_config(conventions=len(stores) - 1), "new"
+        return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
     if stage == "landmarks" and model.config.scheme != store.scheme.name:
-        log.info("%s predicts %s; its head is converted to the data's %s", path, model.config.scheme, store.scheme.name)
+        log.info("%s: head converted from %s to the data's %s", path, model.config.scheme, store.scheme.name)
         model = model.in_scheme(store.scheme.name)
     if config.weights is None and not metadata.get("finished", True):
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:
         model = model.resized(recipe.input_size)
     if stage == "landmarks":
-        model = with_heads_of(model, recipe)
+        model = with_loss_heads(model, recipe)
         if model.config.conventions != len(stores) - 1:
-            model = measured_offsets(model, stores[1:])
+            model = measure_offsets(model, stores[1:])
     return model, _origin(path, ATPN)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -25,10 +25,10 @@ LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptiv
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one stage is trained."""
+    """Hyperparameters of one stage."""
 
     samples: int | None
-    """Length when the command gives none; None: `epochs` decides."""
+    """Default length in crops; None: `epochs` decides."""
     epochs: int | None = None
     batch_size: int = 128
     """The thesis' (section 3.3.2)."""
@@ -36,65 +36,66 @@ class Recipe:
     """`muon`: AdamW, but weights that are matrices take orthogonalized steps (`muon.py`)."""
     lr: float = 2e-3
     weight_decay: float = 0.03
-    """Decoupled with AdamW, where norms and biases are spared; with Adam the L2 term of equations 3.4, 3.6, 3.8."""
+    """AdamW: decoupled, norms and biases excluded. Adam: the L2 term of equations 3.4, 3.6, 3.8."""
     schedule: Literal["cosine", "step"] = "cosine"
     warmup_steps: int = 100
     decay_epochs: int = 4
     """Step schedule: epochs between two decays."""
     decay_factor: float = 0.03
     gradient_clip: float | None = 2.0
-    """Norm: occluded crops now and then give gradients many times the usual."""
+    """Maximum gradient norm: some occluded crops give gradients many times the usual."""
     ema_decay: float = 0.998
-    """Of the averaged weights that are kept; 0 keeps the last weights. Half-life 350 steps. A run of N steps averages
-    over its last ninth at most."""
+    """Decay of the averaged weights that are kept, half-life 350 steps; 0 keeps the last weights. A run of N steps
+    averages over its last ninth at most."""
     settle_fraction: float = 0.0
-    """Last fraction of the run, with batch norm's statistics fixed, as on the device. Till then a batch bounds its own
-    rare faces, and what they do to the fixed statistics' network nobody sees."""
+    """Last fraction of the run, with batch-norm statistics fixed, as on the device. With a batch's own statistics,
+    activations of rare faces are bounded in training, but not in the exported network."""
     settled_jitter: JitterConfig | None = None
-    """What `jitter` becomes over the first half of the settling, step by step; of a run given in minutes, at once.
-    Landmark and pose stages; None: it stays."""
+    """Replaces `jitter` gradually over the first half of the settling; at once in a run given in minutes. Landmark and
+    pose stages; None: no change."""
     settled_augment: AugmentConfig | None = None
-    """What `augment` becomes likewise."""
-    coarse_share: float = 0.0
-    """Of the samples are seen at `coarse_size` before the rest at full size: three times as many per second."""
+    """Replaces `augment` likewise."""
+    coarse_fraction: float = 0.0
+    """Fraction of the samples trained on at `coarse_size` before the rest at full size: three times as many per
+    second."""
     coarse_size: int = 64
     input_size: int = 112
     network: Literal["atpn", "thesis"] = "atpn"
-    """Of a new one. `thesis`: dense multiview blocks, and landmarks that nothing corrects after the first estimate."""
+    """Architecture of a new network. `thesis`: dense multiview blocks and no refinement of the first estimate."""
     jitter: JitterConfig = field(default_factory=JitterConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
-    """Probability that a face crop is blended with a background; the thesis mixes, ours covers instead."""
+    """Probability that a face crop is blended with a background, as in the thesis; ours covers parts instead."""
     landmark_loss: LandmarkLoss = "wing"
-    """The others: `losses/wing_variants.py` and `losses/star.py`. Measured with wrong labels, none is the default."""
+    """The others are in `losses/wing_variants.py` and `losses/star.py`; none was better with wrong labels."""
     gap_weight: float = 2.0
-    """A network can score well on points alone and not see an open mouth."""
-    range_weight: float = 5.0
-    """Of activations beyond `losses.activation.ACTIVATION_LIMIT`; 0 leaves them free, and int8 files may then lose half
-    their accuracy."""
+    """Weight of the gap loss: points alone can be accurate while an open mouth is missed."""
+    activation_penalty_weight: float = 5.0
+    """Weight of activations beyond `losses.activation.ACTIVATION_LIMIT`; with 0, int8 files may lose half their
+    accuracy."""
     uncertainty_weight: float = 0.1
-    """Of the likelihood, whose gradient reaches nothing but what reads the uncertainty. 0: not trained."""
+    """Weight of the likelihood, whose gradient reaches the uncertainty layer only; 0: not trained."""
     semantic_alignment: bool = False
-    """Train landmarks on what Semantic Alignment finds behind the labels instead of on the labels."""
+    """Train landmarks on labels corrected by Semantic Alignment."""
     shape_components: int = 0
-    """Labels are first replaced by their likeliest shape in a model of this many components; 0: as they are."""
+    """Components of a shape model that corrects labels before training; 0: labels as they are."""
     label_noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Makes labels wrong, to measure what a recipe does with such."""
+    """Errors added to labels, to measure how a recipe copes with them."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
-    rest_backbone: bool = False
-    """Landmark stage: let the backbone rest, so that the heads for tracking and pose still fit it."""
+    freeze_backbone: bool = False
+    """Landmark stage: freeze the backbone, so that the tracking and pose branches stay valid."""
     balance_classes: bool = True
-    """Faces weigh as much as their many negatives in the tracking loss; the thesis' equation 3.5 counts crops alike."""
+    """Tracking loss: give both classes equal weight; the thesis' equation 3.5 weighs crops alike."""
     pose_loss: Literal["angles", "thesis"] = "angles"
     composites: CompositeConfig = field(default_factory=CompositeConfig)
-    """Pictures that the detector learns from."""
+    """Composite images of the detector stage."""
 
 
-# A lost face is noticed one frame late, so the tracking branch must accept what fast motion leaves in the ROI.
+# A lost face is detected one frame late, so the tracking branch must accept the ROI error of fast motion.
 _TRACKING_JITTER = JitterConfig(center_sigma=0.07, scale_sigma=0.12)
-# Near what a tracked face looks like, which precision is for; what is rare has been learned by then.
+# Close to the crops of a tracked face, for precision; rare cases have been learned by then.
 _SETTLED_JITTER = JitterConfig(
     center_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_prob=0.1, unrolled_prob=0.15
 )
@@ -112,9 +113,9 @@ _THESIS = {
     "warmup_steps": 0,
 }
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
-_THESIS |= {"uncertainty_weight": 0.0, "range_weight": 0.0, "balance_classes": False}
-# Trained weights and a few hundred faces: small steps, batch norm's statistics as they are, an end after minutes. Faces
-# seen a hundred times are known by heart, and what is still wrong on them says nothing of others' uncertainty.
+_THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
+# Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
+# hundred times are memorized, so their errors do not tell the uncertainty on others.
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}
 _FINE_TUNE |= {"settle_fraction": 1.0, "uncertainty_weight": 0.0}
 
@@ -122,7 +123,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
         ("atpn", "landmarks"): Recipe(
             samples=2_000_000,
-            coarse_share=0.55,
+            coarse_fraction=0.55,
             ema_decay=0.9995,
             settle_fraction=0.2,
             settled_jitter=_SETTLED_JITTER,
@@ -131,116 +132,140 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
-        # The thesis as written. It gives neither lengths nor the weight of the L2 term: three decays, and a usual one.
+        # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
         ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
         ("thesis", "pose"): Recipe(
             samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
         ),
-        ("fine-tune", "landmarks"): Recipe(rest_backbone=True, **_FINE_TUNE),
+        ("fine-tune", "landmarks"): Recipe(freeze_backbone=True, **_FINE_TUNE),
         ("fine-tune", "tracking"): Recipe(jitter=_TRACKING_JITTER, **_FINE_TUNE),
         ("fine-tune", "pose"): Recipe(**_FINE_TUNE),
     }
 )
-"""Recipes by name and stage.
+"""Recipes by name and stage. The thesis has neither uncertainty nor a detector."""
 
-The thesis knows neither uncertainty nor a detector, so its recipe leaves that head untrained.
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions:
+    """Processes and threads of a command that trains."""
+
+    threads: int = 1
+    """Compute threads; on a busy machine one is faster than two."""
+    workers: int = 1
+    """Loader processes; one makes several hundred crops a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineOptions(LoaderOptions):
+    """Where and in which precision a command trains."""
+
+    device: str = "auto"
+    """`auto` takes a GPU when there is one."""
+    bfloat16: Bfloat16 = "auto"
+    """Compute in bfloat16 where it is safe. `auto` measures for a second or two whether that is faster here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLength(MachineOptions):
+    """Length and checkpoints of a training run."""
+
+    minutes: float | None = None
+    """Length in minutes of training, of the first stage if there are several."""
+    samples: int | None = None
+    """Length in crops, of the first stage if there are several; repeatable, unlike minutes."""
+    seed: int = 0
+    checkpoint_minutes: float = 3.0
+    """Minutes between two checkpoints: the most that a kill can cost."""
+    validation: int = 400
+    """Held-out faces, of people that training never sees, to evaluate at each checkpoint."""
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and self.samples is not None:
+            raise ValueError(f"give --minutes or --samples, not both (got {self.minutes} and {self.samples})")
+        require_positive(self, "minutes", "samples", "batch_size", "lr", "threads", "checkpoint_minutes")
+        if self.workers < 0:
+            raise ValueError(f"--workers must not be negative, got {self.workers}")
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Raise ValueError for the first of these options that is given and not positive."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Train ATPN on rendered faces or on your own. The same command again continues an interrupted run.
+class TrainConfig(RunLength):
+    """Train ATPN on rendered faces or on your own. The same command again resumes an interrupted run.
 
-    Under torchrun, each process holds its share of the shards and makes its share of every batch.
+    Under torchrun, each process holds its part of the shards and makes its part of every batch.
     """
 
     stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
     """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
     network of its own."""
     data: tuple[Path, ...]
-    """Folder of .tar shards that `python -m atpn render` or `datasets convert` wrote. The landmark stage takes several:
-    the first one's scheme and convention are the network's; what the others' labels differ by is learned."""
+    """Folders of .tar shards from `python -m atpn render` or `datasets convert`. Several are for the landmark stage:
+    the first one's scheme and convention are the network's; the offsets of the others' labels are learned."""
     out: Path
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
-    shares: tuple[float, ...] = ()
-    """With several --data, how much of every batch each gives; without, all give as much."""
+    sampling_weights: tuple[float, ...] = ()
+    """Relative number of crops per batch from each of several --data; default: equal."""
     init: Literal["new", "shipped"] = "new"
-    """`shipped` goes on from the shipped weights, with the `fine-tune` recipe unless another is given. Data of another
-    scheme make it the network's."""
+    """`shipped` starts from the shipped weights, by default with the `fine-tune` recipe. The network takes the data's
+    scheme."""
     recipe: RecipeName | None = None
-    """`thesis` trains as published, `atpn` (a new network's default) as we found better, `fine-tune` from trained
+    """`thesis`: as published. `atpn`: our improvements, the default for a new network. `fine-tune`: from trained
     weights on little data."""
-    minutes: float | None = None
-    """Length of the stage in minutes of training (with `all`: of the landmark stage)."""
-    samples: int | None = None
-    """Length of the stage in crops (with `all`: of the landmark stage); repeatable, unlike minutes."""
     weights: Path | None = None
     """Checkpoint to start from, instead of a new network or the run's previous stage."""
     batch_size: int | None = None
-    """Instead of the recipe's."""
+    """Crops per step; default: the recipe's."""
     lr: float | None = None
-    """Peak learning rate, instead of the recipe's."""
+    """Peak learning rate; default: the recipe's."""
     optimizer: Optimizer | None = None
-    """Instead of the recipe's."""
+    """Default: the recipe's."""
     landmark_loss: LandmarkLoss | None = None
-    """Of the landmark stage, instead of the recipe's."""
+    """Loss of the landmark stage; default: the recipe's."""
     semantic_alignment: bool | None = None
-    """In the landmark stage, search consistent labels behind those given; for people's labels."""
+    """Landmark stage: search consistent labels behind those given; for human labels."""
     shape_components: int | None = None
-    """In the landmark stage, correct labels by a shape model of this many components; for people's labels."""
-    coarse_share: float | None = None
-    """Share of the crops seen small at first, instead of the recipe's; 0 when going on from trained weights."""
+    """Landmark stage: components of the shape model that corrects labels, 0 for none; for human labels."""
+    coarse_fraction: float | None = None
+    """Fraction of the crops trained on at a small size first; default: the recipe's. Give 0 for trained weights."""
     settle_fraction: float | None = None
-    """Last fraction of the run, with batch norm's statistics fixed and milder crops, instead of the recipe's; 1 for a
-    fine-tuning at a low rate."""
+    """Last fraction of the run, with batch-norm statistics fixed and milder crops; default: the recipe's. Give 1 to
+    fine-tune at a low rate."""
     width: float = 1.0
     """Channel multiplier of a new network."""
-    seed: int = 0
-    threads: int = 1
-    """Compute threads; on a busy machine one does better than two."""
-    workers: int = 1
-    """Loader processes; one feeds several hundred crops a second."""
     loader: Literal["auto", "processes", "device"] = "auto"
-    """What makes crops: `processes` on the CPU, or for the landmark and pose stages the `device`, which then holds all
-    images decoded. `auto` takes the device if it is a GPU and the images are not `on_disk`."""
+    """Where crops are made: in `processes` on the CPU, or, for the landmark and pose stages, on the `device`, which
+    then holds all images decoded. `auto` takes the device if it is a GPU and the images are not `on_disk`."""
     on_disk: bool = False
-    """Leave the images in their shards and read each when it is wanted: for sets that do not fit into memory."""
-    device: str = "auto"
-    """`auto` takes a GPU when there is one."""
-    bfloat16: Bfloat16 = "auto"
-    """Compute in bfloat16 where it is safe. `auto` measures for a second or two whether that is faster here."""
-    checkpoint_minutes: float = 3.0
-    """Between two checkpoints: what a kill can cost."""
-    validation: int = 400
-    """Held-out faces to measure at each checkpoint; renders of people that training never sees."""
+    """Leave the images in their shards and read each when needed: for sets that do not fit into memory."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.data or (len(self.data) > 1 and self.stage != "landmarks"):
             raise ValueError(f"the {self.stage} stage needs one --data; several are for the landmark stage alone")
-        if self.shares and (len(self.shares) != len(self.data) or min(self.shares) <= 0):
-            raise ValueError(f"--shares needs a positive number for each of {len(self.data)} --data, got {self.shares}")
+        weights = self.sampling_weights
+        if weights and (len(weights) != len(self.data) or min(weights) <= 0):
+            raise ValueError(f"--sampling-weights needs a positive number per --data ({len(self.data)}), got {weights}")
         if self.init != "new" and self.weights is not None:
             raise ValueError("give --init shipped or --weights, not both")
-        if self.minutes is not None and self.samples is not None:
-            raise ValueError(f"give --minutes or --samples, not both (got {self.minutes} and {self.samples})")
-        for name in ("minutes", "samples", "batch_size", "lr", "threads", "checkpoint_minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be positive, got {value}")
         if self.shape_components is not None and self.shape_components < 0:
             raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
-        for name in ("coarse_share", "settle_fraction"):
+        for name in ("coarse_fraction", "settle_fraction"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
         if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "detector")):
             what = "images left on disk" if self.on_disk else f"the {self.stage} stage"
-            raise ValueError(f"--loader device is not for {what}; use --loader processes")
-        if self.workers < 0:
-            raise ValueError(f"--workers must not be negative, got {self.workers}")
+            raise ValueError(f"--loader device does not support {what}; use --loader processes")
 
     @property
     def recipe_name(self) -> RecipeName:
-        """The recipe given, or the one that fits what training begins with."""
+        """The recipe given, or the default for the initial weights."""
         return self.recipe or ("fine-tune" if self.init == "shipped" else "atpn")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from atpn.data.augment import augment
-from atpn.data.crops import random_crop
+from atpn.data.augment import AugmentConfig, augment
+from atpn.data.crops import Crop, JitterConfig, random_crop
+from atpn.data.sample import Sample
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
 from atpn.data.tracking_groups import TrackingGroups
@@ -24,33 +26,54 @@ from atpn.train.config import Recipe
 from atpn.train.settling import UNSETTLED, Settling
 from edge_runtime.geometry import extract_crop
 
+Batch = Mapping[str, Tensor]
+"""Tensors of one step by name, each with the crops as its first dimension; `image` is (B, S, S, 3) uint8 RGB."""
 
-class Batch(LabeledCrops, total=False):
-    """Tensors of one step; stages use what they need."""
 
-    is_face: Tensor
-    """(B,) bool."""
-    plane: Tensor
-    """(B, M, 2) points asked for on the mean-face plane, whose places are then the `landmarks`."""
-    row: Tensor
-    """(B, M) int64: see `TUFA.forward`."""
-    dense: Tensor
-    """(B, P, 2) dense points in crop coordinates; NaN where unknown."""
+class FaceBatch(LabeledCrops, total=False):
+    """Face crops of one step."""
+
     flipped: Tensor
-    """(B,) bool: mirrored crops, whose dense points are those of the mirrored plane."""
+    """(B,) bool: the crop is mirrored."""
     source: Tensor
-    """(B,) int64: which of several training sets a crop is of (`mixing.MixedBatches`)."""
-    clean: Tensor
-    """(B, S, S, 3) uint8 RGB: the image as it was before augmentation."""
-    centres: Tensor
-    """(B, G, G), with the next three: see `detection.detection_targets`."""
-    counted: Tensor
-    regions: Tensor
-    region_weight: Tensor
+    """(B,) int64: index of the training set; only of several sets (`mixing.MixedBatches`)."""
+
+
+def stack(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Return arrays of one shape as a tensor with a new first dimension."""
+    return torch.from_numpy(np.stack(arrays))
+
+
+def batch_size(batch: Batch) -> int:
+    """Return the number of crops."""
+    return len(next(iter(batch.values())))
+
+
+def prepare(batch: Batch, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+    """Move a batch to a device, its images as (B, 3, S, S) float RGB from 0 to 255, channels last in memory."""
+    moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+    if "image" in moved:
+        moved["image"] = moved["image"].permute(0, 3, 1, 2).float()
+    return moved
+
+
+def augmented_crops(
+    samples: Iterable[Sample],
+    mean_shape: np.ndarray,
+    crop_size: int,
+    jitter: JitterConfig,
+    augmentation: AugmentConfig,
+    rng: np.random.Generator,
+    mix: Callable[[np.ndarray], np.ndarray] = lambda image: image,
+) -> Iterator[tuple[Crop, np.ndarray]]:
+    """Yield a jittered crop of each sample and its augmented image; `mix` changes the image before augmentation."""
+    for sample in samples:
+        crop = random_crop(sample, mean_shape, crop_size, jitter, rng)
+        yield crop, augment(mix(crop.image), augmentation, rng)
 
 
 class Steps(IterableDataset[Batch], ABC):
-    """Endless batches from `first_step` on; loader process w of W makes every W-th step."""
+    """Endless batches from `first_step` on; loader process w of W makes every W-th."""
 
     def __init__(self, seed: int, first_step: int = 0) -> None:
         self.seed, self.first_step = seed, first_step
@@ -64,76 +87,80 @@ class Steps(IterableDataset[Batch], ABC):
 
     @abstractmethod
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """The batch of one step."""
+        """Return the batch of one step."""
 
 
+@dataclass(eq=False, repr=False)
 class CropSteps(Steps):
     """Batches of crops of a store's faces."""
 
-    def __init__(
-        self,
-        store: SampleStore,
-        faces: np.ndarray,
-        backgrounds: np.ndarray,
-        mean_shape: np.ndarray,
-        recipe: Recipe,
-        crop_size: int,
-        seed: int,
-        first_step: int = 0,
-    ) -> None:
-        """`faces` and `backgrounds` are indices into the store; there may be no backgrounds."""
-        super().__init__(seed, first_step)
-        self.store, self.faces, self.backgrounds = store, faces, backgrounds
-        self.mean_shape, self.recipe, self.crop_size = mean_shape, recipe, crop_size
-        self._order: tuple[int, np.ndarray] | None = None
+    store: SampleStore
+    faces: np.ndarray
+    """Indices into the store."""
+    backgrounds: np.ndarray | None
+    """Indices into the store of images to blend in; None: none."""
+    mean_shape: np.ndarray
+    """(N, 2) in crop coordinates."""
+    recipe: Recipe
+    crop_size: int
+    seed: int
+    first_step: int = 0
+    labels: np.ndarray | None = None
+    """(n, N, 2) float32 landmarks to learn instead of the store's, by its indices."""
+    settling: Settling = UNSETTLED
+    """Steps over which crops become milder."""
+    _order: tuple[int, np.ndarray] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.backgrounds is None:
+            self.backgrounds = np.zeros(0, np.int64)
 
     def face(self, position: int) -> int:
-        """The index of the position-th face of an endless row of epochs, each shuffled anew."""
+        """Return the index of the position-th face of an endless sequence of epochs, each shuffled anew."""
         epoch, place = divmod(position, len(self.faces))
         if self._order is None or self._order[0] != epoch:
             # The second number keeps epochs apart from steps' generators.
             self._order = epoch, np.random.default_rng([self.seed, 2**32 + epoch]).permutation(self.faces)
         return int(self._order[1][place])
 
+    def step_faces(self, step: int) -> list[int]:
+        """Return the indices of the step's `batch_size` faces, the next of the epoch's order."""
+        size = self.recipe.batch_size
+        return [self.face(position) for position in range(step * size, (step + 1) * size)]
+
+    def crops(self, step: int, rng: np.random.Generator) -> Iterator[tuple[Crop, np.ndarray]]:
+        """Yield a jittered crop of each of the step's faces, and its augmented image."""
+        jitter, augmentation = self.settling.crop_configs(self.recipe, step)
+        samples = (self._sample(index) for index in self.step_faces(step))
+        mix = partial(self._mixed, rng=rng)
+        return augmented_crops(samples, self.mean_shape, self.crop_size, jitter, augmentation, rng, mix)
+
+    def _sample(self, index: int) -> Sample:
+        sample = self.store[index]
+        return sample if self.labels is None else replace(sample, landmarks=self.labels[index])
+
+    def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Blend the image with a background, with the recipe's probability."""
+        if len(self.backgrounds) == 0 or rng.random() >= self.recipe.background_mix:
+            return image
+        background = self.store.image(int(rng.choice(self.backgrounds)))
+        other = extract_crop(background, background_roi(background, rng), self.crop_size)
+        weight = rng.uniform(0.1, 0.4)
+        return cv2.addWeighted(image, 1 - weight, other, weight, 0)
+
 
 class FaceBatches(CropSteps):
     """Jittered, augmented face crops with landmarks and pose (stages 1 and 3)."""
 
-    labels: np.ndarray | None = None
-    """(n, N, 2) float32 landmarks to learn instead of the store's, by its indices."""
-    settling: Settling = UNSETTLED
-    """When crops become milder."""
-
-    def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """`batch_size` faces, the next of the epoch's order."""
-        recipe, size = self.recipe, self.recipe.batch_size
-        jitter, augmentation = self.settling.crop_configs(recipe, step)
-        images, landmarks, poses, flipped = [], [], [], []
-        for position in range(step * size, (step + 1) * size):
-            index = self.face(position)
-            sample = self.store[index]
-            if self.labels is not None:
-                sample = replace(sample, landmarks=self.labels[index])
-            crop = random_crop(sample, self.mean_shape, self.crop_size, jitter, rng)
-            image = crop.image
-            if len(self.backgrounds) and rng.random() < recipe.background_mix:
-                image = self._mixed(image, rng)
-            images.append(augment(image, augmentation, rng))
-            landmarks.append(crop.landmarks)
-            poses.append(crop.pose)
-            flipped.append(crop.flipped)
-        return Batch(
-            image=torch.from_numpy(np.stack(images)),
-            landmarks=torch.from_numpy(np.stack(landmarks)),
-            pose=torch.from_numpy(np.stack(poses)),
-            flipped=torch.tensor(flipped),
+    def batch(self, step: int, rng: np.random.Generator) -> FaceBatch:
+        """See `Steps.batch`."""
+        crops, images = zip(*self.crops(step, rng), strict=True)
+        return FaceBatch(
+            image=stack(images),
+            landmarks=stack([crop.landmarks for crop in crops]),
+            pose=stack([crop.pose for crop in crops]),
+            flipped=torch.tensor([crop.flipped for crop in crops]),
         )
-
-    def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        background = self.store.image(int(rng.choice(self.backgrounds)))
-        other = extract_crop(background, background_roi(background, rng), self.crop_size)
-        share = rng.uniform(0.1, 0.4)
-        return cv2.addWeighted(image, 1 - share, other, share, 0)
 
 
 class TrackingBatches(CropSteps):
@@ -147,7 +174,7 @@ class TrackingBatches(CropSteps):
         return TrackingGroups(self.store, self.backgrounds, self.mean_shape, self.crop_size, *settings)
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """As many whole groups as fit into `batch_size`."""
+        """Return `image` and `is_face` (B,) of as many whole groups as fit into `batch_size`."""
         recipe, groups = self.recipe, self.groups
         count = recipe.batch_size // (1 + recipe.negatives)
         images: list[np.ndarray] = []
@@ -155,14 +182,11 @@ class TrackingBatches(CropSteps):
             images += groups.draw(self.face(position), rng)
         is_face = np.zeros(len(images), bool)
         is_face[:: 1 + recipe.negatives] = True
-        return Batch(image=torch.from_numpy(np.stack(images)), is_face=torch.from_numpy(is_face))
+        return {"image": stack(images), "is_face": torch.from_numpy(is_face)}
 
 
 def load(batches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
-    """Batches in the order of their steps, from processes forked from this one, which share the store.
-
-    ValueError tells in one line what broke a loader process.
-    """
+    """Yield batches in order from processes forked from this one; ValueError has the last line of a process's error."""
     if workers == 0:
         yield from batches
         return
@@ -184,8 +208,8 @@ def load(batches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    # Ctrl-C and `timeout` signal the whole process group, but only the trainer may answer: it saves, then ends its
-    # loaders. In a session of its own a loader hears from nobody else, and the trainer's handlers are not inherited.
+    # Ctrl-C and `timeout` signal the whole process group, but only the trainer may respond: it saves, then ends its
+    # loaders. In a session of its own a loader gets no such signal, and the trainer's handlers are not inherited.
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

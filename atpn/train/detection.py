@@ -1,4 +1,4 @@
-"""The detector's stage: it learns where faces are in pictures put together from renders."""
+"""The detector's stage: face detection in images composed of renders."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from atpn.evaluate.matching import match_detections
 from atpn.evaluate.metrics import average_precision
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, Steps
+from atpn.train.dataset import Batch, Steps, stack
 from atpn.train.losses.detection import focal_loss, region_loss
 from edge_runtime.detector import read_regions
 from edge_runtime.geometry import ROI
 
-LOWEST_SCORE = 0.02
-"""From which detections count for average precision."""
-SPREAD = 0.06
-"""Standard deviation of the target around a face's centre, in region sizes."""
-LEAST_SPREAD = 0.7
-"""The same in cells, for small faces."""
-REGION_SHARE = 0.5
-"""Cells whose target exceeds this learn the region too: the next cell may win on the device."""
+MIN_SCORE = 0.02
+"""Minimum score of detections that count for average precision."""
+TARGET_SIGMA = 0.06
+"""Standard deviation of the target around a face's center, in ROI sizes."""
+MIN_TARGET_SIGMA = 0.7
+"""Minimum of the same in cells, for small faces."""
+MIN_REGION_TARGET = 0.5
+"""Minimum target of cells that learn the ROI: on the device, a cell beside the center may score highest."""
 
 
 class DetectionTask:
@@ -43,107 +43,110 @@ class DetectionTask:
         self.held_out = (held_out, held_out_backgrounds)
 
     def begin(self, model: FaceDetector) -> None:
-        """Pictures depend on the input size alone."""
+        """Do nothing: images depend on the input size alone."""
 
     def batches(self, crop_size: int, first_step: int) -> DetectionBatches:
-        """Pictures with their targets."""
-        gatherings = Compositor(self.store, self.faces, self.backgrounds, self.recipe.composites)
-        return DetectionBatches(gatherings, self.recipe.batch_size, crop_size, self.seed, first_step)
+        """Return images with their targets."""
+        composites = Compositor(self.store, self.faces, self.backgrounds, self.recipe.composites)
+        return DetectionBatches(composites, self.recipe.batch_size, crop_size, self.seed, first_step)
 
-    def loss(self, model: FaceDetector, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Focal loss of the centres and distance of the regions."""
-        seen = model(image)
-        centres = focal_loss(seen.logits, batch["centres"], batch["counted"])
-        regions = region_loss(seen.regions, batch["regions"], batch["region_weight"])
-        return centres + regions, {"centres": centres.detach(), "regions": regions.detach()}
+    def loss(self, model: FaceDetector, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the centers' focal loss and the ROIs' error."""
+        output = model(batch["image"])
+        centers = focal_loss(output.logits, batch["centers"], batch["mask"])
+        regions = region_loss(output.regions, batch["regions"], batch["region_weight"])
+        return centers + regions, {"centers": centers.detach(), "regions": regions.detach()}
 
     def validate(self, model: FaceDetector) -> dict[str, float]:
-        """Average precision on pictures of people who are not trained on, and the found faces' overlap."""
+        """Compute `compute_metrics` on images of held-out people."""
         if not self.validation:
             return {}
-        return detection_figures(model, held_out_pictures(self.store, *self.held_out, self.validation, model))
+        return detection_metrics(model, held_out_images(self.store, *self.held_out, self.validation, model))
 
 
 class DetectionBatches(Steps):
-    """Pictures and, for every cell of the detector's grid, what it should say."""
+    """Images with targets for every cell of the detector's grid."""
 
-    def __init__(self, gatherings: Compositor, batch_size: int, size: int, seed: int, first_step: int = 0) -> None:
+    def __init__(self, composites: Compositor, batch_size: int, size: int, seed: int, first_step: int = 0) -> None:
         super().__init__(seed, first_step)
-        self.gatherings, self.batch_size = gatherings, batch_size
+        self.composites, self.batch_size = composites, batch_size
         self.config = DetectorConfig(input_size=size)
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """`batch_size` new pictures."""
-        made = [self.gatherings.compose(self.config.input_size, rng) for _ in range(self.batch_size)]
-        targets = [detection_targets(gathering, self.config.grid) for gathering in made]
-        stacked = {key: torch.from_numpy(np.stack([target[key] for target in targets])) for key in targets[0]}
-        return Batch(image=torch.from_numpy(np.stack([gathering.image for gathering in made])), **stacked)
+        """Return `image` and `detection_targets` of `batch_size` new images."""
+        made = [self.composites.make(self.config.input_size, rng) for _ in range(self.batch_size)]
+        targets = [detection_targets(composite, self.config.grid) for composite in made]
+        stacked = {key: stack([target[key] for target in targets]) for key in targets[0]}
+        return {"image": stack([composite.image for composite in made]), **stacked}
 
 
-def detection_targets(gathering: Composite, grid: int) -> dict[str, np.ndarray]:
-    """What each cell of a (G, G) grid should say, float32.
+def detection_targets(composite: Composite, grid: int) -> dict[str, np.ndarray]:
+    """Compute float32 targets of a (G, G) grid.
 
-    `centres` is 1 in the cell of each wanted face's centre and falls off around it as a Gaussian; `counted` is 0 where
-    a face that need not be found lies, whatever the answer there; `regions` (G, G, 3) is the face's that the cell is
-    nearest to, and `region_weight` how much it matters there.
+    Returns:
+        `centers` (G, G): 1 in the cell of each required face's center, with a Gaussian around it. `mask` (G, G): 0
+        where an optional face lies, else 1. `regions` (G, G, 3): ROI (x, y, size) of the nearest face in [0, 1] of the
+        image. `region_weight` (G, G): weight of the cell's ROI in the loss.
     """
-    centres, counted = np.zeros((grid, grid), np.float32), np.ones((grid, grid), np.float32)
+    centers, mask = np.zeros((grid, grid), np.float32), np.ones((grid, grid), np.float32)
     regions, axis = np.zeros((grid, grid, 3), np.float32), np.arange(grid, dtype=np.float32)
-    for region, wanted in zip(gathering.regions, gathering.required, strict=True):
+    for region, wanted in zip(composite.regions, composite.required, strict=True):
         x, y, size = region * grid - (0.5, 0.5, 0.0)
         if not wanted:
             near = np.maximum(np.abs(axis[:, None] - y), np.abs(axis[None] - x)) <= max(size / 2, 1.0)
-            counted[near & (centres == 0)] = 0
+            mask[near & (centers == 0)] = 0
             continue
         column, row = (int(np.clip(round(float(v)), 0, grid - 1)) for v in (x, y))
-        spread = max(SPREAD * float(size), LEAST_SPREAD)
+        spread = max(TARGET_SIGMA * float(size), MIN_TARGET_SIGMA)
         bump = np.exp(-((axis[:, None] - row) ** 2 + (axis[None] - column) ** 2) / (2 * spread**2))
-        closer = bump > centres
-        centres[closer] = bump[closer]
-        counted[bump > 0.1] = 1
+        closer = bump > centers
+        centers[closer] = bump[closer]
+        mask[bump > 0.1] = 1
         regions[closer] = region
     return {
-        "centres": centres,
-        "counted": counted,
+        "centers": centers,
+        "mask": mask,
         "regions": regions,
-        "region_weight": np.where(centres >= REGION_SHARE, centres, np.float32(0)),
+        "region_weight": np.where(centers >= MIN_REGION_TARGET, centers, np.float32(0)),
     }
 
 
-def held_out_pictures(
+def held_out_images(
     store: SampleStore, faces: np.ndarray, backgrounds: np.ndarray, count: int, model: FaceDetector
 ) -> list[Composite]:
-    """The same pictures in every call, in the light that they were rendered in."""
-    gatherings = Compositor(store, faces, backgrounds, CompositeConfig(augment=NO_AUGMENT))
-    return [gatherings.compose(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
+    """Compose the same images in every call, without photometric augmentation."""
+    composites = Compositor(store, faces, backgrounds, CompositeConfig(augment=NO_AUGMENT))
+    return [composites.make(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
 
 
 @torch.no_grad()
-def raw_detections(model: FaceDetector, pictures: np.ndarray, batch: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """(n, S, S, 3) uint8 RGB pictures to (n, G, G) scores and (n, G, G, 3) regions."""
+def raw_detections(model: FaceDetector, images: np.ndarray, batch: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Run the detector on (n, S, S, 3) uint8 RGB images; return (n, G, G) scores and (n, G, G, 3) ROIs."""
     device, scores, regions = model.image_mean.device, [], []
-    for start in range(0, len(pictures), batch):
-        seen = model(torch.from_numpy(pictures[start : start + batch]).to(device).permute(0, 3, 1, 2).float())
-        scores.append(seen.logits.sigmoid().cpu().numpy())
-        regions.append(seen.regions.cpu().numpy())
+    for start in range(0, len(images), batch):
+        output = model(torch.from_numpy(images[start : start + batch]).to(device).permute(0, 3, 1, 2).float())
+        scores.append(output.logits.sigmoid().cpu().numpy())
+        regions.append(output.regions.cpu().numpy())
     return np.concatenate(scores), np.concatenate(regions)
 
 
-def detection_figures(model: FaceDetector, pictures: Sequence[Composite]) -> dict[str, float]:
-    """`figures_of` what a network finds."""
-    raw = raw_detections(model, np.stack([picture.image for picture in pictures]))
-    return figures_of([read_regions(*each, threshold=LOWEST_SCORE) for each in zip(*raw, strict=True)], pictures)
+def detection_metrics(model: FaceDetector, images: Sequence[Composite]) -> dict[str, float]:
+    """Run a network on images and compute its metrics."""
+    raw = raw_detections(model, np.stack([image.image for image in images]))
+    return compute_metrics([read_regions(*each, threshold=MIN_SCORE) for each in zip(*raw, strict=True)], images)
 
 
-def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Composite]) -> dict[str, float]:
-    """Average precision, the recall that any score can give, and the mean overlap of what is found.
+def compute_metrics(predictions: Sequence[list[tuple[float, ROI]]], images: Sequence[Composite]) -> dict[str, float]:
+    """Compute average precision, maximum recall, and mean overlap of the true positives.
 
-    `found` are each picture's (score, region in [0, 1] of the side), best first.
+    Args:
+        predictions: Per image, (score, ROI in [0, 1] of the side), best first.
+        images: Images with their faces.
     """
     scores, is_face, overlaps, missed = [], [], [], 0
-    for picture, detections in zip(pictures, found, strict=True):
-        faces = [ROI(*map(float, region)) for region in picture.regions]
-        matches, unfound = match_detections(detections, faces, picture.required)
+    for image, detections in zip(images, predictions, strict=True):
+        faces = [ROI(*map(float, region)) for region in image.regions]
+        matches, unfound = match_detections(detections, faces, image.required)
         missed += len(unfound)
         for (score, _), overlap in zip(detections, matches, strict=True):
             if overlap is not None:
@@ -153,6 +156,6 @@ def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Comp
     if not overlaps:
         return {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
     recall = len(overlaps) / (len(overlaps) + missed)
-    # Average precision counts recall among what was detected at all.
+    # `average_precision` takes recall among the detected faces.
     precision = recall * average_precision(np.array(scores), np.array(is_face))
     return {"average_precision": precision, "recall": recall, "overlap": float(np.mean(overlaps))}

@@ -1,8 +1,8 @@
-"""Face batches made on the device that trains, without loader processes: crops, changes and labels of `FaceBatches`.
+"""Face batches made on the training device, without loader processes.
 
-Images are decoded once and stay on the device. What is random is drawn on the host for a whole batch, from the seed and
-the step; a few hundred operations make a batch, however large, and none waits for the device.
-The crops are distributed as those of `FaceBatches`, but they are not the same crops.
+Images are decoded once and stay on the device. Random numbers are drawn on the host for a whole batch, from the seed
+and the step; a batch takes a few hundred operations, whatever its size, and none waits for the device. The crops have
+the distribution of `FaceBatches`, but are not the same.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from atpn.data.crops import filled
 from atpn.data.device_augment import augment_batch
 from atpn.data.device_images import DeviceImages
 from atpn.data.rois import background_rois, crop_landmarks, crop_poses, jittered_rois
-from atpn.train.dataset import Batch, FaceBatches, Steps
+from atpn.train.dataset import Batch, FaceBatch, FaceBatches, Steps
 from atpn.train.mixing import MixedBatches
 from edge_runtime.geometry import Intrinsics, upright_roll
 
 
 class DeviceLoader:
-    """Makes face batches on a device. Decoded images are kept from one input size to the next."""
+    """Maker of face batches on a device. It keeps decoded images from one input size to the next."""
 
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
         self._faces: dict[int, _DeviceFaces] = {}
 
     def load(self, batches: IterableDataset[Batch]) -> Steps:
-        """Endless batches of the same faces and recipe, made here; of several sets, each set's part is.
+        """Return endless batches of the same faces and recipe, made on the device.
 
-        ValueError when an image does not decode or the device has no room for all of them.
+        ValueError if an image cannot be decoded, or the device's memory is too small for all.
         """
         if isinstance(batches, MixedBatches):
             parts = [self._placed(k, part) for k, part in enumerate(batches.parts)]
@@ -58,12 +58,12 @@ class _DeviceFaces:
             self.images = DeviceImages(pool.map(store.image, kept.tolist()), device)
         self.noise = torch.Generator(device)
         self.row = np.full(len(store), -1)
-        """(n,) rows by the store's indices."""
+        """(n,) rows of the images by the store's indices; -1: not loaded."""
         self.row[kept] = np.arange(len(kept))
         self.mirror = store.scheme.mirror
         self.landmarks = (store.landmarks if batches.labels is None else batches.labels)[faces]
         self.framing = np.stack([filled(points, batches.mean_shape) for points in self.landmarks])
-        """(f, N, 2) landmarks that crops go by, all known."""
+        """(f, N, 2) landmarks that define the crops, all known."""
         self.upright_roll = np.array([upright_roll(points, batches.mean_shape) for points in self.framing])
         self.rotation = store.rotation[faces]
         assumed = [Intrinsics.from_fov(int(width), int(height)) for height, width in self.images.sizes[: len(faces)]]
@@ -73,25 +73,25 @@ class _DeviceFaces:
 
 
 class DeviceFaceBatches(Steps):
-    """The steps of `FaceBatches`, made on a device; images come back there, labels on the host."""
+    """The steps of `FaceBatches`, with images on a device and labels on the host."""
 
     def __init__(self, batches: FaceBatches, faces: _DeviceFaces) -> None:
         super().__init__(batches.seed, batches.first_step)
         self._batches, self._faces = batches, faces
 
-    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+    def batch(self, step: int, rng: np.random.Generator) -> FaceBatch:
         """See `FaceBatches.batch`."""
         recipe, faces, count = self._batches.recipe, self._faces, self._batches.recipe.batch_size
         jitter, augmentation = self._batches.settling.crop_configs(recipe, step)
         faces.noise.manual_seed(int(rng.integers(2**62)))
-        rows = faces.row[[self._batches.face(position) for position in range(step * count, (step + 1) * count)]]
+        rows = faces.row[self._batches.step_faces(step)]
         rois = jittered_rois(faces.framing[rows], faces.upright_roll[rows], jitter, rng)
         flipped = rng.random(count) < jitter.flip_prob
         images = faces.images.crops(rows, rois, flipped, self._batches.crop_size)
         if len(faces.backgrounds):
             images = self._mixed(images, recipe.background_mix, rng)
         images = augment_batch(images, augmentation, rng, faces.noise)
-        return Batch(
+        return FaceBatch(
             image=images.round().to(torch.uint8),
             landmarks=torch.from_numpy(crop_landmarks(faces.landmarks[rows], rois, flipped, faces.mirror)),
             pose=torch.from_numpy(crop_poses(faces.rotation[rows], rois, faces.intrinsics[rows], flipped)),
@@ -99,11 +99,11 @@ class DeviceFaceBatches(Steps):
         )
 
     def _mixed(self, images: Tensor, probability: float, rng: np.random.Generator) -> Tensor:
-        """The images, of which some are blended with a background."""
+        """Blend some of the images with a background."""
         faces, count = self._faces, len(images)
         rows = faces.row[rng.choice(faces.backgrounds, count)]
         rois = background_rois(faces.images.sizes[rows], rng)
         others = faces.images.crops(rows, rois, np.zeros(count, bool), self._batches.crop_size)
-        share = np.where(rng.random(count) < probability, rng.uniform(0.1, 0.4, count), 0.0)
-        share = torch.from_numpy(share.astype(np.float32)).to(images.device, non_blocking=True)
-        return torch.lerp(images, others, share[:, None, None, None])
+        weight = np.where(rng.random(count) < probability, rng.uniform(0.1, 0.4, count), 0.0)
+        weight = torch.from_numpy(weight.astype(np.float32)).to(images.device, non_blocking=True)
+        return torch.lerp(images, others, weight[:, None, None, None])

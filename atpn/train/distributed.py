@@ -1,7 +1,7 @@
-"""Training in several processes, as torchrun starts them: each makes its share of every batch, from its own shards.
+"""Training in several processes started by torchrun: each makes its part of every batch from its own shards.
 
-Not torch's DistributedDataParallel, which wraps one forward call: the stages call parts of the network, and frozen ones
-besides. What has to be shared is little: gradients, batch norm's statistics, and when to stop.
+torch's DistributedDataParallel wraps one forward call, but stages call parts of the network, some of them frozen. Only
+gradients, batch-norm statistics, and the decision to stop are shared.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes that train together; alone, every method leaves things as they are."""
+class DistributedContext:
+    """The processes that train together; with one process, every method returns its input."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes files and tells people."""
+    def is_main_process(self) -> bool:
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each process' gradients by their mean over the team, in one message."""
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace each process's gradients by their mean over all processes, in one message."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -41,92 +41,79 @@ class Team:
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view(gradient.shape))
 
-    def take_weights(self, network: nn.Module) -> None:
-        """Give every process the leader's parameters and buffers."""
-        if self.size == 1:
-            return
-        for tensor in network.state_dict().values():
-            dist.broadcast(tensor, src=0)
+    def broadcast_weights(self, network: nn.Module) -> None:
+        """Copy the main process's parameters and buffers to every process."""
+        if self.size > 1:
+            for tensor in network.state_dict().values():
+                dist.broadcast(tensor, src=0)
 
-    def agree(self, stopped: bool, seconds: float) -> tuple[bool, float]:
-        """Whether any process was asked to stop, and the leader's seconds: all must end at the same step."""
-        if self.size == 1:
-            return stopped, seconds
-        told: list[Any] = [None] * self.size
-        dist.all_gather_object(told, (stopped, seconds))
-        return any(each for each, _ in told), told[0][1]
+    def reduce_stop(self, stopped: bool, seconds: float) -> tuple[bool, float]:
+        """Return whether any process should stop, and the main process's seconds: all must end at the same step."""
+        values = self._gather((stopped, seconds))
+        return any(each for each, _ in values), values[0][1]
 
     def sum(self, count: int) -> int:
-        """The sum of every process' count."""
-        return count if self.size == 1 else sum(self._told(count))
+        """Return the sum of all processes' counts."""
+        return sum(self._gather(count))
 
-    def leaders(self, value: bool) -> bool:
-        """The leader's value, in every process."""
-        if self.size == 1:
-            return value
-        told = [value]
-        dist.broadcast_object_list(told, src=0)
-        return told[0]
+    def broadcast(self, value: bool) -> bool:
+        """Return the main process's value in every process."""
+        return self._gather(value)[0]
 
     def check_same(self, value: int, error: str) -> None:
-        """ValueError when the processes' values differ."""
-        if self.size > 1 and len(set(told := self._told(value))) > 1:
-            raise ValueError(f"{error} (the processes have {', '.join(map(str, told))})")
+        """Raise ValueError when the processes' values differ."""
+        if len(set(values := self._gather(value))) > 1:
+            raise ValueError(f"{error} (the processes have {', '.join(map(str, values))})")
 
-    def wait(self) -> None:
-        """Until every process is here."""
+    def barrier(self) -> None:
+        """Wait for every process."""
         if self.size > 1:
             dist.barrier()
 
-    def _told(self, value: int) -> list[int]:
-        told: list[Any] = [None] * self.size
-        dist.all_gather_object(told, value)
-        return told
+    def _gather(self, value: Any) -> list[Any]:
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
 
-ALONE = Team()
+SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def joined_team(device: str) -> Iterator[Team]:
-    """The team that torchrun's environment names, connected while the context is open; alone without torchrun.
-
-    Processes with a GPU talk through NCCL, the others through gloo.
-    """
+def distributed_context(device: str) -> Iterator[DistributedContext]:
+    """Connect the processes of torchrun while the context is open, with a GPU by NCCL, else by gloo."""
     size = world_size()
     if size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
-    # What lies in main memory, such as new weights, goes through gloo in any case.
+    # Tensors in main memory, such as new weights, go through gloo in any case.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     try:
-        yield Team(dist.get_rank(), size)
+        yield DistributedContext(dist.get_rank(), size)
     finally:
         dist.destroy_process_group()
 
 
 def world_size() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """Return the number of processes of torchrun; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-class TeamNorm(nn.BatchNorm2d):
-    """Batch norm over the whole team's batch: what one process with all of it would compute.
-
-    torch's SyncBatchNorm is for GPUs alone.
-    """
+class SyncBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batch of all processes. torch's SyncBatchNorm supports GPUs only."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) of the same B in every process; in inference mode as ever."""
+        """Normalize (B, C, H, W) of the same B in every process; in inference mode by the running statistics."""
         if not self.training:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
-            return self._normalised(x.float()).to(x.dtype)
+            return self._normalized(x.float()).to(x.dtype)
 
-    def _normalised(self, x: Tensor) -> Tensor:
+    def _normalized(self, x: Tensor) -> Tensor:
         y, mean, variance = _Normalize.apply(x, self.weight, self.bias, self.eps)
         with torch.no_grad():
             count = x.numel() // x.shape[1] * dist.get_world_size()
@@ -137,15 +124,15 @@ class TeamNorm(nn.BatchNorm2d):
 
 
 class _Normalize(torch.autograd.Function):
-    """Batch norm by the team's statistics, in as few passes over the batch as torch's own kernels allow.
+    """Batch norm by the statistics of all processes, in as few passes over the batch as torch's kernels allow.
 
-    Each process' loss depends on every process' input, so the gradient's sums are the team's as well.
+    Each process's loss depends on every process's input, so the gradient's sums span all processes as well.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
-        mean, square = _team_mean(torch.stack([mean, variance + mean.square()]))
+        mean, square = _all_reduce_mean(torch.stack([mean, variance + mean.square()]))
         variance = (square - mean.square()).clamp_min(0)
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps = eps
@@ -160,29 +147,23 @@ class _Normalize(torch.autograd.Function):
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
         count, scale = x.numel() // x.shape[1], torch.rsqrt(variance + ctx.eps)
-        with_x, alone = _team_mean(torch.stack([for_weight, for_bias]) / count)
+        with_x, alone = _all_reduce_mean(torch.stack([for_weight, for_bias]) / count)
         slope = -weight * scale.square() * with_x
         offset = -weight * scale * alone - slope * mean
         through += torch.addcmul(offset[:, None, None], slope[:, None, None], x)
         return through, for_weight, for_bias, None
 
 
-def _team_mean(values: Tensor) -> Tensor:
+def _all_reduce_mean(values: Tensor) -> Tensor:
     dist.all_reduce(values)
     return values / dist.get_world_size()
 
 
-def share_norms(network: nn.Module) -> None:
-    """Let the network's batch norms see the whole team's batches; parameters, buffers and their names stay."""
+def convert_sync_batch_norm(network: nn.Module) -> None:
+    """Replace batch norms in place by `SyncBatchNorm`; parameters, buffers, and their names stay."""
     for module in network.modules():
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:
-                setattr(module, name, _team_norm(child))
-
-
-def _team_norm(norm: nn.BatchNorm2d) -> TeamNorm:
-    shared = TeamNorm(norm.num_features, norm.eps, norm.momentum)
-    shared.weight, shared.bias = norm.weight, norm.bias
-    shared.running_mean, shared.running_var = norm.running_mean, norm.running_var
-    shared.num_batches_tracked = norm.num_batches_tracked
-    return shared.train(norm.training)
+                shared = SyncBatchNorm(child.num_features, child.eps, child.momentum)
+                shared.__dict__.update(child.__dict__)
+                setattr(module, name, shared)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Render faces and train their landmarks on a machine with a GPU that is yours for minutes.
+# Render faces and train landmarks on a GPU machine rented for minutes.
 #
 #   ASSETS=assets.pack COUNT=60000 MINUTES=60 atpn/train/gpu_run.sh
 #
-# The same command continues after an interruption, and whatever ends it, OUT then holds the averaged weights of the
-# last checkpoint and the log: two files to bring home. Renders and the run's state stay in RUN.
+# The same command resumes after an interruption. However it ends, OUT then has the averaged weights of the last
+# checkpoint and the log, to copy from the machine. Renders and the run's state stay in RUN.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 PYTHON=${PYTHON:-python3}       # with the packages of pip install ".[train]"
-ASSETS=${ASSETS:-}              # what `python -m atpn render --assets` takes; without, a procedural head
+ASSETS=${ASSETS:-}              # for `python -m atpn render --assets`; default: a procedural head
 COUNT=${COUNT:-60000}           # images to render
 MINUTES=${MINUTES:-60}          # of training, checkpoints excluded
 RUN=${RUN:-runs/gpu}            # renders, state, TensorBoard scalars
@@ -19,7 +19,7 @@ TRAIN_OPTIONS=${TRAIN_OPTIONS:-} # more options of `python -m atpn train`, for e
 MAX_BYTES=$((16 * 1024 * 1024)) # of each file in OUT
 
 mkdir -p "$RUN" "$OUT"
-# Only the end of a log that many restarts have made long comes home.
+# After many restarts the log is long: only its end is copied.
 collect() {
     tail -c "$MAX_BYTES" "$RUN/run.log" > "$OUT/run.log"
     if [ ! -f "$RUN/landmarks.safetensors" ]; then
@@ -31,7 +31,7 @@ collect() {
     fi
 }
 trap collect EXIT
-# Whoever stops the run signals the whole process group: the trainer saves and ends first, then `collect` runs.
+# A stop signals the whole process group: the trainer saves and ends first, then `collect` runs.
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

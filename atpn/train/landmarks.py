@@ -1,4 +1,4 @@
-"""Stage 1: the backbone and the landmark branch learn landmarks and their uncertainty."""
+"""Stage 1: backbone and landmark branch learn landmarks and their uncertainty."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig
 from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, FaceBatches
-from atpn.train.losses.activation import range_loss
+from atpn.train.dataset import Batch, FaceBatch, FaceBatches
+from atpn.train.losses.activation import activation_penalty
 from atpn.train.losses.landmark import gap_loss, percent_errors, thesis_landmark_loss, uncertainty_loss, wing_loss
 from atpn.train.losses.semantic_alignment import search_landmarks
-from atpn.train.losses.shape_correction import corrected_labels
+from atpn.train.losses.shape_correction import correct_labels
 from atpn.train.losses.star import ambiguity_loss, star_loss
 from atpn.train.losses.wing_variants import adaptive_wing, rectified_wing, soft_wing
-from atpn.train.mixing import Alignment, MixedBatches, OtherSet, shared_batch
+from atpn.train.mixing import Alignment, MixedBatches, OtherSet, split_batch
 from atpn.train.settling import UNSETTLED, Settling
 from edge_runtime.landmarks import LandmarkScheme
 
@@ -39,11 +39,11 @@ class LandmarkTask:
     trained: tuple[str, ...] = ("backbone", "landmark_branch")
 
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own."""
-    average: ATPN
-    """The averaged network, which the loop keeps here."""
+    """(N, 2) the network's, in crop coordinates: defines upright crops."""
+    ema_model: ATPN
+    """The averaged network, set by the loop."""
     settling: Settling = UNSETTLED
-    """When crops become milder; the loop keeps it here."""
+    """Steps over which crops become milder, set by the loop."""
 
     def __init__(
         self,
@@ -54,78 +54,85 @@ class LandmarkTask:
         faces: int | None = None,
         others: Sequence[OtherSet] = (),
     ) -> None:
-        """`faces`: how many to train on, at most; None: all that are not held out. `others`: see `mixing`.
+        """Select the training faces and prepare their labels.
 
-        ValueError when the recipe asks for what the store's scheme does not have, or for what one set alone allows."""
+        Args:
+            store: The reference set: its scheme and convention are the network's.
+            recipe: Hyperparameters.
+            seed: Seed of the crops.
+            validation: Maximum number of held-out faces.
+            faces: Maximum number of faces to train on; None: all that are not held out.
+            others: Further sets, see `mixing`.
+
+        Raises:
+            ValueError: The recipe does not support the store's scheme, or several sets.
+        """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
-        if recipe.rest_backbone:
+        if recipe.freeze_backbone:
             self.trained = ("landmark_branch",)
         self.held_out = store.split()[1][:validation]
         self.faces = training_faces(store, recipe)[:faces]
         if others and not _one_face_at_a_time(recipe):
             raise ValueError(
-                "STAR loss, adaptive wing, Semantic Alignment and shape correction look at one set's landmarks and do "
-                "not go with several sets; give one --data, or leave them out"
+                "STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support several sets; "
+                "give one --data, or leave them out"
             )
-        self._shares = shared_batch(recipe.batch_size, [1.0, *(other.share for other in others)])
+        self._counts = split_batch(recipe.batch_size, [1.0, *(other.weight for other in others)])
         self.labels = training_labels(store, self.faces, recipe)
         if recipe.semantic_alignment or recipe.landmark_loss == "adaptive-wing":
-            self.neighbours = tuple(map(torch.from_numpy, neighbors(store.scheme)))
+            self.neighbors = tuple(map(torch.from_numpy, neighbors(store.scheme)))
             self.sliding = torch.from_numpy(sliding(store.scheme))
-        self._validation: LabeledCrops | None = None
-        self._validation_size = 0
+        self._validation: dict[int, LabeledCrops] = {}
 
     def begin(self, model: ATPN) -> None:
-        """Take this network's mean shape."""
+        """Use this network's mean shape."""
         self.mean_shape = model.mean_shape.cpu().numpy()
         self.uncertain = model.config.uncertainty
         self.alignment = Alignment(self.store.scheme, [o.store.scheme for o in self.others], self.mean_shape)
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches | MixedBatches:
-        """Jittered, augmented face crops."""
+        """Return jittered, augmented face crops."""
         stores = [self.store, *(other.store for other in self.others)]
         shapes = self.alignment.mean_shapes if self.others else [self.mean_shape]
         parts = []
-        for k, (store, shape, count) in enumerate(zip(stores, shapes, self._shares, strict=True)):
+        for k, (store, shape, count) in enumerate(zip(stores, shapes, self._counts, strict=True)):
             recipe = replace(self.recipe, batch_size=count)
             faces = training_faces(store, recipe) if k else self.faces
             backgrounds, _ = store.split(store.backgrounds)
-            parts.append(FaceBatches(store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step))
-            parts[-1].settling = self.settling
-        parts[0].labels = self.labels
+            options = store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step
+            parts.append(FaceBatches(*options, labels=None if k else self.labels, settling=self.settling))
         return MixedBatches(parts, self.seed, first_step) if self.others else parts[0]
 
-    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Point loss, gap loss and the uncertainty's likelihood; of several sets, each in its own convention."""
+    def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum point, gap, and uncertainty losses over the network's estimates; of several sets, per convention."""
         recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
-            embedding = self.embed(model, image)
+            embedding = self.embed(model, batch)
             estimates = model.landmark_branch.estimates(embedding)
-        target = self._searched(image, batch["landmarks"]) if recipe.semantic_alignment else None
+        target = self._searched(batch) if recipe.semantic_alignment else None
         shape = model.landmark_branch.read_ambiguity(embedding.vector) if recipe.landmark_loss == "star" else None
-        losses = []
-        for landmarks, log_sigma in estimates:
-            # In full precision: half a pixel is the step of bfloat16 here.
-            loss, parts = self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
-            losses.append(loss)
-        # The log shows the last estimate's parts: that is what the network says.
-        loss = torch.stack(losses).sum()
-        if recipe.range_weight:
-            excess = range_loss(activations)
+        losses = [
+            # In full precision: the resolution of bfloat16 here is half a pixel.
+            self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
+            for landmarks, log_sigma in estimates
+        ]
+        loss, parts = torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
+        if recipe.activation_penalty_weight:
+            excess = activation_penalty(activations)
             parts["range"] = excess.detach()
-            loss = loss + recipe.range_weight * excess
+            loss = loss + recipe.activation_penalty_weight * excess
         return loss, {key: value.detach() for key, value in parts.items()}
 
-    def embed(self, model: ATPN, image: Tensor) -> FaceEmbedding:
-        """What a model's landmarks are read from."""
-        return model.embed(image)
+    def embed(self, model: ATPN, batch: Batch) -> FaceEmbedding:
+        """Return the input of a model's landmark layers."""
+        return model.embed(batch["image"])
 
     def _estimate_loss(
         self,
         model: ATPN,
         landmarks: Tensor,
         log_sigma: Tensor,
-        batch: Batch,
+        batch: FaceBatch,
         target: Tensor | None,
         shape: Tensor | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -134,7 +141,7 @@ class LandmarkTask:
         loss, parts = landmarks.new_zeros(()), {}
         for k, part in enumerate(self.alignment.parts(model, landmarks, log_sigma, batch)):
             own, named = self._loss(part.landmarks, part.log_sigma, part.target, part.scheme)
-            loss = loss + part.share * own
+            loss = loss + part.fraction * own
             parts |= {f"{name}-{k}" if k else name: value for name, value in named.items()}
         return loss, parts
 
@@ -142,24 +149,24 @@ class LandmarkTask:
         self,
         landmarks: Tensor,
         log_sigma: Tensor,
-        labelled: Tensor,
+        labeled: Tensor,
         scheme: LandmarkScheme,
         target: Tensor | None = None,
         shape: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of the landmarks against the labels, or a target found instead of them; `shape` is STAR's.
+        """Compute the loss against the labels, or against a corrected target; `shape` is STAR's.
 
-        Where a label is NaN, what the network says is taken as right: no gradient comes from there.
+        Labels that are NaN are replaced by the predictions, so that they give no gradient.
         """
         recipe, parts = self.recipe, {}
-        known = ~labelled.isnan()
-        labelled = torch.where(known, labelled, landmarks.detach())
-        target = labelled if target is None else torch.where(known, target, landmarks.detach())
+        known = ~labeled.isnan()
+        labeled = torch.where(known, labeled, landmarks.detach())
+        target = labeled if target is None else torch.where(known, target, landmarks.detach())
         log_sigma = torch.where(known.all(dim=-1), log_sigma, log_sigma.detach())
         if shape is not None:
             loss = star_loss(landmarks, target, shape)
             parts["points"] = loss.detach()
-            parts["ambiguity"] = ambiguity_loss(landmarks, labelled, log_sigma, shape)
+            parts["ambiguity"] = ambiguity_loss(landmarks, labeled, log_sigma, shape)
             loss = loss + parts["ambiguity"]
         else:
             loss = self._point_loss(landmarks, target, scheme)
@@ -169,8 +176,8 @@ class LandmarkTask:
             parts["gaps"] = gaps.detach()
             loss = loss + recipe.gap_weight * gaps
         if recipe.uncertainty_weight and self.uncertain:
-            # Of the labels, also where others are searched: what is unsure about them is what the search goes by.
-            likelihood = uncertainty_loss(landmarks, log_sigma, labelled)
+            # Of the labels even if the target is corrected: the correction depends on their uncertainty.
+            likelihood = uncertainty_loss(landmarks, log_sigma, labeled)
             parts["uncertainty"] = likelihood.detach()
             loss = loss + recipe.uncertainty_weight * likelihood
         return loss, parts
@@ -183,31 +190,29 @@ class LandmarkTask:
             return wing_loss(landmarks, target)
         errors = percent_errors(landmarks, target)
         if kind == "adaptive-wing":
-            # Corners are certain; where along a curve a point lies is not.
+            # Corners are certain; positions along a curve are not.
             return adaptive_wing(errors, (~self.sliding).to(errors)[:, None]).mean()
         return (soft_wing(errors) if kind == "soft-wing" else rectified_wing(errors)).mean()
 
     @torch.no_grad()
-    def _searched(self, image: Tensor, labelled: Tensor) -> Tensor:
-        predicted, log_sigma = self.average.landmark_branch.read(self.embed(self.average, image))
-        before, after = (indices.to(image.device) for indices in self.neighbours)
-        sigma = log_sigma.float().exp()
-        return search_landmarks(labelled, predicted.float(), sigma, before, after, self.sliding.to(image.device))
+    def _searched(self, batch: FaceBatch) -> Tensor:
+        predicted, log_sigma = self.ema_model.landmark_branch.read(self.embed(self.ema_model, batch))
+        curve = (indices.to(predicted.device) for indices in (*self.neighbors, self.sliding))
+        return search_landmarks(batch["landmarks"], predicted.float(), log_sigma.float().exp(), *curve)
 
     def validate(self, model: ATPN) -> dict[str, float]:
-        """NME on held-out renders over the rectangle's longer side and, up to 60° of yaw, the eye distance; gaps."""
+        """Compute `landmark_metrics` on held-out faces."""
         if len(self.held_out) == 0:
             return {}
         size = model.config.input_size
-        if self._validation is None or self._validation_size != size:
-            self._validation = validation_batch(self.store, self.held_out, self.mean_shape, size)
-            self._validation_size = size
+        if size not in self._validation:
+            self._validation = {size: validation_batch(self.store, self.held_out, self.mean_shape, size)}
         clear = np.array([self.store.kinds[index] == "clear" for index in self.held_out])
-        return landmark_figures(model, self._validation, self.store, clear)
+        return landmark_metrics(model, self._validation[size], self.store, clear)
 
 
 def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
-    """Indices of the store's faces to learn landmarks from: those known in part as well, where the recipe can."""
+    """Return indices of the faces to train on: partly labeled ones as well, if the recipe supports them."""
     faces, _ = store.split()
     partly, _ = store.split(store.partly_known)
     if not len(partly) or not _one_face_at_a_time(recipe) or recipe.label_noise.level:
@@ -216,13 +221,13 @@ def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
 
 
 def _one_face_at_a_time(recipe: Recipe) -> bool:
-    """Whether the recipe goes by nothing but a face's own labels, landmark for landmark."""
+    """Return whether the recipe uses each landmark's own label alone."""
     simple = recipe.landmark_loss not in ("star", "adaptive-wing")
     return simple and not (recipe.semantic_alignment or recipe.shape_components)
 
 
 def training_labels(store: SampleStore, faces: np.ndarray, recipe: Recipe) -> np.ndarray | None:
-    """(n, N, 2) landmarks to train these faces on, by the store's indices; None: the store's own."""
+    """Return (n, N, 2) changed labels by the store's indices; None: the store's own."""
     if not recipe.label_noise.level and not recipe.shape_components:
         return None
     labels = store.landmarks.copy()
@@ -230,13 +235,13 @@ def training_labels(store: SampleStore, faces: np.ndarray, recipe: Recipe) -> np
         for index in faces:
             labels[index] = noisy_landmarks(labels[index], store.scheme, store.keys[index], recipe.label_noise)
     if recipe.shape_components:
-        labels[faces] = corrected_labels(labels[faces], store.scheme, recipe.shape_components)
+        labels[faces] = correct_labels(labels[faces], store.scheme, recipe.shape_components)
     return labels
 
 
 @contextmanager
 def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
-    """What the batch norms inside these modules give while the context is open, in the order of their calls."""
+    """Collect the outputs of the modules' batch norms while the context is open, in the order of their calls."""
     outputs: list[Tensor] = []
     norms = [m for module in modules for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     hooks = [norm.register_forward_hook(lambda _, __, output: outputs.append(output)) for norm in norms]
@@ -247,28 +252,38 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def landmark_figures(model: ATPN, batch: LabeledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
-    """The few figures worth watching during training; (B,) `clear` tells easy pictures, if the data name such."""
+def landmark_metrics(model: ATPN, batch: LabeledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
+    """Compute metrics to monitor training.
+
+    Args:
+        model: Network.
+        batch: Held-out crops.
+        store: Their store.
+        clear: (B,) whether an image is easy; all False if the data do not say.
+
+    Returns:
+        NME over the rectangle's longer side, and for yaw up to 60° NME over the eye distance and agreement of openings.
+    """
     scheme = store.scheme
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()
-    figures = {"nme_rectangle": float(metrics.point_errors(predicted, target, metrics.rectangle_size(target)).mean())}
-    # Where pose is unknown the comparison is false and the face counts as frontal.
+    result = {"nme_rectangle": float(metrics.point_errors(predicted, target, metrics.rectangle_size(target)).mean())}
+    # NaN for an unknown pose: the comparison is False, and the face counts as frontal.
     frontal = ~(np.abs(batch["pose"].numpy()[:, 1]) > np.radians(60))
     if frontal.any():
         predicted, target = predicted[frontal], target[frontal]
         inter_ocular = scheme.inter_ocular(target)
         errors = metrics.point_errors(predicted, target, inter_ocular)
-        figures["nme"] = float(errors.mean())
+        result["nme"] = float(errors.mean())
         if (clear := clear[frontal]).any() and not clear.all():
-            figures |= {"nme_clear": float(errors[clear].mean()), "nme_hard": float(errors[~clear].mean())}
+            result |= {"nme_clear": float(errors[clear].mean()), "nme_hard": float(errors[~clear].mean())}
         for part in metrics.OPENINGS.get(scheme.name, {}):
             opened = [metrics.openings(points, scheme, part) / inter_ocular for points in (predicted, target)]
-            figures |= {f"{part}_{key}": value for key, value in metrics.gap_agreement(*opened).items()}
-    return figures
+            result |= {f"{part}_{key}": value for key, value in metrics.gap_agreement(*opened).items()}
+    return result
 
 
-def with_heads_of(model: ATPN, recipe: Recipe) -> ATPN:
-    """The network with what the recipe's landmark loss needs besides."""
+def with_loss_heads(model: ATPN, recipe: Recipe) -> ATPN:
+    """Return the network with the additional heads of the recipe's landmark loss."""
     needs_ambiguity = recipe.landmark_loss == "star" and not model.config.ambiguity
     return model.with_config(ambiguity=True) if needs_ambiguity else model
 
@@ -276,7 +291,7 @@ def with_heads_of(model: ATPN, recipe: Recipe) -> ATPN:
 def new_model(
     store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int, thesis: bool = False
 ) -> ATPN:
-    """An untrained network around the training faces' mean shape; `thesis`: as `Recipe.network` says."""
+    """Build an untrained network with the training faces' mean shape; `thesis`: see `Recipe.network`."""
     mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
     config = ATPNConfig(scheme=store.scheme.name, width=width, input_size=input_size)

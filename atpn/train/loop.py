@@ -1,4 +1,4 @@
-"""The loop that all three stages share: budget, schedule, averaging, checkpoints, resuming, interruption."""
+"""The training loop of all stages and TUFA: budget, checkpoints, resuming, interruption."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import IterableDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from atpn.model import CheckpointError, Network, freeze, load_network, save_checkpoint
 from atpn.train.config import Bfloat16, Recipe
-from atpn.train.dataset import Batch, load
+from atpn.train.dataset import Batch, batch_size, load, prepare
 from atpn.train.device_batches import DeviceLoader
-from atpn.train.distributed import ALONE, Team, share_norms
+from atpn.train.distributed import SINGLE_PROCESS, DistributedContext, convert_sync_batch_norm
 from atpn.train.machine import faster_in_bfloat16
-from atpn.train.muon import Muon, is_matrix
+from atpn.train.optimizer import apply_step, freeze_batch_norm, learning_rate, make_optimizer, update_ema
 from atpn.train.progress import add_progress
 from atpn.train.settling import UNSETTLED, Settling
 from atpn.train.state import (
@@ -38,244 +38,192 @@ from atpn.train.state import (
     restore_moments,
     save_state,
     with_defaults,
-    with_new_names,
 )
 
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 30.0
 PRECISION_CROPS = 4
-"""Crops to measure both precisions with: a processor without bfloat16 instructions makes four or five a second."""
+"""Crops to time both precisions with: a CPU without bfloat16 instructions trains on four or five a second."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the state is saved, and the same command goes on from there."""
+    """Ctrl-C or SIGTERM; the state is saved, and the same command resumes from it."""
 
 
-Learner = TypeVar("Learner", bound=Network)
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
-class StageTask(Protocol[Learner]):
-    """What a stage adds to the loop."""
+class StageTask(Protocol[AnyNetwork]):
+    """Data, loss, and validation of a stage."""
 
     name: str
     trained: tuple[str, ...]
-    """Parts of the network that learn; the others are frozen, batch-norm statistics included."""
-    average: Learner
-    """The averaged network, set by the loop before the first loss and whenever it is another one."""
+    """Parts of the network that train; the others are frozen, batch-norm statistics included."""
+    ema_model: AnyNetwork
+    """The averaged network, set by the loop before the first loss and whenever it is replaced."""
     settling: Settling
-    """When crops become milder, set by the loop before batches are made."""
+    """Steps over which crops become milder, set by the loop before `batches`."""
 
-    def begin(self, model: Learner) -> None:
-        """Training begins with this network, or goes on with it."""
+    def begin(self, model: AnyNetwork) -> None:
+        """Prepare for the network that training starts or resumes with."""
 
     def batches(self, crop_size: int, first_step: int) -> IterableDataset[Batch]:
-        """Endless batches from a step on."""
+        """Return endless batches from a step on."""
 
-    def loss(self, model: Learner, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch whose image is (B, 3, S, S) float 0 to 255, and its parts for the log."""
+    def loss(self, model: AnyNetwork, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch (see `dataset.prepare`), and its parts for the log."""
 
-    def validate(self, model: Learner) -> dict[str, float]:
-        """Figures on held-out renders."""
+    def validate(self, model: AnyNetwork) -> dict[str, float]:
+        """Compute metrics on held-out samples."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a stage trains: a number of samples, or minutes."""
+    """Length of a stage: a number of samples, or minutes."""
 
     samples: int | None = None
     minutes: float | None = None
 
-    def share(self, progress: Progress) -> float:
-        """Done so far, 0 to 1 and beyond."""
+    def fraction(self, progress: Progress) -> float:
+        """Return the part that is done, 0 to 1 and beyond."""
         if self.samples is not None:
             return progress.samples / self.samples
         return progress.seconds / (60.0 * (self.minutes or math.inf))
 
     def coarse_until(self, recipe: Recipe) -> float:
-        """The share of the budget at which training moves from the coarse to the full input size."""
-        share = recipe.coarse_share
-        if self.samples is not None or share in (0.0, 1.0):
-            return share
-        # Compute grows with the area, so the coarse samples' share of the minutes is smaller than of the samples.
-        coarse, full = share * recipe.coarse_size**2, (1 - share) * recipe.input_size**2
+        """Return the fraction at which training moves from the coarse to the full input size."""
+        fraction = recipe.coarse_fraction
+        if self.samples is not None or fraction in (0.0, 1.0):
+            return fraction
+        # Compute grows with the area, so the coarse samples take less of the minutes than of the samples.
+        coarse, full = fraction * recipe.coarse_size**2, (1 - fraction) * recipe.input_size**2
         return coarse / (coarse + full)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how a stage runs, as against what it learns (the recipe)."""
+    """Where and how a stage runs; the recipe says what it learns."""
 
     out: Path
     budget: Budget
     setup: dict[str, Any]
-    """What must not change when the run goes on; stored with the state."""
+    """Options that must not change when the run resumes; stored with the state."""
     provenance: dict[str, Any]
-    """Stored with the weights."""
+    """Metadata stored with the weights."""
     device: str = "cpu"
     bfloat16: Bfloat16 = "auto"
     workers: int = 1
     device_loader: DeviceLoader | None = None
-    """Makes the batches instead of `workers` processes."""
+    """Maker of the batches instead of `workers` processes."""
     checkpoint_seconds: float = 180.0
     epoch_samples: int = 1
     """Faces per epoch, for the step schedule."""
-    team: Team = ALONE
-    """Processes that train together. Each one's task makes its share of every batch."""
+    distributed: DistributedContext = SINGLE_PROCESS
+    """Processes that train together. Each one's task makes its part of every batch."""
 
 
-def make_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the parameters that train."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(trained, recipe.lr, betas=(0.9, 0.999), weight_decay=recipe.weight_decay, fused=True)
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    kind = torch.optim.AdamW
-    if recipe.optimizer == "muon":
-        kind, matrices, others = Muon, *_parted(groups[0]["params"], is_matrix)
-        groups[0]["params"] = others
-        groups.append({"params": matrices, "weight_decay": recipe.weight_decay, "orthogonal": True})
-    return kind([g for g in groups if g["params"]], recipe.lr, betas=(0.9, 0.999), fused=True)
+class Trainer(Generic[AnyNetwork]):
+    """Training of one stage from its start or saved state to the end of its budget."""
 
+    def __init__(self, task: StageTask[AnyNetwork], model: AnyNetwork, recipe: Recipe, options: RunOptions) -> None:
+        """Take the initial network of a new stage; a saved state in `options.out` takes precedence.
 
-def _parted(weights: Sequence[Tensor], belongs: Callable[[Tensor], bool]) -> tuple[list[Tensor], list[Tensor]]:
-    """Those that belong, and the others."""
-    return [w for w in weights if belongs(w)], [w for w in weights if not belongs(w)]
-
-
-def learning_rate(recipe: Recipe, share: float, step: int, epoch: int) -> float:
-    """The rate at a share of the budget, a step (for the warm-up) and an epoch (for the step schedule)."""
-    if recipe.schedule == "step":
-        rate = recipe.lr * recipe.decay_factor ** (epoch // recipe.decay_epochs)
-    else:
-        rate = recipe.lr * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-    return rate * min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else rate
-
-
-@torch.no_grad()
-def update_average(average: Network, model: Network, decay: float, step: int) -> None:
-    """Move the averaged weights and statistics towards the model's.
-
-    The decay grows from a tenth, so that the average forgets the untrained network at once instead of dragging a
-    share of it along for a thousand steps.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    targets, sources = [], []
-    for part in set(model.PARTS) - model.frozen:
-        for kept, new in zip(
-            getattr(average, part).state_dict().values(), getattr(model, part).state_dict().values(), strict=True
-        ):
-            if kept.is_floating_point():
-                targets.append(kept)
-                sources.append(new)
-            else:
-                kept.copy_(new)
-    torch._foreach_lerp_(targets, sources, 1 - decay)
-
-
-def rest_norms(model: Network) -> None:
-    """Batch norms use their running statistics from now on, and keep them."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
-class Trainer(Generic[Learner]):
-    """One stage from its beginning or its saved state to the end of its budget."""
-
-    def __init__(self, task: StageTask[Learner], model: Learner, recipe: Recipe, options: RunOptions) -> None:
-        """`model` is where a new stage begins; a saved state of the same setup in `options.out` takes precedence."""
+        ValueError if the saved state is damaged or has another setup.
+        """
         self.task, self.recipe, self.options = task, recipe, options
         self.state_path = options.out / f"{task.name}.state.safetensors"
         self.weights_path = options.out / f"{task.name}.safetensors"
         self.progress_path = options.out / f"{task.name}.progress.jsonl"
         moments = {}
         if self.state_path.exists():
-            model, average, moments, self.progress = load_state(self.state_path, type(model))
+            model, ema_model, moments, self.progress = load_state(self.state_path, type(model))
             self._check_setup(model)
             if not self.progress.finished:
-                log.info("%s: going on from step %d (%s)", task.name, self.progress.step, self.state_path)
+                log.info("%s: resuming from step %d (%s)", task.name, self.progress.step, self.state_path)
         else:
-            average = copy.deepcopy(model)
+            ema_model = copy.deepcopy(model)
             self.progress = Progress(setup=options.setup)
-        self.progress.norms_fixed &= self._norms_due()  # not any more, when the budget has grown
-        options.team.check_same(
+        self.progress.batch_norm_frozen &= self._freeze_due()  # not if the budget has grown
+        options.distributed.check_same(
             self.progress.step,
-            f"{options.out} must be one folder that every machine of the team sees, so that they resume alike",
+            f"cannot resume: the processes read different states in {options.out}; use one folder for all machines",
         )
-        for network in (model, average):
-            options.team.take_weights(network)
+        for network in (model, ema_model):
+            options.distributed.broadcast_weights(network)
         task.begin(model)
-        self._adopt(model, average, moments)
+        self._adopt(model, ema_model, moments)
 
-    def _adopt(self, model: Learner, average: Learner, moments: dict[str, dict[str, Tensor]]) -> None:
+    def _adopt(self, model: AnyNetwork, ema_model: AnyNetwork, moments: dict[str, dict[str, Tensor]]) -> None:
         device = torch.device(self.options.device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
-        self.average = average.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        self.ema_model = ema_model.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
         freeze(self.model, set(self.model.PARTS) - set(self.task.trained))
-        self.average.frozen = self.model.frozen
-        if self.options.team.size > 1:
-            share_norms(self.model)
-        self.task.average = self.average
+        self.ema_model.frozen = self.model.frozen
+        if self.options.distributed.size > 1:
+            convert_sync_batch_norm(self.model)
+        self.task.ema_model = self.ema_model
         self.optimizer = make_optimizer(self.model, self.recipe)
         restore_moments(self.model, self.optimizer, moments)
         self.model.train()
-        if self.progress.norms_fixed:
-            rest_norms(self.model)
+        if self.progress.batch_norm_frozen:
+            freeze_batch_norm(self.model)
 
     def _check_setup(self, model: Network) -> None:
-        # A state of an earlier version lacks options that came later; it was made as their defaults say.
+        # A state of an earlier version lacks options that came later; it was made with their defaults.
         defaults = {"recipe": plain(asdict(Recipe(samples=None))), "width": getattr(model.config, "width", 1.0)}
-        old, new = with_defaults(with_new_names(self.progress.setup), defaults), self.options.setup
+        old, new = with_defaults(self.progress.setup, defaults), self.options.setup
         changed = {key: differences(key, old.get(key), new[key]) for key in new if old.get(key) != new[key]}
         if "data" in changed:
-            # More renders than before are welcome, but the run is then no longer the one that its seed names.
+            # More renders than before are allowed, but the run is then not repeatable from its seed.
             log.warning("%s: the training data changed (%s)", self.task.name, changed.pop("data"))
         if changed:
             raise ValueError(
-                f"{self.state_path} belongs to another setup ({'; '.join(changed.values())}); "
-                "repeat the earlier options, give another --out, or delete the file to begin the stage anew"
+                f"cannot resume from {self.state_path}: {'; '.join(changed.values())}; "
+                "use the saved options, choose another --out, or delete the file to restart the stage"
             )
         self.progress.setup = new
 
     @property
-    def share(self) -> float:
-        """Done so far, 0 to 1."""
-        return min(1.0, self.options.budget.share(self.progress))
+    def fraction(self) -> float:
+        """Part of the budget that is done, 0 to 1."""
+        return min(1.0, self.options.budget.fraction(self.progress))
 
-    def _norms_due(self) -> bool:
-        return self.recipe.settle_fraction > 0 and self.share >= 1.0 - self.recipe.settle_fraction
+    def _freeze_due(self) -> bool:
+        return self.recipe.settle_fraction > 0 and self.fraction >= 1.0 - self.recipe.settle_fraction
 
     def settling(self) -> Settling:
-        """When crops become milder. Of a budget in minutes, whose steps nobody knows, only whether they are now."""
+        """Return the steps over which crops become milder; with a budget in minutes they change all at once."""
         recipe, total = self.recipe, self.options.budget.samples
         if not (recipe.settle_fraction and (recipe.settled_jitter or recipe.settled_augment)):
             return UNSETTLED
         if total is None:
-            return Settling(0, 0) if self._norms_due() else UNSETTLED
+            return Settling(0, 0) if self._freeze_due() else UNSETTLED
         steps = total / recipe.batch_size
         return Settling((1 - recipe.settle_fraction) * steps, (1 - recipe.settle_fraction / 2) * steps)
 
     def crop_size(self) -> int:
-        """The input size that the schedule wants now."""
-        coarse = self.share < self.options.budget.coarse_until(self.recipe)
+        """Return the current input size of the schedule."""
+        coarse = self.fraction < self.options.budget.coarse_until(self.recipe)
         return self.recipe.coarse_size if coarse else self.recipe.input_size
 
-    def run(self) -> Learner:
-        """Train to the end of the budget; the averaged network. Raises Interrupted after saving on a signal."""
-        if self.progress.finished and self.share >= 1.0 and self._weights_written():
+    def run(self) -> AnyNetwork:
+        """Train to the end of the budget and return the averaged network.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM arrived; the state is saved.
+            ValueError: A weight became infinite or NaN.
+        """
+        if self.progress.finished and self.fraction >= 1.0 and self._weights_written():
             log.info("%s: already finished (%s)", self.task.name, self.weights_path)
-            return self.average
+            return self.ema_model
         self.progress.finished = False
         self.bfloat16 = self._choose_precision()
-        if self.progress.step == 0 and self.options.team.leads:
-            self.progress_path.unlink(missing_ok=True)  # another run's, whose state is gone
+        if self.progress.step == 0 and self.options.distributed.is_main_process:
+            self.progress_path.unlink(missing_ok=True)  # of a run whose state was deleted
         with _stop_signals() as stopped, self._scalars() as scalars:
             try:
-                while self.share < 1.0:
+                while self.fraction < 1.0:
                     self._run_phase(scalars, stopped)
             except Interrupted:
                 self._save(scalars, validate=False)
@@ -284,16 +232,16 @@ class Trainer(Generic[Learner]):
                 self._resize(self.recipe.input_size)
             self.progress.finished = True
             self._save(scalars)
-        self.options.team.wait()  # for the leader's files, which the next stage begins with
-        return self.average
+        self.options.distributed.barrier()  # the next stage reads the main process's files
+        return self.ema_model
 
     def _scalars(self) -> AbstractContextManager[SummaryWriter | None]:
-        if self.options.team.leads:
+        if self.options.distributed.is_main_process:
             return SummaryWriter(self.options.out / "tensorboard" / self.task.name)
         return nullcontext()
 
     def _weights_written(self) -> bool:
-        """Whether the checkpoint is that of the finished state: a kill may have come between the two."""
+        """Return whether the checkpoint is that of the finished state: a kill may have come between the two."""
         try:
             _, metadata = load_network(self.weights_path, type(self.model))
         except CheckpointError:
@@ -301,28 +249,28 @@ class Trainer(Generic[Learner]):
         return bool(metadata.get("finished")) and metadata.get("steps") == self.progress.step
 
     def _run_phase(self, scalars: SummaryWriter | None, stopped: Callable[[], bool]) -> None:
-        """Train at one input size until the schedule wants another or the budget ends."""
+        """Train at one input size until the schedule changes it or the budget ends."""
         size = self.crop_size()
         if self.model.config.input_size != size:
             self._resize(size)
         progress, settling = self.progress, self.settling()
         self.task.settling = settling
         batches = self._load(self.task.batches(size, progress.step))
-        team, report = self.options.team, _Report(self.task.name, size, self.options.budget, progress)
+        distributed, report = self.options.distributed, _Report(self.task.name, size, self.options.budget, progress)
         clock = saved = time.monotonic()
         for batch in batches:
             losses = self._step(batch)
             progress.step += 1
-            progress.samples += len(batch["image"]) * team.size
+            progress.samples += batch_size(batch) * distributed.size
             now = time.monotonic()
-            stop, seconds = team.agree(stopped(), now - clock)
+            stop, seconds = distributed.reduce_stop(stopped(), now - clock)
             progress.seconds += seconds
             clock = now
             if scalars is not None:
                 report.step(losses, scalars)
             if stop:
-                raise Interrupted(f"stopped at step {progress.step}; the same command goes on from there")
-            if self.share >= 1.0 or self.crop_size() != size or self.settling() != settling:
+                raise Interrupted(f"stopped at step {progress.step}; repeat the command to resume")
+            if self.fraction >= 1.0 or self.crop_size() != size or self.settling() != settling:
                 break
             if now - saved > self.options.checkpoint_seconds:
                 self._save(scalars)
@@ -336,43 +284,34 @@ class Trainer(Generic[Learner]):
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         recipe, progress = self.recipe, self.progress
-        if self._norms_due() and not progress.norms_fixed:
-            # From the average on, whose statistics are steadier than the last batches'.
-            self.model.load_state_dict(self.average.state_dict())
-            rest_norms(self.model)
-            progress.norms_fixed = True
-        rate = learning_rate(recipe, self.share, progress.step, progress.samples // self.options.epoch_samples)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        if self._freeze_due() and not progress.batch_norm_frozen:
+            # Continue from the averaged weights, whose statistics are steadier than the last batches'.
+            self.model.load_state_dict(self.ema_model.state_dict())
+            freeze_batch_norm(self.model)
+            progress.batch_norm_frozen = True
+        rate = learning_rate(recipe, self.fraction, progress.step, progress.samples // self.options.epoch_samples)
         loss, parts = self._loss(self.model, batch, self.bfloat16)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.options.team.average_gradients(self.model.parameters())
-        if recipe.gradient_clip:
-            trained = [p for p in self.model.parameters() if p.grad is not None]
-            nn.utils.clip_grad_norm_(trained, recipe.gradient_clip)
-        self.optimizer.step()
-        update_average(self.average, self.model, recipe.ema_decay, progress.step)
+        average = self.options.distributed.average_gradients
+        apply_step(self.optimizer, self.model.parameters(), loss, rate, recipe.gradient_clip, average)
+        update_ema(self.ema_model, self.model, recipe.ema_decay, progress.step)
         return {"loss": loss.detach(), **parts, "lr": torch.tensor(rate)}
 
-    def _loss(self, model: Learner, batch: Batch, bfloat16: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        device = self.options.device
-        # Channels-last bytes become channels-last floats: no copy of the layout.
-        image = batch["image"].to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-        batch = Batch(**{k: v.to(device, non_blocking=True) for k, v in batch.items() if k != "image"})
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bfloat16):
-            return self.task.loss(model, image, batch)
+    def _loss(self, model: AnyNetwork, batch: Batch, bfloat16: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        device = torch.device(self.options.device)
+        batch = prepare(batch, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            return self.task.loss(model, batch)
 
     def _choose_precision(self) -> bool:
-        """Whether to compute in bfloat16. With `auto` the team's leader measures, on a copy of the network."""
+        """Return whether to compute in bfloat16. With `auto` the main process measures, on a copy of the network."""
         if self.options.bfloat16 != "auto":
             return self.options.bfloat16 == "on"
         chosen = False
-        if self.options.team.leads:
+        if self.options.distributed.is_main_process:
             batch = next(iter(self.task.batches(self.model.config.input_size, self.progress.step)))
-            batch = Batch(**{key: value[:PRECISION_CROPS] for key, value in batch.items()})
+            batch = {key: value[:PRECISION_CROPS] for key, value in batch.items()}
             model = copy.deepcopy(self.model)
-            rest_norms(model)  # the other processes take no part
+            freeze_batch_norm(model)  # the other processes do not take part
 
             def step(bfloat16: bool) -> None:
                 self._loss(model, batch, bfloat16)[0].backward()
@@ -383,41 +322,41 @@ class Trainer(Generic[Learner]):
             chosen, seconds = faster_in_bfloat16(step)
             log.info(
                 "%s: computing in %s (%d crops: %.0f ms in float32, %.0f ms in bfloat16)",
-                *(self.task.name, "bfloat16" if chosen else "float32", len(batch["image"])),
+                *(self.task.name, "bfloat16" if chosen else "float32", batch_size(batch)),
                 *(1000 * each for each in seconds),
             )
-        return self.options.team.leaders(chosen)
+        return self.options.distributed.broadcast(chosen)
 
     def _resize(self, size: int) -> None:
         moments = moments_of(self.model, self.optimizer)
-        self._adopt(self.model.resized(size), self.average.resized(size), moments)
+        self._adopt(self.model.resized(size), self.ema_model.resized(size), moments)
 
     def _save(self, scalars: SummaryWriter | None, validate: bool = True) -> None:
-        """State, averaged weights and, unless time presses, figures on held-out renders; by the team's leader alone."""
+        """Save state and averaged weights and, with `validate`, their metrics; in the main process alone."""
         if scalars is None:
             return
         name, progress = self.task.name, self.progress
         if not all(p.isfinite().all() for p in self.model.parameters()):
             raise ValueError(
-                f"{name}: weights became infinite before step {progress.step}; "
-                "the last checkpoint is sound: start again in another --out with a lower --lr"
+                f"{name}: weights are infinite or NaN before step {progress.step}; "
+                "the last checkpoint is valid: restart in another --out with a lower --lr"
             )
-        save_state(self.state_path, self.model, self.average, self.optimizer, progress)
-        figures = self.task.validate(self.average) if validate else {}
-        for key, value in figures.items():
+        save_state(self.state_path, self.model, self.ema_model, self.optimizer, progress)
+        metrics = self.task.validate(self.ema_model) if validate else {}
+        for key, value in metrics.items():
             scalars.add_scalar(f"validation/{key}", value, progress.samples)
-        log.info("%s: saved at step %d %s", name, progress.step, _listed(figures))
+        log.info("%s: saved at step %d %s", name, progress.step, _listed(metrics))
         metadata = {**self.options.provenance, "stage": name, "samples": progress.samples, "steps": progress.step}
-        metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": figures}
+        metadata |= {"minutes": round(progress.seconds / 60, 2), "finished": progress.finished, "validation": metrics}
         metadata["bfloat16"] = self.bfloat16
-        save_checkpoint(self.weights_path, self.average, metadata)
-        if figures:
+        save_checkpoint(self.weights_path, self.ema_model, metadata)
+        if metrics:
             done = {"step": progress.step, "samples": progress.samples, "minutes": round(progress.seconds / 60, 2)}
-            add_progress(self.progress_path, done | {k: v for k, v in figures.items() if math.isfinite(v)})
+            add_progress(self.progress_path, done | {k: v for k, v in metrics.items() if math.isfinite(v)})
 
 
 class _Report:
-    """Progress for people: a bar on a terminal, else a line every half minute; scalars for TensorBoard."""
+    """Progress: a bar on a terminal, else a log line every half minute; scalars for TensorBoard."""
 
     def __init__(self, name: str, size: int, budget: Budget, progress: Progress) -> None:
         self.name, self.size, self.budget, self.progress = name, size, budget, progress
@@ -430,14 +369,14 @@ class _Report:
         )
 
     def step(self, losses: dict[str, Tensor], scalars: SummaryWriter) -> None:
-        """Account for one step; now and then tell."""
+        """Count one step; report when the period is over."""
         for key, value in losses.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
         self.count += 1
         if time.monotonic() - self.started > self.period:
-            self._tell(scalars)
+            self._emit(scalars)
 
-    def _tell(self, scalars: SummaryWriter) -> None:
+    def _emit(self, scalars: SummaryWriter) -> None:
         seconds, progress = time.monotonic() - self.started, self.progress
         means = {key: float(value) / self.count for key, value in self.sums.items()}
         rate = (progress.samples - self.samples) / seconds
@@ -446,7 +385,7 @@ class _Report:
         self.bar.update(progress.samples - self.samples)
         self.bar.set_postfix_str(_listed(means))
         if self.bar.disable:
-            done = 100 * self.budget.share(progress)
+            done = 100 * self.budget.fraction(progress)
             log.info(
                 "%s %d px: %.1f %% step %d, %d crops, %.0f/s %s",
                 *(self.name, self.size, done, progress.step, progress.samples, rate, _listed(means)),
@@ -454,19 +393,19 @@ class _Report:
         self.sums, self.count, self.samples, self.started = {}, 0, progress.samples, time.monotonic()
 
     def close(self, scalars: SummaryWriter) -> None:
-        """Tell the rest and release the terminal's line."""
+        """Report the rest and release the terminal's line."""
         if self.count:
-            self._tell(scalars)
+            self._emit(scalars)
         self.bar.close()
 
 
-def _listed(figures: dict[str, float]) -> str:
-    return " ".join(f"{key} {value:.4g}" for key, value in figures.items())
+def _listed(values: dict[str, float]) -> str:
+    return " ".join(f"{key} {value:.4g}" for key, value in values.items())
 
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Within, SIGINT and SIGTERM only set a flag, which the yielded function reads."""
+    """Make SIGINT and SIGTERM only set a flag inside the context, which the yielded function reads."""
     received: list[int] = []
     kinds = (signal.SIGINT, signal.SIGTERM)
     previous = [signal.signal(kind, lambda number, _: received.append(number)) for kind in kinds]

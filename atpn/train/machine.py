@@ -1,4 +1,4 @@
-"""The machine that trains: its device and its memory."""
+"""The training machine: device, memory, library versions."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import sys
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 HUGE_PAGE = 2**21
 HEAP_BYTES = 2**32
-"""Of addresses, not of memory; more than a training step takes."""
+"""Address range to advise, more than a training step allocates; no memory is taken."""
 
 
-def pick_device(name: str) -> str:
-    """A device as PyTorch names it; `auto` takes a GPU when there is one, each process of torchrun its own."""
+def select_device(name: str) -> str:
+    """Return PyTorch's name of a device; `auto` is a GPU if there is one, each process of torchrun gets its own."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name
 
 
 BFLOAT16_GAIN = 1.1
-"""How many times faster bfloat16 must be to be worth its rounding; also keeps the choice from flipping with noise."""
+"""Minimum speedup to choose bfloat16, so that neither rounding nor timing noise is traded for nothing."""
 
 
 def faster_in_bfloat16(
@@ -38,7 +39,7 @@ def faster_in_bfloat16(
         clock: Seconds from any origin.
 
     Returns:
-        Whether bfloat16 pays, and the seconds of the fastest step in float32 and in bfloat16.
+        Whether bfloat16 is faster by `BFLOAT16_GAIN`, and the seconds of the fastest step in float32 and in bfloat16.
     """
     fastest = []
     for bfloat16 in (False, True):
@@ -53,9 +54,9 @@ def faster_in_bfloat16(
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks, in huge pages where the kernel gives them.
+    """Let glibc keep freed blocks, in huge pages where the kernel has them.
 
-    Each step frees and takes the same gigabyte: page faults cost a tenth of the time, and small pages a fifth.
+    Each step frees and allocates the same gigabyte: page faults cost a tenth of the time, small pages a fifth.
     """
     if sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc":
         mmap_max, trim_threshold, top_pad, never = -4, -1, -2, -1  # names from malloc.h
@@ -70,3 +71,8 @@ def keep_freed_memory() -> None:
             start, advice = -(-block // HUGE_PAGE) * HUGE_PAGE, 14  # MADV_HUGEPAGE of mman.h
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(block + HEAP_BYTES - start), advice)
             libc.free(block)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions that weights depend on, for a checkpoint's metadata."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}

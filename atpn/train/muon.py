@@ -7,26 +7,26 @@ from torch import Tensor
 
 MOMENTUM = 0.95
 RMS = 0.2
-"""Of a step per unit of learning rate: about AdamW's, so that rates and decay carry over (Liu et al., 2025)."""
+"""Root mean square of a step per unit of learning rate, about AdamW's: rates and decay stay (Liu et al., 2025)."""
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the Newton-Schulz iteration: they bring singular values near 1, not to 1, in few steps."""
+"""Coefficients of the Newton-Schulz iteration; a few steps bring singular values near 1."""
 
 
 def is_matrix(weight: Tensor) -> bool:
-    """Whether a weight mixes channels. Depthwise kernels, norms and biases do not."""
+    """Return whether a weight mixes channels; depthwise kernels, norms, and biases do not."""
     return weight.ndim > 1 and weight.shape[1] > 1
 
 
 class Muon(torch.optim.AdamW):
     """AdamW, except for parameter groups with `orthogonal`, whose weights are matrices.
 
-    Not torch.optim.Muon, which refuses convolutions and multiplies in bfloat16, slowly on many processors.
+    torch.optim.Muon rejects convolutions and multiplies in bfloat16, which is slow on many CPUs.
     """
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """One step; the matrices' gradients are used up."""
+        """Take one step; the matrices' gradients become None."""
         for group in self.param_groups:
             if not group.get("orthogonal"):
                 continue
@@ -44,7 +44,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """An (R, C) matrix with the same singular vectors and singular values near 1."""
+    """Return an (R, C) matrix with the same singular vectors and singular values near 1."""
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide.float() / wide.norm().clamp_min(1e-7)
     a, b, c = COEFFICIENTS

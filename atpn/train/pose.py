@@ -1,4 +1,4 @@
-"""Stage 3: the pose branch learns the head's rotation in the crop's frame; all else is frozen."""
+"""Stage 3: the pose branch learns the head's rotation in the crop's frame; all other parts are frozen."""
 
 from __future__ import annotations
 
@@ -24,40 +24,37 @@ class PoseTask:
     trained = ("pose_branch",)
 
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own, in the data's scheme."""
+    """(N, 2) the network's, in crop coordinates and the data's scheme: defines upright crops."""
     settling: Settling = UNSETTLED
-    """When crops become milder; the loop keeps it here."""
+    """Steps over which crops become milder, set by the loop."""
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
-        """ValueError when no face comes with a rotation."""
+        """Select the faces that have a rotation; ValueError if there are none."""
         self.store, self.recipe, self.seed = store, recipe, seed
         known = ~np.isnan(store.rotation).any(axis=(1, 2))
         self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
         self.held_out = self.held_out[:validation]
         self.backgrounds, _ = store.split(store.backgrounds)
         if len(self.faces) == 0:
-            raise ValueError("no face of the training set has a rotation, so there is no pose to learn")
+            raise ValueError("no face of the training set has a rotation; give data with head poses")
         self._validation: LabeledCrops | None = None
 
     def begin(self, model: ATPN) -> None:
-        """Take this network's mean shape."""
+        """Use this network's mean shape."""
         self.mean_shape = mean_shape_for(model, self.store)
 
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
-        """Jittered, augmented face crops."""
-        batches = FaceBatches(
-            self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
-        )
-        batches.settling = self.settling
-        return batches
+        """Return jittered, augmented face crops."""
+        options = self.mean_shape, self.recipe, crop_size, self.seed, first_step
+        return FaceBatches(self.store, self.faces, self.backgrounds, *options, settling=self.settling)
 
-    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the angles."""
-        predicted = model.pose_branch(frozen_input(model, image)).float()
+    def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of the angles."""
+        predicted = model.pose_branch(frozen_input(model, batch["image"])).float()
         return pose_loss(predicted, batch["pose"], self.recipe.pose_loss), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:
-        """Mean absolute error per angle and over all three, in degrees, on held-out renders."""
+        """Compute the mean absolute error per angle and over all three, in degrees, on held-out faces."""
         if len(self.held_out) == 0:
             return {}
         if self._validation is None:

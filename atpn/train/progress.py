@@ -1,4 +1,4 @@
-"""What a run's checkpoints measured, for people: a JSON line for each, and a chart."""
+"""Metrics of a run's checkpoints: a JSON line each, and a chart."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge_runtime.files import write_atomically
 
 
 def read_progress(path: Path) -> list[dict[str, float]]:
-    """The rows of a progress file; none without a file."""
+    """Read the rows of a progress file; none without a file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def add_progress(path: Path, row: Mapping[str, float]) -> None:
-    """Append a checkpoint's row, which holds `samples`, and draw all rows beside the file, as a PNG.
+    """Append a checkpoint's row, which has `samples`, and draw all rows as a PNG beside the file.
 
-    Rows of later checkpoints go: the run has since gone back to an earlier state.
+    Rows of later checkpoints are removed: the run resumed from an earlier state.
     """
     rows = [earlier for earlier in read_progress(path) if earlier["samples"] < row["samples"]] + [dict(row)]
     write_atomically(path, "".join(json.dumps(each) + "\n" for each in rows).encode())
@@ -31,7 +31,7 @@ def add_progress(path: Path, row: Mapping[str, float]) -> None:
 def _chart(key: str, rows: list[dict[str, float]]) -> Chart:
     known = [row for row in rows if key in row]
     crops, values = [row["samples"] / 1000 for row in known], [row[key] for row in known]
-    # The first checkpoints of an untrained network would flatten all that come after them.
+    # The errors of an almost untrained network would flatten the rest of the curve.
     upper = 1.1 * float(np.quantile(values, 0.9))
     return Chart(
         *(key, "thousand crops", key, [Line("", crops, values, dots=len(values) < 50)]),

@@ -1,7 +1,7 @@
-"""`python -m atpn recipe FILE`: stages with data and options of their own, written down in a TOML file.
+"""`python -m atpn recipe FILE`: train stages with data and options of their own, from a TOML file.
 
 Each table is a stage, trained in the order of the file; its entries are the options of `python -m atpn train`, with
-underscores. What stands before the tables holds for every stage. Paths are relative to the working directory.
+underscores. Entries before the tables are for every stage. Paths are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -14,26 +14,24 @@ from typing import Annotated, Any
 import tyro
 
 from atpn.train import cli
-from atpn.train.config import Bfloat16, TrainConfig
+from atpn.train.config import MachineOptions, TrainConfig
 
 
 @dataclass(frozen=True)
-class RecipeFileConfig:
-    """Train the stages of a recipe file (`atpn/train/recipes/`). The same command again continues."""
+class RecipeFileConfig(MachineOptions):
+    """Train the stages of a recipe file (`atpn/train/recipes/`). The same command again resumes.
+
+    The file may have its own threads, workers, device, and bfloat16.
+    """
 
     file: Annotated[Path, tyro.conf.Positional]
     """TOML: a table for each stage with options of `python -m atpn train`."""
     out: Path
     """Folder of the run."""
-    threads: int = 1
-    workers: int = 1
-    device: str = "auto"
-    bfloat16: Bfloat16 = "auto"
-    """These four as for `train`; the file may have its own."""
 
 
 def run(config: RecipeFileConfig) -> None:
-    """Train all stages; what any of them cannot do is said before the first begins."""
+    """Check the options of all stages, then train them."""
     stages = read_recipe(config)
     for stage in stages:
         cli.check(stage)
@@ -42,9 +40,12 @@ def run(config: RecipeFileConfig) -> None:
 
 
 def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
-    """The file's stages; ValueError or FileNotFoundError tells what is wrong with it."""
+    """Read the file's stages.
+
+    FileNotFoundError if there is no such file; ValueError if it is not TOML, has no stage, or an option is wrong.
+    """
     if not config.file.is_file():
-        raise FileNotFoundError(f"no recipe file {config.file}; atpn/train/recipes/ holds some")
+        raise FileNotFoundError(f"no recipe file {config.file}; see atpn/train/recipes/ for examples")
     try:
         content = tomllib.loads(config.file.read_text())
     except tomllib.TOMLDecodeError as error:
@@ -53,16 +54,16 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
     common = machine | {key: value for key, value in content.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in content.items() if isinstance(value, dict)}
     if not tables:
-        raise ValueError(f"{config.file} names no stage; it needs a table such as [landmarks]")
+        raise ValueError(f"{config.file} has no stage; add a table such as [landmarks]")
     return [_stage(config, name, common | table) for name, table in tables.items()]
 
 
 def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> TrainConfig:
-    """A stage's options, read as the command line would be."""
-    # Checked here, since tyro would remember an unknown option and blame the next command line for it.
+    """Read a stage's options like a command line."""
+    # Checked here: tyro would keep an unknown option and report it for the next command line.
     known = {field.name for field in fields(TrainConfig)} - {"stage", "out"}
     if unknown := sorted({key.replace("-", "_") for key in options} - known):
-        raise ValueError(f"{config.file}: [{name}] has no option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+        raise ValueError(f"{config.file}: [{name}] has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
     arguments = [name, "--out", str(config.out)]
     for key, value in options.items():
         flag = key.replace("_", "-")
@@ -73,4 +74,4 @@ def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> Trai
     try:
         return tyro.cli(TrainConfig, args=arguments, prog=f"{config.file} [{name}]")
     except SystemExit as error:
-        raise ValueError(f"{config.file}: the options of [{name}] are not those of `python -m atpn train`") from error
+        raise ValueError(f"{config.file}: wrong options in [{name}]; see `python -m atpn train --help`") from error

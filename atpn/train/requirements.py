@@ -1,4 +1,4 @@
-"""Whether a stage can learn from a training set: told from the labels before anything is trained."""
+"""Check, before training, that a training set has the labels of a stage."""
 
 from __future__ import annotations
 
@@ -26,19 +26,22 @@ NEEDS: Mapping[str, tuple[Callable[[Labels], bool], str]] = {
     "pose": (lambda labels: _landmarks(labels) and labels["rotation"] is not None, "landmarks and a rotation"),
     "detector": (_landmarks, "landmarks that are all known"),
 }
-"""What one sample at least must have for a stage, and how that is called."""
+"""By stage: whether a sample has the labels that it needs, and their description. One such sample is enough."""
 
 
 def check_data(stage: str, folder: Path) -> None:
-    """ValueError when no sample of a folder's shards can serve the stage; FileNotFoundError without shards."""
-    serves, what = NEEDS[stage]
+    """Check that a sample of a folder's shards has the stage's labels.
+
+    FileNotFoundError if the folder has no shards; ValueError if no sample has the labels.
+    """
+    suffices, what = NEEDS[stage]
     count = 0
     for shard in list_shards(folder):
         for sample in read_shard(shard):
             count += 1
-            if serves(sample.labels):
+            if suffices(sample.labels):
                 return
     raise ValueError(
-        f"the {stage} stage cannot learn from {folder}: none of its {count} samples has {what}; "
-        "docs/datasets.md lists which dataset has what"
+        f"the {stage} stage cannot use {folder}: none of its {count} samples has {what}; "
+        "see docs/datasets.md for the labels of each dataset"
     )

@@ -1,6 +1,6 @@
-"""A run's state on disk: weights, averaged weights and optimiser in one safetensors file, no pickles.
+"""A run's state on disk: weights, averaged weights, and optimizer in one safetensors file, no pickles.
 
-One file, because a kill between two would leave a pair that does not match; the JSON part sits in its header.
+A kill between two files would leave a pair that does not match, so the JSON part is in the header.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 @dataclass
 class Progress:
-    """How far a stage has come."""
+    """Progress of a stage."""
 
     step: int = 0
     samples: int = 0
     seconds: float = 0.0
-    """Spent training, over all the starts of the run."""
+    """Seconds of training, over all starts of the run."""
     finished: bool = False
-    norms_fixed: bool = False
-    """Batch norm's statistics rest from here on."""
+    batch_norm_frozen: bool = False
+    """Batch-norm statistics are fixed."""
     setup: dict[str, Any] = field(default_factory=dict)
-    """Recipe, seed and data: what must not change when the run goes on."""
+    """Recipe, seed, and data, which must not change when the run resumes."""
 
 
 def save_state(
-    path: Path, model: Network, average: Network, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path, model: Network, ema_model: Network, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write everything that the next step depends on; the file appears complete or not at all (OSError)."""
+    """Write everything that the next step depends on, atomically."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in ema_model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{name}/{key}"] = tensor
@@ -55,19 +55,22 @@ def save_state(
 def load_state(
     path: Path, kind: type[AnyNetwork] = ATPN
 ) -> tuple[AnyNetwork, AnyNetwork, dict[str, dict[str, Tensor]], Progress]:
-    """Network, averaged network, optimiser state by parameter name, and progress; ValueError names a broken file."""
+    """Read network, averaged network, optimizer state by parameter name, and progress.
+
+    ValueError if the file is damaged.
+    """
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
-        progress = Progress(**json.loads(header["progress"]))
+        progress = Progress(**with_new_field_names(json.loads(header["progress"])))
         networks = []
         for prefix in ("model/", "average/"):
             network = kind.from_config(json.loads(header["config"]))
             network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             networks.append(network)
     except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no usable training state ({error}); delete it to begin the stage anew") from error
+        raise ValueError(f"{path} is not a training state ({error}); delete it to restart the stage") from error
     moments: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
@@ -77,12 +80,12 @@ def load_state(
 
 
 def plain(value: Any) -> Any:
-    """As JSON gives it back (tuples become lists), so that what is stored compares equal."""
+    """Convert to what JSON reads back (tuples become lists), so that it equals what is stored."""
     return json.loads(json.dumps(value))
 
 
 def with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """What was stored and, at any depth, the defaults of keys that did not exist yet."""
+    """Add, at any depth, the defaults of keys that are missing."""
     nested = {
         key: with_defaults(value, defaults[key])
         for key, value in stored.items()
@@ -91,34 +94,22 @@ def with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
     return defaults | stored | nested
 
 
-RENAMED = {"fixed_norm_share": "settle_fraction"}
-"""Recipe fields by their earlier names."""
-
-
-def with_new_names(setup: dict[str, Any]) -> dict[str, Any]:
-    """A stored setup whose recipe's fields have their present names."""
-    setup = with_new_field_names(setup)
-    if not isinstance(setup.get("recipe"), dict):
-        return setup
-    return setup | {"recipe": {RENAMED.get(key, key): value for key, value in setup["recipe"].items()}}
-
-
 def differences(key: str, old: Any, new: Any) -> str:
-    """What changed between two values of a setup's key, field by field."""
+    """Describe what changed between two values of a setup's key, field by field."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = [name for name in new if old.get(name) != new[name]]
         names += [name for name in old if name not in new]
         return "; ".join(differences(name, old.get(name), new.get(name)) for name in names)
-    return f"{key}: {old} before, {new} now"
+    return f"option {key} was {old}, got {new}"
 
 
 def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    """Optimiser state by parameter name."""
+    """Return the optimizer state by parameter name."""
     return {name: optimizer.state[p] for name, p in model.named_parameters() if p in optimizer.state}
 
 
 def restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Tensor]]) -> None:
-    """Give a new optimiser the state of parameters by name; a parameter of another shape starts without one."""
+    """Load optimizer state by parameter name; a parameter of another shape starts without one."""
     for name, parameter in model.named_parameters():
         state = moments.get(name)
         if parameter.requires_grad and state and state["exp_avg"].shape == parameter.shape:
@@ -126,7 +117,7 @@ def restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments:
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy on the parameter's device and in its memory layout: fused optimisers pair elements by place in memory."""
+    """Copy to the parameter's device and memory layout: fused optimizers pair elements by place in memory."""
     if value.shape != parameter.shape:  # the step counter
         return value.to(parameter.device).clone()
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

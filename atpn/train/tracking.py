@@ -1,4 +1,4 @@
-"""Stage 2: the tracking branch learns whether a crop holds a properly framed face; all else is frozen."""
+"""Stage 2: the tracking branch learns whether a crop frames a face; all other parts are frozen."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ class TrackingTask:
     trained = ("tracking_branch",)
 
     mean_shape: np.ndarray
-    """(N, 2) in crop coordinates: what crops are upright against; the network's own, in the data's scheme."""
+    """(N, 2) the network's, in crop coordinates and the data's scheme: defines upright crops."""
 
     def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
         self.store, self.recipe, self.seed = store, recipe, seed
         if len(store.faces) + len(store.boxed) == 0:
-            raise ValueError("the training set holds neither faces with landmarks nor faces with boxes to track")
+            raise ValueError("the training set has neither faces with landmarks nor faces with boxes")
         self.faces, self.held_out = (
             np.concatenate(rows) for rows in zip(store.split(), store.split(store.boxed), strict=True)
         )
-        # Each held-out face brings its negatives along.
+        # Each held-out face adds its negatives.
         self.held_out = self.held_out[: max(1, validation // 4)]
         self.backgrounds, self.held_out_backgrounds = store.split(store.backgrounds)
 
     def begin(self, model: ATPN) -> None:
-        """Take this network's mean shape."""
+        """Use this network's mean shape."""
         self.mean_shape = mean_shape_for(model, self.store) if len(self.store.faces) else model.mean_shape.cpu().numpy()
 
     def batches(self, crop_size: int, first_step: int) -> TrackingBatches:
-        """Faces, each with its negatives."""
+        """Return faces, each with its negatives."""
         return TrackingBatches(
             self.store, self.faces, self.backgrounds, self.mean_shape, self.recipe, crop_size, self.seed, first_step
         )
 
-    def loss(self, model: ATPN, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy."""
-        logits = model.tracking_branch(frozen_input(model, image)).float()
+    def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the cross-entropy."""
+        logits = model.tracking_branch(frozen_input(model, batch["image"])).float()
         return tracking_loss(logits, batch["is_face"], self.recipe.balance_classes), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:
-        """Average precision and both error rates at the tracking threshold, on held-out faces and backgrounds."""
+        """Compute average precision and both error rates at the tracking threshold, on held-out samples."""
         if len(self.held_out) == 0:
             return {}
         size = model.config.input_size
@@ -61,13 +61,13 @@ class TrackingTask:
 
 
 def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
-    """(N, 2) the network's mean shape as landmarks of the store's scheme; ValueError when these do not come of it."""
+    """Return the network's (N, 2) mean shape in the store's scheme; ValueError if it cannot be converted."""
     return convert(model.mean_shape.cpu().numpy(), scheme_by_name(model.config.scheme), store.scheme)
 
 
 @torch.no_grad()
 def frozen_input(model: ATPN, image: Tensor) -> Tensor:
-    """The heatmap-weighted low features of a batch, from the frozen parts only."""
+    """Compute the heatmap-weighted low features of a batch, without gradients."""
     features = model.features(image)
     landmarks, _ = model.landmark_branch(features)
     return model.weighted_low(features, landmarks)

@@ -1,4 +1,4 @@
-"""`python -m atpn tufa ablate`: what each ingredient is worth, in equally long trainings."""
+"""`python -m atpn tufa ablate`: measure each ingredient in equally long runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from atpn.tufa.anchors import DENSE, UNSEEN
+from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.train import TrainTUFAConfig, train
 from edge_runtime.files import write_atomically
 
-_HIDDEN = ("cofw29", UNSEEN)
+_HIDDEN = ("cofw29", WFLW_WITHOUT_IBUG)
 ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "all": {},
@@ -29,26 +29,26 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "masked-85": {"sources": ("wflw98",), "points": 15},
     }
 )
-"""Name and what differs from the default. The `without-68` rows know iBUG's points only where COFW has them, too: their
-other scheme is what WFLW has besides. `with-68-hidden-98` is the same with the 68, to compare zero-shot with."""
+"""Variants: name and changes to the default. The `without-68` rows have iBUG's points only where COFW has them: their
+other scheme is the rest of WFLW. `with-68-hidden-98` adds the 68, to compare zero-shot with."""
 
 
 @dataclass(frozen=True)
 class AblateTUFAConfig:
-    """Train and measure every variant; one that is finished is not trained again."""
+    """Train and evaluate every variant; finished ones are not trained again."""
 
     data: Path
     """Renders to train on."""
     held_out: Path
-    """Renders to measure on."""
+    """Renders to evaluate on."""
     out: Path
     """Folder: one run per variant, and the report."""
     afw: Path | None = None
-    """Folder of AFW's photographs and labels, to measure on."""
+    """Folder of AFW's images and labels, to evaluate on."""
     rows: tuple[str, ...] = tuple(ROWS)
     """Variants."""
     samples: int = 24_000
-    """Crops that each trains on."""
+    """Training crops per variant."""
     seed: int = 0
     workers: int = 1
     """Loader processes."""
@@ -59,7 +59,7 @@ class AblateTUFAConfig:
 
 
 def ablate(config: AblateTUFAConfig) -> dict[str, Any]:
-    """The report, also written after each variant to `out/ablation.json` and as a table to `out/ablation.md`."""
+    """Return the report, also written after each variant to `out/ablation.json` and as a table to `out/ablation.md`."""
     report: dict[str, Any] = {"samples": config.samples, "seed": config.seed, "rows": {}}
     for name in config.rows:
         folder = config.out / name
@@ -73,12 +73,12 @@ def ablate(config: AblateTUFAConfig) -> dict[str, Any]:
 
 
 def ablation_table(report: dict[str, Any]) -> str:
-    """NME in percent of the eye distance as markdown; a scheme that a variant does not know is a dash."""
+    """Format NME in percent of the eye distance as markdown; a dash for schemes that a variant does not know."""
     columns = [("rendered", key) for key in ("wflw98", "ibug68", "cofw29", "zero_shot", "dense")]
     columns += [("afw", key) for key in ("ibug68", "wflw98_as_ibug68", "zero_shot")]
-    lines = ["| variant | " + " | ".join(f"{place}: {key}" for place, key in columns) + " |"]
+    lines = ["| variant | " + " | ".join(f"{data}: {key}" for data, key in columns) + " |"]
     lines.append("| --- |" + " ---: |" * len(columns))
     for name, row in report["rows"].items():
-        values = [row.get(place, {}).get(key) for place, key in columns]
+        values = [row.get(data, {}).get(key) for data, key in columns]
         lines.append(f"| {name} | " + " | ".join("-" if v is None else f"{100 * v:.2f}" for v in values) + " |")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Where the schemes' mean shapes lie on the mean-face plane before anything is learned."""
+"""Initial mean shapes of the schemes on the mean-face plane."""
 
 from __future__ import annotations
 
@@ -11,38 +11,37 @@ from atpn.data.store import SampleStore
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert, scheme_by_name
 
 DENSE = "dense"
-"""Source of training points that are all over the face and belong to no scheme."""
-UNSEEN = "wflw98-without-ibug68"
-"""The 30 WFLW points that iBUG's 68 lack: what a network that must not see those 68 may learn from."""
+"""Source of training points all over the face that belong to no scheme."""
+WFLW_WITHOUT_IBUG = "wflw98-without-ibug68"
+"""The 30 WFLW points that are not among iBUG's 68: training data for zero-shot evaluation on those 68."""
 _FACES = 4000
-"""Faces that a mean is taken over; more change nothing."""
+"""Maximum number of faces of a mean; more make no difference."""
 
 _NUMBERS = np.arange(WFLW_98.count)
-WITHOUT_IBUG = np.setdiff1d(_NUMBERS, convert(_NUMBERS[:, None], WFLW_98, IBUG_68))
-"""Which they are."""
+WITHOUT_IBUG_INDICES = np.setdiff1d(_NUMBERS, convert(_NUMBERS[:, None], WFLW_98, IBUG_68))
+"""Their indices."""
 
 
 def converted(landmarks: np.ndarray, scheme: str) -> np.ndarray:
-    """(..., 98, D) WFLW landmarks as another scheme's or as `UNSEEN`'s; ValueError for unknown ones."""
-    if scheme == UNSEEN:
-        return landmarks[..., WITHOUT_IBUG, :]
+    """Convert (..., 98, D) WFLW landmarks to a scheme or `WFLW_WITHOUT_IBUG`; ValueError for unknown ones."""
+    if scheme == WFLW_WITHOUT_IBUG:
+        return landmarks[..., WITHOUT_IBUG_INDICES, :]
     return convert(landmarks, WFLW_98, scheme_by_name(scheme))
 
 
 def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -> dict[str, np.ndarray]:
-    """(N, 2) float32 mean shape of each scheme on the plane.
+    """Compute the (N, 2) float32 mean shape of each scheme on the plane.
 
-    The plane's coordinates are those of the crop around 98 landmarks, which the store's faces have: their mean lies on
-    it as it is.
+    The plane's coordinates are those of the crop around 98 landmarks, in which the store's faces are averaged.
     """
     mean = compute_mean_shape(store.landmarks[faces[:_FACES]], store.scheme)
     return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
 
 
 def shared_points(first: str, second: str) -> tuple[list[int], list[int]]:
-    """Indices of the landmarks that are one and the same WFLW point in two schemes, in one order."""
+    """Return indices of the landmarks that are the same WFLW point in two schemes, in the same order."""
     numbers = _NUMBERS.astype(float)
-    # A mean of two landmarks has not the mean square of one.
+    # For a mean of two landmarks, the mean of squares is not the square of the mean.
     sources = [converted(np.column_stack([numbers, numbers**2]), scheme) for scheme in (first, second)]
     single = [{int(n): i for i, (n, square) in enumerate(source) if n * n == square} for source in sources]
     both = sorted(single[0].keys() & single[1].keys())
@@ -50,11 +49,11 @@ def shared_points(first: str, second: str) -> tuple[list[int], list[int]]:
 
 
 def affine_onto(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(M, 2) points moved by the affine map that brings (N, 2) source points closest to (N, 2) target points.
+    """Map (M, 2) points by the affine map that fits (N, 2) source points to (N, 2) target points best.
 
-    ValueError when the source points lie on a line or are fewer than three.
+    ValueError if the source points are on a line, or fewer than three.
     """
     design = np.column_stack([source, np.ones(len(source))])
     if np.linalg.matrix_rank(design) < 3:
-        raise ValueError(f"an affine map needs three points off a line, got {len(source)} that have none")
+        raise ValueError(f"an affine map needs three points that are not on a line, got {len(source)} on a line")
     return np.column_stack([points, np.ones(len(points))]) @ np.linalg.lstsq(design, target, rcond=None)[0]

@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
-import torch
+from torch import Tensor
 
-from atpn.data.augment import augment
-from atpn.data.crops import Crop, random_crop
-from atpn.data.store import SampleStore
-from atpn.train.config import Recipe
-from atpn.train.dataset import Batch, CropSteps
+from atpn.data.crops import Crop
+from atpn.train.dataset import CropSteps, stack
 from atpn.tufa.anchors import DENSE, converted
 from atpn.tufa.network import TUFA
 
 
+class PlaneBatch(TypedDict):
+    """Face crops and M points of each."""
+
+    image: Tensor
+    """(B, S, S, 3) uint8 RGB."""
+    plane: Tensor
+    """(B, M, 2) query points on the plane."""
+    row: Tensor
+    """(B, M) int64 rows of alignment embeddings, see `TUFA.forward`."""
+    landmarks: Tensor
+    """(B, M, 2) the points in crop coordinates."""
+
+
 class PlanePoints:
-    """Draws a few labelled points of one scheme, or dense ones, for each crop (mean-shape masking, section 6.2.1)."""
+    """A sampler of a few labeled points of one scheme, or dense ones, per crop (mean-shape masking, section 6.2.1)."""
 
     def __init__(self, model: TUFA, sources: Sequence[str], count: int) -> None:
-        """`sources` are schemes of the model and perhaps `DENSE`; `count` is N_a, 24 of 98 in the thesis."""
+        """Take schemes of the model and perhaps `DENSE` as `sources`; `count` is N_a, 24 of 98 in the thesis."""
         self.count, self.sources = count, tuple(sources)
         self.rows = {name: model.rows(name) for name in self.sources if name != DENSE}
         self.shapes = {name: model.mean_shapes[rows].cpu().numpy() for name, rows in self.rows.items()}
         for name, shape in self.shapes.items():
             if len(shape) < count:
-                raise ValueError(f"{name} has {len(shape)} points, but {count} are asked of each crop; ask fewer")
+                raise ValueError(f"{name} has {len(shape)} points, got --points {count}; give {len(shape)} at most")
 
     def draw(
         self, crop: Crop, plane: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(M, 2) places on the plane, (M,) rows of alignment embeddings, (M, 2) places in the crop.
+        """Draw the points of a crop.
 
-        `plane` is where the crop's dense points lie on the plane before mirroring; None: the crop has none, and a
-        scheme takes their turn.
+        Args:
+            crop: Face crop with WFLW landmarks.
+            plane: (P, 2) its dense points on the plane before mirroring; None: it has none, and a scheme is drawn.
+            rng: Source of the choice.
+
+        Returns:
+            (M, 2) points on the plane, (M,) rows of alignment embeddings, and (M, 2) points in the crop.
         """
         known = [name for name in self.sources if name != DENSE or plane is not None]
         source = known[int(rng.integers(len(known)))]
@@ -49,34 +66,18 @@ class PlanePoints:
         return self.shapes[source][chosen], 1 + self.rows[source].start + chosen, landmarks
 
 
+@dataclass(eq=False, repr=False)
 class PlaneBatches(CropSteps):
     """Jittered, augmented face crops with points of the plane."""
 
-    def __init__(
-        self,
-        store: SampleStore,
-        faces: np.ndarray,
-        points: PlanePoints,
-        mean_shape: np.ndarray,
-        recipe: Recipe,
-        crop_size: int,
-        seed: int,
-        first_step: int = 0,
-    ) -> None:
-        super().__init__(store, faces, np.zeros(0, np.int64), mean_shape, recipe, crop_size, seed, first_step)
-        self.points = points
+    points: PlanePoints = field(kw_only=True)
 
-    def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """`batch_size` faces, the next of the epoch's order."""
-        recipe, size, images, drawn = self.recipe, self.recipe.batch_size, [], []
-        for position in range(step * size, (step + 1) * size):
-            index = self.face(position)
-            sample = self.store[index]
-            crop = random_crop(sample, self.mean_shape, self.crop_size, recipe.jitter, rng)
-            plane = None if sample.dense is None else self.store.plane(index)
-            images.append(augment(crop.image, recipe.augment, rng))
+    def batch(self, step: int, rng: np.random.Generator) -> PlaneBatch:
+        """See `Steps.batch`."""
+        images, drawn = [], []
+        for index, (crop, image) in zip(self.step_faces(step), self.crops(step, rng), strict=True):
+            plane = None if crop.dense is None else self.store.plane(index)
+            images.append(image)
             drawn.append(self.points.draw(crop, plane, rng))
-        plane, row, landmarks = (torch.from_numpy(np.stack(column)) for column in zip(*drawn, strict=True))
-        return Batch(
-            image=torch.from_numpy(np.stack(images)), plane=plane.float(), row=row, landmarks=landmarks.float()
-        )
+        plane, row, landmarks = (stack(column) for column in zip(*drawn, strict=True))
+        return PlaneBatch(image=stack(images), plane=plane.float(), row=row, landmarks=landmarks.float())

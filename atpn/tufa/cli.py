@@ -28,11 +28,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "attention": (AttentionConfig, show_attention),
     "shapes": (ShapesConfig, show_shapes),
 }
-"""Name: the dataclass of its options, and what takes it."""
+"""By name: the dataclass of its options, and the function that takes it."""
 
 Config = Union[tuple(Annotated[config, tyro.conf.subcommand(name)] for name, (config, _) in COMMANDS.items())]  # noqa: UP007
 
 
 def run(config: Any) -> None:
-    """Do what the command says."""
+    """Run the command of these options."""
     next(command for kind, command in COMMANDS.values() if type(config) is kind)(config)

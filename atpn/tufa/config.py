@@ -1,4 +1,4 @@
-"""What a TUFA is built from. Light to import: no torch."""
+"""TUFA's architecture options. Light to import: no torch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class TUFAConfig:
     """Architecture; two networks with equal configs take each other's weights."""
 
     embedding: Embedding = "features"
-    """What a token is made of: a piece of the picture ("patches", as published), or what ATPN sees there ("features"),
-    with ATPN's vector of the face as one more token, which learns from few pictures and on a CPU."""
+    """Content of a token: a patch of the image ("patches", as published), or its ATPN features ("features"), with
+    ATPN's face vector as one more token, which needs fewer images and trains on a CPU."""
     separable_views: bool = True
-    """Of ATPN's features: `ATPNConfig.separable_views`."""
+    """`ATPNConfig.separable_views` of ATPN's features."""
     input_size: int = 112
     """Side of the crop in pixels."""
     patch: int = 16
@@ -33,12 +33,12 @@ class TUFAConfig:
     decoder_depth: int = 6
     """The thesis' (section 6.3.3)."""
     prompt_scale: float = 30.0
-    """Plane coordinates in [-1, 1] are multiplied by it before equations 6.1 and 6.2. With 1, as written, the prompts
-    of all points are nearly alike: training stood still for hundreds of steps where with 30 it takes off at once."""
+    """Factor of plane coordinates in [-1, 1] before equations 6.1 and 6.2. With 1, as published, the prompts of all
+    points are nearly alike, and training makes no progress for hundreds of steps."""
     dense: bool = True
-    """Trained with points all over the face, too."""
+    """Trained with dense points as well."""
     schemes: tuple[tuple[str, int], ...] = ()
-    """Name and number of points of the schemes and templates whose anchors the network carries, in their order."""
+    """Name and number of points of the schemes and templates whose anchors the network has, in their order."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schemes", tuple((str(name), int(count)) for name, count in self.schemes))
@@ -47,7 +47,7 @@ class TUFAConfig:
         if self.dim % self.heads or self.dim % 4:
             raise ValueError(f"dim must be a multiple of 4 and of the {self.heads} heads, got {self.dim}")
         if self.embedding == "features" and self.patch != INPUT_SIZE_STEP:
-            raise ValueError(f"tokens of features are {INPUT_SIZE_STEP} px wide, got a patch of {self.patch}")
+            raise ValueError(f"patch must be {INPUT_SIZE_STEP} px for tokens of features, got {self.patch}")
         if self.input_size < 2 * self.patch or self.input_size % self.patch:
             raise ValueError(f"input_size must be a multiple of {self.patch}, twice at least, got {self.input_size}")
         names = [name for name, _ in self.schemes]
@@ -67,4 +67,4 @@ SIZES: Mapping[str, TUFAConfig] = MappingProxyType(
         "vit-s8": TUFAConfig("patches", input_size=256, patch=8, dim=384, depth=12, prompt_scale=1.0),
     }
 )
-"""`small` is ours and trains without a GPU; the others are published (36 M parameters, table 6.1)."""
+"""`small` is ours and trains without a GPU; the others are as published (36 M parameters, table 6.1)."""

@@ -1,4 +1,4 @@
-"""Prompts and image feature to mapped points: structure prompts and the decoder (thesis, section 6.2.1)."""
+"""Structure prompts and the decoder (thesis, section 6.2.1)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from atpn.tufa.config import TUFAConfig
 
 TAU = 10_000.0
-"""Of equations 6.1 and 6.2: decides the wavelengths."""
+"""Base of the wavelengths in equations 6.1 and 6.2."""
 
 
 def structure_prompts(plane: Tensor, dim: int) -> Tensor:
-    """(..., 2) points on the plane, x then y, to (..., dim) structure prompts E (equations 6.1 to 6.3).
+    """Encode (..., 2) points on the plane, x then y, as (..., dim) structure prompts E (equations 6.1 to 6.3).
 
-    The first half encodes x, the second y; sine and cosine take turns.
+    The first half encodes x, the second y; sine and cosine alternate.
     """
     channel = torch.arange(dim // 4, device=plane.device, dtype=plane.dtype)
     angles = plane[..., None] / TAU ** (2 * channel / (0.5 * dim))  # (..., 2, dim / 4)
@@ -24,8 +24,8 @@ def structure_prompts(plane: Tensor, dim: int) -> Tensor:
 class DecoderLayer(nn.Module):
     """Self-attention among the prompts, cross-attention to the image, feed-forward; each after a norm.
 
-    The thesis writes its projections as C_h × C_h per head; its parameter count (36 M with ViT-S) is that of full C × C
-    ones, as usual and as here.
+    The thesis writes projections as C_h × C_h per head; its parameter count (36 M with ViT-S) is that of C × C ones, as
+    here.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -38,19 +38,29 @@ class DecoderLayer(nn.Module):
     def forward(
         self, tokens: Tensor, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, M, C) tokens and prompts, (B, L, C) image feature and (L, C) position, to new tokens and, if asked for,
-        the cross-attention's (B, M, L) weights, averaged over the heads."""
+        """Update the tokens.
+
+        Args:
+            tokens: (B, M, C).
+            prompts: (B, M, C).
+            image: (B, L, C) image feature.
+            position: (L, C) of the image feature.
+            weights: Return attention weights as well.
+
+        Returns:
+            The (B, M, C) tokens, and the cross-attention's (B, M, L) weights, averaged over the heads, or None.
+        """
         normed = self.self_norm(tokens)
         query = normed + prompts
         tokens = tokens + self.self_attention(query, query, normed, need_weights=False)[0]  # equation 6.6
         query = self.cross_norm(tokens) + prompts
-        seen, attention = self.cross_attention(query, image + position, image, need_weights=weights)  # equation 6.9
-        tokens = tokens + seen
+        attended, attention = self.cross_attention(query, image + position, image, need_weights=weights)  # equation 6.9
+        tokens = tokens + attended
         return tokens + self.feed(self.feed_norm(tokens)), attention
 
 
 class Decoder(nn.Module):
-    """Maps any number of prompts onto the face."""
+    """Mapping of any number of prompts onto the face."""
 
     def __init__(self, config: TUFAConfig) -> None:
         super().__init__()
@@ -65,15 +75,15 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.read[-1].bias)
 
     def forward(self, prompts: Tensor, image: Tensor, position: Tensor) -> Tensor:
-        """(B, M, C) prompts, (B, L, C) image feature and (L, C) position, to (B, M, 2) steps from the anchors."""
+        """Map (B, M, C) prompts, (B, L, C) image feature, and (L, C) position to (B, M, 2) steps from the anchors."""
         tokens = self.tokens(prompts, image, position)[0]
         return self.read(self.norm(tokens))
 
     def tokens(
         self, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
-        """The last layer's (B, M, C) tokens and, if asked for, every layer's (B, M, L) cross-attention."""
-        # The thesis leaves the first layer's T open; were it zero, all points would look alike at first.
+        """Return the last layer's (B, M, C) tokens and, with `weights`, every layer's (B, M, L) cross-attention."""
+        # The thesis does not define the first layer's T; with zeros, all points would be alike at first.
         tokens, attentions = prompts, []
         for layer in self.layers:
             tokens, attention = layer(tokens, prompts, image, position, weights)

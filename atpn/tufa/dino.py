@@ -1,4 +1,4 @@
-"""DINO's ImageNet weights for the published sizes' encoder, from a file that the user has."""
+"""DINO's ImageNet weights for the published sizes' encoder, from the user's file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from atpn.tufa.encoder import Pixels, resampled_position
 from atpn.tufa.network import TUFA
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""RGB: what DINO's weights were trained behind."""
+"""RGB normalization of DINO's weights."""
 _BLOCK = {
     "norm1": "norm1",
     "norm2": "norm2",
@@ -25,32 +25,33 @@ _BLOCK = {
 def load_dino(model: TUFA, path: Path) -> None:
     """Copy a ViT's weights (Caron et al., 2021; state dict of the backbone, `dino_deitsmall*_pretrain.pth`).
 
-    The class token and its position are left out: the published image feature has one token per patch (L × C).
-    Positions are resampled to the model's grid. FileNotFoundError or ValueError says what does not fit.
+    The class token and its position are omitted: the published image feature has one token per patch (L × C). Positions
+    are resampled to the model's grid. FileNotFoundError if there is no such file; ValueError if the file is not a state
+    dict, or does not fit the encoder.
     """
     if not isinstance(model.features, Pixels):
         raise ValueError("DINO's weights are for tokens that are patches; use --size vit-s16 or vit-s8")
     if not path.is_file():
-        raise FileNotFoundError(f"no file of DINO weights at {path}")
+        raise FileNotFoundError(f"no DINO weights file {path}")
     try:
         source = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
-            f"{path} is no PyTorch state dict ({error}); take the backbone's file, not the full one"
+            f"{path} is not a PyTorch state dict ({error}); give the backbone's file, not the full one"
         ) from None
     if not isinstance(source, dict):
         raise ValueError(f"{path} holds a {type(source).__name__}, expected a state dict of the backbone")
-    if "patch_embed.proj.weight" in source:  # a convolution over whole patches, and a product with their pixels here
+    if "patch_embed.proj.weight" in source:  # a convolution over patches there, over their pixels here
         source = source | {"patch_embed.proj.weight": source["patch_embed.proj.weight"].flatten(1)[..., None, None]}
-    wanted = {k: v for k, v in model.encoder.state_dict().items() if k != "position"}
+    expected = {k: v for k, v in model.encoder.state_dict().items() if k != "position"}
     named = {ours: source.get(theirs) for theirs, ours in _names(len(model.encoder.blocks)).items()}
-    missing = [name for name in wanted if named.get(name) is None or named[name].shape != wanted[name].shape]
+    missing = [name for name in expected if named.get(name) is None or named[name].shape != expected[name].shape]
     position = source.get("pos_embed")
     if missing or position is None or position.shape[-1] != model.config.dim:
         raise ValueError(
             f"{path} does not fit this encoder ({model.config.depth} blocks of {model.config.dim}, patches of "
-            f"{model.config.patch} px): {len(missing)} of {len(wanted)} tensors are missing or have another shape, "
-            f"for instance {(missing or ['position'])[0]}"
+            f"{model.config.patch} px): {len(missing)} of {len(expected)} tensors are missing or have another shape, "
+            f"such as {(missing or ['position'])[0]}"
         )
     patches: Tensor = position[0, 1:]  # the first is the class token's
     with torch.no_grad():
@@ -60,7 +61,7 @@ def load_dino(model: TUFA, path: Path) -> None:
 
 
 def _names(depth: int) -> dict[str, str]:
-    """DINO's tensor names to ours."""
+    """Map DINO's tensor names to ours."""
     modules = {"patch_embed.proj": "proj", "norm": "norm"}
     modules |= {f"blocks.{i}.{a}": f"blocks.{i}.{b}" for i in range(depth) for a, b in _BLOCK.items()}
     names = {f"{a}.{kind}": f"{b}.{kind}" for a, b in modules.items() for kind in ("weight", "bias")}

@@ -1,4 +1,4 @@
-"""Picture to tokens: the ViT-based encoder (thesis, section 6.2.1)."""
+"""The ViT-based encoder of images into tokens (thesis, section 6.2.1)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from atpn.model.landmark_branch import FaceVector
 from atpn.tufa.config import TUFAConfig
 
 NORM_EPSILON = 1e-6
-"""DINO's, so that its weights mean the same here."""
+"""DINO's, for its weights."""
 
 
 class View(NamedTuple):
-    """What there is to see before any transformer looks."""
+    """Input of the transformer."""
 
     patches: Tensor
-    """(B, K, G, G) what each token's part of the crop holds."""
+    """(B, K, G, G) pixels or features of each token's patch."""
     face: Tensor | None
-    """(B, V) the whole face in one vector; None when the tokens are pieces of the picture."""
+    """(B, V) face vector; None if the tokens are image patches."""
 
 
 class Pixels(nn.Module):
-    """The picture itself, for tokens that are pieces of it."""
+    """Image patches as tokens."""
 
     def __init__(self, config: TUFAConfig) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class Pixels(nn.Module):
         self.channels, self.vector = 3 * config.patch**2, None
 
     def forward(self, image: Tensor) -> View:
-        """(B, 3, S, S) normalised picture to its pieces."""
+        """Split a (B, 3, S, S) normalized image into patches."""
         return View(F.pixel_unshuffle(image, self.patch), None)
 
 
 class ATPNFeatures(nn.Module):
-    """What ATPN sees: its features of all three levels in each part of the crop, and its vector of the face."""
+    """ATPN's features of all three levels in each patch, and its face vector."""
 
     def __init__(self, config: TUFAConfig) -> None:
         super().__init__()
@@ -51,17 +51,17 @@ class ATPNFeatures(nn.Module):
         self.channels, self.vector = view.patches.shape[1], view.face.shape[1]
 
     def forward(self, image: Tensor) -> View:
-        """(B, 3, S, S) normalised picture to features; the fine levels' cells stand side by side."""
+        """Compute features of a (B, 3, S, S) normalized image; the fine levels' cells are concatenated per patch."""
         features = self.backbone(image)
         cells = [F.pixel_unshuffle(features.low, 4), F.pixel_unshuffle(features.mid, 2), features.high]
         return View(torch.cat(cells, dim=1), self.face_vector(features))
 
 
 class Encoder(nn.Module):
-    """Tokens with learned positions through pre-norm transformer blocks."""
+    """Pre-norm transformer blocks over tokens with learned positions."""
 
     def __init__(self, config: TUFAConfig, channels: int, vector: int | None) -> None:
-        """`channels` and `vector` are what a `View` of this network holds."""
+        """Take the channels of a `View`'s patches and of its face vector, None without one."""
         super().__init__()
         self.proj = nn.Conv2d(channels, config.dim, 1)
         self.patch_norm = nn.Identity() if vector is None else nn.LayerNorm(channels, eps=NORM_EPSILON)
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim, eps=NORM_EPSILON)
 
     def forward(self, view: View) -> Tensor:
-        """What is seen to the image feature F, (B, L, C): a token per part of the crop, then the face's."""
+        """Compute the (B, L, C) image feature F: a token per patch, then the face's."""
         patches = self.patch_norm(view.patches.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         tokens = self.proj(patches).flatten(2).transpose(1, 2)
         if self.face is not None:
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
 
 
 def resampled_position(position: Tensor, grid: int) -> Tensor:
-    """(G², C) learned positions for a grid of another side: bicubic, as ViTs are moved between resolutions."""
+    """Resample (G², C) learned positions to a grid of another side, bicubic, as usual for ViTs."""
     side = round(len(position) ** 0.5)
     square = position.detach().T.reshape(1, -1, side, side)
     return F.interpolate(square, size=(grid, grid), mode="bicubic", align_corners=False).flatten(2)[0].T.contiguous()

@@ -1,4 +1,4 @@
-"""TUFA: any points of the mean-face plane, found on a face (thesis, chapter 6)."""
+"""TUFA: a network that locates any points of the mean-face plane on a face (thesis, chapter 6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from atpn.tufa.encoder import ATPNFeatures, Encoder, Pixels, resampled_position
 
 
 class TUFA(Network):
-    """Encoder, structure prompts, decoder, and the anchors of the schemes that it was trained with.
+    """Encoder, structure prompts, decoder, and anchors of the training schemes.
 
     The plane is that of `atpn.synthetic.heads.dense`: [0, 1] of the crop around a neutral face seen from the front.
     """
@@ -31,7 +31,7 @@ class TUFA(Network):
     mean_shapes: Tensor
 
     def __init__(self, config: TUFAConfig, mean_shapes: Tensor) -> None:
-        """`mean_shapes` are the (sum of counts, 2) places of the config's schemes on the plane, one after another."""
+        """Take the (sum of counts, 2) mean shapes of the config's schemes on the plane, concatenated."""
         super().__init__()
         total = sum(count for _, count in config.schemes)
         if mean_shapes.shape != (total, 2):
@@ -44,19 +44,18 @@ class TUFA(Network):
         self.encoder = Encoder(config, self.features.channels, self.features.vector)
         self.decoder = Decoder(config)
         self.alignment = nn.Embedding(1 + total, 2, padding_idx=0)
-        """Semantic alignment embeddings A (section 6.2.2) in plane units; row 0 is for points that belong to no scheme
-        and stays zero."""
+        """Semantic alignment embeddings A (section 6.2.2) in plane units; row 0, of no scheme, stays zero."""
         nn.init.zeros_(self.alignment.weight)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TUFA:
         """See `Network.from_config`; the mean shapes are all zeros until weights are loaded."""
-        # A checkpoint without the field is older than it.
+        # Earlier checkpoints lack the field.
         options = TUFAConfig(**{"separable_views": False, **config})
         return cls(options, torch.zeros(sum(count for _, count in options.schemes), 2))
 
     def rows(self, scheme: str) -> slice:
-        """Where a scheme's points lie among the mean shapes; ValueError lists the known ones."""
+        """Return the rows of a scheme's points in the mean shapes; ValueError for an unknown one."""
         start = 0
         for name, count in self.config.schemes:
             if name == scheme:
@@ -66,34 +65,41 @@ class TUFA(Network):
         raise ValueError(f"this network has no anchors of {scheme!r}; it knows {known}")
 
     def anchors(self, scheme: str) -> Tensor:
-        """(N, 2) aligned mean shape of a scheme on the plane: what to ask for to get its landmarks."""
+        """Return the (N, 2) aligned mean shape of a scheme on the plane: the query points for its landmarks."""
         rows = self.rows(scheme)
         return (self.mean_shapes[rows] + self.alignment.weight[1:][rows]).detach()
 
     def image_feature(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB, 0 to 255, to the (B, L, C) image feature F, to be asked as often as wanted."""
+        """Compute the (B, L, C) image feature F of (B, 3, S, S) RGB, 0 to 255; it serves any number of queries."""
         size = self.config.input_size
         if image.shape[1:] != (3, size, size):
             raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
         return self.encoder(self.features((image - self.image_mean) / self.image_std))
 
     def mapped(self, feature: Tensor, plane: Tensor) -> Tensor:
-        """(B, L, C) image feature and (B, M, 2) plane points to (B, M, 2) places in [0, 1] of the crop."""
+        """Map (B, M, 2) plane points to (B, M, 2) points in [0, 1] of the crop, given the (B, L, C) image feature."""
         step = self.decoder(self._prompts(plane, feature.dtype), feature, self.encoder.position)
         return plane + step.float()
 
     def attention(self, feature: Tensor, plane: Tensor) -> Tensor:
-        """(B, M, G, G): how much each prompt looks at each token, mean of heads and layers (figure 6.8)."""
+        """Return (B, M, G, G) attention of each prompt to each patch, mean of heads and layers (figure 6.8)."""
         prompts = self._prompts(plane, feature.dtype)
         attentions = self.decoder.tokens(prompts, feature, self.encoder.position, weights=True)[1]
         grid = self.config.grid
         return torch.stack(attentions).mean(0)[..., : grid**2].unflatten(-1, (grid, grid))
 
     def forward(self, image: Tensor, plane: Tensor, row: Tensor | None = None) -> Tensor:
-        """(B, 3, S, S) RGB, 0 to 255, and (B, M, 2) plane points to (B, M, 2) places in [0, 1] of the crop.
+        """Locate plane points on crops.
 
-        `row` (B, M) names each point's alignment embedding: 1 + its place among the mean shapes, or 0. Prompts see
-        each other, so what is asked together changes the answers: `predict_plane` has context to ask along.
+        Prompts attend to each other, so the answers depend on all points of a query: see `context_of`.
+
+        Args:
+            image: (B, 3, S, S) RGB, 0 to 255.
+            plane: (B, M, 2) points on the plane.
+            row: (B, M) alignment embedding of each point: 1 + its row in the mean shapes, or 0.
+
+        Returns:
+            (B, M, 2) in [0, 1] of the crop.
         """
         if row is not None:
             plane = plane + self.alignment(row)
@@ -103,7 +109,7 @@ class TUFA(Network):
         return structure_prompts(self.config.prompt_scale * (2 * plane.float() - 1), self.config.dim).to(dtype)
 
     def with_scheme(self, name: str, plane: np.ndarray) -> TUFA:
-        """A copy with another scheme's (N, 2) mean shape, not yet aligned; a known name is replaced."""
+        """Return a copy with another scheme's (N, 2) mean shape, not yet aligned; a known name is replaced."""
         kept = [(old, self.rows(old)) for old, _ in self.config.schemes if old != name]
         shapes = torch.cat([*(self.mean_shapes[rows] for _, rows in kept), torch.tensor(plane).to(self.mean_shapes)])
         schemes = (*((old, rows.stop - rows.start) for old, rows in kept), (name, len(plane)))
@@ -117,7 +123,7 @@ class TUFA(Network):
         return other
 
     def resized(self, size: int) -> TUFA:
-        """A copy for another input size: positions are resampled, everything else carries over."""
+        """Return a copy for another input size, with resampled positions."""
         other = copy.deepcopy(self)
         other.config = replace(self.config, input_size=size)
         learned, before = self.encoder.position, self.config.grid**2
@@ -128,7 +134,7 @@ class TUFA(Network):
 
 
 def new_tufa(config: TUFAConfig, schemes: dict[str, np.ndarray], seed: int) -> TUFA:
-    """An untrained network with these schemes' (N, 2) mean shapes on the plane."""
+    """Build an untrained network with these schemes' (N, 2) mean shapes on the plane."""
     torch.manual_seed(seed)
     config = replace(config, schemes=tuple((name, len(shape)) for name, shape in schemes.items()))
     shapes = np.concatenate([*schemes.values(), np.zeros((0, 2), np.float32)])
@@ -136,19 +142,19 @@ def new_tufa(config: TUFAConfig, schemes: dict[str, np.ndarray], seed: int) -> T
 
 
 def take_features(tufa: TUFA, atpn: ATPN) -> None:
-    """See what a trained ATPN sees; ValueError for another width, or for tokens that are pieces of the picture."""
+    """Copy a trained ATPN's features; ValueError for another width or version, or for tokens that are patches."""
     if not isinstance(tufa.features, ATPNFeatures):
-        raise ValueError("only a TUFA whose tokens are ATPN's features can begin with them; use --size small")
+        raise ValueError("a TUFA of patches cannot take ATPN's features; use --size small")
     if atpn.config.width != 1.0:
-        raise ValueError(f"TUFA's features are of an ATPN of width 1, got one of width {atpn.config.width:g}")
+        raise ValueError(f"TUFA needs features of an ATPN of width 1, got width {atpn.config.width:g}")
     if atpn.config.input_size != tufa.config.input_size:
         atpn = atpn.resized(tufa.config.input_size)
     if atpn.config.separable_views != tufa.config.separable_views:
         raise ValueError(
-            f"this TUFA's features have separable_views {tufa.config.separable_views}, "
-            f"the ATPN's {atpn.config.separable_views}; take weights of one version of the network"
+            f"separable_views is {tufa.config.separable_views} in TUFA's features and {atpn.config.separable_views} in "
+            "the ATPN; use weights of one version of the network"
         )
-    wanted = tufa.features.face_vector.state_dict().keys()
+    names = tufa.features.face_vector.state_dict().keys()
     branch = atpn.landmark_branch.state_dict()
     tufa.features.backbone.load_state_dict(atpn.backbone.state_dict())
-    tufa.features.face_vector.load_state_dict({name: branch[name] for name in wanted})
+    tufa.features.face_vector.load_state_dict({name: branch[name] for name in names})

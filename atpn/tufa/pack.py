@@ -1,4 +1,4 @@
-"""`python -m atpn tufa pack`: a checkpoint in half precision, half the size."""
+"""`python -m atpn tufa pack`: store a checkpoint in half precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from atpn.tufa.network import TUFA
 
 @dataclass(frozen=True)
 class PackConfig:
-    """Store a TUFA's weights in half precision; it computes in single precision as before."""
+    """Store a TUFA's weights in half precision, half the size; inference stays in single precision."""
 
     weights: Path
     """Checkpoint of `python -m atpn tufa train`."""
@@ -26,10 +26,10 @@ class PackConfig:
 
 
 def pack(config: PackConfig) -> None:
-    """Write it; ValueError for weights that half precision cannot hold."""
+    """Write the checkpoint; ValueError for weights beyond half precision's range."""
     model, metadata = load_network(config.weights, TUFA)
     packed = model.half()
     if not all(torch.isfinite(value).all() for value in packed.state_dict().values() if value.is_floating_point()):
-        raise ValueError(f"{config.weights} has weights beyond half precision's range; ship it as it is")
+        raise ValueError(f"{config.weights} has weights beyond half precision's range; use it as it is")
     save_checkpoint(config.out, packed, {**metadata, "packed_from": weights_sha256(config.weights, TUFA)})
     print(f"{config.out}: {config.out.stat().st_size / 2**20:.1f} MiB")

@@ -1,4 +1,4 @@
-"""A user's labelled pictures, for few-shot fitting."""
+"""Labeled images for few-shot fitting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_runtime.sources import read_image
 
 
 @dataclass(frozen=True)
-class LabelledFace:
+class LabeledFace:
     """A face with a template's points."""
 
     image: np.ndarray
@@ -24,23 +24,27 @@ class LabelledFace:
     points: np.ndarray
     """(M, 2) float32 pixels."""
     landmarks: np.ndarray
-    """(98, 2) pixels, as ATPN says: they place the crop, and the points on the plane."""
+    """(98, 2) pixels predicted by ATPN: they define the crop, and the points' places on the plane."""
 
 
-def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabelledFace]:
-    """The faces of a JSON list of `{"image": PATH, "points": [[x, y], …]}`, one entry per face.
+def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabeledFace]:
+    """Read the faces of a JSON list of `{"image": PATH, "points": [[x, y], …]}`, one entry per face.
 
-    Relative paths start at the file's folder, points are pixels. FileNotFoundError, SourceError or ValueError says
-    which entry is wrong, or that no face is found around its points.
+    Paths are relative to the file's folder, points are pixels.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        SourceError: An image cannot be read.
+        ValueError: An entry is wrong, or no face is found around its points.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no file of samples at {path}; it is a JSON list of {{"image": …, "points": …}}')
+        raise FileNotFoundError(f'no samples file {path}; give a JSON list of {{"image": …, "points": …}}')
     try:
         entries = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f'{path} must hold a list of {{"image": PATH, "points": [[x, y], …]}}, with one at least')
+        raise ValueError(f'{path} must be a non-empty list of {{"image": PATH, "points": [[x, y], …]}}')
     faces = []
     for number, entry in enumerate(entries):
         name = f"{path}, sample {number}"
@@ -50,10 +54,10 @@ def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabelledFac
         if faces and len(points) != len(faces[0].points):
             raise ValueError(f"{name}: has {len(points)} points, but the first sample {len(faces[0].points)}")
         image = cv2.cvtColor(read_image(path.parent / entry["image"]), cv2.COLOR_BGR2RGB)
-        face = _around(points, find_faces(image, atpn, detector))
+        face = _nearest(points, find_faces(image, atpn, detector))
         if face is None:
-            raise ValueError(f"{name}: no face is found around the points in {entry['image']}; leave it out")
-        faces.append(LabelledFace(image, points, face.landmarks))
+            raise ValueError(f"{name}: found no face around the points in {entry['image']}; remove the sample")
+        faces.append(LabeledFace(image, points, face.landmarks))
     return faces
 
 
@@ -67,8 +71,8 @@ def _points(values: object, name: str) -> np.ndarray:
     return points
 
 
-def _around(points: np.ndarray, faces: list[DetectedFace]) -> DetectedFace | None:
-    """The face whose crop the points' middle lies nearest to the middle of, if it lies within the crop."""
-    middles = [float(np.abs(face.roi.to_crop(points.mean(axis=0)) - 0.5).max()) for face in faces]
-    best = int(np.argmin(middles)) if faces else 0
-    return faces[best] if faces and middles[best] < 0.5 else None
+def _nearest(points: np.ndarray, faces: list[DetectedFace]) -> DetectedFace | None:
+    """Return the face whose crop's center is nearest to the points' center, if that lies within the crop."""
+    distances = [float(np.abs(face.roi.to_crop(points.mean(axis=0)) - 0.5).max()) for face in faces]
+    best = int(np.argmin(distances)) if faces else 0
+    return faces[best] if faces and distances[best] < 0.5 else None

@@ -1,4 +1,4 @@
-"""From a face to the mean-face plane and back, by the places that its landmarks have on both."""
+"""Warps between a face and the mean-face plane, defined by landmarks on both."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 
 SMOOTHING = 1e-3
-"""Weight of bending against passing through the landmarks, for coordinates in [0, 1] of a crop. Where lips are closed
-two landmarks are one place, and a spline through both would fold. Of the powers of ten it carries exact points of
-rendered faces best."""
+"""Weight of bending against passing through the landmarks, for coordinates in [0, 1] of a crop. Two landmarks of closed
+lips coincide, and an exact spline would fold there. The best power of ten for points of rendered faces."""
 
 
-def carry(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(M, 2) points moved by the thin-plate spline that takes (N, 2) source landmarks about onto (N, 2) target ones.
+def warp_points(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Warp (M, 2) points by the thin-plate spline from (N, 2) source landmarks to (N, 2) target ones.
 
-    All in [0, 1] of a crop or of the plane. Far from the landmarks the spline is affine. ValueError when the source
-    landmarks lie on one line.
+    All are in [0, 1] of a crop or of the plane. Far from the landmarks the spline is affine. ValueError if the source
+    landmarks are on one line.
     """
     if np.linalg.matrix_rank(source - source.mean(axis=0), tol=1e-6) < 2:
-        raise ValueError(f"the {len(source)} landmarks lie on one line; a map of the plane needs some beside it")
+        raise ValueError(f"cannot warp: all {len(source)} landmarks are on one line")
     return np.asarray(RBFInterpolator(source, target, kernel="thin_plate_spline", smoothing=SMOOTHING)(points))

@@ -1,4 +1,4 @@
-"""What TUFA's training adds to the loop."""
+"""TUFA's task in the training loop."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from atpn.tufa.network import TUFA
 from edge_runtime.landmarks import SCHEMES
 
 
-def quick_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Within, attention takes the kernel whose gradient is the quickest for few tokens."""
-    # PyTorch's fused attention takes three times as long as the plain one backwards on a CPU, for so few tokens.
+def fast_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Use the attention kernel with the fastest backward pass for few tokens while the context is open."""
+    # On a CPU, the backward pass of PyTorch's fused attention takes three times as long for so few tokens.
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
@@ -45,48 +45,57 @@ class TUFATask:
         features: bool = False,
         validation: int = 400,
     ) -> None:
-        """See `PlanePoints` for `sources` and `points`. `align` False keeps the alignment embeddings at zero, and
-        `features` False keeps ATPN's features as they are."""
+        """Select the training faces.
+
+        Args:
+            store: Renders.
+            recipe: Hyperparameters.
+            seed: Seed of the crops.
+            sources: See `PlanePoints`.
+            points: See `PlanePoints`.
+            align: Train the alignment embeddings; else they stay zero.
+            features: Train ATPN's features.
+            validation: Maximum number of held-out faces.
+        """
         self.store, self.recipe, self.seed, self.sources, self.points = store, recipe, seed, tuple(sources), points
-        resting = {"alignment": not align, "features": not features}
-        self.trained = tuple(part for part in TUFA.PARTS if not resting.get(part, False))
+        frozen = {"alignment": not align, "features": not features}
+        self.trained = tuple(part for part in TUFA.PARTS if not frozen.get(part, False))
         self.faces, held_out = store.split()
         if all(source == DENSE for source in self.sources):
             self.faces = np.intersect1d(self.faces, store.with_dense)
         self.held_out = held_out[:validation]
         self.mean_shape = compute_mean_shape(store.landmarks[self.faces[:4000]], store.scheme)
         self._validation: dict[int, LabeledCrops] = {}
-        self._points: PlanePoints | None = None
 
     def begin(self, model: TUFA) -> None:
-        """Take this network's mean shapes."""
+        """Use this network's mean shapes."""
         self._points = PlanePoints(model, self.sources, self.points)
 
     def batches(self, crop_size: int, first_step: int) -> PlaneBatches:
-        """Jittered, augmented face crops with points of the plane."""
-        return PlaneBatches(
-            self.store, self.faces, self._points, self.mean_shape, self.recipe, crop_size, self.seed, first_step
-        )
+        """Return jittered, augmented face crops with points of the plane."""
+        options = self.recipe, crop_size, self.seed, first_step
+        return PlaneBatches(self.store, self.faces, None, self.mean_shape, *options, points=self._points)
 
-    def loss(self, model: TUFA, image: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """L1 between mapped anchors and their labelled places (equation 6.12), in percent of the crop."""
-        with quick_attention(image.device):
-            mapped = model(image, batch["plane"], batch["row"])
-        loss = 100 * (mapped - batch["landmarks"]).abs().sum(-1).mean()
-        return loss, {}
+    def loss(self, model: TUFA, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute L1 between mapped anchors and their labels (equation 6.12), in percent of the crop."""
+        with fast_attention(batch["image"].device):
+            mapped = model(batch["image"], batch["plane"], batch["row"])
+        return 100 * (mapped - batch["landmarks"]).abs().sum(-1).mean(), {}
 
     def validate(self, model: TUFA) -> dict[str, float]:
-        """NME over the rectangle's longer side on held-out renders, of every scheme trained."""
+        """Compute the NME over the rectangle's longer side on held-out renders, of every training scheme."""
         if len(self.held_out) == 0:
             return {}
         size = model.config.input_size
         if size not in self._validation:
             self._validation[size] = validation_batch(self.store, self.held_out, self.mean_shape, size)
-        batch, figures = self._validation[size], {}
+        batch, result = self._validation[size], {}
         target = batch["landmarks"].numpy()
         for name in self.sources:
             if name in SCHEMES:
                 predicted = predict_plane(model, batch["image"].numpy(), model.anchors(name).cpu().numpy())
-                truth = converted(target, name)
-                figures[name] = float(metrics.point_errors(predicted, truth, metrics.rectangle_size(target)).mean())
-        return figures
+                ground_truth = converted(target, name)
+                result[name] = float(
+                    metrics.point_errors(predicted, ground_truth, metrics.rectangle_size(target)).mean()
+                )
+        return result

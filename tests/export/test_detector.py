@@ -54,7 +54,7 @@ def train_finder(folder):
         batch = {key: torch.from_numpy(np.stack([t[key] for t in targets])) for key in targets[0]}
         image = torch.from_numpy(np.stack([picture.image for picture in made])).permute(0, 3, 1, 2).float()
         seen = model(image)
-        loss = focal_loss(seen.logits, batch["centres"], batch["counted"])
+        loss = focal_loss(seen.logits, batch["centers"], batch["mask"])
         loss = loss + region_loss(seen.regions, batch["regions"], batch["region_weight"])
         optimizer.zero_grad()
         loss.backward()

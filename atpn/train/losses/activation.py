@@ -1,4 +1,4 @@
-"""Penalty of activations that 8 bits cannot hold."""
+"""Penalty of activations that int8 cannot represent."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ACTIVATION_LIMIT = 8.0
-"""Of a normalised activation, whose standard deviation is about one: beyond it int8's steps become coarse."""
+"""Maximum of a normalized activation, whose standard deviation is about one, that int8 resolves finely."""
 
 
-def range_loss(outputs: Sequence[Tensor]) -> Tensor:
-    """How far layers' outputs, of any shapes, lie beyond ±ACTIVATION_LIMIT: means, summed over the layers.
+def activation_penalty(outputs: Sequence[Tensor]) -> Tensor:
+    """Sum over layers the mean excess of their outputs, of any shapes, beyond ±ACTIVATION_LIMIT.
 
-    Nothing else keeps a network from answering a rare kind of face (say, one profile) with activations of a hundred
-    standard deviations. In float that does no harm, but int8 spreads its 256 steps over whatever occurs.
+    Without it, rare faces (one profile, say) may give activations of a hundred standard deviations. They do no harm in
+    float, but int8 spreads its 256 steps over the whole range.
     """
     return torch.stack([_excess(output) for output in outputs]).sum()
 
 
 def _excess(output: Tensor) -> Tensor:
     if output.device.type == "cpu":
-        # Most layers stay within: on a CPU one look costs less than the loss and its gradient, which would be 0.
+        # Most layers stay within: on a CPU a check costs less than the loss and its gradient, which would be 0.
         values = output.detach()
         low, high = (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).aminmax()  # channels last: no copy
         if low >= -ACTIVATION_LIMIT and high <= ACTIVATION_LIMIT:

@@ -37,25 +37,25 @@ GAP_PAIRS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
 
 
 def rectangle_size(landmarks: Tensor) -> Tensor:
-    """(B, N, 2) to (B,): the longer side of each face's bounding rectangle.
+    """Return the (B,) longer sides of the faces' bounding rectangles.
 
-    The default normaliser. The inter-ocular distance shrinks to nothing in profile, where dividing by it would let a
-    few faces rule the batch; the rectangle changes little with pose.
+    The default normalizer: it changes little with pose, while the inter-ocular distance vanishes in profile and
+    would let a few faces dominate the batch.
     """
     return (landmarks.amax(dim=1) - landmarks.amin(dim=1)).amax(dim=1)
 
 
 def thesis_landmark_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
-    """Mean point-to-point distance over the inter-ocular distance (thesis, equation 3.3)."""
+    """Compute the mean distance over the inter-ocular distance (thesis, equation 3.3)."""
     left, right = scheme.outer_eye_corners
     inter_ocular = (target[:, left] - target[:, right]).norm(dim=-1)
     return ((predicted - target).norm(dim=-1).mean(dim=1) / inter_ocular.clamp_min(1e-6)).mean()
 
 
 def wing(error: Tensor, width: float = 4.0, curvature: float = 1.0) -> Tensor:
-    """Wing function of absolute errors (Feng et al., 2018, equation 5): logarithmic below `width`, linear above.
+    """Apply the wing function (Feng et al., 2018, equation 5): logarithmic below `width`, linear above.
 
-    The defaults are meant for errors in percent of the face's rectangle.
+    The defaults are for errors in percent of the face's rectangle.
     """
     error = error.abs()
     offset = width - width * math.log1p(width / curvature)
@@ -63,20 +63,20 @@ def wing(error: Tensor, width: float = 4.0, curvature: float = 1.0) -> Tensor:
 
 
 def percent_errors(predicted: Tensor, target: Tensor) -> Tensor:
-    """(B, N, 2) x and y errors in percent of each face's rectangle."""
+    """Return (B, N, 2) x and y errors in percent of each face's rectangle."""
     return (predicted - target) * (100.0 / rectangle_size(target)[:, None, None])
 
 
 def wing_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Wing of the x and y errors in percent of the face's rectangle."""
+    """Compute the mean wing of the x and y errors in percent of the face's rectangle."""
     return wing(percent_errors(predicted, target)).mean()
 
 
 def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
-    """Wing of the error in the vectors between the scheme's gap pairs, in percent of the face's rectangle.
+    """Compute the mean wing of errors in the vectors between gap pairs, in percent of the face's rectangle.
 
-    A point loss alone forgives half-open mouths: each lip is off by a little only. The pairs' difference is not.
-    ValueError for a scheme without pairs.
+    With a point loss alone a half-open mouth costs little: each lip is off by a small distance. ValueError if the
+    scheme has no gap pairs.
     """
     if scheme.name not in GAP_PAIRS:
         raise ValueError(f"no gap pairs for scheme {scheme.name}; known: {', '.join(GAP_PAIRS)}; set gap_weight to 0")
@@ -85,15 +85,18 @@ def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tenso
     return wing(error * (100.0 / rectangle_size(target)[:, None, None])).mean()
 
 
-def uncertainty_loss(predicted: Tensor, log_sigma: Tensor, target: Tensor) -> Tensor:
-    """Negative log likelihood of the landmark errors under (B, N) log standard deviations, up to a constant.
+def laplace_nll(predicted: Tensor, log_sigma: Tensor, target: Tensor) -> Tensor:
+    """Compute the (B, N) negative log likelihood of landmark errors under log standard deviations, up to a constant.
 
     The density is Laplace's, round in the plane with standard deviation sigma along each axis: at distance d,
-    sqrt(3) d / sigma + 2 log sigma. Not Gaussian, because errors have long tails: this fits sigma to the mean distance
-    instead of letting single outliers inflate it.
+    sqrt(3) d / sigma + 2 log sigma. It fits sigma to the mean distance; a Gaussian's would be inflated by outliers.
 
-    The predicted landmarks are detached: sigma learns to tell how wrong they are, but a likelihood would otherwise
-    stop pulling on exactly the points that are hard, and regression would suffer.
+    The predicted landmarks are detached: a likelihood would reduce the gradient of the points that are hardest.
     """
     distance = (predicted.detach() - target).norm(dim=-1)
-    return (math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma).mean()
+    return math.sqrt(3.0) * distance * torch.exp(-log_sigma) + 2 * log_sigma
+
+
+def uncertainty_loss(predicted: Tensor, log_sigma: Tensor, target: Tensor) -> Tensor:
+    """Average `laplace_nll` over the batch."""
+    return laplace_nll(predicted, log_sigma, target).mean()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def angle_difference(predicted: Tensor, target: Tensor) -> Tensor:
-    """Differences of angles in radians, wrapped to (-pi, pi]."""
+    """Return differences of angles in radians, wrapped to (-pi, pi]."""
     difference = predicted - target
     return torch.atan2(torch.sin(difference), torch.cos(difference))
 
@@ -18,12 +18,11 @@ def angle_difference(predicted: Tensor, target: Tensor) -> Tensor:
 def pose_loss(
     predicted: Tensor, target: Tensor, kind: Literal["angles", "thesis"] = "angles", knee: float = 0.05
 ) -> Tensor:
-    """Loss between (B, 3) poses in radians.
+    """Compute the loss between (B, 3) poses in radians.
 
-    "angles": smooth L1 of the wrapped differences with its knee at 0.05 rad (3 degrees), which is what the mean angle
-    error measures. In our frame the angles are only singular at pitch ±90°, where no face is tracked; yaw ±90° is
-    harmless. "thesis": equation 3.7 reads sqrt(norm)/3; the square root belongs inside the norm, so it is taken as the
-    norm of the difference over 3.
+    "angles" is smooth L1 of the wrapped differences with its knee at 0.05 rad (3 degrees), close to the mean angle
+    error. Our angles are singular only at pitch ±90°, where no face is tracked. "thesis" is the norm of the difference
+    over 3: equation 3.7 reads sqrt(norm)/3, but the square root belongs inside the norm.
     """
     if kind == "thesis":
         return (predicted - target).norm(dim=-1).mean() / 3

@@ -1,11 +1,11 @@
-"""What a face's other points say about each: the idea of Semantic Alignment's global heatmap correction unit.
+"""Label correction by a shape model, after Semantic Alignment's global heatmap correction unit.
 
-The paper's unit is a network from all predicted heatmaps to corrected ones, trained to mend those that are unsure by
-the shape of the whole face. With coordinates a whole face is one vector, and linear shape models of it are exact to a
-fraction of a percent: here, Gaussian shape prior and robust observation give each face's likeliest shape.
+The paper's unit is a network from all predicted heatmaps to corrected ones. With coordinates a face is one vector, and
+linear shape models of it are exact to a fraction of a percent: here, a Gaussian shape prior and a robust observation
+model give each face's most likely shape.
 
-It corrects labels before training, not the network's answers. These are already one linear function of one vector,
-out of which no point can jump alone; the exported files stay as they are; and a device has nothing to solve.
+It corrects labels before training, not predictions. These are already a linear function of one vector, so single points
+cannot be outliers; the exported files stay the same, and the device has nothing to solve.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import LandmarkScheme
 
 ROUNDS = 3
-"""Of reweighting points by how far they lie from the shape of the last round."""
+"""Iterations of reweighting points by their distance from the last shape."""
 OUTLIER = 3.0
-"""Standard deviations from which a point counts clearly less (Cauchy's weight is one half there)."""
+"""Distance in standard deviations at which a point's Cauchy weight is one half."""
 
 
 @dataclass(frozen=True)
 class ShapeModel:
-    """Faces in crop coordinates as a mean, K ways to differ from it, and what these leave over."""
+    """Linear model of faces in crop coordinates: mean, K components, residual."""
 
     mean: np.ndarray
     """(N, 2)."""
@@ -35,16 +35,16 @@ class ShapeModel:
     variance: np.ndarray
     """(K,) of the coefficients."""
     residual: np.ndarray
-    """(N,) variance that the basis leaves over, along an axis."""
+    """(N,) variance along an axis that the basis does not explain."""
 
     @classmethod
     def fit(cls, shapes: np.ndarray, components: int) -> ShapeModel:
-        """Principal components of (n, N, 2) shapes; ValueError when there are too few shapes for as many."""
+        """Fit principal components of (n, N, 2) shapes; ValueError if there are too few shapes."""
         count, points, _ = shapes.shape
         if not 0 < components < min(count, 2 * points):
             raise ValueError(
-                f"{components} shape components need more shapes and coordinates than that; "
-                f"got {count} shapes of {2 * points} coordinates"
+                f"{components} shape components need more shapes and coordinates: got {count} shapes of "
+                f"{2 * points} coordinates; lower --shape-components"
             )
         flat = shapes.reshape(count, -1).astype(np.float64)
         mean = flat.mean(axis=0)
@@ -55,10 +55,10 @@ class ShapeModel:
         return cls(mean.reshape(points, 2), basis, variance, np.maximum(residual, 1e-12))
 
     def corrected(self, points: np.ndarray, rounds: int = ROUNDS) -> np.ndarray:
-        """(N, 2) points of a face to those of its likeliest shape.
+        """Return the (N, 2) points of the most likely shape of a face.
 
-        Each round solves for the coefficients' maximum a posteriori; then points far from their place count less. One
-        round weighs all alike.
+        Each round solves for the maximum a posteriori, then reduces the weight of points far from it. One round weighs
+        all alike.
         """
         flat = (points - self.mean).ravel()
         weight = np.ones(len(points))
@@ -72,14 +72,14 @@ class ShapeModel:
         return self.mean + shape
 
 
-def corrected_labels(landmarks: np.ndarray, scheme: LandmarkScheme, components: int) -> np.ndarray:
-    """(n, N, 2) pixel labels of faces, each replaced by its likeliest shape among them all; float32.
+def correct_labels(landmarks: np.ndarray, scheme: LandmarkScheme, components: int) -> np.ndarray:
+    """Replace (n, N, 2) pixel labels by each face's most likely shape, float32.
 
-    Shapes are compared upright in their regions of interest, so that place, size and tilt do not count.
+    Shapes are compared upright in their ROIs, independent of position, size, and tilt.
     """
     mean_shape = compute_mean_shape(landmarks[:4000], scheme)
-    regions = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in landmarks]
-    shapes = np.array([roi.to_crop(points) for roi, points in zip(regions, landmarks, strict=True)])
+    rois = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in landmarks]
+    shapes = np.array([roi.to_crop(points) for roi, points in zip(rois, landmarks, strict=True)])
     model = ShapeModel.fit(shapes, components)
-    corrected = [roi.to_frame(model.corrected(shape)) for roi, shape in zip(regions, shapes, strict=True)]
+    corrected = [roi.to_frame(model.corrected(shape)) for roi, shape in zip(rois, shapes, strict=True)]
     return np.array(corrected, np.float32)

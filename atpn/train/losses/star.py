@@ -1,15 +1,14 @@
 """STAR loss (Zhou et al., 2023, "Reducing Semantic Ambiguity in Facial Landmark Detection") for regressed coordinates.
 
-The paper takes a landmark's distribution from its predicted heatmap: errors along its principal axes v_k count by
-1 / sqrt(lambda_k), its eigenvalues, so that a point may slide where points of its kind are seen to slide. The loss
-itself would then inflate the eigenvalues, which a second term has to restrict.
+The paper takes a landmark's distribution from its heatmap: errors along its principal axes v_k are divided by
+sqrt(lambda_k), its eigenvalues, so that a point may slide along its contour. The loss alone would inflate the
+eigenvalues, so a second term restricts them.
 
-A network that regresses coordinates has no heatmap, and ATPN's standard deviation is round. So a linear head, which
-only training reads, says the missing shape: a covariance of determinant 1, exp [[a, b], [b, -a]]. Two numbers say
-any such shape, and none of them can grow at the cost of nothing: the head learns by the likelihood of the errors
-(`ambiguity_loss`) and the loss of the landmarks takes the shape as given. The determinant stands in for the paper's
-restriction; how far a point is off in all is the standard deviation's to say, which divides no error: hard points must
-not count less.
+A network that regresses coordinates has no heatmap, and ATPN's standard deviation is isotropic. So a linear head, used
+in training only, predicts the missing shape by two numbers: a covariance of determinant 1, exp [[a, b], [b, -a]]. It
+learns from the likelihood of the errors (`ambiguity_loss`), and the landmarks' loss takes the shape as given. The fixed
+determinant replaces the paper's restriction. The standard deviation divides no error, or hard points would have less
+weight.
 """
 
 from __future__ import annotations
@@ -21,15 +20,18 @@ from torch import Tensor
 
 from atpn.train.losses.landmark import percent_errors, wing
 
-LARGEST_RATIO = 9.0
-"""Of the standard deviations along and across: beyond it a point would be free to go anywhere along its curve."""
+MAX_RATIO = 9.0
+"""Maximum ratio of the standard deviations along and across; without it points could slide freely."""
 
 
 def principal_axes(shape: Tensor) -> tuple[Tensor, Tensor]:
-    """(..., 2) shapes (a, b) to (..., 2) eigenvalues of exp [[a, b], [b, -a]], larger first, and (..., 2, 2) axes, the
-    k-th row belonging to the k-th eigenvalue."""
+    """Return the eigenvalues and axes of exp [[a, b], [b, -a]] for (..., 2) shapes (a, b).
+
+    Returns:
+        (..., 2) eigenvalues, larger first, and (..., 2, 2) axes, a row per eigenvalue.
+    """
     a, b = shape.unbind(-1)
-    radius = torch.hypot(a, b).clamp_max(math.log(LARGEST_RATIO))
+    radius = torch.hypot(a, b).clamp_max(math.log(MAX_RATIO))
     angle = torch.atan2(b, a) / 2
     major = torch.stack([angle.cos(), angle.sin()], -1)
     minor = torch.stack([-angle.sin(), angle.cos()], -1)
@@ -37,10 +39,10 @@ def principal_axes(shape: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def star_loss(predicted: Tensor, target: Tensor, shape: Tensor) -> Tensor:
-    """Wing of the errors along the (B, N, 2) shapes' axes over the roots of their eigenvalues (equation 4).
+    """Compute the wing of errors along the (B, N, 2) shapes' axes over the roots of their eigenvalues (equation 4).
 
-    In percent of the face's rectangle and, as `wing_loss`, a mean over landmarks and axes: a round shape whose axes
-    are the image's gives the wing loss. The shapes are taken as given.
+    Like `wing_loss` in percent of the face's rectangle and a mean over landmarks and axes; equal to it for a round
+    shape with the image's axes. The shapes get no gradient.
     """
     values, axes = principal_axes(shape.detach())
     error = percent_errors(predicted, target)
@@ -49,10 +51,10 @@ def star_loss(predicted: Tensor, target: Tensor, shape: Tensor) -> Tensor:
 
 
 def ambiguity_loss(predicted: Tensor, target: Tensor, log_sigma: Tensor, shape: Tensor) -> Tensor:
-    """Negative log likelihood of the landmark errors under the shapes, up to what does not depend on these.
+    """Compute the negative log likelihood of landmark errors under the shapes, up to terms independent of them.
 
-    The density of `uncertainty_loss`, with ellipses of the same area in place of circles. Predictions and their
-    standard deviations are detached: the shape alone learns.
+    The density is that of `laplace_nll`, with ellipses of the same area in place of circles. Only the shapes get a
+    gradient.
     """
     error = (predicted - target).detach()
     a, b = shape.unbind(-1)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def tracking_loss(logits: Tensor, is_face: Tensor, balanced: bool = True) -> Tensor:
-    """Two-class cross-entropy of (B, 2) logits and (B,) labels; `balanced` lets both classes weigh one half.
+    """Compute the two-class cross-entropy of (B, 2) logits and (B,) labels; `balanced` weighs both classes alike.
 
-    The thesis' equation 3.5 has (1 - log p) where the cross-entropy has log(1 - p); unbalanced, this is the
-    cross-entropy that it means. With ten negatives for each positive, that answers "background" whenever in doubt.
+    The thesis' equation 3.5 has (1 - log p) in place of the cross-entropy's log(1 - p), which is used here. Unbalanced,
+    with ten negatives per positive, uncertain crops are classified as background.
     """
     if not balanced:
         return F.cross_entropy(logits, is_face.long())

@@ -51,12 +51,12 @@ def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, mo
     assert "which chose nothing here" in table
     # Rows of another length would not compare.
     assert main([*options(face_shards, tmp_path, "no-gap", samples=66), *with_afw]) == 1
-    assert "samples: 44 before, 66 now" in capsys.readouterr().err
+    assert "option samples was 44, got 66" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_row_changes_one_thing(tmp_path, table):
-    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_share=0.5)
+    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_fraction=0.5)
     default = row_recipe("default", config)
     recipes = {name: row_recipe(name, config) for name in TABLES[table] if name != "default"}
     assert all(recipe != default for recipe in recipes.values())
@@ -64,7 +64,7 @@ def test_each_row_changes_one_thing(tmp_path, table):
     if table == "recipe":
         assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
         assert recipes["thesis"].landmark_loss == "thesis"
-        assert recipes["thesis"].coarse_share == 0.5
+        assert recipes["thesis"].coarse_fraction == 0.5
     else:
         assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
         assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
@@ -73,7 +73,7 @@ def test_each_row_changes_one_thing(tmp_path, table):
 @pytest.mark.slow
 def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, tmp_path, tiny_weights, capsys):
     given = ["--table", "noise", "--weights", tiny_weights, "--faces", 20, "--batch-size", 10, "--input-size", 48]
-    given += ["--coarse-share", 0]
+    given += ["--coarse-fraction", 0]
     names = [name for name in TABLES["noise"] if name != "noise-shape-correction"]  # 20 faces give no 40 components
     assert main([*options(face_shards, tmp_path, *names, samples=20), *map(str, given)]) == 0
     report = json.loads((tmp_path / "ablation.json").read_text())
@@ -88,13 +88,13 @@ def test_every_way_with_wrong_labels_trains_from_the_same_features(face_shards, 
 
 @pytest.mark.slow
 def test_a_readout_alone_learns_from_crops_seen_once(face_shards, tmp_path, tiny_weights, monkeypatch, capsys):
-    seen, see = [], ablation.see_crops
+    seen, see = [], ablation.embed_crops
 
     def counted(*arguments):
         seen.append(see(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(ablation, "see_crops", counted)
+    monkeypatch.setattr(ablation, "embed_crops", counted)
     given = ["--table", "noise", "--weights", tiny_weights, "--views", 3, "--batch-size", 12, "--input-size", 48]
     names = ["default", "noise-semantic-alignment", "noise-star"]
     assert main([*options(face_shards, tmp_path, *names, samples=36), *map(str, given)]) == 0

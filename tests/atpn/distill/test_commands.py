@@ -12,7 +12,7 @@ import torch
 
 from atpn.__main__ import main
 from atpn.data.store import SampleStore
-from atpn.distill.pictures import FoundFaces
+from atpn.distill.images import UnlabeledFaces
 from atpn.model import load_checkpoint, load_network, save_checkpoint
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import TUFA, new_tufa
@@ -91,8 +91,8 @@ def test_a_teacher_of_another_size_is_refused(prompts, dense_shards, template, m
 
 def test_pictures_teach_without_labels(prompts, dense_shards, tiny_tufa, template, tmp_path, monkeypatch):
     store = SampleStore.read(dense_shards)
-    found = FoundFaces([replace(store[i], dense=None) for i in range(20)])
-    monkeypatch.setattr("atpn.distill.command.FoundFaces.read", lambda paths, atpn, detector: found)
+    found = UnlabeledFaces([replace(store[i], dense=None) for i in range(20)])
+    monkeypatch.setattr("atpn.distill.command.UnlabeledFaces.read", lambda paths, atpn, detector: found)
     given = (template, prompts, tiny_tufa, "--images", tmp_path, "--crops", 32, "--steps", 5)
     _, metadata = distilled(tmp_path / "student.safetensors", *given)
     assert metadata["head"]["faces"] == 18  # every tenth is kept aside
@@ -126,19 +126,19 @@ def test_a_template_is_not_replaced_by_its_checkpoint(template, tmp_path, capsys
 def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatch, caplog):
     sample = SampleStore.read(dense_shards)[0]
     cv2.imwrite(str(tmp_path / "face.png"), np.ascontiguousarray(sample.image[:, :, ::-1]))
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
 
     class Found:
         landmarks, roi = sample.landmarks, ROI.from_landmarks(sample.landmarks)
 
-    monkeypatch.setattr("atpn.distill.pictures.find_faces", lambda picture, atpn, detector: [Found])
-    faces = FoundFaces.read([tmp_path], None, None)
+    monkeypatch.setattr("atpn.distill.images.find_faces", lambda picture, atpn, detector: [Found])
+    faces = UnlabeledFaces.read([tmp_path], None, None)
     assert len(faces) == 1
     assert "broken.jpg is not an image" in caplog.text
     # Cut around the face: the same pixel lies under each landmark.
     x, y = np.round(faces[0].landmarks[54]).astype(int)
     old_x, old_y = np.round(sample.landmarks[54]).astype(int)
     assert (faces[0].image[y, x] == sample.image[old_y, old_x]).all()
-    monkeypatch.setattr("atpn.distill.pictures.find_faces", lambda picture, atpn, detector: [])
-    with pytest.raises(ValueError, match="no face was found"):
-        FoundFaces.read([tmp_path], None, None)
+    monkeypatch.setattr("atpn.distill.images.find_faces", lambda picture, atpn, detector: [])
+    with pytest.raises(ValueError, match="found no face"):
+        UnlabeledFaces.read([tmp_path], None, None)

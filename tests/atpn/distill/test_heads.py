@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from atpn.distill.heads import train_prompt_head, train_template_head
-from atpn.distill.vectors import FaceVectors
+from atpn.distill.vectors import FaceEmbeddings
 from atpn.model.point_head import TemplateHead
 
 PLANE = torch.tensor([[x, y] for x in (0.2, 0.35, 0.5, 0.65, 0.8) for y in (0.2, 0.4, 0.6, 0.8)])
@@ -28,7 +28,7 @@ def faces(count=600, dense=True, seed=0):
         flipped[:, None, None], place(mirrored.expand(count, -1, -1)), place(PLANE.expand(count, -1, -1))
     )
     points = points if dense else torch.full_like(points, torch.nan)
-    return FaceVectors(vectors, place(PLANE[:6].expand(count, -1, -1)), points, flipped)
+    return FaceEmbeddings(vectors, place(PLANE[:6].expand(count, -1, -1)), points, flipped)
 
 
 def test_a_prompt_head_maps_places_that_it_was_never_asked_for():

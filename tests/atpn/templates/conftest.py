@@ -66,7 +66,7 @@ def tufa_weights(anchors, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def portrait(tmp_path_factory) -> Path:
-    """A rendered face from the front that fills its picture, 112 pixels wide, as its region does."""
+    """A rendered face from the front that fills its image, 112 pixels wide, as its region does."""
     crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
     turned = np.nan_to_num(np.abs(crops.pose).max(axis=1), nan=np.inf)
     path = tmp_path_factory.mktemp("photographs") / "portrait.png"

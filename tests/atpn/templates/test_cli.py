@@ -51,7 +51,7 @@ def test_new_without_points_writes_an_example_and_spares_what_is_there(call):
     before = Path("mine.json").read_bytes()
     status, said = call("new", "other", "--out", "mine.json")
     assert status == 1
-    assert "mine.json exists: give --overwrite" in said
+    assert "mine.json exists; give --overwrite" in said
     assert Path("mine.json").read_bytes() == before
 
 
@@ -59,7 +59,7 @@ def test_new_without_points_writes_an_example_and_spares_what_is_there(call):
 def test_new_refuses_what_says_more_of_points_that_are_not_given(option, call):
     status, said = call("new", "mine", *option, "--out", "mine.json")
     assert status == 1
-    assert "give these with --points or --points-file" in said
+    assert "give --points or --points-file" in said
     assert not Path("mine.json").exists()
 
 
@@ -74,7 +74,7 @@ def test_a_file_is_replaced_only_when_asked_for(call, portrait, prompt_weights, 
         Path("mine.json").write_text("drawn by hand")
         status, said = call(*command, "--out", "mine.json")
         assert status == 1
-        assert "mine.json exists: give --overwrite to replace it, or another --out" in said
+        assert "mine.json exists; give --overwrite to replace it, or another --out" in said
         assert Path("mine.json").read_text() == "drawn by hand"
         assert call(*command, "--out", "mine.json", "--overwrite")[0] == 0
         assert Template.read("mine.json").name == "mine"
@@ -88,11 +88,11 @@ def test_a_file_is_replaced_only_when_asked_for(call, portrait, prompt_weights, 
         (["mine", "--points", "nan,0.5"], "point 0 is [nan, 0.5], expected finite numbers"),
         (["mine", "--points", *(f"{i / 300:.4f},0.5" for i in range(257))], "has 257 points, 256 at most"),
         (["wflw98", "--points", "0.5,0.5"], "wflw98 is the name of a landmark scheme"),
-        (["mine", "--points", "0.5"], "'0.5' is no point"),
+        (["mine", "--points", "0.5"], "'0.5' is not a point"),
         (["mine", "--points", "0.5,0.5", "--edges", "0-1"], "names points outside 0 to 0"),
         (["mine", "--points", "0.5,0.5", "--names", "a", "b"], "one per point (1)"),
         (["mine", "--points", "0.5,0.5", "--points-file", "x.csv"], "either with --points or with --points-file"),
-        (["mine", "--points-file", "x.csv"], "no table of points at x.csv"),
+        (["mine", "--points-file", "x.csv"], "no points file x.csv"),
     ],
 )
 def test_bad_templates_are_refused_and_not_written(arguments, message, call):
@@ -179,7 +179,7 @@ def test_marks_off_the_face_are_refused(call, portrait, detected):
     arguments = ["wide.png", "--points", "250,60 3,60", "--weights", SHIPPED, "--out", "x.json"]
     status, said = call("from-image", *arguments)
     assert status == 1
-    assert "points 1 at [3.0, 60.0] lie off the face" in said
+    assert "points 1 at [3.0, 60.0] are off the face" in said
 
 
 def test_a_photograph_without_a_face_is_refused(call, detected):
@@ -187,7 +187,7 @@ def test_a_photograph_without_a_face_is_refused(call, detected):
     arguments = ["wall.png", "--points", "50,50", "--weights", SHIPPED, "--out", "x.json"]
     status, said = call("from-image", *arguments)
     assert status == 1
-    assert "no face was found" in said
+    assert "found no face" in said
 
 
 def test_show_draws_a_row_per_template_and_a_column_per_face(call, portrait, prompt_weights, anchors, detected):
@@ -209,7 +209,7 @@ def test_show_draws_a_row_per_template_and_a_column_per_face(call, portrait, pro
         ("{", "t.json is not JSON"),
         ("[]", "`name` and `points`"),
         ('{"name": "t", "points": [[0.5, NaN]]}', "expected finite numbers"),
-        ('{"name": "t", "points": [[0.5, 0.5]], "colour": 3}', "a template has no colour"),
+        ('{"name": "t", "points": [[0.5, 0.5]], "color": 3}', "a template has no color"),
     ],
 )
 def test_show_names_a_broken_template(content, message, call, prompt_weights):
@@ -222,8 +222,8 @@ def test_show_names_a_broken_template(content, message, call, prompt_weights):
 def test_show_refuses_what_it_cannot_draw_or_write(call, prompt_weights):
     call("new", "mine", "--out", "mine.json")
     assert "no template at absent.json" in call("show", "absent.json", "--out", "x.png")[1]
-    assert "give at least one template" in call("show", "--out", "x.png")[1]
+    assert "give at least one JSON file" in call("show", "--out", "x.png")[1]
     status, said = call("show", "mine.json", "--weights", prompt_weights, "--out", "x.txt")
     assert status == 1
-    assert "x.txt must end as pictures do" in said
+    assert "x.txt is not an image" in said
     assert "no checkpoint file" in call("show", "mine.json", "--weights", "none.safetensors", "--out", "x.png")[1]

@@ -32,7 +32,7 @@ def test_the_lips_are_the_landmarks_of_the_mouth():
 
 
 def test_make_up_is_where_no_landmark_is():
-    """The scheme's places of these points' neighbourhood are those of the two other templates."""
+    """The scheme's places of these points' neighborhood are those of the two other templates."""
     makeup = Template.read(FOLDER / "makeup.json").points
     others = np.concatenate([Template.read(FOLDER / f"{name}.json").points for name in ("lips", "eyes_brows")])
     assert np.linalg.norm(makeup[:, None] - others, axis=-1).min() > 0.01

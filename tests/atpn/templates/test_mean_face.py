@@ -1,4 +1,4 @@
-"""The picture of the mean face agrees with the plane."""
+"""The image of the mean face agrees with the plane."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def rendered():
         pytest.skip(str(error))
 
 
-def _at(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
+def _at(image: np.ndarray, plane: np.ndarray) -> np.ndarray:
     x, y = np.rint(plane * SIDE - 0.5).astype(int).T
-    return picture[y, x, 0].astype(int)
+    return image[y, x, 0].astype(int)
 
 
 def test_the_face_lies_where_the_anchors_are(rendered, model):
     anchors = model.mean_shape.numpy() + np.float32([0.0, 0.03])
-    picture = mean_face(anchors)
-    assert picture.shape == (SIDE, SIDE, 3)
+    image = mean_face(anchors)
+    assert image.shape == (SIDE, SIDE, 3)
     below, above = np.array([0.0, 0.12]), np.array([0.0, -0.05])
     # Pupils are dark against the cheeks below, brows against the forehead above; beyond the ears there is paper.
     pupils, brows = anchors[96:98], (anchors[[35, 44]] + anchors[[40, 48]]) / 2
-    assert (_at(picture, pupils) < _at(picture, pupils + below) - 50).all()
-    assert (_at(picture, brows) < _at(picture, brows + above) - 20).all()
-    assert (_at(picture, np.array([[0.01, 0.4], [0.99, 0.4]])) == PAPER).all()
+    assert (_at(image, pupils) < _at(image, pupils + below) - 50).all()
+    assert (_at(image, brows) < _at(image, brows + above) - 20).all()
+    assert (_at(image, np.array([[0.01, 0.4], [0.99, 0.4]])) == PAPER).all()
 
 
 def test_the_portrait_is_on_the_plane_of_the_dense_points(rendered):
@@ -45,9 +45,9 @@ def test_the_portrait_is_on_the_plane_of_the_dense_points(rendered):
     rest = head.landmarks.at(head.neutral)[:, :2]
     roi = ROI.from_landmarks(rest)
     np.testing.assert_allclose(rendered[1][51:76], roi.to_crop(rest)[51:76], atol=0.03)
-    picture, plane = rendered[0], DenseSet.of(head).plane
-    pixels = np.rint((plane - 0.5) * SIDE + len(picture) / 2 - 0.5).astype(int)
-    assert (picture[pixels[:, 1], pixels[:, 0], 0] != PAPER).mean() > 0.98
+    image, plane = rendered[0], DenseSet.of(head).plane
+    pixels = np.rint((plane - 0.5) * SIDE + len(image) / 2 - 0.5).astype(int)
+    assert (image[pixels[:, 1], pixels[:, 0], 0] != PAPER).mean() > 0.98
 
 
 def test_without_opengl_outlines_are_drawn(monkeypatch, model, caplog):
@@ -56,8 +56,8 @@ def test_without_opengl_outlines_are_drawn(monkeypatch, model, caplog):
 
     monkeypatch.setattr(module, "_portrait", refuse)
     anchors = model.mean_shape.numpy()
-    picture = mean_face(anchors)
-    assert (_at(picture, anchors[:96]) < PAPER).all()
+    image = mean_face(anchors)
+    assert (_at(image, anchors[:96]) < PAPER).all()
     assert "outlines only: no OpenGL" in caplog.text
 
 

@@ -15,7 +15,7 @@ def test_points_are_pairs_in_one_word_or_several(texts):
 
 @pytest.mark.parametrize("text", ["0.1", "0.1,0.2,0.3", "0.1, 0.2", "a,b", "0.1;0.2"])
 def test_words_that_are_no_points_are_named(text):
-    with pytest.raises(ValueError, match="is no point; write x,y"):
+    with pytest.raises(ValueError, match="is not a point; write x,y"):
         parse_points([text])
 
 
@@ -39,7 +39,7 @@ def test_empty_names_in_a_table_are_none(tmp_path):
         (b"0.1,0.2\n0.3\n", "'0.3', point 1, is not x,y"),
         (b"0.1,0.2,chin\n0.3,0.4\n", "names 1 of 2 points"),
         (b"a,b\n", "'a,b', point 0"),
-        (b"\xff\xfe\x00", "no CSV table"),
+        (b"\xff\xfe\x00", "not a CSV table"),
     ],
 )
 def test_tables_that_are_none_are_refused(content, message, tmp_path):
@@ -49,7 +49,7 @@ def test_tables_that_are_none_are_refused(content, message, tmp_path):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no table of points at .*absent\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"no points file .*absent\.csv"):
         read_points(tmp_path / "absent.csv")
 
 
@@ -62,13 +62,13 @@ def test_edges_indices_and_groups():
 @pytest.mark.parametrize(
     ("parse", "text", "message"),
     [
-        (parse_edges, "0-1-2", "'0-1-2' is no edge"),
-        (parse_edges, "0,1", "is no edge"),
-        (parse_indices, "5-3", "'5-3' is no point number or range"),
-        (parse_indices, "-3", "is no point number"),
-        (parse_groups, "outer", "'outer' is no group"),
-        (parse_groups, "=3", "is no group"),
-        (parse_groups, "a=b", "'b' is no point number"),
+        (parse_edges, "0-1-2", "'0-1-2' is not an edge"),
+        (parse_edges, "0,1", "is not an edge"),
+        (parse_indices, "5-3", "'5-3' is not a point number or range"),
+        (parse_indices, "-3", "is not a point number"),
+        (parse_groups, "outer", "'outer' is not a group"),
+        (parse_groups, "=3", "is not a group"),
+        (parse_groups, "a=b", "'b' is not a point number"),
     ],
 )
 def test_words_that_are_none_are_named(parse, text, message):

@@ -14,38 +14,39 @@ from atpn.model import load_network
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train import cli
 from atpn.train.config import RECIPES, TrainConfig
-from atpn.train.detection import DetectionTask, detection_figures, detection_targets
+from atpn.train.dataset import prepare
+from atpn.train.detection import DetectionTask, detection_metrics, detection_targets
 from edge_runtime.geometry import ROI
 
 
-def picture(regions, wanted=None, size=96):
+def image(regions, wanted=None, size=96):
     regions = np.array(regions, np.float32).reshape(-1, 3)
     wanted = np.ones(len(regions), bool) if wanted is None else np.array(wanted)
     return Composite(np.zeros((size, size, 3), np.uint8), regions, wanted)
 
 
-def test_targets_peak_in_the_cell_of_each_centre():
-    targets = detection_targets(picture([[0.26, 0.51, 0.2], [0.8, 0.3, 0.5]]), 24)
-    assert targets["centres"][12, 6] == 1
-    assert targets["centres"][7, 19] == 1
-    assert (targets["centres"] == 1).sum() == 2
+def test_targets_peak_in_the_cell_of_each_center():
+    targets = detection_targets(image([[0.26, 0.51, 0.2], [0.8, 0.3, 0.5]]), 24)
+    assert targets["centers"][12, 6] == 1
+    assert targets["centers"][7, 19] == 1
+    assert (targets["centers"] == 1).sum() == 2
     assert targets["regions"][12, 6] == pytest.approx([0.26, 0.51, 0.2])
     assert targets["regions"][7, 18] == pytest.approx([0.8, 0.3, 0.5])
     # A Gaussian of 6 % of the region, 0.06 * 0.5 * 24 = 0.72 cells for the larger face.
-    assert targets["centres"][7, 18] == pytest.approx(np.exp(-1 / (2 * 0.72**2)), rel=1e-5)
+    assert targets["centers"][7, 18] == pytest.approx(np.exp(-1 / (2 * 0.72**2)), rel=1e-5)
     assert (targets["region_weight"] > 0).sum() < 10
-    assert targets["counted"].all()
+    assert targets["mask"].all()
 
 
 def test_where_a_face_need_not_be_found_nothing_counts():
-    targets = detection_targets(picture([[0.3, 0.3, 0.3], [0.7, 0.7, 0.2]], [False, True]), 24)
-    assert targets["counted"][7, 7] == 0
-    assert targets["counted"][17, 17] == 1
-    assert (targets["centres"] == 1).sum() == 1
+    targets = detection_targets(image([[0.3, 0.3, 0.3], [0.7, 0.7, 0.2]], [False, True]), 24)
+    assert targets["mask"][7, 7] == 0
+    assert targets["mask"][17, 17] == 1
+    assert (targets["centers"] == 1).sum() == 1
 
 
 def test_each_face_is_found_once():
-    faces = picture([[0.3, 0.3, 0.2], [0.7, 0.7, 0.2], [0.1, 0.9, 0.03]], [True, True, False])
+    faces = image([[0.3, 0.3, 0.2], [0.7, 0.7, 0.2], [0.1, 0.9, 0.03]], [True, True, False])
     detections = [
         (0.9, ROI(0.3, 0.3, 0.2)),
         (0.8, ROI(0.3, 0.31, 0.2)),  # the same face again
@@ -60,19 +61,19 @@ def test_each_face_is_found_once():
 def test_figures_of_a_detector_that_knows(face_shards):
     store = SampleStore.read(face_shards)
     made = Compositor(store, store.faces, store.backgrounds, CompositeConfig(augment=NO_AUGMENT))
-    pictures = [made.compose(96, np.random.default_rng(i)) for i in range(6)]
+    images = [made.make(96, np.random.default_rng(i)) for i in range(6)]
 
     class Knows(FaceDetector):
         def forward(self, image):
-            targets = [detection_targets(p, 24) for p in pictures]
-            scores = torch.tensor(np.stack([t["centres"] for t in targets]))
+            targets = [detection_targets(p, 24) for p in images]
+            scores = torch.tensor(np.stack([t["centers"] for t in targets]))
             regions = torch.tensor(np.stack([t["regions"] for t in targets]))
             return type(super().forward(image))(torch.logit(scores.clamp(1e-4, 1 - 1e-4)), regions)
 
-    figures = detection_figures(Knows(DetectorConfig(input_size=96)).eval(), pictures)
+    figures = detection_metrics(Knows(DetectorConfig(input_size=96)).eval(), images)
     assert figures["average_precision"] > 0.9
     assert figures["overlap"] > 0.99
-    nobody = detection_figures(FaceDetector(DetectorConfig(input_size=96)).eval(), pictures)
+    nobody = detection_metrics(FaceDetector(DetectorConfig(input_size=96)).eval(), images)
     assert nobody == {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
 
 
@@ -89,10 +90,9 @@ def test_the_stage_learns_and_resumes(face_shards, tmp_path, monkeypatch):
     assert metadata["validation"].keys() == {"average_precision", "recall", "overlap"}
     assert model.config.input_size == 64
     task = DetectionTask(SampleStore.read(face_shards), recipe, seed=1)
-    batch = next(iter(task.batches(64, 0)))
-    image = batch["image"].permute(0, 3, 1, 2).float()
+    batch = prepare(next(iter(task.batches(64, 0))))
     with torch.no_grad():
-        before, after = (task.loss(network.eval(), image, batch)[0].item() for network in (first, model))
+        before, after = (task.loss(network.eval(), batch)[0].item() for network in (first, model))
     assert after < 0.8 * before
 
 

@@ -133,14 +133,14 @@ def short_recipes(monkeypatch):
 def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monkeypatch):
     cli.run(config(face_shards, tmp_path / "unbroken"))
     with monkeypatch.context() as patch:
-        update = loop.update_average
+        update = loop.update_ema
 
         def stop_after_two_steps(*arguments):
             update(*arguments)
             if arguments[-1] == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        patch.setattr(loop, "update_average", stop_after_two_steps)
+        patch.setattr(loop, "update_ema", stop_after_two_steps)
         with pytest.raises(Interrupted):
             cli.run(config(face_shards, tmp_path / "broken"))
     cli.run(config(face_shards, tmp_path / "broken"))
@@ -172,5 +172,5 @@ def test_without_a_gpu_processes_load(face_shards, tmp_path, monkeypatch, loader
     ("changes", "named"), [({"stage": "tracking"}, "the tracking stage"), ({"on_disk": True}, "images left on disk")]
 )
 def test_what_it_cannot_load_is_refused(face_shards, tmp_path, changes, named):
-    with pytest.raises(ValueError, match=f"--loader device is not for {named}; use --loader processes"):
+    with pytest.raises(ValueError, match=f"--loader device does not support {named}; use --loader processes"):
         config(face_shards, tmp_path, **changes)

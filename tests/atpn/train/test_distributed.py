@@ -37,7 +37,7 @@ def two_shards(make_shards, tmp_path_factory):
 
 def arguments(folder, out, *more, stage="landmarks"):
     given = [stage, "--data", folder, "--out", out, "--batch-size", BATCH, "--width", 0.25, "--workers", 0]
-    given += ["--samples", STEPS * BATCH, "--coarse-share", 1, "--device", "cpu", "--bfloat16", "off"]
+    given += ["--samples", STEPS * BATCH, "--coarse-fraction", 1, "--device", "cpu", "--bfloat16", "off"]
     return ["train", *map(str, [*given, *more])]
 
 
@@ -88,7 +88,7 @@ def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes
     out, running = two_processes
     config = TrainConfig(
         *("landmarks", (two_shards,), tmp_path / "one"),
-        **{"samples": STEPS * BATCH, "width": 0.25, "coarse_share": 1.0, "batch_size": BATCH, "bfloat16": "off"},
+        **{"samples": STEPS * BATCH, "width": 0.25, "coarse_fraction": 1.0, "batch_size": BATCH, "bfloat16": "off"},
     )
     recipe = cli.stage_recipe("landmarks", config)
     share = replace(recipe, batch_size=BATCH // 2)
@@ -131,14 +131,14 @@ import os, signal, sys
 from atpn.__main__ import main
 from atpn.train import loop
 
-original = loop.update_average
+original = loop.update_ema
 
-def update(average, model, decay, now):
-    original(average, model, decay, now)
+def update(ema_model, model, decay, now):
+    original(ema_model, model, decay, now)
     if now == 0 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGTERM)
 
-loop.update_average = update
+loop.update_ema = update
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -149,7 +149,7 @@ def test_one_process_that_is_stopped_stops_all_and_they_go_on(two_shards, two_pr
     script.write_text(STOPPED)
     running = torchrun(str(script), *arguments(two_shards, tmp_path / "broken"))
     _, errors = running.communicate(timeout=600)
-    assert errors.count("interrupted: stopped at step 1; the same command goes on from there") == 2, errors
+    assert errors.count("interrupted: stopped at step 1; repeat the command to resume") == 2, errors
     assert load_state(tmp_path / "broken" / "landmarks.state.safetensors")[3].step == 1
     running = torchrun("-m", "atpn", *arguments(two_shards, tmp_path / "broken"))
     _, errors = running.communicate(timeout=600)
@@ -199,7 +199,7 @@ def test_what_cannot_be_shared_is_refused(face_shards, tmp_path, monkeypatch, ca
         SampleStore.read(face_shards, (0, 2))
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert main(arguments(face_shards, tmp_path)) == 1
-    assert "a batch of 16 cannot be shared equally among 3 processes" in capsys.readouterr().err
+    assert "a batch of 16 cannot be split equally among 3 processes" in capsys.readouterr().err
     assert main(["evaluate"]) == 1
     assert "torchrun runs only render and train, got evaluate" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -65,12 +65,12 @@ def test_a_face_s_unknown_landmarks_give_no_gradient(draw_sample, tmp_path):
     model = new_model(store, store.faces, 0.25, 48, 0)
     task.begin(model)
     batch = task.batches(48, 0).batch(0, np.random.default_rng(0))
-    labelled = batch["landmarks"]
-    some = labelled.isnan().any(dim=-1)
+    labeled = batch["landmarks"]
+    some = labeled.isnan().any(dim=-1)
     assert some.any(dim=1).sum() > 50
-    said = torch.full_like(labelled, 0.5, requires_grad=True)
-    log_sigma = torch.full(labelled.shape[:2], -3.0, requires_grad=True)
-    loss, _ = task._loss(said, log_sigma, labelled, IBUG_68)
+    said = torch.full_like(labeled, 0.5, requires_grad=True)
+    log_sigma = torch.full(labeled.shape[:2], -3.0, requires_grad=True)
+    loss, _ = task._loss(said, log_sigma, labeled, IBUG_68)
     loss.backward()
     assert loss.isfinite()
     gaps = [i for pair in ((37, 41), (38, 40)) for i in pair]
@@ -90,7 +90,7 @@ def test_unknown_landmarks_are_framed_by_the_mean_shape():
 
 
 def boxed_faces(folder, draw_sample):
-    """Faces with boxes from hairline to chin alone; two of them in one picture."""
+    """Faces with boxes from hairline to chin alone; two of them in one image."""
     rng, samples = np.random.default_rng(0), []
     for i in range(6):
         drawn = draw_sample(rng, f"face-{i}", 200, angles=(0, 0, 0))
@@ -139,8 +139,8 @@ def test_a_set_without_faces_cannot_be_tracked(draw_sample, tmp_path):
     ("changes", "message"),
     [
         ({"data": ()}, "needs one --data"),
-        ({"shares": (1.0, 2.0)}, "--shares needs a positive number for each of 1 --data"),
-        ({"shares": (-1.0,)}, "--shares needs a positive number"),
+        ({"sampling_weights": (1.0, 2.0)}, "--sampling-weights needs a positive number per --data"),
+        ({"sampling_weights": (-1.0,)}, "--sampling-weights needs a positive number"),
         ({"init": "shipped", "weights": "a.safetensors"}, "give --init shipped or --weights, not both"),
     ],
 )

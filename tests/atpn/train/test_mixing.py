@@ -14,8 +14,9 @@ from atpn.evaluate.crops import validation_batch
 from atpn.model import ATPN, ATPNConfig, load_checkpoint
 from atpn.train import mixing
 from atpn.train.config import RECIPES
+from atpn.train.dataset import prepare
 from atpn.train.landmarks import LandmarkTask
-from atpn.train.mixing import Alignment, OtherSet, shared_batch, similarity
+from atpn.train.mixing import Alignment, OtherSet, similarity, split_batch
 from edge_runtime.geometry import rotation_2d
 from edge_runtime.landmarks import CELEBA_5, IBUG_68, WFLW_98, convert
 
@@ -105,7 +106,7 @@ def right_landmarks(batch, mean_shape):
 
 @pytest.mark.slow
 def test_training_on_both_learns_the_offset_and_keeps_the_reference(conventions):
-    # The same pictures under both conventions, framed at random: only the offset can tell them apart.
+    # The same images under both conventions, framed at random: only the offset can tell them apart.
     _, reference, _, mean_shape = conventions
     twin = SampleStore.read(conventions[0] / "twin")
     task, model = task_of((None, reference, twin, mean_shape), jitter=JitterConfig())
@@ -113,8 +114,7 @@ def test_training_on_both_learns_the_offset_and_keeps_the_reference(conventions)
     batches, found = task.batches(48, 0), []
     for step in range(50):
         batch = batches.batch(step, np.random.default_rng(step))
-        image = batch["image"].permute(0, 3, 1, 2).float()
-        loss, parts = task.loss(model, image, batch)
+        loss, parts = task.loss(model, prepare(batch))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -137,13 +137,13 @@ def test_a_trained_network_measures_the_offsets_first(conventions, monkeypatch):
 
     monkeypatch.setattr(mixing, "predict", right_by_the_reference)
     model = ATPN(ATPNConfig(width=0.25, input_size=48), torch.from_numpy(mean_shape))
-    found = mixing.measured_offsets(model, [other]).landmark_branch.offsets.detach()[0]
+    found = mixing.measure_offsets(model, [other]).landmark_branch.offsets.detach()[0]
     np.testing.assert_allclose(found[0:33:2], np.tile((0, DOWN), (17, 1)), atol=1e-3)
     np.testing.assert_allclose(found[1:33:2], 0)  # 68 points have no such landmarks
     np.testing.assert_allclose(found[51:60], 0, atol=1e-3)
 
 
-def test_batches_keep_the_shares_and_depend_on_the_step_alone(conventions):
+def test_batches_keep_the_proportions_and_depend_on_the_step_alone(conventions):
     _, reference, other, mean_shape = conventions
     recipe = replace(RECIPES["atpn", "landmarks"], batch_size=12)
     task = LandmarkTask(reference, recipe, 0, others=(OtherSet(other, 0.5),))
@@ -156,13 +156,13 @@ def test_batches_keep_the_shares_and_depend_on_the_step_alone(conventions):
 
 
 @pytest.mark.parametrize(
-    ("size", "shares", "counts"),
+    ("size", "weights", "counts"),
     [(32, [1, 1], [16, 16]), (32, [1, 0.5], [21, 11]), (10, [1, 1, 1], [4, 3, 3]), (8, [6, 2], [6, 2])],
 )
-def test_shares_become_whole_crops(size, shares, counts):
-    assert sorted(shared_batch(size, shares), reverse=True) == counts
-    with pytest.raises(ValueError, match="leaves nothing for one of the shares"):
-        shared_batch(4, [1, 100])
+def test_weights_become_whole_crops(size, weights, counts):
+    assert sorted(split_batch(size, weights), reverse=True) == counts
+    with pytest.raises(ValueError, match="has no crop for one of the weights"):
+        split_batch(4, [1, 100])
 
 
 def test_similarity_passes_over_what_is_unknown():
@@ -178,9 +178,9 @@ def test_schemes_that_cannot_be_mixed_are_refused(conventions):
     _, reference, other, mean_shape = conventions
     with pytest.raises(ValueError, match="no conversion from ibug68 to wflw98"):
         Alignment(IBUG_68, [WFLW_98], convert(mean_shape, WFLW_98, IBUG_68))
-    with pytest.raises(ValueError, match="celeba5 spans"):
+    with pytest.raises(ValueError, match="cannot mix celeba5 with wflw98"):
         Alignment(WFLW_98, [CELEBA_5], mean_shape)
-    with pytest.raises(ValueError, match="do not go with several sets"):
+    with pytest.raises(ValueError, match="do not support several sets"):
         LandmarkTask(
             reference, replace(RECIPES["atpn", "landmarks"], semantic_alignment=True), 0, others=(OtherSet(other, 1.0),)
         )
@@ -189,11 +189,23 @@ def test_schemes_that_cannot_be_mixed_are_refused(conventions):
 def test_the_command_mixes_and_the_offsets_go_with_the_run(conventions, tmp_path, capsys):
     folder, *_ = conventions
     command = ["train", "landmarks", "--data", folder / "reference", folder / "other", "--out", tmp_path / "run"]
-    command += ["--shares", "1", "0.5", "--samples", "24", "--batch-size", "12", "--width", "0.25", "--workers", "0"]
+    command += [
+        "--sampling-weights",
+        "1",
+        "0.5",
+        "--samples",
+        "24",
+        "--batch-size",
+        "12",
+        "--width",
+        "0.25",
+        "--workers",
+        "0",
+    ]
     assert main([*map(str, command), "--device", "cpu", "--bfloat16", "off"]) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
     assert model.landmark_branch.offsets.abs().max() > 0
-    assert metadata["data"]["shares"] == [1.0, 0.5]
+    assert metadata["data"]["sampling_weights"] == [1.0, 0.5]
     assert metadata["data"]["faces"] == 48
     command = ["train", "all", "--data", folder / "reference", folder / "other", "--out", tmp_path / "all"]
     assert main(list(map(str, command))) == 1

@@ -13,19 +13,19 @@ from atpn.train.config import RECIPES
 from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.pose import PoseTask
-from atpn.train.settling import UNSETTLED, Settling, blended
+from atpn.train.settling import UNSETTLED, Settling, interpolate
 
 
 def test_blended_is_between_field_by_field():
     start = AugmentConfig(cover=0.2, noise_sigma=(2.0, 10.0), jpeg_quality=(25, 85))
     end = AugmentConfig(cover=0.1, noise_sigma=(0.0, 4.0), jpeg_quality=(60, 90))
-    half = blended(start, end, 0.5)
+    half = interpolate(start, end, 0.5)
     assert half.cover == pytest.approx(0.15)
     assert half.noise_sigma == pytest.approx((1.0, 7.0))
     assert half.jpeg_quality == (42, 88)
     assert all(isinstance(value, int) for value in half.jpeg_quality)
-    assert blended(start, end, 0.0) == start
-    assert blended(start, end, 1.0) == end
+    assert interpolate(start, end, 0.0) == start
+    assert interpolate(start, end, 1.0) == end
 
 
 def test_fraction_rises_linearly_and_stays():
@@ -43,7 +43,7 @@ def trainer(store, recipe, out, budget, kind=LandmarkTask):
 @pytest.fixture
 def recipe():
     """Ten crops a step, that settle to crops by the rule itself over the last four tenths."""
-    changes = {"batch_size": 10, "input_size": 32, "coarse_share": 0.0, "settle_fraction": 0.4}
+    changes = {"batch_size": 10, "input_size": 32, "coarse_fraction": 0.0, "settle_fraction": 0.4}
     changes |= {"settled_jitter": NO_JITTER, "settled_augment": NO_AUGMENT, "jitter": JitterConfig()}
     return replace(RECIPES["atpn", "landmarks"], **changes)
 

@@ -17,8 +17,8 @@ from atpn.evaluate.inference import predict
 from atpn.model import CheckpointError, load_checkpoint
 from atpn.train import cli, loop, state
 from atpn.train.config import RECIPES, Recipe, TrainConfig
-from atpn.train.dataset import FaceBatches, TrackingBatches, load
-from atpn.train.landmarks import LandmarkTask, landmark_figures, new_model
+from atpn.train.dataset import FaceBatches, TrackingBatches, load, prepare
+from atpn.train.landmarks import LandmarkTask, landmark_metrics, new_model
 from atpn.train.loop import Budget, Interrupted, learning_rate
 from atpn.train.losses.landmark import thesis_landmark_loss
 from atpn.train.progress import read_progress
@@ -52,14 +52,14 @@ def assert_equal(first, second):
 
 def stop_at(monkeypatch, step, kind=signal.SIGTERM):
     """Send this process a signal in the midst of the given step."""
-    original = loop.update_average
+    original = loop.update_ema
 
-    def update(average, model, decay, now):
-        original(average, model, decay, now)
+    def update(ema_model, model, decay, now):
+        original(ema_model, model, decay, now)
         if now == step:
             os.kill(os.getpid(), kind)
 
-    monkeypatch.setattr(loop, "update_average", update)
+    monkeypatch.setattr(loop, "update_ema", update)
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(face_shards, tmp_path, monke
 
 
 def test_training_ends_with_fixed_statistics_of_the_average(face_shards, tmp_path, monkeypatch):
-    options = {"settle_fraction": 0.5, "coarse_share": 0.0}
+    options = {"settle_fraction": 0.5, "coarse_fraction": 0.0}
     with monkeypatch.context() as patch:
         stop_at(patch, 1)  # the last step whose batches still move the statistics
         with pytest.raises(Interrupted):
             cli.run(config(face_shards, tmp_path, **options))
     _, before, _, progress = load_state(tmp_path / "landmarks.state.safetensors")
-    assert not progress.norms_fixed
+    assert not progress.batch_norm_frozen
     cli.run(config(face_shards, tmp_path, **options))
     model, after, _, progress = load_state(tmp_path / "landmarks.state.safetensors")
-    assert progress.norms_fixed
+    assert progress.batch_norm_frozen
     for network in (model, after):
         state = network.state_dict()
         for name, value in before.state_dict().items():
@@ -107,7 +107,7 @@ def test_training_ends_with_fixed_statistics_of_the_average(face_shards, tmp_pat
     assert not torch.equal(after.backbone.stem[0].weight, before.backbone.stem[0].weight)
     # A longer budget is training as usual again.
     cli.run(config(face_shards, tmp_path, **options, samples=440))
-    assert load_state(tmp_path / "landmarks.state.safetensors")[3].norms_fixed
+    assert load_state(tmp_path / "landmarks.state.safetensors")[3].batch_norm_frozen
     assert not torch.equal(
         weights(tmp_path / "landmarks.safetensors")["backbone.stem.1.running_mean"],
         state["backbone.stem.1.running_mean"],
@@ -143,7 +143,7 @@ def test_precision_is_what_was_measured_to_be_faster(face_shards, tmp_path, monk
 def test_ctrl_c_saves_too(face_shards, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     stop_at(monkeypatch, 1, signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match="repeat the command to resume"):
         cli.run(config(face_shards, tmp_path))
     assert load_state(tmp_path / "landmarks.state.safetensors")[3].step == 2
     assert signal.getsignal(signal.SIGINT) is before
@@ -158,7 +158,7 @@ def test_all_stages_change_only_their_own_parts(face_shards, tmp_path, monkeypat
     for earlier, later, part in zip(stages, stages[1:], ("tracking_branch", "pose_branch"), strict=False):
         changed = {name.split(".")[0] for name in earlier if not torch.equal(earlier[name], later[name])}
         assert changed == {part}
-    assert "going on" not in caplog.text
+    assert "resuming" not in caplog.text
     # A second time everything is found finished, and nothing moves.
     with caplog.at_level(logging.INFO):
         cli.run(config(face_shards, tmp_path, "all", samples=44))
@@ -176,9 +176,9 @@ def test_each_recipe_can_learn_a_batch_by_heart(face_shards, recipe):
     loop.freeze(model, ["tracking_branch", "pose_branch"])
     optimizer = loop.make_optimizer(model.train(), recipe)
     batch = next(iter(task.batches(32, 0)))
-    image, points = batch["image"].permute(0, 3, 1, 2).float(), []
+    batch, points = prepare(batch), []
     for _ in range(40):
-        loss, parts = task.loss(model, image, batch)
+        loss, parts = task.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -196,11 +196,11 @@ def test_training_brings_wild_activations_back_into_range(face_shards):
     norm = model.landmark_branch.high_views.far[1][1]
     norm.weight.data.mul_(15)
     batch = next(iter(task.batches(48, 0)))
-    image = batch["image"].permute(0, 3, 1, 2).float()
+    batch = prepare(batch)
     optimizer = torch.optim.Adam([norm.weight], 0.3)
     excess = []
     for _ in range(40):
-        loss, parts = task.loss(model, image, batch)
+        loss, parts = task.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -227,7 +227,7 @@ def test_options_for_people_s_labels_go_on_after_a_stop(face_shards, tmp_path, m
             cli.run(config(face_shards, tmp_path / "broken", **option))
     cli.run(config(face_shards, tmp_path / "broken", **option))
     assert_equal(*(weights(tmp_path / name / "landmarks.safetensors") for name in ("unbroken", "broken")))
-    with pytest.raises(ValueError, match="belongs to another setup"):
+    with pytest.raises(ValueError, match="cannot resume from"):
         cli.run(config(face_shards, tmp_path / "broken"))
 
 
@@ -275,9 +275,9 @@ def test_the_thesis_recipe_is_as_published(face_shards):
     model = new_model(store, store.faces, 0.25, 32, seed=0, thesis=recipe.network == "thesis")
     task = cli.LandmarkTask(store, recipe, 0)
     task.begin(model)
-    batch = next(iter(task.batches(32, 0)))
-    loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
-    landmarks, _ = model.landmark_branch(model.features(batch["image"].permute(0, 3, 1, 2).float()))
+    batch = prepare(next(iter(task.batches(32, 0))))
+    loss, _ = task.loss(model, batch)
+    landmarks, _ = model.landmark_branch(model.features(batch["image"]))
     assert torch.equal(loss, thesis_landmark_loss(landmarks, batch["landmarks"], store.scheme))
     assert model.landmark_branch.refinement is None
     assert not cli.RECIPES["thesis", "tracking"].balance_classes
@@ -297,37 +297,39 @@ def test_a_longer_budget_continues_a_finished_run(face_shards, tmp_path):
 @pytest.mark.parametrize(("name", "before", "now"), [("seed", 0, 1), ("width", 0.25, 0.5)])
 def test_another_setup_is_refused(face_shards, tmp_path, name, before, now):
     cli.run(config(face_shards, tmp_path, samples=22))
-    with pytest.raises(ValueError, match=f"{name}: {before} before, {now} now"):
+    with pytest.raises(ValueError, match=f"option {name} was {before}, got {now}"):
         cli.run(config(face_shards, tmp_path, samples=22, **{name: now}))
 
 
 @pytest.mark.slow
 def test_a_state_from_before_an_option_goes_on(face_shards, tmp_path, monkeypatch):
-    def without_new_options(path, model, average, optimizer, progress):
+    def without_new_options(path, model, ema_model, optimizer, progress):
         setup = json.loads(json.dumps(progress.setup))
         del setup["width"], setup["recipe"]["balance_classes"], setup["recipe"]["jitter"]["rotation"]
-        state.save_state(path, model, average, optimizer, replace(progress, setup=setup))
+        state.save_state(path, model, ema_model, optimizer, replace(progress, setup=setup))
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_state", without_new_options)
         cli.run(config(face_shards, tmp_path, samples=22))
     assert "width" not in load_state(tmp_path / "landmarks.state.safetensors")[3].setup
-    with pytest.raises(ValueError, match=r"width: 0\.25 before, 0\.5 now"):  # the network itself tells
+    with pytest.raises(ValueError, match=r"option width was 0\.25, got 0\.5"):  # the network itself tells
         cli.run(config(face_shards, tmp_path, samples=44, width=0.5))
     cli.run(config(face_shards, tmp_path, samples=44))
     assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 44
 
 
-def test_a_state_with_a_field_s_earlier_name_goes_on(face_shards, tmp_path, monkeypatch):
-    def with_old_name(path, model, average, optimizer, progress):
-        setup = json.loads(json.dumps(progress.setup))
-        setup["recipe"]["fixed_norm_share"] = setup["recipe"].pop("settle_fraction")
-        state.save_state(path, model, average, optimizer, replace(progress, setup=setup))
+def with_old_names(stored):
+    """Keys as earlier versions wrote them, at any depth."""
+    old = {new: name for name, new in state.RENAMED.items()}
+    return {old.get(k, k): with_old_names(v) if isinstance(v, dict) else v for k, v in stored.items()}
 
+
+def test_a_state_with_earlier_names_resumes(face_shards, tmp_path, monkeypatch):
+    original = state.asdict
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_state", with_old_name)
+        patch.setattr(state, "asdict", lambda value: with_old_names(original(value)))
         cli.run(config(face_shards, tmp_path, samples=22))
-    with pytest.raises(ValueError, match=r"another setup \(settle_fraction: 0\.2 before, 0\.5 now\)"):
+    with pytest.raises(ValueError, match=r"cannot resume from .*: option settle_fraction was 0\.2, got 0\.5; use"):
         cli.run(config(face_shards, tmp_path, samples=44, settle_fraction=0.5))
     cli.run(config(face_shards, tmp_path, samples=44))
     assert load_state(tmp_path / "landmarks.state.safetensors")[3].samples == 44
@@ -349,7 +351,7 @@ def test_clear_and_hard_faces_are_measured_apart(face_shards):
     model = new_model(store, store.faces, 0.25, 32, seed=0)
     batch = validation_batch(store, store.faces, model.mean_shape.numpy(), 32)
     clear = np.arange(len(store.faces)) % 3 == 0
-    figures = landmark_figures(model, batch, store, clear)
+    figures = landmark_metrics(model, batch, store, clear)
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()
     errors = np.linalg.norm(predicted - target, axis=2).mean(axis=1)
     errors /= np.linalg.norm(target[:, 60] - target[:, 72], axis=1)
@@ -358,7 +360,7 @@ def test_clear_and_hard_faces_are_measured_apart(face_shards):
     assert figures["nme_hard"] == pytest.approx(errors[frontal & ~clear].mean(), rel=1e-4)
     # Data without kinds, as those made before there were any.
     assert set(store.kinds) == {""}
-    assert "nme_clear" not in landmark_figures(model, batch, store, np.zeros(len(clear), bool))
+    assert "nme_clear" not in landmark_metrics(model, batch, store, np.zeros(len(clear), bool))
 
 
 def test_the_likelihood_trains_the_uncertainty_and_not_the_features(face_shards):
@@ -370,7 +372,7 @@ def test_the_likelihood_trains_the_uncertainty_and_not_the_features(face_shards)
         task = LandmarkTask(store, recipe, 0)
         task.begin(model)
         batch = next(iter(task.batches(32, 0)))
-        loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
+        loss, _ = task.loss(model, prepare(batch))
         loss.backward()
         sigma = model.landmark_branch.log_sigma.weight.grad
         gradients.append((model.backbone.stem[0].weight.grad, sigma is not None and bool(sigma.any())))
@@ -415,7 +417,7 @@ def test_a_truncated_state_is_named(face_shards, tmp_path):
     cli.run(config(face_shards, tmp_path, samples=22))
     path = tmp_path / "landmarks.state.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="no usable training state"):
+    with pytest.raises(ValueError, match="is not a training state"):
         cli.run(config(face_shards, tmp_path, samples=44))
 
 
@@ -512,7 +514,7 @@ def test_schedules():
 
 
 def test_minutes_spend_less_on_coarse_crops_than_samples_do():
-    recipe = Recipe(samples=1, coarse_share=0.5, coarse_size=56, input_size=112)
+    recipe = Recipe(samples=1, coarse_fraction=0.5, coarse_size=56, input_size=112)
     assert Budget(samples=10).coarse_until(recipe) == 0.5
     assert Budget(minutes=10).coarse_until(recipe) == pytest.approx(0.2)
     assert Budget(minutes=10).share(Progress(seconds=60)) == pytest.approx(0.1)

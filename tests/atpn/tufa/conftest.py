@@ -1,4 +1,4 @@
-"""Tiny networks, drawn faces with dense points, and a rendered face in a picture."""
+"""Tiny networks, drawn faces with dense points, and a rendered face in an image."""
 
 from __future__ import annotations
 

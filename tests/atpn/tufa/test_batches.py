@@ -66,18 +66,18 @@ def test_all_sources_take_their_turn(tiny, store, mean):
 
 
 def test_more_points_than_a_scheme_has_are_refused(tiny):
-    with pytest.raises(ValueError, match="cofw29 has 29 points, but 30 are asked"):
+    with pytest.raises(ValueError, match="cofw29 has 29 points, got --points 30"):
         PlanePoints(tiny, ["cofw29"], 30)
 
 
 def test_batches_depend_on_the_step_alone(tiny, store, mean):
     recipe = Recipe(samples=None, batch_size=6)
     points = PlanePoints(tiny, ["wflw98", "ibug68", DENSE], 24)
-    batches = PlaneBatches(store, store.faces, points, mean, recipe, 32, seed=3)
+    batches = PlaneBatches(store, store.faces, None, mean, recipe, 32, seed=3, points=points)
     stream = iter(batches)
     next(stream)
     second = next(stream)
-    again = next(iter(PlaneBatches(store, store.faces, points, mean, recipe, 32, seed=3, first_step=1)))
+    again = next(iter(PlaneBatches(store, store.faces, None, mean, recipe, 32, seed=3, first_step=1, points=points)))
     assert {key: tuple(value.shape) for key, value in second.items()} == {
         "image": (6, 32, 32, 3),
         "plane": (6, 24, 2),

@@ -80,8 +80,8 @@ def test_positions_move_to_another_grid(state, tmp_path):
 @pytest.mark.parametrize(
     ("made", "match"),
     [
-        (lambda path, state: None, "no file of DINO weights"),
-        (lambda path, state: path.write_bytes(b"nothing"), "is no PyTorch state dict"),
+        (lambda path, state: None, "no DINO weights file"),
+        (lambda path, state: path.write_bytes(b"nothing"), "is not a PyTorch state dict"),
         (lambda path, state: torch.save([1], path), "holds a list"),
         (lambda path, state: torch.save(nn.Linear(2, 2).state_dict(), path), "28 of 28 tensors"),
         (lambda path, state: torch.save({k: v for k, v in state.items() if k != "pos_embed"}, path), "position"),

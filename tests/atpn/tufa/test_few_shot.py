@@ -24,7 +24,7 @@ def test_the_curve_has_a_point_per_size(dense_shards, tiny_tufa, tmp_path, monke
 
 def test_more_faces_than_there_are_are_refused_before_any_fit(dense_shards, tiny_tufa, monkeypatch):
     monkeypatch.setattr(few_shot, "fit", None)
-    with pytest.raises(ValueError, match="--sizes asks for 100"):
+    with pytest.raises(ValueError, match="--sizes needs 100"):
         measure_few_shot(FewShotConfig(dense_shards, dense_shards, tiny_tufa, sizes=(1, 100)))
 
 
@@ -60,5 +60,5 @@ def test_sizes_must_be_positive_and_differ(dense_shards, sizes, message):
 
 def test_renders_of_turned_faces_alone_are_refused(store, atpn, monkeypatch):
     monkeypatch.setattr(evaluate, "MAX_YAW", -1.0)
-    with pytest.raises(ValueError, match="none of these renders' 16 faces with dense points is turned by less"):
+    with pytest.raises(ValueError, match="none of these renders' 16 faces with dense points has a yaw below"):
         evaluate.rendered_faces(store, 32, atpn.mean_shape.numpy())

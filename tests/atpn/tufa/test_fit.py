@@ -8,9 +8,9 @@ from atpn.model import load_network
 from atpn.train.config import Recipe
 from atpn.tufa import fit as fitting
 from atpn.tufa.fit import FitConfig, fit, fit_template, mean_shape_on_plane
-from atpn.tufa.inference import asked_points, context_of, predict_plane
+from atpn.tufa.inference import context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
-from atpn.tufa.samples import LabelledFace, read_samples
+from atpn.tufa.samples import LabeledFace, read_samples
 from edge_runtime.errors import SourceError
 from edge_runtime.geometry import matrix_to_angles
 
@@ -28,7 +28,7 @@ def quick(monkeypatch, portrait):
 @pytest.fixture
 def faces(store):
     landmarks = store.landmarks
-    return [LabelledFace(store.image(i), landmarks[i][CHOSEN] + (0.0, 3.0), landmarks[i]) for i in range(6)]
+    return [LabeledFace(store.image(i), landmarks[i][CHOSEN] + (0.0, 3.0), landmarks[i]) for i in range(6)]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def samples(portrait, portrait_file):
 
 
 def test_a_mean_shape_lies_where_the_landmarks_anchors_are(tiny, store):
-    """Whatever the head's place in the picture and its expression, and with one face alone."""
+    """Whatever the head's place in the image and its expression, and with one face alone."""
     anchors = tiny.anchors("wflw98").numpy()
     near = [(60, 61), (64, 65), (54, 55), (76, 77)]  # points between two neighbours lie between their anchors
     expected = np.concatenate([anchors[CHOSEN], [(anchors[a] + anchors[b]) / 2 for a, b in near]])
@@ -47,7 +47,7 @@ def test_a_mean_shape_lies_where_the_landmarks_anchors_are(tiny, store):
     assert ahead.sum() > 2
     for landmarks in store.landmarks[ahead]:
         points = np.concatenate([landmarks[CHOSEN], [(landmarks[a] + landmarks[b]) / 2 for a, b in near]])
-        face = LabelledFace(np.zeros((2, 2, 3), np.uint8), points, landmarks)
+        face = LabeledFace(np.zeros((2, 2, 3), np.uint8), points, landmarks)
         # Where landmarks coincide, as closed lips do, no map tells them apart.
         assert np.median(np.abs(mean_shape_on_plane(tiny, [face]) - expected)) < 0.003
 
@@ -92,7 +92,7 @@ def test_fitting_brings_the_points_closer_and_touches_nothing_given(tiny, store,
 
 def test_a_mirrored_face_asks_for_the_mirrored_place(tiny, faces, atpn):
     """A network that answers what it was asked fits best where the faces' points are, not at their mirror image."""
-    mean_shape, one_side = atpn.mean_shape.numpy(), [LabelledFace(f.image, f.points[:1], f.landmarks) for f in faces]
+    mean_shape, one_side = atpn.mean_shape.numpy(), [LabeledFace(f.image, f.points[:1], f.landmarks) for f in faces]
     start = mean_shape_on_plane(tiny, one_side)
     fitted = tiny.with_scheme("corner", start)
     fitting._align(fitted, "corner", one_side, mean_shape, RECIPE, np.random.default_rng(0))
@@ -118,7 +118,7 @@ def test_the_command_writes_a_network_that_knows_the_template(samples, tiny_tufa
     assert metadata["sources"] == ["wflw98", "ibug68", "cofw29"]
     start = model.mean_shapes[model.rows("five")].numpy()
     np.testing.assert_allclose(metadata["template"]["points"], start, atol=1e-5)
-    assert asked_points(model, "five").plane.shape == (5, 2)
+    assert load_query_points(model, "five").plane.shape == (5, 2)
 
 
 def test_a_drawn_template_is_the_start(samples, tiny_tufa, tmp_path):
@@ -137,13 +137,13 @@ def test_a_drawn_template_is_the_start(samples, tiny_tufa, tmp_path):
 @pytest.mark.parametrize(
     ("entries", "match"),
     [
-        ({"image": "portrait.png"}, "must hold a list"),
-        ([], "must hold a list"),
+        ({"image": "portrait.png"}, "must be a non-empty list"),
+        ([], "must be a non-empty list"),
         (["portrait.png"], "sample 0: expected an object"),
         ([{"image": "portrait.png"}], "sample 0: points must be pairs"),
         ([{"image": "portrait.png", "points": [[1, 2], [3]]}], "sample 0: points must be pairs"),
         ([{"image": "portrait.png", "points": [[1, float("nan")]]}], "finite numbers"),
-        ([{"image": "portrait.png", "points": [[390, 10]]}], "no face is found around the points in portrait.png"),
+        ([{"image": "portrait.png", "points": [[390, 10]]}], "found no face around the points in portrait.png"),
         (
             [{"image": "portrait.png", "points": [[150, 160]]}, {"image": "portrait.png", "points": [[1, 2]] * 2}],
             "has 2",
@@ -158,7 +158,7 @@ def test_wrong_samples_are_named(entries, match, portrait, portrait_file, atpn, 
 
 
 def test_missing_files_are_named(portrait, atpn, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file of samples at"):
+    with pytest.raises(FileNotFoundError, match="no samples file"):
         read_samples(tmp_path / "samples.json", atpn, portrait)
     (tmp_path / "samples.json").write_text("[")
     with pytest.raises(ValueError, match="is not JSON"):

@@ -8,7 +8,7 @@ from atpn.tufa.network import TUFA, new_tufa, take_features
 from atpn.weights import SHIPPED
 
 
-def pictures(model, count=2):
+def images(model, count=2):
     return torch.randint(0, 256, (count, 3, model.config.input_size, model.config.input_size)).float()
 
 
@@ -22,12 +22,12 @@ def test_published_sizes_have_the_published_parameters(size, grid):
 
 def test_any_number_of_points_is_mapped(tiny):
     for count in (1, 7, 200):
-        assert tiny(pictures(tiny), torch.rand(2, count, 2)).shape == (2, count, 2)
+        assert tiny(images(tiny), torch.rand(2, count, 2)).shape == (2, count, 2)
 
 
 def test_an_untrained_network_begins_at_the_anchors(tiny):
     plane = torch.rand(2, 5, 2)
-    torch.testing.assert_close(tiny(pictures(tiny), plane), plane, atol=0.05, rtol=0)
+    torch.testing.assert_close(tiny(images(tiny), plane), plane, atol=0.05, rtol=0)
 
 
 def test_other_picture_sizes_are_refused(tiny):
@@ -47,7 +47,7 @@ def test_rows_shift_their_points_alone(tiny):
     with torch.no_grad():
         tiny.alignment.weight[1 + 98 + 4] = torch.tensor([0.1, -0.05])
     plane = torch.full((1, 2, 2), 0.5)
-    image = pictures(tiny, 1)
+    image = images(tiny, 1)
     shifted = tiny(image, plane, torch.tensor([[0, 1 + 98 + 4]]))
     by_hand = tiny(image, torch.tensor([[[0.5, 0.5], [0.6, 0.45]]]))
     torch.testing.assert_close(shifted, by_hand)
@@ -59,7 +59,7 @@ def test_points_of_no_scheme_are_never_shifted(tiny):
     row = torch.tensor([[0, 0, 1, 5]])
     for _ in range(3):
         optimizer.zero_grad()
-        tiny(pictures(tiny, 1), torch.rand(1, 4, 2), row).sum().backward()
+        tiny(images(tiny, 1), torch.rand(1, 4, 2), row).sum().backward()
         optimizer.step()
     moved = tiny.alignment.weight.abs().sum(1) > 0
     assert moved.nonzero().flatten().tolist() == [1, 5]
@@ -76,7 +76,7 @@ def test_a_new_scheme_leaves_the_others_as_they_are(tiny):
     np.testing.assert_array_equal(other.anchors("lips").numpy(), shape)
     assert not other.alignment.weight[0].any()
     assert [name for name, _ in tiny.config.schemes] == ["wflw98", "ibug68", "cofw29"]
-    image, plane = pictures(tiny), torch.rand(2, 3, 2)
+    image, plane = images(tiny), torch.rand(2, 3, 2)
     assert torch.equal(other(image, plane), tiny(image, plane))
 
 
@@ -102,13 +102,13 @@ def test_a_resized_network_keeps_what_it_knows(embedding):
     )
     if embedding == "features":
         assert torch.equal(other.encoder.position[-1], model.encoder.position[-1])
-    assert other(pictures(other), torch.rand(2, 3, 2)).shape == (2, 3, 2)
-    assert model(pictures(model), torch.rand(2, 3, 2)).shape == (2, 3, 2)
+    assert other(images(other), torch.rand(2, 3, 2)).shape == (2, 3, 2)
+    assert model(images(model), torch.rand(2, 3, 2)).shape == (2, 3, 2)
     torch.testing.assert_close(other.resized(64).mean_shapes, model.mean_shapes)
 
 
 def test_attention_is_a_distribution_over_the_picture(tiny):
-    attention = tiny.attention(tiny.image_feature(pictures(tiny)), torch.rand(2, 5, 2))
+    attention = tiny.attention(tiny.image_feature(images(tiny)), torch.rand(2, 5, 2))
     assert attention.shape == (2, 5, 2, 2)
     torch.testing.assert_close(attention.sum((2, 3)), torch.ones(2, 5))
 
@@ -118,7 +118,7 @@ def test_features_are_those_of_the_trained_network():
     views = atpn.config.separable_views
     model = new_tufa(TUFAConfig(separable_views=views, dim=32, depth=1, heads=2, decoder_depth=1), {}, seed=0).eval()
     take_features(model, atpn)
-    image = pictures(model)
+    image = images(model)
     with torch.no_grad():
         view = model.features((image - model.image_mean) / model.image_std)
         torch.testing.assert_close(view.patches[:, -atpn.features(image).high.shape[1] :], atpn.features(image).high)

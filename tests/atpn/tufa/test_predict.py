@@ -9,7 +9,7 @@ from atpn.__main__ import main
 from atpn.evaluate.faces import refine_face
 from atpn.model import save_checkpoint
 from atpn.tufa import predict
-from atpn.tufa.inference import asked_points, context_of, predict_plane
+from atpn.tufa.inference import context_of, load_query_points, predict_plane
 from atpn.tufa.predict import PredictConfig, predict_images
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68
@@ -53,17 +53,17 @@ def test_pictures_that_show_no_face_are_passed_over(
     template, tiny_tufa, portrait_file, portrait, tmp_path, monkeypatch, caplog
 ):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((320, 400, 3), 90, np.uint8))
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     paths = (tmp_path / "wall.png", tmp_path / "broken.jpg", portrait_file)
     assert len(predict_images(PredictConfig(str(template), paths, tiny_tufa))) == 1
-    for text in ("no face found in", "broken.jpg is not an image"):
+    for text in ("found no face in", "broken.jpg is not an image"):
         assert text in caplog.text
-    with pytest.raises(ValueError, match="no face in any of the 2 pictures"):
+    with pytest.raises(ValueError, match="found no face in 2 images"):
         predict_images(PredictConfig(str(template), paths[:2], tiny_tufa))
 
 
 def test_pictures_and_folders_follow_on_the_command_line(template, tiny_tufa, portrait_file, tmp_path, capsys):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     inside = portrait_file.rename(folder / portrait_file.name)
     call = ["tufa", "predict", "--weights", str(tiny_tufa), "--template", str(template)]
@@ -71,29 +71,29 @@ def test_pictures_and_folders_follow_on_the_command_line(template, tiny_tufa, po
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["image"] for line in lines] == [str(inside)] * 2
     assert main([*call, str(tmp_path / "missing.png"), str(folder)]) == 1
-    assert "no picture in" in capsys.readouterr().err
+    assert f" in {tmp_path}" in capsys.readouterr().err
     assert main(call) == 1
-    assert "give at least one picture" in capsys.readouterr().err
+    assert "give at least one image" in capsys.readouterr().err
 
 
 def test_a_template_is_a_file_or_a_name_that_the_network_knows(tiny, template):
-    scheme = asked_points(tiny, "ibug68")
+    scheme = load_query_points(tiny, "ibug68")
     np.testing.assert_array_equal(scheme.plane, tiny.anchors("ibug68").numpy())
     assert scheme.edges == IBUG_68.edges
-    drawn = asked_points(tiny, str(template))
+    drawn = load_query_points(tiny, str(template))
     np.testing.assert_allclose(drawn.plane, POINTS)
     assert drawn.edges == ((0, 1),)
     # Where the network was fitted to the template, the fitted places count.
     fitted = tiny.with_scheme("three", np.full((3, 2), 0.3, np.float32))
-    assert asked_points(fitted, str(template)).plane.max() == np.float32(0.3)
-    assert asked_points(fitted, "three").plane.max() == np.float32(0.3)
+    assert load_query_points(fitted, str(template)).plane.max() == np.float32(0.3)
+    assert load_query_points(fitted, "three").plane.max() == np.float32(0.3)
     other = tiny.with_scheme("three", np.full((2, 2), 0.3, np.float32))
     with pytest.raises(ValueError, match="3 points, but the network was fitted to 2"):
-        asked_points(other, str(template))
-    with pytest.raises(ValueError, match=r"'lips' is no \.json file .* knows wflw98, ibug68, cofw29"):
-        asked_points(tiny, "lips")
+        load_query_points(other, str(template))
+    with pytest.raises(ValueError, match=r"unknown template 'lips': give .* one of wflw98, ibug68, cofw29"):
+        load_query_points(tiny, "lips")
     with pytest.raises(FileNotFoundError, match="no template at"):
-        asked_points(tiny, "missing.json")
+        load_query_points(tiny, "missing.json")
 
 
 def test_context_is_asked_along_but_not_returned(tiny):

@@ -8,9 +8,10 @@ from atpn.__main__ import main
 from atpn.model import load_network
 from atpn.train import loop
 from atpn.train.config import Recipe
+from atpn.train.dataset import prepare
 from atpn.train.loop import Interrupted
 from atpn.tufa import train as training
-from atpn.tufa.anchors import DENSE, UNSEEN, mean_shapes
+from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG, mean_shapes
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import TUFA, new_tufa
 from atpn.tufa.task import TUFATask
@@ -34,15 +35,15 @@ def config(dense_shards, out, **changes):
 
 def test_an_interrupted_run_ends_as_an_unbroken_one(dense_shards, tmp_path, monkeypatch):
     unbroken = train(config(dense_shards, tmp_path / "unbroken"))
-    original = loop.update_average
+    original = loop.update_ema
     with monkeypatch.context() as patch:
 
-        def update(average, model, decay, step):
-            original(average, model, decay, step)
+        def update(ema_model, model, decay, step):
+            original(ema_model, model, decay, step)
             if step == 1:
                 signal.raise_signal(signal.SIGTERM)
 
-        patch.setattr(loop, "update_average", update)
+        patch.setattr(loop, "update_ema", update)
         with pytest.raises(Interrupted, match="stopped at step 2"):
             train(config(dense_shards, tmp_path / "broken"))
     resumed = train(config(dense_shards, tmp_path / "broken"))
@@ -66,7 +67,7 @@ def test_the_loss_falls(store):
     optimizer, losses = loop.make_optimizer(model, recipe), []
     batch = next(iter(task.batches(32, 0)))
     for _ in range(40):
-        loss, _ = task.loss(model, batch["image"].permute(0, 3, 1, 2).float(), batch)
+        loss, _ = task.loss(model, prepare(batch))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -75,9 +76,9 @@ def test_the_loss_falls(store):
 
 
 def test_features_rest_unless_asked(dense_shards, tmp_path, atpn):
-    resting = train(config(dense_shards, tmp_path / "a", size="small", samples=16))
+    frozen_parts = train(config(dense_shards, tmp_path / "a", size="small", samples=16))
     seen = atpn.backbone.state_dict()
-    for name, value in resting.features.backbone.state_dict().items():
+    for name, value in frozen_parts.features.backbone.state_dict().items():
         assert torch.equal(value, seen[name]), name
     moving = train(config(dense_shards, tmp_path / "b", size="small", samples=16, train_features=True))
     changed = [not torch.equal(v, seen[name]) for name, v in moving.features.backbone.state_dict().items()]
@@ -90,8 +91,8 @@ def test_without_alignment_the_mean_shapes_stay(dense_shards, tmp_path):
 
 
 def test_a_network_may_be_kept_from_the_68_points(dense_shards, tmp_path):
-    model = train(config(dense_shards, tmp_path, sources=(UNSEEN, "cofw29"), samples=8))
-    assert model.config.schemes == ((UNSEEN, 30), ("cofw29", 29))
+    model = train(config(dense_shards, tmp_path, sources=(WFLW_WITHOUT_IBUG, "cofw29"), samples=8))
+    assert model.config.schemes == ((WFLW_WITHOUT_IBUG, 30), ("cofw29", 29))
 
 
 def test_only_dense_sources_leave_faces_without_them_out(store):
@@ -101,7 +102,7 @@ def test_only_dense_sources_leave_faces_without_them_out(store):
 
 def test_renders_without_dense_points_are_refused(face_shards, tmp_path, capsys):
     assert main(["tufa", "train", "--data", str(face_shards), "--out", str(tmp_path), "--samples", "8"]) == 1
-    assert "has no dense points; render it anew" in capsys.readouterr().err
+    assert "has no dense points; render it again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_renders_without_dense_points_are_refused(face_shards, tmp_path, capsys)
     [
         ({"minutes": 1.0}, "not both"),
         ({"points": 0}, "--points must be positive"),
-        ({"sources": ()}, "names no scheme"),
+        ({"sources": ()}, "has no scheme"),
     ],
 )
 def test_contradicting_options_are_refused(dense_shards, tmp_path, changes, match):

@@ -15,7 +15,7 @@ from atpn.evaluate.metrics import point_errors
 from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
-from atpn.train.detection import detection_figures
+from atpn.train.detection import detection_metrics
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set
@@ -73,7 +73,7 @@ def test_the_detector_finds_held_out_people():
     detector, metadata = load_network(WEIGHTS_FOLDER / "detector.safetensors", FaceDetector)
     assert metadata["finished"]
     pictures = read_picture_set(WEIGHTS_FOLDER / "detector_heldout.npz").gatherings
-    figures = detection_figures(detector, pictures)
+    figures = detection_metrics(detector, pictures)
     assert figures["average_precision"] > 0.92
     assert figures["overlap"] > 0.75
 

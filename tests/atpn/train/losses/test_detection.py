@@ -8,11 +8,11 @@ from atpn.train.losses.detection import focal_loss, region_loss
 def test_focal_loss_follows_its_formula():
     logits = torch.tensor([[[2.0, -1.0], [0.5, 3.0]]], dtype=torch.float64)
     target = torch.tensor([[[1.0, 0.4], [0.0, 0.0]]], dtype=torch.float64)
-    counted = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
+    mask = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
     p = 1 / (1 + np.exp(-logits.numpy()[0]))
     expected = (1 - p[0, 0]) ** 2 * np.log(p[0, 0])
     expected += 0.6**4 * p[0, 1] ** 2 * np.log(1 - p[0, 1]) + p[1, 0] ** 2 * np.log(1 - p[1, 0])
-    assert focal_loss(logits, target, counted).item() == pytest.approx(-expected)
+    assert focal_loss(logits, target, mask).item() == pytest.approx(-expected)
 
 
 def test_region_loss_counts_in_sizes_of_the_face():

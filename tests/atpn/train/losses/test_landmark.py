@@ -69,7 +69,7 @@ def test_a_scheme_without_gap_pairs_is_refused():
 
 
 def test_uncertainty_loss_is_a_likelihood():
-    # exp(-loss) integrated over the plane is the same constant for every sigma: it is a normalised density.
+    # exp(-loss) integrated over the plane is the same constant for every sigma: it is a normalized density.
     def mass(sigma):
         radius = torch.linspace(1e-4, 40 * sigma, 40001, dtype=torch.float64)
         predicted = torch.stack([radius, torch.zeros_like(radius)], -1)[:, None]

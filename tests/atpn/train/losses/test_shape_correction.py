@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atpn.train.losses.shape_correction import ShapeModel, corrected_labels
+from atpn.train.losses.shape_correction import ShapeModel, correct_labels
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -50,7 +50,7 @@ def test_labels_lose_noise_wherever_and_however_large_the_face_is(draw_sample):
     clean += rng.uniform(-200, 200, (150, 1, 2))
     size = np.ptp(clean, axis=1).max(axis=1)[:, None, None]
     noisy = clean + rng.normal(0, 0.02, clean.shape) * size
-    corrected = corrected_labels(noisy.astype(np.float32), WFLW_98, 10)
+    corrected = correct_labels(noisy.astype(np.float32), WFLW_98, 10)
     assert corrected.dtype == np.float32
     before, after = (np.sqrt((((labels - clean) / size) ** 2).mean()) for labels in (noisy, corrected))
     assert after < 0.5 * before

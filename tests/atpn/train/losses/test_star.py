@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import expm
 
 from atpn.train.losses.landmark import uncertainty_loss, wing_loss
-from atpn.train.losses.star import LARGEST_RATIO, ambiguity_loss, principal_axes, star_loss
+from atpn.train.losses.star import MAX_RATIO, ambiguity_loss, principal_axes, star_loss
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_axes_make_up_the_covariance(faces):
     np.testing.assert_allclose(rebuilt[0, 0], covariance(*faces[2][0, 0].tolist()), rtol=1e-6)
     np.testing.assert_allclose(torch.linalg.det(rebuilt), 1.0)
     assert (values[..., 0] >= values[..., 1]).all()
-    assert principal_axes(torch.tensor([9.0, 0.0]))[0].tolist() == pytest.approx([LARGEST_RATIO, 1 / LARGEST_RATIO])
+    assert principal_axes(torch.tensor([9.0, 0.0]))[0].tolist() == pytest.approx([MAX_RATIO, 1 / MAX_RATIO])
 
 
 def test_a_round_shape_gives_the_wing_loss(faces):
