@@ -74,7 +74,7 @@ class DetectionBatches(Steps):
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """Return `image` and `detection_targets` of `batch_size` new images."""
-        made = [self.composites.make(self.config.input_size, rng) for _ in range(self.batch_size)]
+        made = [self.composites.compose(self.config.input_size, rng) for _ in range(self.batch_size)]
         targets = [detection_targets(composite, self.config.grid) for composite in made]
         stacked = {key: stack([target[key] for target in targets]) for key in targets[0]}
         return {"image": stack([composite.image for composite in made]), **stacked}
@@ -116,7 +116,7 @@ def held_out_images(
 ) -> list[Composite]:
     """Compose the same images in every call, without photometric augmentation."""
     composites = Compositor(store, faces, backgrounds, CompositeConfig(augment=NO_AUGMENT))
-    return [composites.make(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
+    return [composites.compose(model.config.input_size, np.random.default_rng([0, i])) for i in range(count)]
 
 
 @torch.no_grad()

@@ -194,7 +194,7 @@ def _align(
     """
     rows, context = model.rows(name), _context(model, name)
     sides = [
-        _batch(faces, mean_shape, model, replace(NO_JITTER, flip_share=flip), NO_AUGMENT, rng) for flip in (0.0, 1.0)
+        _batch(faces, mean_shape, model, replace(NO_JITTER, flip_prob=flip), NO_AUGMENT, rng) for flip in (0.0, 1.0)
     ]
     image, points, flipped = (torch.cat(column) for column in zip(*sides, strict=True))
     model.eval().requires_grad_(False)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.data import field_names
 from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate.crops import validation_batch
@@ -320,7 +321,7 @@ def test_a_state_from_before_an_option_goes_on(face_shards, tmp_path, monkeypatc
 
 def with_old_names(stored):
     """Keys as earlier versions wrote them, at any depth."""
-    old = {new: name for name, new in state.RENAMED.items()}
+    old = {new: name for name, new in field_names.RENAMED.items()}
     return {old.get(k, k): with_old_names(v) if isinstance(v, dict) else v for k, v in stored.items()}
 
 
