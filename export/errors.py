@@ -7,5 +7,5 @@ class ExportError(ValueError):
     """Something that the export needs is missing or unusable; the message says what to do."""
 
 
-class GateError(ExportError):
-    """A converted file differs from the network by more than the bounds allow, so it was not written."""
+class ParityError(ExportError):
+    """A converted file exceeds a tolerance, so it was not written."""

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
-from export.flatbuffer import ALIGNMENT, compact
+from export.formats.flatbuffer import ALIGNMENT, compact
 from export.metadata import append_spec
 
 

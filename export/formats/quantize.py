@@ -1,4 +1,4 @@
-"""Smaller TFLite files with ai-edge-quantizer."""
+"""Quantize TFLite files with ai-edge-quantizer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from atpn.model import ATPN, Network
 from atpn.model.detector import FaceDetector
 from export.config import Ranges
 from export.errors import ExportError
-from export.flatbuffer import operator_scopes
-from export.quiet import quiet
+from export.formats.flatbuffer import unpack
+from export.formats.suppress_output import suppress_output
 
 FLOAT_SCOPES = (
-    # uint8 becomes float before it is quantised with its own scale.
+    # uint8 becomes float before it is quantized with its own scale.
     "Normalise_normalise",
     # The finest grid, of 16 channels: int8 would save no time here.
     "Sequential_stem/",
@@ -30,20 +30,20 @@ FLOAT_SCOPES = (
     "PoseBranch_pose_branch;",
     # Products of cells and weights: few, and int8 would round them before they are summed.
     "GlobalDepthwise_gather",
-    # The vector that landmarks are read from, and its layer before the gathering (the wrapper calls the branch's layers
-    # one by one). When a face moves by quarters of a pixel, landmarks jitter by 0.56 instead of 0.79 % of the eye
-    # distance so, for 4 % more time; in fp32 by 0.39 %.
+    # The vector that landmarks are read from, and the layer before it (the wrapper calls the branch's layers one by
+    # one). When a face moves by quarters of a pixel, landmarks jitter by 0.56 instead of 0.79 % of the eye distance,
+    # for 4 % more time; in fp32 by 0.39 %.
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
-    r"ExportModel/atpn\.model\.layers\.HardSwish_activation",
+    r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation",
 )
-"""Patterns of the operators (by module path, see `export.wrapper`) that compute in float inside an int8 file."""
+"""Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
 REFINEMENT_SCOPE = "Refinement_refinement"
-"""The correction of landmarks, where the network has one: an int8 place would be up to half a cell off."""
+"""The correction of landmarks, where the network has one: an int8 coordinate would be up to half a cell off."""
 INT8_WEIGHT_SCOPES = (r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",)
 """Patterns of the branches' last linear layers, which keep float results but store int8 weights."""
 POINTS_SCOPE = "Points_points"
-"""The point head, where there is one: results, too. With int8 weights and activations points would stray from the
-network's a sixth further, for a third of the head's size."""
+"""The point head, where there is one: results, too. With int8 weights and activations the difference of points would
+grow by a sixth, for a third of the head's size."""
 DETECTOR_FLOAT_SCOPES = (
     "Normalise_normalise",
     # An int8 step of the logarithm of a size, or of a logit, would move regions and reorder scores.
@@ -63,7 +63,7 @@ class Scopes:
 
 
 def scopes_of(model: Network) -> Scopes:
-    """A network's patterns."""
+    """Return a network's patterns."""
     if isinstance(model, FaceDetector):
         return Scopes(DETECTOR_FLOAT_SCOPES)
     assert isinstance(model, ATPN)
@@ -76,15 +76,17 @@ def scopes_of(model: Network) -> Scopes:
 
 
 def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, scopes: Scopes) -> bytes:
-    """A file of mixed precision: int8 arithmetic and weights per channel, float where the scopes say so.
+    """Return a file of mixed precision: int8 arithmetic and weights per channel, float where the scopes say so.
 
-    Float are the normalisation, what is finest, and the results, so the file does not suit accelerators that take
-    integers only; what computes in float has its weights stored as float16. Activations' ranges are the minimum and
-    maximum over the file's `inputs`, crop by crop: the quantizer's default, a moving average, costs a regressor like
-    this one most of its accuracy. ExportError when the quantizer is not installed or a pattern matches no operator.
+    Float are the normalization, the finest layers, and the results, so the file does not suit accelerators that take
+    integers only. What computes in float stores its weights as float16. Activations' ranges are the minimum and maximum
+    over the inputs: the quantizer's default, a moving average, costs a regressor like this one most of its accuracy.
+
+    Raises:
+        ExportError: The quantizer is not installed, or a pattern matches no operator.
     """
     check_scopes(tflite, scopes)
-    with quiet():
+    with suppress_output():
         library = _Library()
         quantizer = library.quantizer.Quantizer(tflite)
         operation, untouched = library.qtyping.TFLOperationName, library.algorithm.NO_QUANTIZE
@@ -107,20 +109,27 @@ def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ran
 
 
 def check_scopes(tflite: bytes, scopes: Scopes) -> None:
-    """ExportError names each pattern without an operator: a renamed module would be quantised without a word."""
-    found = operator_scopes(tflite)
+    """Raise ExportError for each pattern without an operator: a renamed module would be quantized unnoticed."""
+    names = operator_scopes(tflite)
     patterns = (*scopes.in_float, *scopes.int8_weights)
-    unmatched = [p for p in patterns if not any(re.search(p, name) for name in found)]
+    unmatched = [p for p in patterns if not any(re.search(p, name) for name in names)]
     if unmatched:
         raise ExportError(
             f"no operator of the converted network matches {', '.join(map(repr, unmatched))}: a module was renamed or "
-            "the converter names operators differently; adapt the patterns in export/quantise.py"
+            "the converter names operators differently; adapt the patterns in export/formats/quantize.py"
         )
 
 
+def operator_scopes(tflite: bytes) -> list[str]:
+    """Return what the quantizer's patterns search, per operator: the names of its results."""
+    from ai_edge_quantizer.utils.tfl_flatbuffer_utils import get_op_scope
+
+    return [get_op_scope(operator, graph.tensors) for graph in unpack(tflite).subgraphs for operator in graph.operators]
+
+
 def to_float16(tflite: bytes) -> bytes:
-    """Weights stored as float16, arithmetic in float32. ExportError when the quantizer is not installed."""
-    with quiet():
+    """Store weights as float16; arithmetic stays float32. ExportError when the quantizer is not installed."""
+    with suppress_output():
         library = _Library()
         quantizer = library.quantizer.Quantizer(tflite)
         library.store_as_float16(quantizer, ".*")
@@ -141,7 +150,7 @@ class _Library:
         self.recipe_manager, self.qsv_utils = recipe_manager, qsv_utils
 
     def store_as_float16(self, quantizer: Any, scopes: str) -> None:
-        """Let the quantizer store these operators' weights in 16 bits; engines unfold them once, when they load."""
+        """Let the quantizer store these operators' weights in 16 bits; engines convert them once, when they load."""
         types = self.qtyping
         weights = types.OpQuantizationConfig(
             weight_tensor_config=types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from export.config import WEIGHTS_FOLDER
-from export.picture_set import read_picture_set
+from export.image_set import read_image_set
 
 PICTURES = WEIGHTS_FOLDER / "detector_heldout.npz"
 CUTS = ((22, 4, 36, 108), (21, 72, 26, 120))
@@ -60,7 +60,7 @@ class Scene:
 
 def cut_faces() -> list[np.ndarray]:
     """(S, S, 3) uint8 RGB pictures."""
-    pictures = read_picture_set(PICTURES).pictures
+    pictures = read_image_set(PICTURES).images
     return [pictures[number, top : top + side, left : left + side] for number, left, top, side in CUTS]
 
 

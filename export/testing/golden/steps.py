@@ -23,8 +23,8 @@ from edge_runtime.identity import LostFace, LostFaces, same_face
 from edge_runtime.motion import RegionMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, share_of_turn
 from edge_runtime.tracker import plausible
-from export.golden.recorder import DECIMALS, numbers, pixels, region, rgb
-from export.golden.scenes import Paste, paint
+from export.testing.golden.recorder import DECIMALS, numbers, pixels, region, rgb
+from export.testing.golden.scenes import Paste, paint
 
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)

@@ -14,11 +14,11 @@ from edge_runtime.backends import load_backend
 from edge_runtime.files import write_atomically
 from edge_runtime.spec import ModelSpec
 from export.config import GoldenConfig
-from export.golden.constants import constants
-from export.golden.recorder import Recorder, Replayer, detector_outputs, network_outputs, play, scene_of
-from export.golden.scenes import cut_faces, read_ppm, scenes, write_ppm
-from export.golden.steps import steps
 from export.metadata import append_spec
+from export.testing.golden.constants import constants
+from export.testing.golden.recorder import Recorder, Replayer, detector_outputs, network_outputs, play, scene_of
+from export.testing.golden.scenes import cut_faces, read_ppm, scenes, write_ppm
+from export.testing.golden.steps import steps
 
 log = logging.getLogger(__name__)
 

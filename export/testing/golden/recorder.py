@@ -15,7 +15,7 @@ from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import FaceTracker
-from export.golden.scenes import Moment, Outputs, Paste, Scene, paint
+from export.testing.golden.scenes import Moment, Outputs, Paste, Scene, paint
 
 DECIMALS = 6
 """Of outputs and results: a hundredth of what ports may be off by."""

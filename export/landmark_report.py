@@ -1,0 +1,103 @@
+"""The report on landmark files: table, errors by part, and cumulative errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from atpn.evaluate.plots import Chart, Line
+from edge_runtime.machine import processor_name
+from export.evaluation import ArtifactReport
+from export.landmark_metrics import LandmarkParity
+from export.report import Report, markdown_table
+
+_MAX_ERROR = 0.15
+"""Right end of the chart, over the inter-ocular distance."""
+Artifacts = Sequence[ArtifactReport[LandmarkParity]]
+
+
+def describe(artifacts: Artifacts, evaluation: Mapping[str, Any]) -> Report:
+    """Describe files; `evaluation` says what they were evaluated with."""
+    more = f"{markdown_table(_part_table(artifacts))}\n\nError by part, % of the inter-ocular distance."
+    return Report("report", _table(artifacts), _legend(artifacts), evaluation, more, _chart(artifacts))
+
+
+def _table(artifacts: Artifacts) -> list[list[str]]:
+    """Return a header, the network's row, and a row per file; columns that no file has are left out."""
+    first = artifacts[0].parity
+    videos = list(dict.fromkeys(video for artifact in artifacts for video in artifact.tracks))
+    columns: list[tuple[str, str, list[str]]] = []  # header, the network's cell, the files' cells
+
+    def add(header: str, network: str, cells: Sequence[str]) -> None:
+        if network or any(cells):
+            columns.append((header, network, list(cells)))
+
+    each = [artifact.parity for artifact in artifacts]
+    with_heads = [a.parity if "pose" in a.spec.outputs else None for a in artifacts]
+    add("file", "PyTorch", [artifact.path.name for artifact in artifacts])
+    add("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts])
+    add("max |diff|", "", [f"{p.landmarks:.1e}" for p in each])
+    add("mean", "", [f"{p.landmarks_mean:.1e}" for p in each])
+    for name, network, errors in (
+        ("NME %", first.rendered, [p.rendered for p in each]),
+        ("real NME %", first.real, [p.real for p in each]),
+    ):
+        network_cell = f"{100 * network.network_nme:.3f}" if network else ""
+        add(name, network_cell, [f"{100 * e.nme:.3f}" if e else "" for e in errors])
+        add("increase %", "", [f"{100 * e.relative_increase:+.2f}" if e else "" for e in errors])
+    add("points |diff|", "", [f"{p.points.points_mean:.1e}" if p.points else "" for p in each])
+    add("over landmarks'", "", [f"{p.points.points_over_landmarks:.2f}" if p.points else "" for p in each])
+    add("pose °", f"{first.network_pose_error:.2f}", [f"{p.pose_error:.2f}" if p else "" for p in with_heads])
+    add("flips %", "", [f"{100 * p.decision_flip_rate:.1f}" if p else "" for p in with_heads])
+    add("transposes", "", [str(artifact.transposes) for artifact in artifacts])
+    add("ms", "", [artifact.milliseconds_cell for artifact in artifacts])
+    for video in videos:
+        pixels = [f"{a.tracks[video]['mean_pixels']:.2f}" if video in a.tracks else "" for a in artifacts]
+        add(f"{video} px", "", pixels)
+    add("", "", [artifact.state_cell for artifact in artifacts])
+    return [list(row) for row in zip(*([header, network, *cells] for header, network, cells in columns), strict=True)]
+
+
+def _legend(artifacts: Artifacts) -> str:
+    first = artifacts[0].parity
+    text = (
+        "diff: landmarks against PyTorch on the same crops, crop widths. NME (inter-ocular): "
+        f"{first.rendered.faces} held-out rendered faces up to 60° of yaw"
+    )
+    text += f"; real: {first.real.faces} faces of AFW in their labels' regions" if first.real else ""
+    text += ". pose: mean absolute error on renders; flips: crops that change sides of the tracking threshold."
+    if any(artifact.parity.points is not None for artifact in artifacts):
+        text += " points: mean distance from PyTorch's on faces, crop widths, and over the landmarks' mean distance."
+    if any(artifact.milliseconds is not None for artifact in artifacts):
+        text += f" ms: median, one thread, this machine ({processor_name()}); compare within this table only."
+    if any(artifact.tracks for artifact in artifacts):
+        text += " px: mean distance of the landmarks per frame from the first fp32 file's on that video, unsmoothed."
+    if any(not artifact.format.native for artifact in artifacts):
+        text += " CoreML packages were run by export/testing/mil.py, not by CoreML: it says what that proves."
+    return text
+
+
+def _part_table(artifacts: Artifacts) -> list[list[str]]:
+    first = artifacts[0].parity
+    rows = [("PyTorch, renders", first.rendered.network_by_part)]
+    rows += [(f"{artifact.path.name}, renders", artifact.parity.rendered.by_part) for artifact in artifacts]
+    if first.real is not None:
+        rows.append(("PyTorch, real", first.real.network_by_part))
+        rows += [(f"{a.path.name}, real", a.parity.real.by_part) for a in artifacts if a.parity.real]
+    cells = [[name, *(f"{100 * value:.2f}" for value in by_part.values())] for name, by_part in rows]
+    return [["file", *first.rendered.by_part], *cells]
+
+
+def _chart(artifacts: Artifacts) -> Chart:
+    """Plot cumulative errors of the network and every file, on real faces if there are any."""
+    real = all(artifact.parity.real is not None for artifact in artifacts)
+    lines = []
+    for name, artifact in [("PyTorch", artifacts[0]), *((artifact.path.name, artifact) for artifact in artifacts)]:
+        errors = (artifact.parity.real if real else None) or artifact.parity.rendered
+        ordered = errors.network_sorted if name == "PyTorch" else errors.sorted
+        fraction = np.arange(1, len(ordered) + 1) / len(ordered)
+        lines.append(Line(name, (100 * ordered).tolist(), fraction.tolist()))
+    title = f"Fraction of faces below an error, {'real faces of AFW' if real else 'held-out renders'}"
+    return Chart(title, "error, % of the inter-ocular distance", "fraction", lines, 100 * _MAX_ERROR, 1.0)
