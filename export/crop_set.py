@@ -42,8 +42,8 @@ class CropSet:
     @property
     def has_face(self) -> np.ndarray:
         """(n,) bool."""
-        found: np.ndarray = ~np.isnan(self.landmarks).any(axis=(1, 2))
-        return found
+        labeled: np.ndarray = ~np.isnan(self.landmarks).any(axis=(1, 2))
+        return labeled
 
 
 def make_crop_sets(config: CropSetConfig) -> None:
@@ -88,8 +88,8 @@ def _crops(
             roi = background_roi(image, rng)
         else:
             image = store.image(int(index))
-            neighbours = store.neighbours(int(index))
-            others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
+            neighbors = store.neighbours(int(index))
+            others = [ROI.from_landmarks(points) for points in ([] if neighbors is None else neighbors)]
             roi = negative_roi(ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape)), rng, others)
         nothing = np.full_like(mean_shape, np.nan), np.full(3, np.nan, np.float32)
         crops.append(Crop(extract_crop(image, roi, config.crop_size), *nothing, roi))

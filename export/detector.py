@@ -24,7 +24,7 @@ from export.formats.base import Job, Predictor
 from export.image_set import ImageSet, read_image_set
 from export.metadata import origin_of
 from export.pipeline import Artifact, export_artifacts
-from export.report import Report
+from export.report import Report, table_of
 
 THRESHOLD = 0.3
 """Score from which the runtime gives a region to the tracking network: a miss costs more than a false alarm."""
@@ -154,27 +154,25 @@ class DetectorEvaluator:
 
     def report(self, artifacts: Sequence[ArtifactReport[DetectorParity]]) -> Report:
         """Describe files of this network."""
-        first = artifacts[0].parity
-        accuracy = f"{100 * first.network_average_precision:.2f}", f"{first.network_overlap:.3f}"
-        table: list[tuple[str, ...]] = [
-            ("file", "KiB", "score max |diff|", "region max |diff|", "AP %", "overlap", "transposes", "ms", ""),
-            ("PyTorch", "", "", "", *accuracy, "", "", ""),
-        ]
-        for artifact in artifacts:
-            parity = artifact.parity
-            table.append(
+        each = [artifact.parity for artifact in artifacts]
+        network = each[0]
+        table = table_of(
+            [
+                ("file", "PyTorch", [artifact.path.name for artifact in artifacts]),
+                ("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts]),
+                ("score max |diff|", "", [f"{p.scores:.1e}" for p in each]),
+                ("region max |diff|", "", [f"{p.regions:.1e}" for p in each]),
                 (
-                    artifact.path.name,
-                    f"{artifact.size / 1024:.0f}",
-                    f"{parity.scores:.1e}",
-                    f"{parity.regions:.1e}",
-                    f"{100 * parity.average_precision:.2f}",
-                    f"{parity.overlap:.3f}",
-                    str(artifact.transposes),
-                    artifact.milliseconds_cell,
-                    artifact.state_cell,
-                )
-            )
+                    "AP %",
+                    f"{100 * network.network_average_precision:.2f}",
+                    [f"{100 * p.average_precision:.2f}" for p in each],
+                ),
+                ("overlap", f"{network.network_overlap:.3f}", [f"{p.overlap:.3f}" for p in each]),
+                ("transposes", "", [str(artifact.transposes) for artifact in artifacts]),
+                ("ms", "", [artifact.milliseconds_cell for artifact in artifacts]),
+                ("", "", [artifact.state_cell for artifact in artifacts]),
+            ]
+        )
         legend = (
             f"diff: against PyTorch on {len(self.held_out.gatherings)} images of rendered people that training did not "
             "use. AP: average precision at half overlap; overlap: of detected faces with their labels. "

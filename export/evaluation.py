@@ -66,7 +66,7 @@ class ParityEvaluator(Protocol[ParityT]):
 
 @dataclass(frozen=True)
 class ArtifactReport(Generic[ParityT]):
-    """What an evaluation found out about one file."""
+    """The evaluation of one file."""
 
     path: Path
     format: Format

@@ -11,7 +11,7 @@ from atpn.evaluate.plots import Chart, Line
 from edge_runtime.machine import processor_name
 from export.evaluation import ArtifactReport
 from export.landmark_metrics import LandmarkParity
-from export.report import Report, markdown_table
+from export.report import Report, markdown_table, table_of
 
 _MAX_ERROR = 0.15
 """Right end of the chart, over the inter-ocular distance."""
@@ -25,39 +25,34 @@ def describe(artifacts: Artifacts, evaluation: Mapping[str, Any]) -> Report:
 
 
 def _table(artifacts: Artifacts) -> list[list[str]]:
-    """Return a header, the network's row, and a row per file; columns that no file has are left out."""
-    first = artifacts[0].parity
-    videos = list(dict.fromkeys(video for artifact in artifacts for video in artifact.tracks))
-    columns: list[tuple[str, str, list[str]]] = []  # header, the network's cell, the files' cells
-
-    def add(header: str, network: str, cells: Sequence[str]) -> None:
-        if network or any(cells):
-            columns.append((header, network, list(cells)))
-
     each = [artifact.parity for artifact in artifacts]
-    with_heads = [a.parity if "pose" in a.spec.outputs else None for a in artifacts]
-    add("file", "PyTorch", [artifact.path.name for artifact in artifacts])
-    add("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts])
-    add("max |diff|", "", [f"{p.landmarks:.1e}" for p in each])
-    add("mean", "", [f"{p.landmarks_mean:.1e}" for p in each])
-    for name, network, errors in (
-        ("NME %", first.rendered, [p.rendered for p in each]),
-        ("real NME %", first.real, [p.real for p in each]),
+    first, points = each[0], [parity.points for parity in each]
+    with_heads = [artifact.parity if "pose" in artifact.spec.outputs else None for artifact in artifacts]
+    columns: list[tuple[str, str, list[str]]] = [
+        ("file", "PyTorch", [artifact.path.name for artifact in artifacts]),
+        ("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts]),
+        ("max |diff|", "", [f"{parity.landmarks:.1e}" for parity in each]),
+        ("mean", "", [f"{parity.landmarks_mean:.1e}" for parity in each]),
+    ]
+    for header, network, errors in (
+        ("NME %", first.rendered, [parity.rendered for parity in each]),
+        ("real NME %", first.real, [parity.real for parity in each]),
     ):
         network_cell = f"{100 * network.network_nme:.3f}" if network else ""
-        add(name, network_cell, [f"{100 * e.nme:.3f}" if e else "" for e in errors])
-        add("increase %", "", [f"{100 * e.relative_increase:+.2f}" if e else "" for e in errors])
-    add("points |diff|", "", [f"{p.points.points_mean:.1e}" if p.points else "" for p in each])
-    add("over landmarks'", "", [f"{p.points.points_over_landmarks:.2f}" if p.points else "" for p in each])
-    add("pose °", f"{first.network_pose_error:.2f}", [f"{p.pose_error:.2f}" if p else "" for p in with_heads])
-    add("flips %", "", [f"{100 * p.decision_flip_rate:.1f}" if p else "" for p in with_heads])
-    add("transposes", "", [str(artifact.transposes) for artifact in artifacts])
-    add("ms", "", [artifact.milliseconds_cell for artifact in artifacts])
-    for video in videos:
+        columns.append((header, network_cell, [f"{100 * e.nme:.3f}" if e else "" for e in errors]))
+        columns.append(("increase %", "", [f"{100 * e.relative_increase:+.2f}" if e else "" for e in errors]))
+    columns += [
+        ("points |diff|", "", [f"{p.points_mean:.1e}" if p else "" for p in points]),
+        ("over landmarks'", "", [f"{p.points_over_landmarks:.2f}" if p else "" for p in points]),
+        ("pose °", f"{first.network_pose_error:.2f}", [f"{p.pose_error:.2f}" if p else "" for p in with_heads]),
+        ("flips %", "", [f"{100 * p.decision_flip_rate:.1f}" if p else "" for p in with_heads]),
+        ("transposes", "", [str(artifact.transposes) for artifact in artifacts]),
+        ("ms", "", [artifact.milliseconds_cell for artifact in artifacts]),
+    ]
+    for video in dict.fromkeys(video for artifact in artifacts for video in artifact.tracks):
         pixels = [f"{a.tracks[video]['mean_pixels']:.2f}" if video in a.tracks else "" for a in artifacts]
-        add(f"{video} px", "", pixels)
-    add("", "", [artifact.state_cell for artifact in artifacts])
-    return [list(row) for row in zip(*([header, network, *cells] for header, network, cells in columns), strict=True)]
+        columns.append((f"{video} px", "", pixels))
+    return table_of([*columns, ("", "", [artifact.state_cell for artifact in artifacts])])
 
 
 def _legend(artifacts: Artifacts) -> str:

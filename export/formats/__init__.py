@@ -18,5 +18,5 @@ FORMATS = {
 
 def load_format(name: str) -> Format:
     """Import a format of the table."""
-    found: Format = import_module(f"{__name__}.{name}").FORMAT
-    return found
+    kind: Format = import_module(f"{__name__}.{name}").FORMAT
+    return kind

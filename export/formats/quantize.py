@@ -18,7 +18,7 @@ from export.formats.suppress_output import suppress_output
 
 FLOAT_SCOPES = (
     # uint8 becomes float before it is quantized with its own scale.
-    "Normalise_normalise",
+    "Normalize_normalize",
     # The finest grid, of 16 channels: int8 would save no time here.
     "Sequential_stem/",
     r"Sequential_low/atpn\.model\.blocks\.InvertedResidual_0/",
@@ -45,7 +45,7 @@ POINTS_SCOPE = "Points_points"
 """The point head, where there is one: results, too. With int8 weights and activations the difference of points would
 grow by a sixth, for a third of the head's size."""
 DETECTOR_FLOAT_SCOPES = (
-    "Normalise_normalise",
+    "Normalize_normalize",
     # An int8 step of the logarithm of a size, or of a logit, would move regions and reorder scores.
     r"Sequential_head/torch\.nn\.modules\.conv\.Conv2d_4",
     "ReadCells_read;",

@@ -46,8 +46,8 @@ def wrap(
 class ExportModel(nn.Module):
     """An ATPN with its input and output conventions inside.
 
-    Its submodules' names end up in the converted file's tensor names: quantization tells by them what to leave in
-    float (see `quantize.FLOAT_SCOPES`).
+    Its submodules' names become tensor names of the converted file, by which `quantize.FLOAT_SCOPES` chooses the layers
+    that stay float.
     """
 
     def __init__(self, model: ATPN, with_heads: bool, planar: bool) -> None:
@@ -59,7 +59,7 @@ class ExportModel(nn.Module):
             planar: See `wrap`.
         """
         super().__init__()
-        self.normalise = Normalise(model, planar)
+        self.normalize = Normalize(model, planar)
         self.backbone = model.backbone
         self.landmark_branch = model.landmark_branch
         self.with_heads = with_heads
@@ -82,7 +82,7 @@ class ExportModel(nn.Module):
             Landmarks (B, N, 2) and uncertainty (B, N); with heads also pose (B, 3) and confidence (B, 1); with a point
             head also points (B, M, 2) and their uncertainty (B, M).
         """
-        features = self.backbone(self.normalise(image))
+        features = self.backbone(self.normalize(image))
         embedding = self.landmark_branch.embed(features)
         landmarks, log_sigma = self.landmark_branch.read(embedding)
         points = () if self.points is None else self.points(embedding.vector, plane)
@@ -98,14 +98,14 @@ class ExportDetector(nn.Module):
 
     def __init__(self, model: FaceDetector, planar: bool) -> None:
         super().__init__()
-        self.normalise = Normalise(model, planar)
+        self.normalize = Normalize(model, planar)
         self.detector = model
         self.read = ReadCells(model)
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, S, S, 3) uint8 RGB to scores (B, G, G) and regions (B, G, G, 3)."""
-        scores, regions = self.read(self.detector.features(self.normalise(image)))
+        scores, regions = self.read(self.detector.features(self.normalize(image)))
         return scores, regions
 
 
@@ -122,7 +122,7 @@ class ReadCells(nn.Module):
         return torch.sigmoid(cells.logits), cells.regions
 
 
-class Normalise(nn.Module):
+class Normalize(nn.Module):
     """Conversion from uint8 channels last to normalized float channels first.
 
     The arithmetic comes before the change of layout: the converter then cancels that change against its own.
@@ -140,8 +140,8 @@ class Normalise(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, S, S, 3) uint8, or (B, 3, S, S) float when planar, to (B, 3, S, S) float32."""
-        normal = (image.float() - self.mean) * self.scale
-        return normal if self.planar else normal.permute(0, 3, 1, 2)
+        normalized = (image.float() - self.mean) * self.scale
+        return normalized if self.planar else normalized.permute(0, 3, 1, 2)
 
 
 class Heatmap(nn.Module):

@@ -18,7 +18,7 @@ from export.formats.base import sha256_of
 def test_fewer_crops_and_other_ranges_make_another_file(
     sources, exported, command_line, tmp_path, monkeypatch, command, suffix, more, note
 ):
-    # Noise and a tiny network: what such ranges cost is not what is looked at here.
+    # Noise and a tiny network: the accuracy with such ranges is not tested here.
     monkeypatch.setattr("export.evaluation.exceeded_tolerances", lambda *given: [])
     assert main(command_line(command, sources, tmp_path, "--precision", "int8", *more)) == 0
     path = tmp_path / f"atpn_int8.{suffix}"

@@ -24,7 +24,7 @@ SIZE = 64
 
 
 def discs(seed, count=2, size=SIZE):
-    """A dark picture with bright discs, each the middle two thirds of a face's region."""
+    """A dark image with bright discs, each the middle two thirds of a face's region."""
     rng = np.random.default_rng(seed)
     image = np.full((size, size, 3), rng.integers(0, 40, 3), np.uint8)
     regions = []
@@ -39,7 +39,7 @@ def discs(seed, count=2, size=SIZE):
 
 @pytest.fixture(scope="module")
 def finder(make_once):
-    """A folder with a detector that a minute of training made, and its picture sets."""
+    """A folder with a detector that a minute of training made, and its image sets."""
     return make_once("finder", train_finder)
 
 
@@ -48,13 +48,13 @@ def train_finder(folder):
     model = FaceDetector(DetectorConfig(input_size=SIZE)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
     for step in range(130):
-        made = [discs(1000 * step + i) for i in range(8)]
-        targets = [detection_targets(picture, SIZE // 4) for picture in made]
+        gatherings = [discs(1000 * step + i) for i in range(8)]
+        targets = [detection_targets(g, SIZE // 4) for g in gatherings]
         batch = {key: torch.from_numpy(np.stack([t[key] for t in targets])) for key in targets[0]}
-        image = torch.from_numpy(np.stack([picture.image for picture in made])).permute(0, 3, 1, 2).float()
-        seen = model(image)
-        loss = focal_loss(seen.logits, batch["centres"], batch["counted"])
-        loss = loss + region_loss(seen.regions, batch["regions"], batch["region_weight"])
+        image = torch.from_numpy(np.stack([g.image for g in gatherings])).permute(0, 3, 1, 2).float()
+        output = model(image)
+        loss = focal_loss(output.logits, batch["centres"], batch["counted"])
+        loss = loss + region_loss(output.regions, batch["regions"], batch["region_weight"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -81,9 +81,9 @@ def files(finder, make_once):
 def test_every_file_finds_the_faces_through_the_runtime(files):
     shown = discs(7, size=120)
     for name in FILES:
-        found = NetworkDetector(files / name).detect(shown.image)
-        assert len(found) == 2, name
-        for roi, (x, y, size) in zip(sorted(found, key=lambda r: r.cx), shown.regions, strict=True):
+        rois = NetworkDetector(files / name).detect(shown.image)
+        assert len(rois) == 2, name
+        for roi, (x, y, size) in zip(sorted(rois, key=lambda r: r.cx), shown.regions, strict=True):
             assert roi.cx == pytest.approx(120 * x - 0.5, abs=4), name
             assert roi.cy == pytest.approx(120 * y - 0.5, abs=4), name
             assert roi.size == pytest.approx(120 * size, rel=0.25), name

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from export.errors import ExportError
-from export.formats.flatbuffer import operator_scopes
-from export.formats.quantize import FLOAT_SCOPES, Scopes, check_scopes, scopes_of, to_int8
+from export.formats.quantize import FLOAT_SCOPES, Scopes, check_scopes, operator_scopes, scopes_of, to_int8
 from export.formats.tflite import convert
 
 
