@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -101,6 +101,7 @@ class DetectorParity:
 class DetectorEvaluator:
     """A detector's checkpoint and its outputs, see `evaluation.ParityEvaluator`."""
 
+    tolerances: ClassVar[Mapping[str, Tolerances]] = TOLERANCES
     model: FaceDetector
     metadata: dict[str, Any]
     weights_sha256: str
@@ -117,11 +118,6 @@ class DetectorEvaluator:
         held_out = read_image_set(options.held_out, model.config.input_size)
         sha256 = weights_sha256(options.weights, FaceDetector)
         return DetectorEvaluator(model, metadata, sha256, held_out, *raw_detections(model, held_out.images))
-
-    @property
-    def tolerances(self) -> Mapping[str, Tolerances]:
-        """Tolerances by precision."""
-        return TOLERANCES
 
     @property
     def sample(self) -> np.ndarray:

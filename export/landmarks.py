@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -21,14 +21,14 @@ from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec, standard_outputs
 from edge_runtime.template import Template
-from export import landmark_metrics, landmark_report
 from export.config import ExportConfig, LandmarkOptions
 from export.crop_set import CropSet, read_crop_set
 from export.errors import ExportError
 from export.evaluation import ArtifactReport, Tolerances
 from export.formats import load_format
 from export.formats.base import Format, Job, Predictor
-from export.landmark_metrics import LandmarkParity, compare, landmark_errors, without_heads
+from export.landmark_metrics import TOLERANCES, LandmarkParity, compare, landmark_errors, without_heads
+from export.landmark_report import describe
 from export.metadata import origin_of
 from export.pipeline import Artifact, export_artifacts
 from export.points import compare_points, file_points, network_points, template_of, with_template
@@ -41,14 +41,10 @@ def export_landmarks(config: ExportConfig, formats: Sequence[str]) -> None:
     """Export a landmark model in these formats; see `pipeline.export_artifacts` for errors."""
     evaluator = LandmarkEvaluator.load(config)
     kinds = [load_format(name) for name in formats]
-    chosen = [(kind, precision) for kind in kinds for precision in kind.precisions if _is_chosen(config, precision)]
+    chosen = [(kind, p) for kind in kinds for p in kind.precisions if p in config.precision or not config.precision]
     if missing := set(config.precision) - {precision for _, precision in chosen}:
         raise ExportError(f"--precision {', '.join(sorted(missing))}: {', '.join(formats)} has no such precision")
     export_artifacts(_artifacts(config, evaluator, chosen), evaluator, config.out, config.force, config.videos)
-
-
-def _is_chosen(config: ExportConfig, precision: str) -> bool:
-    return not config.precision or precision in config.precision
 
 
 def _artifacts(
@@ -94,6 +90,7 @@ def _calibration(config: ExportConfig, model: ATPN) -> tuple[np.ndarray, dict[st
 class LandmarkEvaluator:
     """A checkpoint and its predictions, see `evaluation.ParityEvaluator`."""
 
+    tolerances: ClassVar[Mapping[str, Tolerances]] = TOLERANCES
     model: ATPN
     metadata: dict[str, Any]
     weights_sha256: str
@@ -134,11 +131,6 @@ class LandmarkEvaluator:
         )
 
     @property
-    def tolerances(self) -> Mapping[str, Tolerances]:
-        """Tolerances by precision."""
-        return landmark_metrics.TOLERANCES
-
-    @property
     def sample(self) -> np.ndarray:
         """A crop to measure latency with."""
         crop: np.ndarray = self.held_out.crops[0]
@@ -177,18 +169,10 @@ class LandmarkEvaluator:
 
     def report(self, artifacts: Sequence[ArtifactReport[LandmarkParity]]) -> Report:
         """Describe files of this network."""
-        return landmark_report.describe(
-            artifacts,
-            {
-                "weights_sha256": self.weights_sha256,
-                "held_out": {
-                    "sha256": self.held_out.sha256,
-                    "crops": len(self.held_out.crops),
-                    "origin": self.held_out.origin,
-                },
-                "real": None if self.real is None else self.real.origin,
-            },
-        )
+        crops = self.held_out
+        held_out = {"sha256": crops.sha256, "crops": len(crops.crops), "origin": crops.origin}
+        real = None if self.real is None else self.real.origin
+        return describe(artifacts, {"weights_sha256": self.weights_sha256, "held_out": held_out, "real": real})
 
 
 def real_faces(folder: Path, size: int) -> CropSet:

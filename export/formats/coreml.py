@@ -25,8 +25,7 @@ _TIMESTAMPS = ("com.github.apple.coremltools.conversion_date",)
 def write(job: Job, path: Path) -> None:
     """Write a job's .mlpackage: float16 arithmetic, for iOS 16 and macOS 13 on; `int8` stores weights in eight bits.
 
-    Raises:
-        ExportError: coremltools is not installed.
+    ExportError when coremltools is not installed.
     """
     try:
         with suppress_output():

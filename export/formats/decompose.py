@@ -44,14 +44,12 @@ def decompose_hard_swish(model: nn.Module) -> None:
 
 
 class DecomposedHardSwish(nn.Module):
-    """Hard swish as relu6(x + 3) * x * (1/6), in this order: LiteRT's converter does not recognize HARD_SWISH in it."""
+    """Hard swish as relu6(x + 3) * x * (1/6), in this order: LiteRT's converter does not recognize HARD_SWISH in it.
+
+    With `scaled` false, the factor 1/6 is left to a later layer.
+    """
 
     def __init__(self, scaled: bool = True) -> None:
-        """Initialize the layer.
-
-        Args:
-            scaled: Whether to multiply by 1/6; False leaves the factor to a later layer.
-        """
         super().__init__()
         self.scaled = scaled
 

@@ -44,8 +44,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 def write(job: Job, path: Path) -> None:
     """Write a job's .onnx file: a dynamic batch, shapes inferred, checked, the spec in its metadata.
 
-    Raises:
-        ExportError: A library is not installed.
+    ExportError when a library is not installed.
     """
     try:
         import onnx

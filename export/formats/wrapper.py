@@ -51,13 +51,6 @@ class ExportModel(nn.Module):
     """
 
     def __init__(self, model: ATPN, with_heads: bool, planar: bool) -> None:
-        """Initialize the module.
-
-        Args:
-            model: The network; its modules are taken over.
-            with_heads: Whether to give pose and confidence, too.
-            planar: See `wrap`.
-        """
         super().__init__()
         self.normalize = Normalize(model, planar)
         self.backbone = model.backbone

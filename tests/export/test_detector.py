@@ -122,7 +122,7 @@ def test_moved_files_pass_the_check_and_others_weights_do_not(files, finder, tmp
 @pytest.mark.slow
 def test_a_file_beyond_a_tolerance_is_refused(finder, tmp_path, monkeypatch, capsys):
     strict = {"fp32": {"scores": 0.0}}
-    monkeypatch.setattr("export.detector.TOLERANCES", strict)
+    monkeypatch.setattr("export.detector.DetectorEvaluator.tolerances", strict)
     assert main(arguments(finder, tmp_path, "--files", "tflite-fp32")) == 1
     assert "was not written: scores is" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.tflite"))

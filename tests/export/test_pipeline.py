@@ -67,7 +67,7 @@ def test_a_file_of_other_weights_is_refused_and_not_written(
 
 def test_a_refused_file_leaves_the_older_one(dist, sources, command_line, monkeypatch, capsys):
     before = _fingerprint(dist)
-    monkeypatch.setattr("export.landmark_metrics.TOLERANCES", {"fp32": {"landmarks": 1e-12}})
+    monkeypatch.setattr("export.landmarks.LandmarkEvaluator.tolerances", {"fp32": {"landmarks": 1e-12}})
     _reuse(monkeypatch, dist / "atpn_fp32.tflite")
     assert main(command_line("tflite", sources, dist, "--precision", "fp32", "--force")) == 1
     assert "landmarks" in capsys.readouterr().err

@@ -48,12 +48,12 @@ def write_golden(config: GoldenConfig) -> None:
 
 
 def read_golden(folder: Path) -> dict[str, Document]:
-    """The JSON files by name."""
+    """Return the JSON files by name."""
     return {path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
 
 
 def golden_again(folder: Path) -> dict[str, Document]:
-    """What today's runtime makes of the written faces, specs and network outputs; no network runs."""
+    """Compute today's results from the written faces, specs and network outputs; no network runs."""
     faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
     network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
     made: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}

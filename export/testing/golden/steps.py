@@ -157,7 +157,7 @@ def _one_euro_rotation(rng: np.random.Generator) -> list[Any]:
 
 
 def _motion(rng: np.random.Generator) -> list[Any]:
-    """What is predicted before each update: slow, then faster than a region may leap, and after a long pause."""
+    """Predict before each update: slow motion, then faster than an ROI may move, and after a long pause."""
     cases = []
     for speed in (30.0, 900.0):
         motion, place, time = RegionMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0
