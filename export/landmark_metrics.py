@@ -56,21 +56,13 @@ TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LandmarkErrors:
-    """Landmark errors over the inter-ocular distance, the file's beside the network's."""
+    """Landmark errors over the inter-ocular distance."""
 
-    faces: int
-    nme: float
-    network_nme: float
+    by_face: np.ndarray
+    """(faces,) mean error of each face, ascending."""
     by_part: dict[str, float]
-    network_by_part: dict[str, float]
-    sorted: np.ndarray
-    """(faces,) the file's error of each face, ascending: its cumulative distribution."""
-    network_sorted: np.ndarray
-
-    @property
-    def relative_increase(self) -> float:
-        """Increase of the mean error, relative to the network's."""
-        return self.nme / self.network_nme - 1.0
+    nme: float
+    """Mean error."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,10 @@ class LandmarkParity:
     """Fraction of crops that change sides of the tracking threshold."""
     rendered: LandmarkErrors
     """On held-out renders, up to `MAX_YAW`."""
+    network_rendered: LandmarkErrors
     real: LandmarkErrors | None = None
     """On real faces; None when they were not evaluated."""
+    network_real: LandmarkErrors | None = None
     points: PointParity | None = None
     """Of a template or query points, if the file has any."""
 
@@ -107,16 +101,19 @@ class LandmarkParity:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         found = {name: value for name, value in values.items() if isinstance(value, float)}
         found["pose_error_increase"] = self.pose_error - self.network_pose_error
-        found |= {"nme": self.rendered.nme, "network_nme": self.rendered.network_nme}
-        found["relative_nme_increase"] = self.rendered.relative_increase
-        if self.real is not None:
-            found |= {"real_nme": self.real.nme, "network_real_nme": self.real.network_nme}
-            found["real_relative_nme_increase"] = self.real.relative_increase
+        for prefix, file, network in self.errors():
+            found |= {f"{prefix}nme": file.nme, f"network_{prefix}nme": network.nme}
+            found[f"{prefix}relative_nme_increase"] = file.nme / network.nme - 1.0
         return found | ({} if self.points is None else asdict(self.points))
+
+    def errors(self) -> list[tuple[str, LandmarkErrors, LandmarkErrors]]:
+        """Return a prefix of metrics, the file's errors, and the network's, on renders and on real faces if any."""
+        pairs = ("", self.rendered, self.network_rendered), ("real_", self.real, self.network_real)
+        return [(prefix, file, network) for prefix, file, network in pairs if file and network]
 
     def details(self) -> dict[str, dict[str, float]]:
         """Return errors by part of the face."""
-        parts = {"by_part": self.rendered.by_part, "network_by_part": self.rendered.network_by_part}
+        parts = {"by_part": self.rendered.by_part, "network_by_part": self.network_rendered.by_part}
         return parts | ({} if self.real is None else {"real_by_part": self.real.by_part})
 
 
@@ -125,33 +122,17 @@ def without_heads(predictions: Predictions) -> Predictions:
     return predictions._replace(pose=np.zeros_like(predictions.pose), confidence=np.zeros_like(predictions.confidence))
 
 
-def landmark_errors(
-    file: np.ndarray, network: np.ndarray, scheme: LandmarkScheme, ground_truth: CropSet
-) -> LandmarkErrors:
-    """Compute landmark errors of a file and its network.
-
-    Args:
-        file: (n, N, 2) landmarks of the file in [0, 1] of the crop.
-        network: (n, N, 2) landmarks of the network.
-        scheme: Their scheme.
-        ground_truth: The crops and labels, in a scheme of their own.
-    """
+def landmark_errors(landmarks: np.ndarray, scheme: LandmarkScheme, ground_truth: CropSet) -> LandmarkErrors:
+    """Compute errors of (n, N, 2) landmarks of a scheme, in [0, 1] of the crop; the labels' scheme may differ."""
     # In profile the eye distance vanishes, and a few faces would be the whole mean. Photographs have no known yaw.
     facing = ground_truth.has_face & ~(np.abs(ground_truth.pose[:, 1]) > MAX_YAW)
     target = ground_truth.landmarks[facing]
-    size = ground_truth.scheme.inter_ocular(target)
-    errors, network_errors = (
-        metrics.point_errors(convert(shape[facing], scheme, ground_truth.scheme), target, size)
-        for shape in (file, network)
-    )
+    converted = convert(landmarks[facing], scheme, ground_truth.scheme)
+    errors = metrics.point_errors(converted, target, ground_truth.scheme.inter_ocular(target))
     return LandmarkErrors(
-        faces=int(facing.sum()),
-        nme=float(errors.mean()),
-        network_nme=float(network_errors.mean()),
+        by_face=np.sort(errors.mean(axis=1)),
         by_part=metrics.per_part(errors, ground_truth.scheme),
-        network_by_part=metrics.per_part(network_errors, ground_truth.scheme),
-        sorted=np.sort(errors.mean(axis=1)),
-        network_sorted=np.sort(network_errors.mean(axis=1)),
+        nme=float(errors.mean()),
     )
 
 
@@ -185,5 +166,6 @@ def compare(file: Predictions, network: Predictions, ground_truth: CropSet, thre
         pose_error=pose_error(file.pose),
         network_pose_error=pose_error(network.pose),
         decision_flip_rate=float(((file.confidence >= threshold) != (network.confidence >= threshold)).mean()),
-        rendered=landmark_errors(file.landmarks, network.landmarks, ground_truth.scheme, ground_truth),
+        rendered=landmark_errors(file.landmarks, ground_truth.scheme, ground_truth),
+        network_rendered=landmark_errors(network.landmarks, ground_truth.scheme, ground_truth),
     )

@@ -34,13 +34,12 @@ def _table(artifacts: Artifacts) -> list[list[str]]:
         ("max |diff|", "", [f"{parity.landmarks:.1e}" for parity in each]),
         ("mean", "", [f"{parity.landmarks_mean:.1e}" for parity in each]),
     ]
-    for header, network, errors in (
-        ("NME %", first.rendered, [parity.rendered for parity in each]),
-        ("real NME %", first.real, [parity.real for parity in each]),
-    ):
-        network_cell = f"{100 * network.network_nme:.3f}" if network else ""
-        columns.append((header, network_cell, [f"{100 * e.nme:.3f}" if e else "" for e in errors]))
-        columns.append(("increase %", "", [f"{100 * e.relative_increase:+.2f}" if e else "" for e in errors]))
+    for prefix, _, network in first.errors():
+        values = [parity.metrics() for parity in each]
+        nme, increase = f"{prefix}nme", f"{prefix}relative_nme_increase"
+        header = "real NME %" if prefix else "NME %"
+        columns.append((header, f"{100 * network.nme:.3f}", [f"{100 * v[nme]:.3f}" for v in values]))
+        columns.append(("increase %", "", [f"{100 * v[increase]:+.2f}" for v in values]))
     columns += [
         ("points |diff|", "", [f"{p.points_mean:.1e}" if p else "" for p in points]),
         ("over landmarks'", "", [f"{p.points_over_landmarks:.2f}" if p else "" for p in points]),
@@ -59,9 +58,9 @@ def _legend(artifacts: Artifacts) -> str:
     first = artifacts[0].parity
     text = (
         "diff: landmarks against PyTorch on the same crops, crop widths. NME (inter-ocular): "
-        f"{first.rendered.faces} held-out rendered faces up to 60° of yaw"
+        f"{len(first.rendered.by_face)} held-out rendered faces up to 60° of yaw"
     )
-    text += f"; real: {first.real.faces} faces of AFW in their labels' regions" if first.real else ""
+    text += f"; real: {len(first.real.by_face)} faces of AFW in their labels' regions" if first.real else ""
     text += ". pose: mean absolute error on renders; flips: crops that change sides of the tracking threshold."
     if any(artifact.parity.points is not None for artifact in artifacts):
         text += " points: mean distance from PyTorch's on faces, crop widths, and over the landmarks' mean distance."
@@ -75,24 +74,23 @@ def _legend(artifacts: Artifacts) -> str:
 
 
 def _part_table(artifacts: Artifacts) -> list[list[str]]:
-    first = artifacts[0].parity
-    rows = [("PyTorch, renders", first.rendered.network_by_part)]
-    rows += [(f"{artifact.path.name}, renders", artifact.parity.rendered.by_part) for artifact in artifacts]
-    if first.real is not None:
-        rows.append(("PyTorch, real", first.real.network_by_part))
-        rows += [(f"{a.path.name}, real", a.parity.real.by_part) for a in artifacts if a.parity.real]
+    rows: list[tuple[str, dict[str, float]]] = []
+    for i, (prefix, _, network) in enumerate(artifacts[0].parity.errors()):
+        images = "real" if prefix else "renders"
+        rows.append((f"PyTorch, {images}", network.by_part))
+        rows += [(f"{a.path.name}, {images}", a.parity.errors()[i][1].by_part) for a in artifacts]
     cells = [[name, *(f"{100 * value:.2f}" for value in by_part.values())] for name, by_part in rows]
-    return [["file", *first.rendered.by_part], *cells]
+    return [["file", *rows[0][1]], *cells]
 
 
 def _chart(artifacts: Artifacts) -> Chart:
     """Plot cumulative errors of the network and every file, on real faces if there are any."""
-    real = all(artifact.parity.real is not None for artifact in artifacts)
+    errors = [artifact.parity.errors()[-1] for artifact in artifacts]
+    curves = [("PyTorch", errors[0][2]), *((a.path.name, e[1]) for a, e in zip(artifacts, errors, strict=True))]
     lines = []
-    for name, artifact in [("PyTorch", artifacts[0]), *((artifact.path.name, artifact) for artifact in artifacts)]:
-        errors = (artifact.parity.real if real else None) or artifact.parity.rendered
-        ordered = errors.network_sorted if name == "PyTorch" else errors.sorted
-        fraction = np.arange(1, len(ordered) + 1) / len(ordered)
-        lines.append(Line(name, (100 * ordered).tolist(), fraction.tolist()))
+    for name, curve in curves:
+        fraction = np.arange(1, len(curve.by_face) + 1) / len(curve.by_face)
+        lines.append(Line(name, (100 * curve.by_face).tolist(), fraction.tolist()))
+    real = artifacts[0].parity.real is not None
     title = f"Fraction of faces below an error, {'real faces of AFW' if real else 'held-out renders'}"
     return Chart(title, "error, % of the inter-ocular distance", "fraction", lines, 100 * _MAX_ERROR, 1.0)

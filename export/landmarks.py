@@ -164,8 +164,10 @@ class LandmarkEvaluator:
         if self.real is None or self.real_expected is None:
             return parity
         results = predictions([predictor(crop) for crop in self.real.crops])
-        errors = landmark_errors(results.landmarks, self.real_expected.landmarks, self.scheme, self.real)
-        return dataclasses.replace(parity, real=errors)
+        real, network_real = (
+            landmark_errors(each.landmarks, self.scheme, self.real) for each in (results, self.real_expected)
+        )
+        return dataclasses.replace(parity, real=real, network_real=network_real)
 
     def report(self, artifacts: Sequence[ArtifactReport[LandmarkParity]]) -> Report:
         """Describe files of this network."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import atpn.model
 from edge_runtime.spec import SPEC_FILE, ModelSpec
-from export.errors import ExportError
+from export.errors import requires
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """Zip's earliest time stamp: the same model gives the same bytes."""
@@ -53,11 +53,8 @@ def origin_of(checkpoint: Checkpoint, libraries: Sequence[str], notes: Mapping[s
     short = {key: note for key, note in entries.items() if len(note) <= MAX_NOTE_LENGTH}
     versions = {"exporter": exporter_version()}
     for library in libraries:
-        try:
+        with requires("coreml" if library == "coremltools" else "export"):
             versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError as error:
-            extra = "coreml" if library == "coremltools" else "export"
-            raise ExportError(f"{library} is not installed: pip install '.[{extra}]'") from error
     return {"weights_sha256": checkpoint.weights_sha256, "provenance": {**short, **notes}, "versions": versions}
 
 

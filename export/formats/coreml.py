@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from edge_runtime.spec import SPEC_KEY, ModelSpec
-from export.errors import ExportError
+from export.errors import requires
 from export.formats.base import PLANE, Format, Job, Predictor
 from export.formats.suppress_output import suppress_output
 from export.formats.wrapper import wrap
@@ -27,12 +27,9 @@ def write(job: Job, path: Path) -> None:
 
     ExportError when coremltools is not installed.
     """
-    try:
-        with suppress_output():
-            import coremltools
-            from coremltools.optimize import coreml as optimize
-    except ImportError as error:
-        raise ExportError(f"the CoreML converter is not installed ({error}): pip install '.[coreml]'") from error
+    with requires("coreml"), suppress_output():
+        import coremltools
+        from coremltools.optimize import coreml as optimize
     spec = job.spec
     shape, plane_shape = (1, 3, spec.input_size, spec.input_size), (1, spec.prompts, 2)
     with suppress_output():

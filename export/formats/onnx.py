@@ -15,7 +15,7 @@ import torch
 from atpn.model import Network
 from edge_runtime.spec import SPEC_KEY
 from export.config import Ranges
-from export.errors import ExportError
+from export.errors import requires
 from export.formats.base import PLANE, Format, Job, load_native
 from export.formats.suppress_output import suppress_output
 from export.formats.wrapper import wrap
@@ -46,11 +46,9 @@ def write(job: Job, path: Path) -> None:
 
     ExportError when a library is not installed.
     """
-    try:
+    with requires("export"):
         import onnx
         import onnxscript  # noqa: F401  (torch's exporter needs it and fails late without)
-    except ImportError as error:
-        raise ExportError(f"the ONNX exporter is not installed ({error}): pip install '.[export]'") from error
     spec = job.spec
     inputs = (spec.input_name, PLANE) if spec.prompts else (spec.input_name,)
     proto = onnx.load_from_string(_convert(job.model, inputs, spec.prompts, tuple(spec.outputs)))

@@ -12,7 +12,7 @@ import numpy as np
 from atpn.model import ATPN, Network
 from atpn.model.detector import FaceDetector
 from export.config import Ranges
-from export.errors import ExportError
+from export.errors import ExportError, requires
 from export.formats.flatbuffer import unpack
 from export.formats.suppress_output import suppress_output
 
@@ -87,25 +87,27 @@ def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ran
     """
     check_scopes(tflite, scopes)
     with suppress_output():
-        library = _Library()
-        quantizer = library.quantizer.Quantizer(tflite)
-        operation, untouched = library.qtyping.TFLOperationName, library.algorithm.NO_QUANTIZE
-        quantizer.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+        with requires("export"):
+            from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
+            from ai_edge_quantizer.utils import qsv_utils
+        quantization = quantizer.Quantizer(tflite)
+        operation, untouched = qtyping.TFLOperationName, algorithm_manager.AlgorithmName.NO_QUANTIZE
+        quantization.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for boundary in (operation.INPUT, operation.OUTPUT):
-            quantizer.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
+            quantization.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
         in_float = "|".join(scopes.in_float)
-        quantizer.update_quantization_recipe(in_float, operation.ALL_SUPPORTED, algorithm_key=untouched)
-        library.store_as_float16(quantizer, in_float)
+        quantization.update_quantization_recipe(in_float, operation.ALL_SUPPORTED, algorithm_key=untouched)
+        _store_as_float16(quantization, in_float)
         for pattern in scopes.int8_weights:
-            quantizer.add_dynamic_config(pattern, operation.FULLY_CONNECTED, num_bits=8)
-        recipe = library.recipe_manager.RecipeManager()
-        recipe.load_quantization_recipe(quantizer.get_quantization_recipe())
-        utils = library.qsv_utils
-        update = utils.min_max_update if ranges == "min-max" else utils.moving_average_update
-        calibrator = library.calibrator.Calibrator(tflite, num_threads=1, qsv_update_func=update)
+            quantization.add_dynamic_config(pattern, operation.FULLY_CONNECTED, num_bits=8)
+        recipe = recipe_manager.RecipeManager()
+        recipe.load_quantization_recipe(quantization.get_quantization_recipe())
+        update = qsv_utils.min_max_update if ranges == "min-max" else qsv_utils.moving_average_update
+        calibration = calibrator.Calibrator(tflite, num_threads=1, qsv_update_func=update)
         samples = [{f"args_{i}": value for i, value in enumerate(values)} for values in inputs]
-        calibrator.calibrate({"serving_default": samples}, recipe)
-        return bytes(quantizer.quantize(calibrator.get_model_qsvs(), enable_progress_report=False).quantized_model)
+        calibration.calibrate({"serving_default": samples}, recipe)
+        result = quantization.quantize(calibration.get_model_qsvs(), enable_progress_report=False)
+        return bytes(result.quantized_model)
 
 
 def check_scopes(tflite: bytes, scopes: Scopes) -> None:
@@ -130,34 +132,24 @@ def operator_scopes(tflite: bytes) -> list[str]:
 def to_float16(tflite: bytes) -> bytes:
     """Store weights as float16; arithmetic stays float32. ExportError when the quantizer is not installed."""
     with suppress_output():
-        library = _Library()
-        quantizer = library.quantizer.Quantizer(tflite)
-        library.store_as_float16(quantizer, ".*")
-        return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
+        with requires("export"):
+            from ai_edge_quantizer import quantizer
+        quantization = quantizer.Quantizer(tflite)
+        _store_as_float16(quantization, ".*")
+        return bytes(quantization.quantize(enable_progress_report=False).quantized_model)
 
 
-class _Library:
-    """ai-edge-quantizer's modules, imported on first use: it takes seconds and belongs to the export extra."""
+def _store_as_float16(quantization: Any, scopes: str) -> None:
+    """Let the quantizer store these operators' weights in 16 bits; engines convert them once, when they load."""
+    from ai_edge_quantizer import algorithm_manager, qtyping
 
-    def __init__(self) -> None:
-        try:
-            from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
-            from ai_edge_quantizer.utils import qsv_utils
-        except ImportError as error:
-            raise ExportError(f"the quantizer is not installed ({error}): pip install '.[export]'") from error
-        self.algorithm: Any = algorithm_manager.AlgorithmName
-        self.calibrator, self.qtyping, self.quantizer = calibrator, qtyping, quantizer
-        self.recipe_manager, self.qsv_utils = recipe_manager, qsv_utils
-
-    def store_as_float16(self, quantizer: Any, scopes: str) -> None:
-        """Let the quantizer store these operators' weights in 16 bits; engines convert them once, when they load."""
-        types = self.qtyping
-        weights = types.OpQuantizationConfig(
-            weight_tensor_config=types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT),
-            compute_precision=types.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
+    weights = qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+    algorithm = algorithm_manager.AlgorithmName.FLOAT_CASTING
+    for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED"):
+        quantization.update_quantization_recipe(
+            scopes, qtyping.TFLOperationName[name], weights, algorithm_key=algorithm
         )
-        for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED"):
-            quantizer.update_quantization_recipe(
-                scopes, types.TFLOperationName[name], weights, algorithm_key=self.algorithm.FLOAT_CASTING
-            )

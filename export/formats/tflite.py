@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from atpn.model import Network
-from export.errors import ExportError
+from export.errors import requires
 from export.formats import flatbuffer, quantize
 from export.formats.base import Format, Job, load_native
 from export.formats.suppress_output import suppress_output
@@ -41,11 +41,8 @@ def convert(model: Network, outputs: tuple[str, ...], prompts: int = 0, for_int8
     Raises:
         ExportError: The converter is not installed.
     """
-    try:
-        with suppress_output():
-            import litert_torch
-    except ImportError as error:
-        raise ExportError(f"the TFLite converter is not installed ({error}): pip install '.[export]'") from error
+    with requires("export"), suppress_output():
+        import litert_torch
     size = model.config.input_size
     example: tuple[torch.Tensor, ...] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
     example += (torch.zeros(1, prompts, 2),) if prompts else ()

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.errors import ExportError
+from export.errors import ExportError, requires
 
 _BLOB_MARK = 0xDEADBEEF
 _FIELDS = {"FLOAT32": "floats", "INT32": "ints", "BOOL": "bools", "STRING": "strings"}
@@ -76,10 +76,8 @@ class MILProgram:
         Raises:
             ExportError: The package is damaged or uses an unknown operator, or coremltools is not installed.
         """
-        try:
+        with requires("coreml"):
             from coremltools.proto import MIL_pb2, Model_pb2
-        except ImportError as error:
-            raise ExportError(f"coremltools is not installed ({error}): pip install '.[coreml]'") from error
         data = package / "Data" / "com.apple.CoreML"
         model = Model_pb2.Model()
         try:
