@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.backends import Backend, load_backend
-from export.points import checked_plane
+from export.points import evaluation_plane
 
 
 def open_backend(path: Path) -> Backend:
@@ -15,5 +15,5 @@ def open_backend(path: Path) -> Backend:
     """
     backend = load_backend(path)
     if backend.spec.prompts:
-        backend.prompt(checked_plane(backend.spec.prompts))
+        backend.prompt(evaluation_plane(backend.spec.prompts))
     return backend

@@ -1,42 +1,31 @@
-"""Small committed sets of rendered crops: one to calibrate int8 with, one to check every file against."""
+"""Small committed sets of rendered crops: one to calibrate int8 with, one to evaluate files on."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import logging
-import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from atpn.data.crops import Crop, JitterConfig, compute_mean_shape, cut_crop, jittered_roi
 from atpn.data.scenes import background_roi, negative_roi
 from atpn.data.store import SampleStore
-from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 from export.config import CropSetConfig
 from export.errors import ExportError
+from export.image_archive import read_archive, write_archive
 
-log = logging.getLogger(__name__)
-
-JPEG_QUALITY = 85
-"""A 112 px crop in about 4 KB; the network has seen far worse compression in training."""
 JITTER = JitterConfig(
     center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.1, flip_prob=0.5
 )
-"""What a tracker that holds a face lets happen from frame to frame: less than training's jitter."""
+"""Jitter of the crops of a tracked face from frame to frame, less than training's."""
 
 
 @dataclass(frozen=True)
 class CropSet:
-    """Labelled crops; a crop without a face has NaN labels."""
+    """Labeled crops; a crop without a face has NaN labels."""
 
     crops: np.ndarray
     """(n, S, S, 3) uint8 RGB."""
@@ -53,17 +42,8 @@ class CropSet:
     @property
     def has_face(self) -> np.ndarray:
         """(n,) bool."""
-        found: np.ndarray = ~np.isnan(self.landmarks).any(axis=(1, 2))
-        return found
-
-    def of_size(self, size: int) -> CropSet:
-        """The set itself; ExportError when its crops are not `size` pixels wide."""
-        if self.crops.shape[1] != size:
-            raise ExportError(
-                f"the network takes {size} px crops, the crop set holds {self.crops.shape[1]} px ones; "
-                f"make another with `python -m export calibration-set --crop-size {size}`"
-            )
-        return self
+        labeled: np.ndarray = ~np.isnan(self.landmarks).any(axis=(1, 2))
+        return labeled
 
 
 def make_crop_sets(config: CropSetConfig) -> None:
@@ -71,7 +51,7 @@ def make_crop_sets(config: CropSetConfig) -> None:
     store = SampleStore.read(config.data)
     calibration_faces, held_out_faces = store.split(validation_fraction=0.6)
     if len(calibration_faces) == 0 or len(held_out_faces) == 0:
-        raise ExportError(f"{config.data} holds faces of one person only; two disjoint sets need more")
+        raise ExportError(f"{config.data} holds faces of one person only: two disjoint sets need at least two people")
     mean_shape = compute_mean_shape(store.landmarks[store.faces], store.scheme)
     rng = np.random.default_rng(config.seed)
     for name, faces, count in (
@@ -80,9 +60,7 @@ def make_crop_sets(config: CropSetConfig) -> None:
     ):
         crops = _crops(store, faces, mean_shape, count, config, rng)
         origin = {"data": config.data.name, "seed": config.seed, "crops": len(crops)}
-        path = config.out / f"{name}.npz"
-        write_crop_set(path, crops, store.scheme, origin)
-        log.info("%s: %d crops, %d KiB", path, len(crops), path.stat().st_size // 1024)
+        write_crop_set(config.out / f"{name}.npz", crops, store.scheme, origin)
 
 
 def _crops(
@@ -93,7 +71,7 @@ def _crops(
     config: CropSetConfig,
     rng: np.random.Generator,
 ) -> list[Crop]:
-    negatives = round(count * config.background_share)
+    negatives = round(count * config.background_fraction)
     # More crops than faces: a face may come twice, jittered differently.
     chosen = np.resize(rng.permutation(faces), count)
     crops = []
@@ -110,8 +88,8 @@ def _crops(
             roi = background_roi(image, rng)
         else:
             image = store.image(int(index))
-            neighbours = store.neighbors(int(index))
-            others = [ROI.from_landmarks(points) for points in ([] if neighbours is None else neighbours)]
+            neighbors = store.neighbors(int(index))
+            others = [ROI.from_landmarks(points) for points in ([] if neighbors is None else neighbors)]
             roi = negative_roi(ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape)), rng, others)
         nothing = np.full_like(mean_shape, np.nan), np.full(3, np.nan, np.float32)
         crops.append(Crop(extract_crop(image, roi, config.crop_size), *nothing, roi))
@@ -120,60 +98,14 @@ def _crops(
 
 def write_crop_set(path: Path, crops: list[Crop], scheme: LandmarkScheme, origin: dict[str, Any]) -> None:
     """Write crops into one .npz, atomically."""
-    content = io.BytesIO()
-    jpeg, ends = packed([crop.image for crop in crops])
-    np.savez_compressed(
-        content,
-        jpeg=jpeg,
-        ends=ends,
-        landmarks=np.stack([crop.landmarks for crop in crops]),
-        pose=np.stack([crop.pose for crop in crops]),
-        about=np.array(json.dumps({"scheme": scheme.name, "origin": origin})),
+    labels = {"landmarks": np.stack([c.landmarks for c in crops]), "pose": np.stack([c.pose for c in crops])}
+    write_archive(path, [crop.image for crop in crops], labels, {"scheme": scheme.name, "origin": origin})
+
+
+def read_crop_set(path: Path, size: int | None = None) -> CropSet:
+    """Read what `write_crop_set` wrote. ExportError when it is missing or damaged, or has crops of another size."""
+    archive = read_archive(path, size, ("landmarks", "pose"), "calibration-set")
+    scheme = scheme_by_name(archive.about["scheme"])
+    return CropSet(
+        np.stack(archive.images), **archive.labels, scheme=scheme, origin=archive.about["origin"], sha256=archive.sha256
     )
-    write_atomically(path, content.getvalue())
-
-
-def read_crop_set(path: Path) -> CropSet:
-    """Read what `write_crop_set` wrote; ExportError when the file is missing or damaged."""
-    if not path.is_file():
-        raise ExportError(
-            f"no crop set at {path}; make one with `python -m export calibration-set --data FOLDER_OF_RENDERS`"
-        )
-    content = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            crops = np.stack(unpacked(arrays["jpeg"], arrays["ends"]))
-            about = json.loads(str(arrays["about"]))
-            return CropSet(
-                crops=crops,
-                landmarks=arrays["landmarks"],
-                pose=arrays["pose"],
-                scheme=scheme_by_name(about["scheme"]),
-                origin=about["origin"],
-                sha256=hashlib.sha256(content).hexdigest(),
-            )
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, cv2.error) as error:
-        raise ExportError(
-            f"{path} is not a crop set or is damaged ({error}); copy it again or make one with "
-            "`python -m export calibration-set --data FOLDER_OF_RENDERS`"
-        ) from error
-
-
-def packed(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB pictures as JPEGs in one (bytes,) array, and where each ends."""
-    encoded = []
-    for image in images:
-        _, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        encoded.append(jpeg)
-    return np.concatenate(encoded), np.cumsum([len(jpeg) for jpeg in encoded])
-
-
-def unpacked(jpeg: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
-    """The pictures of `packed`; ValueError for what is no picture."""
-    images: list[np.ndarray] = []
-    for part in np.split(jpeg, ends[:-1]):
-        image = cv2.imdecode(part, cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise ValueError("a picture does not decode")
-        images.append(image)
-    return images

@@ -1,4 +1,4 @@
-"""The spec that travels inside each file: made from the checkpoint, put into the file's bytes."""
+"""Where a file comes from, for the spec inside it, and how the spec gets into a .tflite file."""
 
 from __future__ import annotations
 
@@ -10,84 +10,61 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import atpn.model
-from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
-from edge_runtime.template import Template
-from export.errors import ExportError
-from export.reference import Reference
+from edge_runtime.spec import SPEC_FILE, ModelSpec
+from export.errors import requires
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """Zip's earliest time stamp: the same model gives the same bytes."""
-SHAPING_SOURCES = (
-    "wrapper.py",
-    "tflite.py",
-    "flatbuffer.py",
-    "upsampling.py",
-    "quantise.py",
-    "onnx.py",
-    "coreml.py",
-    "metadata.py",
-    "points.py",
-)
-"""This room's files whose changes change the exported ones; the network's own are all of `atpn.model`."""
-LONGEST_NOTE = 600
-"""Characters of one checkpoint entry that the spec repeats; whole training logs stay in the checkpoint."""
+MAX_NOTE_LENGTH = 600
+"""Characters of one checkpoint entry that the spec repeats; training logs stay in the checkpoint."""
 
 
-def make_spec(
-    reference: Reference,
-    name: str,
-    precision: str,
-    with_heads: bool,
-    libraries: tuple[str, ...],
-    notes: Mapping[str, str] | None = None,
-    template: Template | None = None,
-    prompts: int = 0,
-) -> ModelSpec:
-    """The spec of a file about to be made; `libraries` are the distributions whose versions shape it.
+class Checkpoint(Protocol):
+    """A network's weights."""
 
-    The file finds a template's points, or so many prompts, besides the landmarks.
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the checkpoint says about itself."""
 
-    ExportError when one of them is not installed.
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights."""
+
+
+def origin_of(checkpoint: Checkpoint, libraries: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a spec that say where the file comes from.
+
+    Args:
+        checkpoint: The weights; short entries of its metadata become provenance.
+        libraries: Distributions whose versions decide what the file looks like.
+        notes: More provenance.
+
+    Raises:
+        ExportError: One of the libraries is not installed.
     """
-    model = reference.model
-    return ModelSpec(
-        name=name,
-        scheme=model.config.scheme,
-        mean_shape=model.mean_shape.numpy(),
-        outputs=standard_outputs(
-            model.config.landmark_count, with_heads, prompts if template is None else len(template.points)
-        ),
-        input_size=model.config.input_size,
-        precision=precision,
-        template=template,
-        prompts=prompts,
-        weights_sha256=reference.weights_sha256,
-        provenance={**provenance(reference.metadata), **(notes or {})},
-        versions=versions_of(libraries),
-    )
-
-
-def versions_of(libraries: Sequence[str]) -> dict[str, str]:
-    """Of the exporter and of these distributions; ExportError when one of them is not installed."""
+    entries = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in checkpoint.metadata.items()
+        if key != "template"
+    }
+    short = {key: note for key, note in entries.items() if len(note) <= MAX_NOTE_LENGTH}
     versions = {"exporter": exporter_version()}
     for library in libraries:
-        try:
+        with requires("coreml" if library == "coremltools" else "export"):
             versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError as error:
-            extra = "coreml" if library == "coremltools" else "export"
-            raise ExportError(f"{library} is not installed: pip install '.[{extra}]'") from error
-    return versions
+    return {"weights_sha256": checkpoint.weights_sha256, "provenance": {**short, **notes}, "versions": versions}
 
 
 @functools.cache
 def exporter_version() -> str:
-    """This package's version and a hash of the sources that shape a file: between releases they change without it."""
+    """Return this package's version and a hash of the sources that shape files, which change between releases."""
     here = Path(__file__).parent
-    sources = [here / name for name in SHAPING_SOURCES]
-    sources += sorted(Path(atpn.model.__file__).parent.glob("*.py"))
+    sources = [here / "metadata.py", here / "points.py"]
+    for folder in (here / "formats", Path(atpn.model.__file__).parent):
+        sources += sorted(folder.glob("*.py"))
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -98,18 +75,8 @@ def exporter_version() -> str:
     return f"{version}+{digest.hexdigest()[:12]}"
 
 
-def provenance(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """What a checkpoint says about itself, as far as it is short."""
-    notes = {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in metadata.items()
-        if key != "template"
-    }
-    return {key: note for key, note in notes.items() if len(note) <= LONGEST_NOTE}
-
-
 def append_spec(tflite: bytes, spec: ModelSpec) -> bytes:
-    """The TFLite file with a zip archive of the spec at its end, where both TFLite and zip readers accept it."""
+    """Append a zip archive of the spec to a TFLite file, where both TFLite and zip readers accept it."""
     content = io.BytesIO(tflite)
     with zipfile.ZipFile(content, "a") as archive:
         archive.writestr(zipfile.ZipInfo(SPEC_FILE, _ZIP_EPOCH), spec.to_json())

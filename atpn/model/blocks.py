@@ -43,20 +43,6 @@ class InvertedResidual(nn.Module):
         y: Tensor = self.layers(x)
         return x + y if self.residual else y
 
-    @torch.no_grad()
-    def fold_sixths(self) -> None:
-        """Let convolutions take over the factors of 1/6 before and in squeeze and excite; for export only.
-
-        Only with spelled-out activations. A converter folds a factor into the convolution that follows at once by
-        itself, but not into two that follow later.
-        """
-        if not isinstance(self.layers[-2], SqueezeExcite):
-            return
-        depthwise, squeeze, project = self.layers[-3:]
-        depthwise[-1].sixfold = squeeze.sixfold = True
-        squeeze.reduce.weight.div_(6.0)
-        project[0].weight.div_(36.0)
-
 
 class Multiview(nn.Module):
     """Three 3×3 convolutions in a row, seeing 3, 5 and 7 cells; their outputs side by side, added to the input.

@@ -31,15 +31,6 @@ class Upsample(nn.Module):
         """Map (B, inputs, S, S) to (B, outputs, 2S, 2S)."""
         return self.norm(self.deconv(x))
 
-    @torch.no_grad()
-    def fold_norm(self) -> Tensor:
-        """Move batch norm's scale into the deconvolution; what remains to be added, (outputs,). For export only."""
-        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
-        shift = self.norm.bias - self.norm.running_mean * scale
-        self.deconv.weight.mul_(scale[:, None, None])
-        self.norm = nn.Identity()
-        return shift
-
 
 class FaceEmbedding(NamedTuple):
     """Features that landmarks are predicted from."""
@@ -141,15 +132,6 @@ class LandmarkBranch(FaceVector):
             raise ValueError("this network was made without an ambiguity head; see ATPN.with_config")
         with torch.autocast(vector.device.type, enabled=False):
             return self.ambiguity(vector.detach().float()).reshape(-1, *self.mean_shape.shape)
-
-    @torch.no_grad()
-    def fold_upsampling(self) -> None:
-        """Leave the deconvolutions without an offset, which TFLite's quantizer cannot store; for export only.
-
-        Each is added to a lateral convolution's output, whose batch norm takes the offset over.
-        """
-        for upsample, lateral in ((self.high_to_mid, self.mid_lateral), (self.mid_to_low, self.low_lateral)):
-            lateral[1].bias.add_(upsample.fold_norm())
 
     def _read(self, vector: Tensor) -> tuple[Tensor, Tensor | None]:
         if torch.is_autocast_enabled(vector.device.type):

@@ -10,32 +10,11 @@ from torch import Tensor, nn
 
 
 class HardSwish(nn.Module):
-    """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2).
-
-    `spelled_out` writes it as relu6(x + 3) * x * (1/6), in this order. LiteRT's converter then does not recognise it as
-    HARD_SWISH, which its CPU delegate has no int8 kernel for. Only the int8 TFLite export sets it: elsewhere one fused
-    operator is faster.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spelled_out = False
-        self.sixfold = False
-        """Spelled out, leave the last factor to a later layer."""
+    """x * relu6(x + 3) / 6 (MobileNetV3, Howard et al. 2019, section 5.2)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same shape."""
-        if self.spelled_out:
-            product = F.relu6(x + 3.0) * x
-            return product if self.sixfold else product * (1.0 / 6.0)
+        """Apply to any shape; the shape stays."""
         return F.hardswish(x)
-
-
-def spell_out(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
-    """Switch every layer of these kinds below `model` to its spelled-out form, in place; for export only."""
-    for module in model.modules():
-        if isinstance(module, kinds):
-            module.spelled_out = True
 
 
 Activation = Callable[[], nn.Module]
@@ -80,22 +59,20 @@ class SqueezeExcite(nn.Module):
         hidden = max(8, channels // reduction)
         self.reduce = nn.Conv2d(channels, hidden, 1)
         self.expand = nn.Conv2d(hidden, channels, 1)
-        self.sixfold = False
-        """Leave the hard sigmoid's factor of 1/6 to a later layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         # The same mean: pooling has the faster gradient, but int8 CPU delegates only know the reduction.
         means = F.avg_pool2d(x, x.shape[2:]) if self.training else x.mean((2, 3), keepdim=True)
         gates = self.expand(F.relu(self.reduce(means)))
-        return x * (F.relu6(gates + 3.0) if self.sixfold else F.hardsigmoid(gates))
+        return x * F.hardsigmoid(gates)
 
 
 class CoordConv(nn.Module):
     """Convolution over the features and two more channels, x and y in [-1, 1] (Liu et al. 2018).
 
     A convolution of concatenated channels is the sum of two convolutions, so the coordinates are convolved once per
-    call instead of once per image, and the features are never copied. `fold_coordinates` makes their part a constant.
+    call instead of once per image, and the features are never copied. Exported files hold their part as a constant.
     """
 
     coordinates: Tensor
@@ -109,21 +86,10 @@ class CoordConv(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
         self.activation = activation()
         self.register_buffer("coordinates", coordinate_grid(grid), persistent=False)
-        self.register_buffer("position_map", None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, grid, grid) to (B, outputs, grid / stride, grid / stride)."""
-        position = self.position(self.coordinates) if self.position_map is None else self.position_map
-        return self.activation(self.norm(self.features(x) + position))
-
-    @torch.no_grad()
-    def fold_coordinates(self) -> None:
-        """Fix the coordinates' part at its present value and batch norm into the convolution; for export only."""
-        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
-        self.features.weight.mul_(scale[:, None, None, None])
-        shift = self.norm.bias - self.norm.running_mean * scale
-        self.position_map = self.position(self.coordinates) * scale[:, None, None] + shift[:, None, None]
-        self.norm = nn.Identity()
+        return self.activation(self.norm(self.features(x) + self.position(self.coordinates)))
 
 
 def coordinate_grid(size: int) -> Tensor:
@@ -135,19 +101,20 @@ def coordinate_grid(size: int) -> Tensor:
 class GlobalDepthwise(nn.Module):
     """A depthwise convolution as large as its input: one weight per channel and cell, (B, C, S, S) to (B, C).
 
-    `spelled_out` writes it as a product and a sum. LiteRT's CPU delegate takes as long for a convolution of this size
-    as for fifty times as many multiplications elsewhere. Only the TFLite export sets it.
+    `channels_last` computes it as a product and a sum of features held channels last, as in training. LiteRT's CPU
+    delegate takes as long for a convolution of this size as for fifty times as many multiplications elsewhere. Only the
+    TFLite export sets it.
     """
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels, 1, size, size) / size)
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.spelled_out = False
+        self.channels_last = False
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) features to (B, C)."""
-        if self.training or self.spelled_out:
+        if self.training or self.channels_last:
             # The gradient of so large a depthwise convolution is slow on a CPU; channels last, as the features are.
             cells = x.permute(0, 2, 3, 1) * self.weight[:, 0].permute(1, 2, 0).contiguous()
             return cells.sum((1, 2)) + self.bias

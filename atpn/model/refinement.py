@@ -18,7 +18,7 @@ from atpn.model.layers import conv_norm, depthwise_norm
 class Refinement(nn.Module):
     """Correct each landmark by a linear function of the fine features sampled at its first estimate.
 
-    `spelled_out` samples channels last, as TFLite and training hold features; otherwise channels first, as ONNX and
+    `channels_last` samples channels last, as TFLite and training hold features; otherwise channels first, as ONNX and
     CoreML do. Either way no file has to change the layout of a feature map.
     """
 
@@ -30,7 +30,7 @@ class Refinement(nn.Module):
         """Weights of each landmark, to cells of the fine grid."""
         self.bias = nn.Parameter(torch.zeros(count, 2))
         self.log_sigma: nn.Parameter | None = nn.Parameter(torch.zeros(count, channels)) if config.uncertainty else None
-        self.spelled_out = False
+        self.channels_last = False
 
     def forward(self, fine: Tensor, landmarks: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Correct first estimates.
@@ -47,7 +47,7 @@ class Refinement(nn.Module):
         grid = int(fine.shape[-1])  # a constant, also for converters that trace
         with torch.autocast(fine.device.type, enabled=False):
             across, down = axis_weights(landmarks.detach(), grid)
-            if self.training or self.spelled_out:
+            if self.training or self.channels_last:
                 samples, channels = sample_channels_last(features.float(), across, down), 2  # (B, N, K)
                 cells = (samples[..., None] * self.displacement).sum(channels)
             else:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.flatbuffer import operator_name, pack, schema, unpack
+from export.formats.flatbuffer import operator_name, pack, schema, unpack
 
 WARM_UP = 3
 """Rounds before those that count."""
@@ -58,7 +58,7 @@ class Graph:
         wanted |= {t for i in range(len(self._graph.operators)) if i not in chosen for t in self._inputs(i)}
         tensors = sorted(made | taken)
         places = {tensor: place for place, tensor in enumerate(tensors)}
-        graph = schema().SubGraphT()
+        graph = schema.SubGraphT()
         graph.tensors = [self._graph.tensors[t] for t in tensors]
         graph.inputs = [places[t] for t in tensors if t in taken and not self._is_constant(t)]
         graph.outputs = [places[t] for t in tensors if t in made & wanted]
@@ -84,7 +84,7 @@ class Graph:
         return [int(t) for t in self._graph.operators[index].inputs if t >= 0]
 
     def _is_constant(self, tensor: int) -> bool:
-        return bool(self._file.buffers[self._graph.tensors[tensor].buffer].data)
+        return self._file.buffers[self._graph.tensors[tensor].buffer].data is not None
 
     def _unfolds(self, index: int) -> bool:
         kind = operator_name(self._file, self._graph.operators[index])
@@ -94,14 +94,14 @@ class Graph:
         operator = self._graph.operators[index]
         kind = operator_name(self._file, operator)
         result = self._graph.tensors[operator.outputs[0]]
-        macs, precision = 0, "int8" if result.type == schema().TensorType.INT8 else "float32"
+        macs, precision = 0, "int8" if result.type == schema.TensorType.INT8 else "float32"
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"):
             weights = self._graph.tensors[operator.inputs[1]]
             # Weights are used once per cell: of the result, or for a deconvolution of what it is given.
             cells = {"TRANSPOSE_CONV": self._graph.tensors[operator.inputs[2 % len(operator.inputs)]].shape[1:3]}
             grid = () if kind == "FULLY_CONNECTED" else cells.get(kind, result.shape[1:3])
             macs = int(np.prod(weights.shape)) * int(np.prod(grid))
-            precision = "int8" if weights.type == schema().TensorType.INT8 else "float32"
+            precision = "int8" if weights.type == schema.TensorType.INT8 else "float32"
         return Operator(index, kind, result.name.decode().rpartition(":")[0], macs, precision)
 
 

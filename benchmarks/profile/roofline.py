@@ -12,7 +12,7 @@ from benchmarks.inputs import files
 from benchmarks.profile.graph import Graph, runner, take_turns
 from benchmarks.results import Figure, Results, median_and_noise
 from edge_runtime.spec import ModelSpec
-from export.flatbuffer import Constant, new_operator, pack, schema
+from export.formats.flatbuffer import constant, new_operator, pack, schema
 
 SIZES = (256, 512)
 """Sides of the matrices; the best counts. Smaller ones leave units idle, larger ones fall out of the caches."""
@@ -26,14 +26,14 @@ NOTES = (
 
 def matrix_product(size: int, precision: str) -> bytes:
     """A .tflite file that multiplies a (size, size) matrix with a constant one, both float32 or int8."""
-    generated, rng = schema(), np.random.default_rng(0)
+    generated, rng = schema, np.random.default_rng(0)
     types = generated.TensorType
     kind, bias_kind = (types.INT8, types.INT32) if precision == "int8" else (types.FLOAT32, types.FLOAT32)
     weights = rng.normal(size=(size, size)) * (40 if precision == "int8" else 1)
     stored = weights.clip(-127, 127).astype(np.int8 if precision == "int8" else np.float32).tobytes()
     file, graph, options = generated.ModelT(), generated.SubGraphT(), generated.Conv2DOptionsT()
     file.version, file.operatorCodes, file.subgraphs = 3, [], [graph]
-    file.buffers = [Constant(b""), Constant(stored), Constant(bytes(4 * size))]
+    file.buffers = [constant(b""), constant(stored), constant(bytes(4 * size))]
     graph.tensors = []
     for name, shape, type_, buffer, scale in (
         ("given", (1, size, 1, size), kind, 0, 0.05),

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 
 from atpn.data.crops import Crop
 from atpn.data.sample import Sample
@@ -21,14 +22,14 @@ NO_FACE = 3
 
 
 def blurred_noise(count, seed, size=112):
-    """(count, size, size, 3) uint8 of smooth blotches, different in colour and contrast."""
+    """(count, size, size, 3) uint8 of smooth blotches, different in color and contrast."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
     return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse])
 
 
 def make_model(seed=0, width=0.25):
-    """A small network whose statistics fit its weights and whose results depend on the picture."""
+    """A small network whose statistics fit its weights and whose results depend on the image."""
     torch.manual_seed(seed)
     mean_shape = torch.rand(98, 2) * 0.6 + 0.2
     mean_shape[60], mean_shape[72] = torch.tensor([0.3, 0.4]), torch.tensor([0.7, 0.4])
@@ -116,9 +117,23 @@ def noise_crops():
     return blurred_noise
 
 
+@pytest.fixture(scope="session")
+def run_tflite():
+    """A function that runs a .tflite file's bytes on a crop and returns the outputs."""
+
+    def run(content, crop):
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], crop[None])
+        interpreter.invoke()
+        return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+
+    return run
+
+
 @pytest.fixture
 def renders(tmp_path, noise_crops, model):
-    """24 pictures of 8 people, with a face's landmarks in the middle, and 3 without a face."""
+    """24 images of 8 people, with a face's landmarks in the middle, and 3 without a face."""
     rng = np.random.default_rng(3)
     shape = model.mean_shape.numpy()
     samples = []

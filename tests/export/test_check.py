@@ -13,7 +13,7 @@ from edge_runtime import FaceTracker
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 from export.__main__ import main
-from export.reference import real_faces
+from export.landmarks import real_faces
 
 
 def _check(sources, *more):
@@ -39,7 +39,7 @@ def test_files_of_other_weights_fail(exported, sources, another_model, tmp_path,
     error = capsys.readouterr().err
     assert "atpn_fp32.onnx: made from other weights" in error
     assert "landmarks" in error
-    assert "allowed 0.0001" in error
+    assert "tolerance 0.0001" in error
 
 
 def test_a_file_that_changed_since_its_report_fails(dist, sources, capsys):
@@ -58,7 +58,7 @@ def test_every_file_is_looked_at_before_the_verdict(dist, sources, capsys):
     captured = capsys.readouterr()
     assert "atpn_fp32.onnx is empty" in captured.err
     assert "weight file has no entry" in captured.err
-    assert "notes.txt is no model file" in captured.err
+    assert "notes.txt is not a model file" in captured.err
     assert "atpn_fp32.tflite" in captured.out
 
 

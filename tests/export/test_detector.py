@@ -17,15 +17,14 @@ from atpn.train.losses.detection import focal_loss, region_loss
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
-from export.detector import DetectorBounds
-from export.picture_set import read_picture_set, write_picture_set
+from export.image_set import read_image_set, write_image_set
 
 FILES = ("detector_fp32.tflite", "detector_int8.tflite", "detector_fp32.onnx")
 SIZE = 64
 
 
 def discs(seed, count=2, size=SIZE):
-    """A dark picture with bright discs, each the middle two thirds of a face's region."""
+    """A dark image with bright discs, each the middle two thirds of a face's region."""
     rng = np.random.default_rng(seed)
     image = np.full((size, size, 3), rng.integers(0, 40, 3), np.uint8)
     regions = []
@@ -40,7 +39,7 @@ def discs(seed, count=2, size=SIZE):
 
 @pytest.fixture(scope="module")
 def finder(make_once):
-    """A folder with a detector that a minute of training made, and its picture sets."""
+    """A folder with a detector that a minute of training made, and its image sets."""
     return make_once("finder", train_finder)
 
 
@@ -49,19 +48,19 @@ def train_finder(folder):
     model = FaceDetector(DetectorConfig(input_size=SIZE)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
     for step in range(130):
-        made = [discs(1000 * step + i) for i in range(8)]
-        targets = [detection_targets(picture, SIZE // 4) for picture in made]
+        composites = [discs(1000 * step + i) for i in range(8)]
+        targets = [detection_targets(g, SIZE // 4) for g in composites]
         batch = {key: torch.from_numpy(np.stack([t[key] for t in targets])) for key in targets[0]}
-        image = torch.from_numpy(np.stack([picture.image for picture in made])).permute(0, 3, 1, 2).float()
-        seen = model(image)
-        loss = focal_loss(seen.logits, batch["centers"], batch["mask"])
-        loss = loss + region_loss(seen.regions, batch["regions"], batch["region_weight"])
+        image = torch.from_numpy(np.stack([g.image for g in composites])).permute(0, 3, 1, 2).float()
+        output = model(image)
+        loss = focal_loss(output.logits, batch["centers"], batch["mask"])
+        loss = loss + region_loss(output.regions, batch["regions"], batch["region_weight"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     save_checkpoint(folder / "detector.safetensors", model.eval(), {"data": "discs", "licence": "CC0-1.0"})
     for name, count, seed in (("calibration", 6, 5_000_000), ("heldout", 12, 6_000_000)):
-        write_picture_set(folder / f"{name}.npz", [discs(seed + i) for i in range(count)], {"data": "discs"})
+        write_image_set(folder / f"{name}.npz", [discs(seed + i) for i in range(count)], {"data": "discs"})
 
 
 def arguments(finder, out, *more):
@@ -82,9 +81,9 @@ def files(finder, make_once):
 def test_every_file_finds_the_faces_through_the_runtime(files):
     shown = discs(7, size=120)
     for name in FILES:
-        found = NetworkDetector(files / name).detect(shown.image)
-        assert len(found) == 2, name
-        for roi, (x, y, size) in zip(sorted(found, key=lambda r: r.cx), shown.regions, strict=True):
+        rois = NetworkDetector(files / name).detect(shown.image)
+        assert len(rois) == 2, name
+        for roi, (x, y, size) in zip(sorted(rois, key=lambda r: r.cx), shown.regions, strict=True):
             assert roi.cx == pytest.approx(120 * x - 0.5, abs=4), name
             assert roi.cy == pytest.approx(120 * y - 0.5, abs=4), name
             assert roi.size == pytest.approx(120 * size, rel=0.25), name
@@ -94,7 +93,7 @@ def test_every_file_finds_the_faces_through_the_runtime(files):
 def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     report = json.loads((files / "detector_report.json").read_text())
     assert sorted(report["files"]) == sorted(FILES)
-    assert report["held_out"]["sha256"] == read_picture_set(finder / "heldout.npz").sha256
+    assert report["held_out"]["sha256"] == read_image_set(finder / "heldout.npz").sha256
     for name in FILES:
         spec, entry = ModelSpec.read(files / name), report["files"][name]
         assert spec.is_detector
@@ -121,11 +120,11 @@ def test_moved_files_pass_the_check_and_others_weights_do_not(files, finder, tmp
 
 
 @pytest.mark.slow
-def test_a_file_that_strays_is_refused(finder, tmp_path, monkeypatch, capsys):
-    strict = {"fp32": DetectorBounds(scores=0.0)}
-    monkeypatch.setattr("export.detector.BOUNDS", strict)
+def test_a_file_beyond_a_tolerance_is_refused(finder, tmp_path, monkeypatch, capsys):
+    strict = {"fp32": {"scores": 0.0}}
+    monkeypatch.setattr("export.detector.DetectorEvaluator.tolerances", strict)
     assert main(arguments(finder, tmp_path, "--files", "tflite-fp32")) == 1
-    assert "out of bounds: scores" in capsys.readouterr().err
+    assert "was not written: scores is" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.tflite"))
 
 
@@ -138,20 +137,20 @@ def test_weights_of_another_network_are_named(sources, finder, tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_a_damaged_picture_set_is_refused(finder, tmp_path, capsys):
+def test_a_damaged_image_set_is_refused(finder, tmp_path, capsys):
     broken = tmp_path / "heldout.npz"
     broken.write_bytes((finder / "heldout.npz").read_bytes()[:5000])
     command = arguments(finder, tmp_path)
     command[command.index("--held-out") + 1] = str(broken)
     assert main(command) == 1
-    assert "is not a picture set or is damaged" in capsys.readouterr().err
+    assert "heldout.npz is damaged or not made by image-set" in capsys.readouterr().err
 
 
 def test_sets_put_together_from_renders_hold_different_people(renders, tmp_path):
-    sizes = ["--calibration-pictures", "3", "--held-out-pictures", "4", "--picture-size", "96"]
-    assert main(["picture-set", "--data", str(renders), "--out", str(tmp_path), *sizes]) == 0
-    calibration, held_out = (read_picture_set(tmp_path / f"detector_{n}.npz") for n in ("calibration", "heldout"))
-    assert calibration.pictures.shape == (3, 96, 96, 3)
-    assert held_out.pictures.shape == (4, 96, 96, 3)
-    assert held_out.origin["pictures"] == 4
-    assert any(len(gathering.regions) for gathering in held_out.gatherings)
+    sizes = ["--calibration-images", "3", "--held-out-images", "4", "--image-size", "96"]
+    assert main(["image-set", "--data", str(renders), "--out", str(tmp_path), *sizes]) == 0
+    calibration, held_out = (read_image_set(tmp_path / f"detector_{n}.npz") for n in ("calibration", "heldout"))
+    assert calibration.images.shape == (3, 96, 96, 3)
+    assert held_out.images.shape == (4, 96, 96, 3)
+    assert held_out.origin["images"] == 4
+    assert any(len(composite.regions) for composite in held_out.composites)

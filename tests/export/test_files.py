@@ -11,12 +11,12 @@ from onnx import save as save_onnx
 
 from atpn.evaluate.inference import predict, predictions
 from edge_runtime.spec import ModelSpec
-from export import onnx, tflite
 from export.__main__ import main
+from export.check import format_of
 from export.crop_set import read_crop_set
-from export.formats import sha256_of, size_of
-from export.mil import MILProgram
-from export.pipeline import format_of
+from export.formats import onnx, tflite
+from export.formats.base import sha256_of, size_of
+from export.testing.mil import MILProgram
 
 TFLITE = ("atpn_fp32.tflite", "atpn_fp16.tflite", "atpn_int8.tflite")
 ONNX = ("atpn_fp32.onnx", "atpn_int8.onnx")
@@ -100,7 +100,7 @@ def test_int8_onnx_that_saturates_on_some_processors_is_refused(dist, sources, c
     (dist / "report.json").unlink()  # it knows the file by its hash
     options = ["--weights", sources / "atpn.safetensors", "--held-out", sources / "heldout.npz"]
     assert main(["check", str(path), *map(str, options)]) == 1
-    assert f"weights {weights.name} reach 127, allowed 64" in capsys.readouterr().err
+    assert f"the largest of weights {weights.name} is 127, limit 64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ONNX)
@@ -116,7 +116,7 @@ def test_onnx_files_take_any_batch(exported, noise_crops, name):
         np.testing.assert_allclose(values, np.concatenate([row[index] for row in alone]), atol=1e-5)
 
 
-def test_coreml_packages_take_a_picture(exported, model):
+def test_coreml_packages_take_an_image(exported, model):
     for name in COREML:
         program = MILProgram(exported / name)
         assert program.inputs == ["image"]

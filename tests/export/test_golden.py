@@ -10,9 +10,9 @@ import pytest
 from edge_runtime import ROI, tracker
 from edge_runtime.geometry import extract_crop
 from edge_runtime.spec import ModelSpec
-from export.golden.command import difference, golden_again, read_golden
-from export.golden.constants import constants
-from export.golden.scenes import Paste, paint, read_ppm, scenes, write_ppm
+from export.testing.golden.command import difference, golden_again, read_golden
+from export.testing.golden.constants import constants
+from export.testing.golden.scenes import Paste, paint, read_ppm, scenes, write_ppm
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
 AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.errors import ExportError
-from export.mil import MILProgram
+from export.testing.mil import MILProgram
 
 coremltools = pytest.importorskip("coremltools")
 
@@ -117,7 +117,7 @@ def test_half_precision_is_rounded_where_the_program_says_so(tmp_path, crop):
 
 
 def test_unknown_operators_are_named(tmp_path):
-    with pytest.raises(ExportError, match=r"uses erf, which the interpreter in export/mil\.py does not know"):
+    with pytest.raises(ExportError, match=r"uses erf, which the interpreter in export/testing/mil\.py does not know"):
         _saved(tmp_path / "m.mlpackage", _program(lambda mb, x: mb.erf(x=x)))
 
 
@@ -126,7 +126,7 @@ def test_damaged_packages_are_refused(tmp_path, crop):
     _saved(path, _program(lambda mb, x: mb.relu(x=x)))
     model = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
     model.write_bytes(model.read_bytes()[:-7])
-    with pytest.raises(ExportError, match="is no CoreML package or is damaged"):
+    with pytest.raises(ExportError, match="is not a CoreML package or is damaged"):
         MILProgram(path)
-    with pytest.raises(ExportError, match="is no CoreML package or is damaged"):
+    with pytest.raises(ExportError, match="is not a CoreML package or is damaged"):
         MILProgram(tmp_path / "absent.mlpackage")

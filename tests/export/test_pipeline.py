@@ -10,8 +10,7 @@ import pytest
 from atpn.model import save_checkpoint
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
-from export.formats import sha256_of
-from export.parity import Bounds
+from export.formats.base import sha256_of
 
 
 def _fingerprint(folder):
@@ -22,7 +21,7 @@ def test_up_to_date_files_are_kept(dist, sources, command_line, capsys):
     before = _fingerprint(dist)
     assert main(command_line("tflite", sources, dist)) == 0
     captured = capsys.readouterr()
-    assert captured.out.count("kept") == 3
+    assert captured.out.count("up to date") == 3
     assert "atpn_int8.tflite is up to date" in captured.err
     assert _fingerprint(dist) == before
 
@@ -30,7 +29,7 @@ def test_up_to_date_files_are_kept(dist, sources, command_line, capsys):
 def _reuse(monkeypatch, path):
     """Let the converter return this file's network, whatever it is asked to convert."""
     content = path.read_bytes()
-    monkeypatch.setattr("export.tflite.convert", lambda *given, **options: content)
+    monkeypatch.setattr("export.formats.tflite.convert", lambda *given, **options: content)
 
 
 def test_force_makes_the_file_again(dist, sources, command_line, monkeypatch, capsys):
@@ -39,7 +38,7 @@ def test_force_makes_the_file_again(dist, sources, command_line, monkeypatch, ca
     before = float32.read_bytes()
     float32.touch()
     assert main(command_line("tflite", sources, dist, "--precision", "fp32", "--force")) == 0
-    assert "kept" not in capsys.readouterr().out
+    assert "up to date" not in capsys.readouterr().out
     assert float32.read_bytes() == before
 
 
@@ -61,14 +60,14 @@ def test_a_file_of_other_weights_is_refused_and_not_written(
     out = tmp_path / "dist"
     assert main(command_line("tflite", folder, out, "--precision", "fp32")) == 1
     error = capsys.readouterr().err
-    assert "atpn_fp32.tflite was not written: out of bounds: landmarks" in error
-    assert "allowed 0.0001" in error
+    assert "atpn_fp32.tflite was not written: landmarks is" in error
+    assert "tolerance 0.0001" in error
     assert list(out.iterdir()) == []
 
 
 def test_a_refused_file_leaves_the_older_one(dist, sources, command_line, monkeypatch, capsys):
     before = _fingerprint(dist)
-    monkeypatch.setattr("export.parity.BOUNDS", {"fp32": Bounds(landmarks=1e-12)})
+    monkeypatch.setattr("export.landmarks.LandmarkEvaluator.tolerances", {"fp32": {"landmarks": 1e-12}})
     _reuse(monkeypatch, dist / "atpn_fp32.tflite")
     assert main(command_line("tflite", sources, dist, "--precision", "fp32", "--force")) == 1
     assert "landmarks" in capsys.readouterr().err
@@ -117,7 +116,7 @@ def test_an_uninstalled_library_names_the_extra(tmp_path, sources, command_line,
     monkeypatch.setattr("importlib.metadata.version", version)
     monkeypatch.setattr("export.metadata.exporter_version", lambda: "")
     assert main(command_line("coreml", sources, tmp_path / "dist")) == 1
-    assert "torch is not installed: pip install" in capsys.readouterr().err
+    assert "torch is not installed" in capsys.readouterr().err
 
 
 def test_missing_and_truncated_weights_are_reported(tmp_path, sources, command_line, capsys):
@@ -161,7 +160,7 @@ def test_a_changed_exporter_makes_a_file_outdated(dist, sources, command_line, m
     _reuse(monkeypatch, float32)
     monkeypatch.setattr("export.metadata.exporter_version", lambda: "0.1.0+changed")
     assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
-    assert "kept" not in capsys.readouterr().out
+    assert "up to date" not in capsys.readouterr().out
     assert ModelSpec.read(float32).versions["exporter"] == "0.1.0+changed"
 
 
@@ -183,7 +182,9 @@ def test_a_package_is_replaced_whole(dist, sources, command_line, monkeypatch):
     assert not list(dist.glob(".*"))
 
 
-def test_an_unknown_precision_is_refused(tmp_path, sources, command_line, capsys):
+def test_unknown_precisions_are_refused(tmp_path, sources, command_line, capsys):
     with pytest.raises(SystemExit):
         main(command_line("tflite", sources, tmp_path, "--precision", "int4"))
     assert "int4" in capsys.readouterr().err
+    assert main(command_line("onnx", sources, tmp_path, "--precision", "fp16")) == 1
+    assert "--precision fp16: onnx has no such precision" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from edge_runtime import Template
 from edge_runtime.backends import load_backend
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
-from export.points import Points, checked_plane, compare_points
+from export.points import Points, compare_points, evaluation_plane
 
 LIPS = Template("full lips", np.array([[0.3, 0.7], [0.5, 0.65], [0.7, 0.7]]), edges=((0, 1),))
 
@@ -92,11 +92,11 @@ def test_a_prompt_file_finds_any_points_through_the_runtime(exported, prompt_mod
 
 @pytest.mark.slow
 def test_a_coreml_package_takes_prompts(exported, prompt_model, noise_crops):
-    from export.coreml import load
+    from export.formats.coreml import load
 
     crops = noise_crops(4, seed=42)
     predictor = load(exported / "atpn_prompt_fp16.mlpackage")
-    agree([predictor(crop) for crop in crops], answers(prompt_model, crops, checked_plane(7)), "fp16")
+    agree([predictor(crop) for crop in crops], answers(prompt_model, crops, evaluation_plane(7)), "fp16")
 
 
 @pytest.mark.slow
@@ -125,8 +125,8 @@ def test_weights_of_a_template_are_exported_with_it(tmp_path, sources, prompt_mo
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({}, "their metadata do not tell which"),
-        ({"template": {"name": "lips", "points": [[0.5, 0.5]]}}, "finds 3 points, their template lips has 1"),
+        ({}, "no valid template in their metadata"),
+        ({"template": {"name": "lips", "points": [[0.5, 0.5]]}}, "gives 3 points, their template lips has 1"),
     ],
 )
 def test_weights_that_do_not_tell_their_template_are_refused(
@@ -141,7 +141,7 @@ def test_weights_that_do_not_tell_their_template_are_refused(
 def test_only_a_prompt_head_takes_a_template(tmp_path, sources, prompt_sources, command_line, capsys):
     template = ("--template", prompt_sources / "lips.json")
     assert main(command_line("tflite", sources, tmp_path / "dist", *template)) == 1
-    assert "only weights with a prompt head find any template" in capsys.readouterr().err
+    assert "--template needs weights with a prompt head" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -156,9 +156,9 @@ def test_check_measures_the_points_too(exported, prompt_sources, sources, comman
 
 
 @pytest.mark.slow
-def test_points_that_stray_are_refused(tmp_path, exported, prompt_sources, command_line, monkeypatch, capsys):
+def test_points_beyond_a_tolerance_are_refused(tmp_path, exported, prompt_sources, command_line, monkeypatch, capsys):
     content = (exported / "atpn_prompt_fp32.onnx").read_bytes()
-    monkeypatch.setattr("export.onnx._convert", lambda *given: content)
+    monkeypatch.setattr("export.formats.onnx._convert", lambda *given: content)
     folder = checkpoint_beside(tmp_path, prompt_sources, load_checkpoint(prompt_sources / "atpn.safetensors")[0], {})
     model = load_checkpoint(folder / "atpn.safetensors")[0]
     with torch.no_grad():
@@ -167,16 +167,16 @@ def test_points_that_stray_are_refused(tmp_path, exported, prompt_sources, comma
     options = ("--prompts", 7, "--precision", "fp32")
     assert main(command_line("onnx", folder, tmp_path / "dist", *options)) == 1
     error = capsys.readouterr().err
-    assert "out of bounds: points " in error
+    assert "points is " in error
     assert "points_uncertainty" in error
 
 
 def test_differences_of_points():
     faces = np.array([True, True, False])
     network = Points(np.zeros((3, 2, 2)), np.full((3, 2), 0.02))
-    file = Points(network.places.copy(), np.full((3, 2), 0.021))
-    file.places[0, 0] = (0.03, 0.04)
-    file.places[2] = 0.5
+    file = Points(network.coordinates.copy(), np.full((3, 2), 0.021))
+    file.coordinates[0, 0] = (0.03, 0.04)
+    file.coordinates[2] = 0.5
     landmarks = np.zeros((3, 4, 2))
     landmarks[:2, :, 0] = 0.01
     parity = compare_points(file, network, landmarks, faces)
@@ -190,7 +190,7 @@ def test_differences_of_points():
 @pytest.mark.parametrize("prompts", [0, 257])
 def test_numbers_of_prompts_out_of_bounds_are_refused(prompt_sources, tmp_path, command_line, capsys, prompts):
     assert main(command_line("tflite", prompt_sources, tmp_path, "--prompts", prompts)) == 1
-    assert f"--prompts must lie between 1 and 256, got {prompts}" in capsys.readouterr().err
+    assert f"--prompts must be between 1 and 256, got {prompts}" in capsys.readouterr().err
 
 
 def test_a_refused_point_is_named(prompt_sources, tmp_path, command_line, capsys):

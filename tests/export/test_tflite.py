@@ -5,10 +5,9 @@ import zipfile
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
 from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
-from export.flatbuffer import ALIGNMENT, compact
+from export.formats.flatbuffer import ALIGNMENT, compact
 from export.metadata import append_spec
 
 
@@ -25,20 +24,12 @@ def test_appended_spec_is_a_zip_behind_unchanged_bytes():
     assert content == append_spec(b"flatbuffer", _spec())
 
 
-def _outputs(content, crop):
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], crop[None])
-    interpreter.invoke()
-    return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
-
-
-def test_compacting_again_changes_nothing(exported, noise_crops):
+def test_compacting_again_changes_nothing(exported, noise_crops, run_tflite):
     content = (exported / "atpn_int8.tflite").read_bytes()
     again = compact(content)
     assert content.startswith(again)
     crop = noise_crops(1, seed=41)[0]
-    for before, after in zip(_outputs(content, crop), _outputs(again, crop), strict=True):
+    for before, after in zip(run_tflite(content, crop), run_tflite(again, crop), strict=True):
         np.testing.assert_array_equal(before, after)
 
 

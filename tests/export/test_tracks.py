@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.geometry import ROI
-from export.tracks import _distance, _track
+from export.tracks import _difference, _track
 
 
 class _There:
@@ -24,17 +24,17 @@ def test_a_video_is_tracked_frame_by_frame(tmp_path, write_onnx):
     assert [found is not None for found in track] == [True, True, True, False, False, False]
     assert {found[0] for found in track if found} == {0}
     assert track[0][1].shape == (98, 2)
-    assert _distance(track, track)["mean_pixels"] == 0
+    assert _difference(track, track)["mean_pixels"] == 0
 
 
 def test_tracks_are_compared_where_both_hold_the_same_face():
     first = [(0, np.zeros((4, 2))), (0, np.zeros((4, 2))), None, (0, np.zeros((4, 2)))]
     other = [(0, np.full((4, 2), 3.0) * (1, 0)), None, None, (1, np.zeros((4, 2)))]
-    assert _distance(other, first) == {
+    assert _difference(other, first) == {
         "frames": 4,
-        "held_by_both": 2,
+        "tracked_by_both": 2,
         "same_id": 1,
-        "held_by_one": 1,
+        "tracked_by_one": 1,
         "mean_pixels": 3.0,
         "p95_pixels": 3.0,
     }

@@ -2,23 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 
-from export import quantise
 from export.errors import ExportError
-from export.flatbuffer import count_operators, pack, unpack
-from export.tflite import convert
-from export.upsampling import spell_out_upsampling
+from export.formats import quantize
+from export.formats.flatbuffer import count_operators, pack, unpack
+from export.formats.tflite import convert
+from export.formats.upsampling import decompose_upsampling
 
 OUTPUTS = ("landmarks", "uncertainty", "pose", "confidence")
-
-
-def _outputs(content, crop):
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], crop[None])
-    interpreter.invoke()
-    return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +19,20 @@ def converted(model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_results_stay_the_same(converted, model, noise_crops, precision):
+def test_results_stay_the_same(converted, model, noise_crops, run_tflite, precision):
     crops = noise_crops(4, seed=61)
     content = converted
     if precision == "fp16":
-        content = quantise.to_float16(converted)
+        content = quantize.to_float16(converted)
     if precision == "int8":
-        content = quantise.to_int8(
-            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", quantise.scopes_of(model)
+        content = quantize.to_int8(
+            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", quantize.scopes_of(model)
         )
     assert count_operators(content)["TRANSPOSE_CONV"] == 2
-    spelled_out = spell_out_upsampling(content)
-    found = count_operators(spelled_out)
-    assert (found.get("TRANSPOSE_CONV", 0), found["DEPTH_TO_SPACE"]) == (0, 2)
-    for before, after in zip(_outputs(content, crops[0]), _outputs(spelled_out, crops[0]), strict=True):
+    decomposed = decompose_upsampling(content)
+    counts = count_operators(decomposed)
+    assert (counts.get("TRANSPOSE_CONV", 0), counts["DEPTH_TO_SPACE"]) == (0, 2)
+    for before, after in zip(run_tflite(content, crops[0]), run_tflite(decomposed, crops[0]), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
@@ -52,4 +43,4 @@ def test_other_transposed_convolutions_are_refused(converted):
         if type(operator.builtinOptions).__name__ == "TransposeConvOptionsT":
             operator.builtinOptions.strideW = 1
     with pytest.raises(ExportError, match=r"kernel \[2, 2\] and stride \[2, 1\]"):
-        spell_out_upsampling(pack(file))
+        decompose_upsampling(pack(file))

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from atpn.model import ATPN, ATPNConfig
-from atpn.model.layers import spell_out
-from atpn.model.refinement import Refinement, axis_weights, sample_channels_first, sample_channels_last
+from atpn.model.refinement import axis_weights, sample_channels_first, sample_channels_last
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_correction_is_linear_in_the_sample_and_counts_in_cells(refined, images)
         torch.testing.assert_close(log_sigma, first_sigma + change, rtol=1e-4, atol=1e-5)
         assert (landmarks - first).abs().max() > 1e-3
         torch.testing.assert_close(refined(images).landmarks, landmarks)
-        spell_out(refined, (Refinement,))
+        branch.refinement.channels_last = True
         for plain, spelled in zip((landmarks, log_sigma), branch.estimates(embedding)[1], strict=True):
             torch.testing.assert_close(spelled, plain, rtol=1e-4, atol=1e-5)
 

@@ -19,7 +19,7 @@ from atpn.train.detection import detection_metrics
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set
-from export.picture_set import read_picture_set
+from export.image_set import read_image_set
 
 WEIGHTS = WEIGHTS_FOLDER / "atpn.safetensors"
 
@@ -72,7 +72,7 @@ def test_uncertainty_tells_faces_from_what_confidence_takes_for_them(model):
 def test_the_detector_finds_held_out_people():
     detector, metadata = load_network(WEIGHTS_FOLDER / "detector.safetensors", FaceDetector)
     assert metadata["finished"]
-    pictures = read_picture_set(WEIGHTS_FOLDER / "detector_heldout.npz").gatherings
+    pictures = read_image_set(WEIGHTS_FOLDER / "detector_heldout.npz").composites
     figures = detection_metrics(detector, pictures)
     assert figures["average_precision"] > 0.92
     assert figures["overlap"] > 0.75

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.profile.roofline import matrix_product
 from edge_runtime.spec import ModelSpec, standard_outputs
-from export.flatbuffer import new_operator, pack, schema, unpack
+from export.formats.flatbuffer import new_operator, pack, schema, unpack
 from export.metadata import append_spec
 
 
@@ -20,7 +20,7 @@ def chain_of_convolutions():
     result.name = b"backbone/stem/0:3"
     previous = 3
     for name in (b"heatmap:4", b"to_vector:5"):
-        tensor = schema().TensorT()
+        tensor = schema.TensorT()
         tensor.shape, tensor.type, tensor.name = result.shape, result.type, name
         graph.tensors.append(tensor)
         options, here = first.builtinOptions, len(graph.tensors) - 1

@@ -45,7 +45,7 @@ val Any?.intrinsics get() = doubles.let { (fx, fy, cx, cy) -> Intrinsics(fx, fy,
 
 val Roi.values get() = doubleArrayOf(cx, cy, size, roll)
 
-/** Frame [number] of a sequence, by the rule that export/golden/scenes.py has, too. */
+/** Frame [number] of a sequence, by the rule that export/testing/golden/scenes.py has, too. */
 fun paint(width: Int, height: Int, number: Int, pastes: List<List<Int>>): Picture {
     val pixels = ByteArray(width * height * 3)
     for (y in 0 until height) {

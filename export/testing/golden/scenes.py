@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from export.config import WEIGHTS_FOLDER
-from export.picture_set import read_picture_set
+from export.image_set import read_image_set
 
 PICTURES = WEIGHTS_FOLDER / "detector_heldout.npz"
 CUTS = ((22, 4, 36, 108), (21, 72, 26, 120))
@@ -60,7 +60,7 @@ class Scene:
 
 def cut_faces() -> list[np.ndarray]:
     """(S, S, 3) uint8 RGB pictures."""
-    pictures = read_picture_set(PICTURES).pictures
+    pictures = read_image_set(PICTURES).images
     return [pictures[number, top : top + side, left : left + side] for number, left, top, side in CUTS]
 
 
@@ -84,12 +84,12 @@ def paint(width: int, height: int, number: int, pastes: Sequence[Paste], faces: 
 
 
 def write_ppm(picture: np.ndarray) -> bytes:
-    """An (H, W, 3) uint8 RGB picture as a binary PPM file."""
+    """Encode an (H, W, 3) uint8 RGB image as a binary PPM file."""
     return f"P6\n{picture.shape[1]} {picture.shape[0]}\n255\n".encode() + picture.tobytes()
 
 
 def read_ppm(path: Path) -> np.ndarray:
-    """The inverse of `write_ppm`."""
+    """Read what `write_ppm` wrote."""
     _, size, _, pixels = path.read_bytes().split(b"\n", 3)
     width, height = map(int, size.split())
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
@@ -101,7 +101,7 @@ def scenes() -> list[Scene]:
 
 
 def _still() -> Scene:
-    """A large tilted face that only noise moves; the clock runs unevenly, stands still and is set back.
+    """Show a large tilted face that only noise moves; the clock runs unevenly, stands still and is set back.
 
     There would be room for a second face, which is looked for now and then.
     """
@@ -112,7 +112,7 @@ def _still() -> Scene:
 
 
 def _fast() -> Scene:
-    """A face that speeds up to a third of its region a frame, leaves, is back within a second, and then after three.
+    """Show a face that speeds up to a third of its ROI a frame, leaves, is back within a second, and then after three.
 
     The frame is large enough to be searched in parts.
     """
@@ -144,7 +144,7 @@ def _slipped() -> Scene:
 
 
 def _doubted() -> Scene:
-    """A face of which the network is unsure, or talks nonsense, unsmoothed."""
+    """Show a face with low confidence, high uncertainty, or invalid outputs, unsmoothed."""
     moments = [Moment(n / FPS, (Paste(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(46)]
     disturbed = dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11), _set("confidence", 0.69)) | {6: _set("confidence", 0.71)}
     # Uncertain beyond what a new face may be, within and beyond what a held one may be.

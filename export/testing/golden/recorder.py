@@ -15,7 +15,7 @@ from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import FaceTracker
-from export.golden.scenes import Moment, Outputs, Paste, Scene, paint
+from export.testing.golden.scenes import Moment, Outputs, Paste, Scene, paint
 
 DECIMALS = 6
 """Of outputs and results: a hundredth of what ports may be off by."""
@@ -71,7 +71,7 @@ class Replayer:
 def play(
     scene: Scene, network: Recorder | Replayer, detector: Recorder | Replayer, faces: Sequence[np.ndarray]
 ) -> Json:
-    """The sequence with its results; `faces` are `scenes.cut_faces()`."""
+    """Track the sequence and return it with the results; `faces` are `scenes.cut_faces()`."""
     watched = _Watched(detector)
     tracker = _Tracker(scene, network, NetworkDetector(watched))
     frames = []
@@ -95,7 +95,7 @@ def play(
 
 
 def scene_of(name: str, document: Json) -> Scene:
-    """The sequence that a document is of."""
+    """Return the sequence of a document."""
     moments = [Moment(frame["time"], tuple(Paste(*paste) for paste in frame["pastes"])) for frame in document["frames"]]
     camera = document["intrinsics"]
     return Scene(
@@ -110,7 +110,7 @@ def scene_of(name: str, document: Json) -> Scene:
 
 
 def network_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """What the tracking network said, in order."""
+    """Yield the tracking network's outputs in order."""
     for frame in document["frames"]:
         for run in frame["runs"]:
             if run["outputs"] is not None:
@@ -121,7 +121,7 @@ def network_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
 
 
 def detector_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """What the detector's network said, in order."""
+    """Yield the detector's outputs in order."""
     for frame in document["frames"]:
         for search in frame["searches"]:
             outputs = {name: np.zeros(shape, np.float32) for name, shape in spec.outputs.items()}
@@ -148,10 +148,10 @@ class _Watched:
         return outputs
 
     def prompt(self, points: np.ndarray) -> None:
-        """A detector has no prompts."""
+        """Do nothing: a detector has no prompts."""
 
     def taken(self) -> list[Json]:
-        """What it saw since it was last asked."""
+        """Return and clear what was recorded."""
         looks, self._looks = self._looks, []
         return looks
 
@@ -184,7 +184,7 @@ class _Tracker(FaceTracker):
         return seen
 
     def taken(self) -> Json:
-        """What happened since it was last asked."""
+        """Return and clear what was recorded."""
         runs, self._runs = self._runs, []
         stats = self.stats
         counts = ("detector_runs", "detections", "losses", "network_runs")
@@ -214,7 +214,7 @@ class _Kept:
         """Nothing here has prompts."""
 
     def taken(self) -> tuple[np.ndarray, Outputs] | None:
-        """The last crop and its outputs, once."""
+        """Return and clear the last crop and its outputs."""
         last, self._last = self._last, None
         return last
 
@@ -246,7 +246,7 @@ def numbers(values: np.ndarray) -> list[float]:
 
 
 def pixels(picture: np.ndarray) -> Json:
-    """An (H, W, 3) uint8 RGB picture as the CRC-32 of its bytes, and samples."""
+    """Return the CRC-32 of an (H, W, 3) uint8 RGB image's bytes, and samples."""
     samples = picture[SAMPLE_STEP // 2 :: SAMPLE_STEP, SAMPLE_STEP // 2 :: SAMPLE_STEP]
     return {"crc": zlib.crc32(picture.tobytes()), "samples": samples.ravel().tolist()}
 

@@ -14,11 +14,11 @@ from edge_runtime.backends import load_backend
 from edge_runtime.files import write_atomically
 from edge_runtime.spec import ModelSpec
 from export.config import GoldenConfig
-from export.golden.constants import constants
-from export.golden.recorder import Recorder, Replayer, detector_outputs, network_outputs, play, scene_of
-from export.golden.scenes import cut_faces, read_ppm, scenes, write_ppm
-from export.golden.steps import steps
 from export.metadata import append_spec
+from export.testing.golden.constants import constants
+from export.testing.golden.recorder import Recorder, Replayer, detector_outputs, network_outputs, play, scene_of
+from export.testing.golden.scenes import cut_faces, read_ppm, scenes, write_ppm
+from export.testing.golden.steps import steps
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,12 @@ def write_golden(config: GoldenConfig) -> None:
 
 
 def read_golden(folder: Path) -> dict[str, Document]:
-    """The JSON files by name."""
+    """Return the JSON files by name."""
     return {path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
 
 
 def golden_again(folder: Path) -> dict[str, Document]:
-    """What today's runtime makes of the written faces, specs and network outputs; no network runs."""
+    """Compute today's results from the written faces, specs and network outputs; no network runs."""
     faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
     network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
     made: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}

@@ -7,8 +7,8 @@ import sys
 
 _CHATTER = """
 import logging, os, sys
-from export.quiet import quiet
-with quiet():
+from export.formats.suppress_output import suppress_output
+with suppress_output():
     print("from Python")
     logging.basicConfig(stream=sys.stderr)
     logging.warning("to stderr")

@@ -1,4 +1,4 @@
-"""The networks as files carry them: a uint8 channels-last picture in, named results out."""
+"""The networks as files hold them: from a uint8 channels-last image to named outputs."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import torch
 from torch import Tensor, nn
 
 from atpn.model import ATPN, Network, landmark_heatmap
-from atpn.model.blocks import InvertedResidual
 from atpn.model.detector import FaceDetector
-from atpn.model.layers import CoordConv, HardSwish, spell_out
 from atpn.model.point_head import PromptHead, TemplateHead
+from export.formats.decompose import decompose_hard_swish, fold_constants, use_channels_last
 
 
 def wrap(
-    model: Network, outputs: Collection[str], spelled_out: tuple[type[nn.Module], ...] = (), planar: bool = False
+    model: Network,
+    outputs: Collection[str],
+    *,
+    planar: bool = False,
+    channels_last: bool = False,
+    without_hard_swish: bool = False,
 ) -> nn.Module:
-    """The module to convert for these outputs of a spec; see `ExportModel` and `ExportDetector`."""
+    """Return the module to convert; the network itself stays as it is.
+
+    Args:
+        model: A landmark network or a detector.
+        outputs: Names of the outputs of the file's spec.
+        planar: Take the image as float (B, 3, S, S) from 0 to 255, as CoreML gives it.
+        channels_last: Compute channels last where a layer has the choice.
+        without_hard_swish: Write hard swish as simpler operators, which have int8 kernels.
+    """
+    model = copy.deepcopy(model).eval().requires_grad_(False)
     if isinstance(model, FaceDetector):
         return ExportDetector(model, planar)
     assert isinstance(model, ATPN)
-    return ExportModel(model, "pose" in outputs, spelled_out, planar)
+    fold_constants(model)
+    if channels_last:
+        use_channels_last(model)
+    if without_hard_swish:
+        decompose_hard_swish(model)
+    return ExportModel(model, "pose" in outputs, planar)
 
 
 class ExportModel(nn.Module):
-    """An ATPN with its input and output conventions inside, constants folded; a copy, the original stays as it was.
+    """An ATPN with its input and output conventions inside.
 
-    Its submodules' names end up in the converted file's tensor names: quantisation tells by them what to leave in
-    float (see `FLOAT_SCOPES` in `export.quantise`).
+    Its submodules' names become tensor names of the converted file, by which `quantize.FLOAT_SCOPES` chooses the layers
+    that stay float.
     """
 
-    def __init__(
-        self,
-        model: ATPN,
-        with_heads: bool = True,
-        spelled_out: tuple[type[nn.Module], ...] = (),
-        planar: bool = False,
-    ) -> None:
-        """`with_heads`: pose and confidence besides landmarks and uncertainty. `spelled_out`: kinds of layers that are
-        written in simpler operators. `planar`: the image comes as float (B, 3, S, S) from 0 to 255, as CoreML hands
-        over pictures.
-        """
+    def __init__(self, model: ATPN, with_heads: bool, planar: bool) -> None:
         super().__init__()
-        model = copy.deepcopy(model).eval().requires_grad_(False)
-        for module in model.modules():
-            if isinstance(module, CoordConv):
-                module.fold_coordinates()
-            if isinstance(module, InvertedResidual) and HardSwish in spelled_out:
-                module.fold_sixths()
-        model.landmark_branch.fold_upsampling()
-        spell_out(model, spelled_out)
-        self.normalise = Normalise(model, planar)
+        self.normalize = Normalize(model, planar)
         self.backbone = model.backbone
         self.landmark_branch = model.landmark_branch
         self.with_heads = with_heads
@@ -65,12 +65,17 @@ class ExportModel(nn.Module):
         self.eval()
 
     def forward(self, image: Tensor, plane: Tensor | None = None) -> tuple[Tensor, ...]:
-        """(B, S, S, 3) uint8 RGB to landmarks (B, N, 2), uncertainty (B, N) and with the heads pose (B, 3) and
-        confidence (B, 1); with a point head the points (B, M, 2) and their uncertainty (B, M), too.
+        """Run the network.
 
-        `plane` is a prompt head's (1, M, 2).
+        Args:
+            image: (B, S, S, 3) uint8 RGB.
+            plane: (1, M, 2) query points of a prompt head.
+
+        Returns:
+            Landmarks (B, N, 2) and uncertainty (B, N); with heads also pose (B, 3) and confidence (B, 1); with a point
+            head also points (B, M, 2) and their uncertainty (B, M).
         """
-        features = self.backbone(self.normalise(image))
+        features = self.backbone(self.normalize(image))
         embedding = self.landmark_branch.embed(features)
         landmarks, log_sigma = self.landmark_branch.read(embedding)
         points = () if self.points is None else self.points(embedding.vector, plane)
@@ -82,38 +87,36 @@ class ExportModel(nn.Module):
 
 
 class ExportDetector(nn.Module):
-    """A detector with its input and output conventions inside; a copy, the original stays as it was."""
+    """A detector with its input and output conventions inside."""
 
-    def __init__(self, model: FaceDetector, planar: bool = False) -> None:
-        """`planar` as in `ExportModel`."""
+    def __init__(self, model: FaceDetector, planar: bool) -> None:
         super().__init__()
-        model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.normalise = Normalise(model, planar)
+        self.normalize = Normalize(model, planar)
         self.detector = model
         self.read = ReadCells(model)
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S, S, 3) uint8 RGB to scores (B, G, G) and regions (B, G, G, 3)."""
-        scores, regions = self.read(self.detector.features(self.normalise(image)))
+        """Map (B, S, S, 3) uint8 RGB to scores (B, G, G) and regions (B, G, G, 3)."""
+        scores, regions = self.read(self.detector.features(self.normalize(image)))
         return scores, regions
 
 
 class ReadCells(nn.Module):
-    """`FaceDetector.read` as a module, so that its operators carry a name; logits become scores."""
+    """`FaceDetector.read` as a module, so that its operators have a name; logits become scores."""
 
     def __init__(self, detector: FaceDetector) -> None:
         super().__init__()
         self.detector = detector
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 16, G, G) to (B, G, G) and (B, G, G, 3)."""
-        found = self.detector.read(features)
-        return torch.sigmoid(found.logits), found.regions
+        """Map (B, 16, G, G) to (B, G, G) and (B, G, G, 3)."""
+        cells = self.detector.read(features)
+        return torch.sigmoid(cells.logits), cells.regions
 
 
-class Normalise(nn.Module):
-    """uint8 channels last to normalised float channels first.
+class Normalize(nn.Module):
+    """Conversion from uint8 channels last to normalized float channels first.
 
     The arithmetic comes before the change of layout: the converter then cancels that change against its own.
     """
@@ -129,20 +132,20 @@ class Normalise(nn.Module):
         self.register_buffer("scale", 1.0 / model.image_std.reshape(shape))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8, or (B, 3, S, S) float when planar, to (B, 3, S, S) float32."""
-        normal = (image.float() - self.mean) * self.scale
-        return normal if self.planar else normal.permute(0, 3, 1, 2)
+        """Map (B, S, S, 3) uint8, or (B, 3, S, S) float when planar, to (B, 3, S, S) float32."""
+        normalized = (image.float() - self.mean) * self.scale
+        return normalized if self.planar else normalized.permute(0, 3, 1, 2)
 
 
 class Heatmap(nn.Module):
-    """`landmark_heatmap` as a module, so that its operators carry a name."""
+    """`landmark_heatmap` as a module, so that its operators have a name."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
         self.grid = grid
 
     def forward(self, landmarks: Tensor) -> Tensor:
-        """(B, N, 2) to (B, 1, grid, grid)."""
+        """Map (B, N, 2) landmarks to (B, 1, grid, grid)."""
         return landmark_heatmap(landmarks, self.grid)
 
 
@@ -154,22 +157,22 @@ class Points(nn.Module):
         self.head = head
 
     def forward(self, vector: Tensor, plane: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(B, 512) vectors and a prompt head's (1, M, 2) plane to (B, M, 2) points and (B, M) deviations."""
+        """Map (B, 512) vectors and a prompt head's (1, M, 2) plane to (B, M, 2) points and (B, M) deviations."""
         points, log_sigma = self.head(vector) if plane is None else self.head(vector, plane)
         return points, torch.exp(log_sigma)
 
 
 class Decode(nn.Module):
-    """Raw branch outputs to what the files promise."""
+    """Raw branch outputs to what the spec declares."""
 
     def __init__(self, with_uncertainty: bool) -> None:
         super().__init__()
         self.with_uncertainty = with_uncertainty
 
     def forward(self, log_sigma: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N) log standard deviations and (B, 2) logits to (B, N) standard deviations and (B, 1) confidence."""
+        """Map (B, N) log standard deviations and (B, 2) logits to (B, N) deviations and (B, 1) confidence."""
         return self.uncertainty(log_sigma), torch.softmax(logits, dim=1)[:, 1:]
 
     def uncertainty(self, log_sigma: Tensor) -> Tensor:
-        """(B, N) log standard deviations to standard deviations."""
+        """Map (B, N) log standard deviations to standard deviations."""
         return torch.exp(log_sigma) if self.with_uncertainty else torch.zeros_like(log_sigma)

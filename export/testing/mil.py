@@ -1,4 +1,4 @@
-"""Runs a saved CoreML ML Program without CoreML: an interpreter of the MIL operators that our networks use.
+"""Run a saved CoreML ML Program without CoreML: an interpreter of the MIL operators that our networks use.
 
 CoreML runs on Apple's systems only. This reads a saved .mlpackage as a phone would, its protobuf and its weight file,
 and evaluates the program in float32 with every result rounded to the type that the program declares. It proves that
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.errors import ExportError
+from export.errors import ExportError, requires
 
 _BLOB_MARK = 0xDEADBEEF
 _FIELDS = {"FLOAT32": "floats", "INT32": "ints", "BOOL": "bools", "STRING": "strings"}
@@ -56,25 +56,28 @@ class _Step:
     bindings: Mapping[str, list[str | _Literal]]
 
     def arguments(self, known: Mapping[str, Value]) -> dict[str, Value]:
-        """Attributes and inputs by name; several bindings of one input as a list."""
-        found = dict(self.attributes)
+        """Return attributes and inputs by name; several bindings of one input as a list."""
+        arguments = dict(self.attributes)
         for key, bindings in self.bindings.items():
             values = [binding.value if isinstance(binding, _Literal) else known[binding] for binding in bindings]
-            found[key] = values[0] if len(values) == 1 else values
-        return found
+            arguments[key] = values[0] if len(values) == 1 else values
+        return arguments
 
 
 class MILProgram:
     """The main function of a saved ML Program."""
 
     def __init__(self, package: Path) -> None:
-        """ExportError when the package is damaged, when it uses an operator that is not known here, or when
-        coremltools, which knows the file format, is not installed.
+        """Read a package.
+
+        Args:
+            package: A .mlpackage folder.
+
+        Raises:
+            ExportError: The package is damaged or uses an unknown operator, or coremltools is not installed.
         """
-        try:
+        with requires("coreml"):
             from coremltools.proto import MIL_pb2, Model_pb2
-        except ImportError as error:
-            raise ExportError(f"coremltools is not installed ({error}): pip install '.[coreml]'") from error
         data = package / "Data" / "com.apple.CoreML"
         model = Model_pb2.Model()
         try:
@@ -82,10 +85,10 @@ class MILProgram:
             weights = data / "weights" / "weight.bin"
             self._weights = weights.read_bytes() if weights.is_file() else b""
         except Exception as error:  # protobuf's DecodeError has another base class in each of its implementations
-            raise ExportError(f"{package} is no CoreML package or is damaged: {error}") from error
+            raise ExportError(f"{package} is not a CoreML package or is damaged: {error}") from error
         function = model.mlProgram.functions.get("main")
         if function is None:
-            raise ExportError(f"{package} holds no ML Program with a function main; was it cut short?")
+            raise ExportError(f"{package} holds no ML Program with a function main: export it again")
         self.metadata = dict(model.description.metadata.userDefined)
         self.inputs = [feature.name for feature in model.description.input]
         self.image_size = model.description.input[0].type.imageType.width
@@ -98,15 +101,20 @@ class MILProgram:
             self._prepare(op)
 
     def count_operators(self) -> dict[str, int]:
-        """Operator names and how often the program uses them, most frequent first; constants left out."""
+        """Return the number of uses of each operator, most frequent first; constants are left out."""
         counts = Counter(op.type for op in self._block.operations if not op.type.startswith("const"))
         return dict(counts.most_common())
 
     @torch.no_grad()
     def run(self, crop: np.ndarray, plane: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """One (S, S, 3) uint8 RGB crop to the outputs by name, float32, without the batch axis.
+        """Run the program on one image.
 
-        A program with prompts takes an (M, 2) `plane`, too.
+        Args:
+            crop: (S, S, 3) uint8 RGB.
+            plane: (M, 2) query points of a program that takes some.
+
+        Returns:
+            The outputs by name, float32, without the batch axis.
         """
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)[None])).float()
         known = {**self._constants, self.inputs[0]: image}
@@ -126,7 +134,9 @@ class MILProgram:
             return
         operator = _OPERATORS.get(op.type)
         if operator is None or len(op.outputs) > 1:
-            raise ExportError(f"the program uses {op.type}, which the interpreter in export/mil.py does not know")
+            raise ExportError(
+                f"the program uses {op.type}, which the interpreter in export/testing/mil.py does not know"
+            )
         # What is declared as float16 is stored as float16.
         half = self._type_names[op.outputs[0].type.tensorType.dataType] == "FLOAT16"
         bindings = {
@@ -160,14 +170,14 @@ class MILProgram:
         array: np.ndarray = np.frombuffer(tensor.bytes.values, _DTYPES[type_name])
         return _tensor(array, shape) if shape else float(array[0])
 
-    def _blob(self, place: int) -> np.ndarray:
-        """The bytes of an entry of the weight file, by the place of its 64-byte header."""
+    def _blob(self, position: int) -> np.ndarray:
+        """Return the bytes of an entry of the weight file, by the position of its 64-byte header."""
         end = len(self._weights)
-        if place + 24 <= end and np.frombuffer(self._weights, np.uint32, 1, place)[0] == _BLOB_MARK:
-            size, offset = (int(n) for n in np.frombuffer(self._weights, np.uint64, 2, place + 8))
+        if position + 24 <= end and np.frombuffer(self._weights, np.uint32, 1, position)[0] == _BLOB_MARK:
+            size, offset = (int(n) for n in np.frombuffer(self._weights, np.uint64, 2, position + 8))
             if offset + size <= end:
                 return np.frombuffer(self._weights, np.uint8, size, offset)
-        raise ExportError(f"the weight file has no entry at {place}: it is damaged or cut short")
+        raise ExportError(f"the weight file has no entry at {position}: it is damaged, export it again")
 
 
 def _tensor(array: np.ndarray, shape: list[int]) -> Tensor:
@@ -181,7 +191,7 @@ def _ints(value: Value) -> list[int]:
 
 
 def _padding(a: Mapping[str, Value]) -> list[int]:
-    """Rows before and after, columns before and after."""
+    """Return padding rows before and after, padding columns before and after."""
     kind = a["pad_type"]
     if kind == "valid":
         return [0, 0, 0, 0]
@@ -202,9 +212,9 @@ def _conv_transpose(a: Mapping[str, Value]) -> Tensor:
         a["x"], a["weight"], a.get("bias"), _ints(a["strides"]), 0, 0, int(a["groups"]), _ints(a["dilations"])
     )
     result = full[:, :, top : full.shape[2] - bottom, left : full.shape[3] - right]
-    wanted = _ints(a["output_shape"]) if "output_shape" in a else list(result.shape)
-    if list(result.shape) != wanted:
-        raise ExportError(f"a transposed convolution gives {list(result.shape)}, the program declares {wanted}")
+    declared = _ints(a["output_shape"]) if "output_shape" in a else list(result.shape)
+    if list(result.shape) != declared:
+        raise ExportError(f"a transposed convolution gives {list(result.shape)}, the program declares {declared}")
     return result
 
 
@@ -247,15 +257,15 @@ def _matmul(a: Mapping[str, Value]) -> Tensor:
 
 
 def _affine_dequantize(a: Mapping[str, Value]) -> Tensor:
-    quantised: Tensor = a["quantized_data"]
-    shape = [1] * quantised.ndim
+    quantized: Tensor = a["quantized_data"]
+    shape = [1] * quantized.ndim
 
     def along(value: Value) -> Value:
         if not isinstance(value, Tensor):
             return value
         return value.float().reshape(*shape[: int(a["axis"])], -1, *shape[int(a["axis"]) + 1 :])
 
-    result: Tensor = (quantised.float() - along(a["zero_point"])) * along(a["scale"])
+    result: Tensor = (quantized.float() - along(a["zero_point"])) * along(a["scale"])
     return result
 
 

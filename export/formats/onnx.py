@@ -1,4 +1,4 @@
-"""Networks to ONNX with torch's exporter, int8 with onnxruntime's quantiser."""
+"""Convert networks to ONNX with torch's exporter, to int8 with onnxruntime's quantizer."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from atpn.model import Network
 from edge_runtime.spec import SPEC_KEY
 from export.config import Ranges
-from export.errors import ExportError
-from export.formats import PLANE, Format, Job, load_native
-from export.quiet import quiet
-from export.wrapper import wrap
+from export.errors import requires
+from export.formats.base import PLANE, Format, Job, load_native
+from export.formats.suppress_output import suppress_output
+from export.formats.wrapper import wrap
 
 OPSET = 18
 """What torch's exporter writes natively; every runtime of the last years reads it."""
-LARGEST_BATCH = 64
+MAX_BATCH = 64
 FLOAT_MODULES = (
     "backbone.stem",
     "backbone.low",
@@ -32,8 +32,8 @@ FLOAT_MODULES = (
     "pose_branch.gather",
     "points",
 )
-"""Modules whose convolutions stay float in an int8 file, for the reasons in `quantise.FLOAT_SCOPES`."""
-_QUANTISED = ("Conv", "ConvTranspose", "Gemm")
+"""Modules whose convolutions stay float in an int8 file, for the reasons in `quantize.FLOAT_SCOPES`."""
+_QUANTIZED = ("Conv", "ConvTranspose", "Gemm")
 """Operators that compute in int8; what lies between them is cheap and stays float."""
 MAX_INTEGER_WEIGHT = 64
 """Largest magnitude of an int8 weight. Processors without VNNI (AVX2) add two products of uint8 activations and int8
@@ -42,15 +42,13 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def write(job: Job, path: Path) -> None:
-    """Make job's .onnx file: a dynamic batch, shapes inferred, checked, the spec in its metadata.
+    """Write a job's .onnx file: a dynamic batch, shapes inferred, checked, the spec in its metadata.
 
     ExportError when a library is not installed.
     """
-    try:
+    with requires("export"):
         import onnx
         import onnxscript  # noqa: F401  (torch's exporter needs it and fails late without)
-    except ImportError as error:
-        raise ExportError(f"the ONNX exporter is not installed ({error}): pip install '.[export]'") from error
     spec = job.spec
     inputs = (spec.input_name, PLANE) if spec.prompts else (spec.input_name,)
     proto = onnx.load_from_string(_convert(job.model, inputs, spec.prompts, tuple(spec.outputs)))
@@ -68,12 +66,12 @@ def write(job: Job, path: Path) -> None:
 @functools.lru_cache(maxsize=1)  # fp32 and int8 begin with the same file
 def _convert(model: Network, input_names: tuple[str, ...], prompts: int, output_names: tuple[str, ...]) -> bytes:
     size = model.config.input_size
-    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     example: tuple[torch.Tensor, ...] = (torch.zeros(2, size, size, 3, dtype=torch.uint8),)
     shapes: dict[str, Any] = {"image": {0: batch}}
     if prompts:
         example, shapes = (*example, torch.zeros(1, prompts, 2)), shapes | {"plane": {}}
-    with quiet():
+    with suppress_output():
         program = torch.onnx.export(
             wrap(model, output_names),
             example,
@@ -89,7 +87,7 @@ def _convert(model: Network, input_names: tuple[str, ...], prompts: int, output_
 
 
 def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges) -> Any:
-    """QDQ form: uint8 activations between their minimum and maximum for these inputs, 7-bit weights per channel."""
+    """Quantize in QDQ form: uint8 activations in their ranges for these inputs, 7-bit weights per channel."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -106,16 +104,16 @@ def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._inputs, None)
 
-    kept = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in FLOAT_MODULES)]
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    in_float = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in FLOAT_MODULES)]
+    with tempfile.TemporaryDirectory() as folder, suppress_output():
         path = Path(folder) / "int8.onnx"
         quantize_static(
             proto,
             path,
             Inputs(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=kept,
+            op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_exclude=in_float,
             per_channel=True,
             activation_type=QuantType.QUInt8,  # signed activations take x86's slow path
             weight_type=QuantType.QInt8,
@@ -131,19 +129,19 @@ def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges
 
 
 def _scopes(node: Any) -> str:
-    """Paths of the modules that a node belongs to, as torch's exporter notes them."""
+    """Return the paths of the modules that a node belongs to, as torch's exporter notes them."""
     return next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "")
 
 
 def count_operators(path: Path) -> dict[str, int]:
-    """Operator names and how often the file uses them, most frequent first."""
+    """Return the number of uses of each operator, most frequent first."""
     import onnx
 
     return dict(Counter(node.op_type for node in onnx.load(path).graph.node).most_common())
 
 
 def find_saturation(path: Path) -> list[str]:
-    """Name the weights with which int8 arithmetic saturates on some processors; empty when there are none."""
+    """Describe the weights with which int8 arithmetic saturates on some processors; empty without any."""
     import onnx
 
     graph = onnx.load(path).graph
@@ -151,7 +149,7 @@ def find_saturation(path: Path) -> list[str]:
     weights = [node.input[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in tensors]
     largest = {name: int(np.abs(onnx.numpy_helper.to_array(tensors[name]).astype(int)).max()) for name in weights}
     return [
-        f"weights {name} reach {value}, allowed {MAX_INTEGER_WEIGHT}: int8 products saturate on processors without VNNI"
+        f"the largest of weights {name} is {value}, limit {MAX_INTEGER_WEIGHT}: int8 products saturate without VNNI"
         for name, value in largest.items()
         if value > MAX_INTEGER_WEIGHT
     ]
@@ -160,6 +158,7 @@ def find_saturation(path: Path) -> list[str]:
 FORMAT = Format(
     name="onnx",
     suffix=".onnx",
+    precisions=("fp32", "int8"),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime"),
     calibrated=frozenset({"int8"}),
     write=write,

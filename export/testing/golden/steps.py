@@ -23,8 +23,8 @@ from edge_runtime.identity import LostFace, LostFaces, same_face
 from edge_runtime.motion import RegionMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, share_of_turn
 from edge_runtime.tracker import plausible
-from export.golden.recorder import DECIMALS, numbers, pixels, region, rgb
-from export.golden.scenes import Paste, paint
+from export.testing.golden.recorder import DECIMALS, numbers, pixels, region, rgb
+from export.testing.golden.scenes import Paste, paint
 
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
@@ -157,7 +157,7 @@ def _one_euro_rotation(rng: np.random.Generator) -> list[Any]:
 
 
 def _motion(rng: np.random.Generator) -> list[Any]:
-    """What is predicted before each update: slow, then faster than a region may leap, and after a long pause."""
+    """Predict before each update: slow motion, then faster than an ROI may move, and after a long pause."""
     cases = []
     for speed in (30.0, 900.0):
         motion, place, time = RegionMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0

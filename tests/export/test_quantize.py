@@ -5,9 +5,8 @@ import re
 import pytest
 
 from export.errors import ExportError
-from export.flatbuffer import operator_scopes
-from export.quantise import FLOAT_SCOPES, Scopes, check_scopes, scopes_of, to_int8
-from export.tflite import convert
+from export.formats.quantize import FLOAT_SCOPES, Scopes, check_scopes, operator_scopes, scopes_of, to_int8
+from export.formats.tflite import convert
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,171 @@
+"""Metrics of a landmark file against its network, and their tolerances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
+
+import numpy as np
+
+from atpn.evaluate import metrics
+from atpn.evaluate.inference import Predictions
+from edge_runtime.landmarks import LandmarkScheme, convert
+from export.crop_set import CropSet
+from export.evaluation import Tolerances
+from export.points import PointParity
+
+MAX_YAW = math.radians(60)
+"""Faces turned further count for pose and confidence, not for the landmark error over the eye distance."""
+TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
+    {
+        # Rounding only: 1e-4 of a crop is a hundredth of a pixel.
+        "fp32": {
+            "landmarks": 1e-4,
+            "uncertainty": 1e-4,
+            "pose": 1e-3,
+            "confidence": 1e-3,
+            "points": 1e-4,
+            "points_uncertainty": 1e-4,
+        },
+        "fp16": {
+            "landmarks": 2e-3,
+            "uncertainty_change": 0.02,
+            "relative_nme_increase": 0.01,
+            "real_relative_nme_increase": 0.01,
+            "pose_error_increase": 0.1,
+            "decision_flip_rate": 0.01,
+            "points": 2e-3,
+            "points_uncertainty_change": 0.02,
+        },
+        # A loss that the eye does not see in an overlay and One-Euro smooths away.
+        "int8": {
+            "uncertainty_change": 0.1,
+            "relative_nme_increase": 0.04,
+            "real_relative_nme_increase": 0.04,
+            "pose_error_increase": 0.3,
+            "decision_flip_rate": 0.01,
+            "points_over_landmarks": 1.5,
+            "points_uncertainty_change": 0.1,
+        },
+    }
+)
+"""Tolerances by precision, of metrics of `LandmarkParity`; other metrics have none."""
+
+
+@dataclass(frozen=True)
+class LandmarkErrors:
+    """Landmark errors over the inter-ocular distance."""
+
+    by_face: np.ndarray
+    """(faces,) mean error of each face, ascending."""
+    by_part: dict[str, float]
+    nme: float
+    """Mean error."""
+
+
+@dataclass(frozen=True)
+class LandmarkParity:
+    """A file's outputs compared with its network's, on the same crops."""
+
+    landmarks: float
+    """Largest difference of any coordinate, crop widths."""
+    landmarks_mean: float
+    """Mean difference, crop widths."""
+    uncertainty: float
+    """Largest difference, crop widths."""
+    pose: float
+    """Largest difference of any angle, radians; 0 for a file without heads."""
+    confidence: float
+    """Largest difference; 0 for a file without heads."""
+    uncertainty_change: float
+    """Mean difference on faces over the network's mean: single points may move more."""
+    pose_error: float
+    """The file's mean absolute pose error, degrees."""
+    network_pose_error: float
+    """The network's."""
+    decision_flip_rate: float
+    """Fraction of crops that change sides of the tracking threshold."""
+    rendered: LandmarkErrors
+    """On held-out renders, up to `MAX_YAW`."""
+    network_rendered: LandmarkErrors
+    real: LandmarkErrors | None = None
+    """On real faces; None when they were not evaluated."""
+    network_real: LandmarkErrors | None = None
+    points: PointParity | None = None
+    """Of a template or query points, if the file has any."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return all metrics by name; those of real faces and of points where there are any."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {name: value for name, value in values.items() if isinstance(value, float)}
+        found["pose_error_increase"] = self.pose_error - self.network_pose_error
+        for prefix, file, network in self.errors():
+            found |= {f"{prefix}nme": file.nme, f"network_{prefix}nme": network.nme}
+            found[f"{prefix}relative_nme_increase"] = file.nme / network.nme - 1.0
+        return found | ({} if self.points is None else asdict(self.points))
+
+    def errors(self) -> list[tuple[str, LandmarkErrors, LandmarkErrors]]:
+        """Return a prefix of metrics, the file's errors, and the network's, on renders and on real faces if any."""
+        pairs = ("", self.rendered, self.network_rendered), ("real_", self.real, self.network_real)
+        return [(prefix, file, network) for prefix, file, network in pairs if file and network]
+
+    def details(self) -> dict[str, dict[str, float]]:
+        """Return errors by part of the face."""
+        parts = {"by_part": self.rendered.by_part, "network_by_part": self.network_rendered.by_part}
+        return parts | ({} if self.real is None else {"real_by_part": self.real.by_part})
+
+
+def without_heads(predictions: Predictions) -> Predictions:
+    """Return predictions as a file without heads gives them."""
+    return predictions._replace(pose=np.zeros_like(predictions.pose), confidence=np.zeros_like(predictions.confidence))
+
+
+def landmark_errors(landmarks: np.ndarray, scheme: LandmarkScheme, ground_truth: CropSet) -> LandmarkErrors:
+    """Compute errors of (n, N, 2) landmarks of a scheme, in [0, 1] of the crop; the labels' scheme may differ."""
+    # In profile the eye distance vanishes, and a few faces would be the whole mean. Photographs have no known yaw.
+    facing = ground_truth.has_face & ~(np.abs(ground_truth.pose[:, 1]) > MAX_YAW)
+    target = ground_truth.landmarks[facing]
+    converted = convert(landmarks[facing], scheme, ground_truth.scheme)
+    errors = metrics.point_errors(converted, target, ground_truth.scheme.inter_ocular(target))
+    return LandmarkErrors(
+        by_face=np.sort(errors.mean(axis=1)),
+        by_part=metrics.per_part(errors, ground_truth.scheme),
+        nme=float(errors.mean()),
+    )
+
+
+def compare(file: Predictions, network: Predictions, ground_truth: CropSet, threshold: float) -> LandmarkParity:
+    """Compare predictions of a file and its network.
+
+    Args:
+        file: Predictions of the file.
+        network: Predictions of the network.
+        ground_truth: The crops and labels, in the predictions' scheme.
+        threshold: Confidence from which a crop counts as a face.
+    """
+    faces = ground_truth.has_face
+
+    def pose_error(pose: np.ndarray) -> float:
+        return float(np.nanmean(metrics.pose_errors(pose[faces], ground_truth.pose[faces])))
+
+    def largest(name: str) -> float:
+        return float(np.abs(getattr(file, name) - getattr(network, name)).max())
+
+    # A network without uncertainty gives 0 everywhere.
+    sigma_change = np.abs(file.uncertainty - network.uncertainty)[faces].mean()
+    sigma_mean = max(float(network.uncertainty[faces].mean()), float(np.finfo(np.float32).tiny))
+    return LandmarkParity(
+        landmarks=largest("landmarks"),
+        landmarks_mean=float(np.abs(file.landmarks - network.landmarks).mean()),
+        uncertainty=largest("uncertainty"),
+        pose=largest("pose"),
+        confidence=largest("confidence"),
+        uncertainty_change=float(sigma_change) / sigma_mean,
+        pose_error=pose_error(file.pose),
+        network_pose_error=pose_error(network.pose),
+        decision_flip_rate=float(((file.confidence >= threshold) != (network.confidence >= threshold)).mean()),
+        rendered=landmark_errors(file.landmarks, ground_truth.scheme, ground_truth),
+        network_rendered=landmark_errors(network.landmarks, ground_truth.scheme, ground_truth),
+    )

@@ -1,0 +1,191 @@
+"""Export landmark models: their files, the evaluation of these, and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from atpn.data.afw import read_afw
+from atpn.evaluate.inference import Predictions, predict, predict_embeddings, predictions
+from atpn.model import ATPN, load_checkpoint
+from atpn.model.checkpoint import weights_sha256
+from atpn.model.point_head import PromptHead
+from edge_runtime.geometry import ROI, extract_crop
+from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
+from edge_runtime.spec import ModelSpec, standard_outputs
+from edge_runtime.template import Template
+from export.config import ExportConfig, LandmarkOptions
+from export.crop_set import CropSet, read_crop_set
+from export.errors import ExportError
+from export.evaluation import ArtifactReport, Tolerances
+from export.formats import load_format
+from export.formats.base import Format, Job, Predictor
+from export.landmark_metrics import TOLERANCES, LandmarkParity, compare, landmark_errors, without_heads
+from export.landmark_report import describe
+from export.metadata import origin_of
+from export.pipeline import Artifact, export_artifacts
+from export.points import compare_points, file_points, network_points, template_of, with_template
+from export.report import Report
+
+_NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
+
+
+def export_landmarks(config: ExportConfig, formats: Sequence[str]) -> None:
+    """Export a landmark model in these formats; see `pipeline.export_artifacts` for errors."""
+    evaluator = LandmarkEvaluator.load(config)
+    kinds = [load_format(name) for name in formats]
+    chosen = [(kind, p) for kind in kinds for p in kind.precisions if p in config.precision or not config.precision]
+    if missing := set(config.precision) - {precision for _, precision in chosen}:
+        raise ExportError(f"--precision {', '.join(sorted(missing))}: {', '.join(formats)} has no such precision")
+    export_artifacts(_artifacts(config, evaluator, chosen), evaluator, config.out, config.force, config.videos)
+
+
+def _artifacts(
+    config: ExportConfig, evaluator: LandmarkEvaluator, chosen: Sequence[tuple[Format, str]]
+) -> Iterator[Artifact]:
+    model, template, prompts, name = evaluator.model, evaluator.template, 0, config.name
+    if config.template is not None:
+        template = Template.read(config.template)
+        model = with_template(model, template)
+    if template is not None:
+        name = f"{name}_{_NOT_IN_FILE_NAMES.sub('_', template.name)}"
+    elif isinstance(model.point_head, PromptHead):
+        prompts, name = config.prompts, f"{name}_prompt"
+    points = prompts if template is None else len(template.points)
+    for kind, precision in chosen:
+        calibration, notes = _calibration(config, model) if precision in kind.calibrated else (None, {})
+        spec = ModelSpec(
+            name=name,
+            scheme=model.config.scheme,
+            mean_shape=model.mean_shape.numpy(),
+            outputs=standard_outputs(model.config.landmark_count, config.heads == "all", points),
+            input_size=model.config.input_size,
+            precision=precision,
+            template=template,
+            prompts=prompts,
+            **origin_of(evaluator, kind.libraries, notes),
+        )
+        path = config.out / f"{name}_{precision}{kind.suffix}"
+        yield Artifact(path, kind, Job(model, spec, calibration, config.ranges))
+
+
+def _calibration(config: ExportConfig, model: ATPN) -> tuple[np.ndarray, dict[str, str]]:
+    crops = read_crop_set(config.calibration, model.config.input_size)
+    images = crops.crops[: config.calibration_crops]
+    if len(images) < (config.calibration_crops or 1):
+        raise ExportError(
+            f"--calibration-crops {config.calibration_crops}: {config.calibration} holds {len(images)} crops only"
+        )
+    return images, {"calibration": f"{config.ranges} of {len(images)} rendered crops, SHA-256 {crops.sha256[:16]}"}
+
+
+@dataclass(frozen=True)
+class LandmarkEvaluator:
+    """A checkpoint and its predictions, see `evaluation.ParityEvaluator`."""
+
+    tolerances: ClassVar[Mapping[str, Tolerances]] = TOLERANCES
+    model: ATPN
+    metadata: dict[str, Any]
+    weights_sha256: str
+    scheme: LandmarkScheme
+    held_out: CropSet
+    expected: Predictions
+    """Of the held-out crops."""
+    real: CropSet | None
+    real_expected: Predictions | None
+    template: Template | None = None
+    """The template that the network is trained for, if it is."""
+    vectors: Tensor | None = None
+    """(n, 512) of the held-out crops; None for a network that gives landmarks only."""
+
+    @staticmethod
+    def load(options: LandmarkOptions) -> LandmarkEvaluator:
+        """Run the network on all crops. ValueError or OSError say what is missing or damaged."""
+        model, metadata = load_checkpoint(options.weights)
+        scheme, size = scheme_by_name(model.config.scheme), model.config.input_size
+        held_out = read_crop_set(options.held_out, size)
+        if held_out.scheme is not scheme:
+            raise ExportError(
+                f"{options.held_out} has {held_out.scheme.name} landmarks, the network predicts {scheme.name}; "
+                "make another set from renders with those by `python -m export calibration-set`"
+            )
+        real = None if options.afw is None else real_faces(options.afw, size)
+        return LandmarkEvaluator(
+            model=model,
+            metadata=metadata,
+            weights_sha256=weights_sha256(options.weights),
+            scheme=scheme,
+            held_out=held_out,
+            expected=predict(model, held_out.crops),
+            real=real,
+            real_expected=None if real is None else predict(model, real.crops),
+            template=template_of(model, metadata),
+            vectors=None if model.point_head is None else predict_embeddings(model, held_out.crops),
+        )
+
+    @property
+    def sample(self) -> np.ndarray:
+        """A crop to measure latency with."""
+        crop: np.ndarray = self.held_out.crops[0]
+        return crop
+
+    def check_spec(self, spec: ModelSpec, path: Path) -> None:
+        """Raise ExportError when a file's spec is not of such a network."""
+        size, problem = self.model.config.input_size, ""
+        if spec.scheme != self.scheme.name or spec.input_size != size:
+            problem = (
+                f"{spec.scheme} landmarks of {spec.input_size} px crops, the weights {self.scheme.name} of {size} px"
+            )
+        elif spec.points and self.vectors is None:
+            problem = "points, the weights landmarks only"
+        elif self.template is not None and (spec.template is None or spec.template.name != self.template.name):
+            problem = f"no points of {self.template.name}, which the weights are for"
+        if problem:
+            raise ExportError(f"{path} gives {problem}: give the weights that it was made from by --weights")
+
+    def evaluate(self, predictor: Predictor, spec: ModelSpec) -> LandmarkParity:
+        """Compare a file with the network."""
+        expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)
+        outputs = [predictor(crop) for crop in self.held_out.crops]
+        results = predictions(outputs)
+        parity = compare(results, expected, self.held_out, spec.track_threshold)
+        if spec.points and self.vectors is not None:
+            network = network_points(self.model, self.vectors, spec)
+            difference = results.landmarks - expected.landmarks
+            points = compare_points(file_points(outputs), network, difference, self.held_out.has_face)
+            parity = dataclasses.replace(parity, points=points)
+        if self.real is None or self.real_expected is None:
+            return parity
+        results = predictions([predictor(crop) for crop in self.real.crops])
+        real, network_real = (
+            landmark_errors(each.landmarks, self.scheme, self.real) for each in (results, self.real_expected)
+        )
+        return dataclasses.replace(parity, real=real, network_real=network_real)
+
+    def report(self, artifacts: Sequence[ArtifactReport[LandmarkParity]]) -> Report:
+        """Describe files of this network."""
+        crops = self.held_out
+        held_out = {"sha256": crops.sha256, "crops": len(crops.crops), "origin": crops.origin}
+        real = None if self.real is None else self.real.origin
+        return describe(artifacts, {"weights_sha256": self.weights_sha256, "held_out": held_out, "real": real})
+
+
+def real_faces(folder: Path, size: int) -> CropSet:
+    """Cut AFW's faces as their labels ask for, roll 0; to evaluate on, never to calibrate with."""
+    crops, landmarks = [], []
+    for photo in read_afw(folder):
+        for face in photo.faces:
+            roi = ROI.from_landmarks(face)
+            crops.append(extract_crop(photo.image, roi, size))
+            landmarks.append(roi.to_crop(face).astype(np.float32))
+    if not crops:
+        raise ExportError(f"{folder} holds no labeled face")
+    unknown = np.full((len(crops), 3), np.nan, np.float32)
+    return CropSet(np.stack(crops), np.stack(landmarks), unknown, IBUG_68, {"data": "AFW", "faces": len(crops)}, "")

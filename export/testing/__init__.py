@@ -1,0 +1,1 @@
+"""Tools of tests and ports: an interpreter of CoreML programs, golden vectors of the runtime."""
