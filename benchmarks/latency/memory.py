@@ -1,4 +1,4 @@
-"""Memory that processes hold, as Linux tells it."""
+"""Memory of processes on Linux."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ print(imports, mebibytes("VmHWM"))
 
 
 def peak_memory(model: Path) -> tuple[float, float]:
-    """MiB that a new process held at most: with numpy, OpenCV and the engine imported, and after it ran the model.
+    """Return the peak MiB of a new process after importing numpy, OpenCV, and the engine, and after running the model.
 
-    One thread. ValueError when the process fails, OSError where the system has no /proc.
+    One thread. Raise ValueError if the process fails, OSError where there is no /proc.
     """
     mebibytes("VmHWM")
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(model)], capture_output=True, text=True, check=False)
@@ -41,9 +41,9 @@ def peak_memory(model: Path) -> tuple[float, float]:
 
 
 def mebibytes(key: str) -> float:
-    """What this process holds now (`VmRSS`) or held at most (`VmHWM`). OSError where the system has no /proc.
+    """Return this process's current (`VmRSS`) or peak (`VmHWM`) memory. Raise OSError where there is no /proc.
 
-    Not `resource.getrusage`: what that tells of a new process includes the one that started it.
+    `resource.getrusage` is unsuitable: for a new process it includes the one that started it.
     """
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""How long a program waits for its first face: a new process imports, loads both networks, and tracks one frame."""
+"""Start time: a new process imports, loads both networks, and tracks one frame."""
 
 from __future__ import annotations
 
@@ -31,21 +31,20 @@ print(json.dumps({"faces": len(faces), "import": took[0], "load": took[1], "firs
 
 
 def start(model: Path) -> dict[str, float]:
-    """Seconds that a new process takes to import, to load and to find its first face, and in all.
+    """Return the seconds that a new process takes to import, to load, and to find its first face, and the whole.
 
-    The whole goes from asking for the process until it has ended, the interpreter's own start and end included.
-    ValueError when the process fails or finds no face.
+    The whole includes start and end of the interpreter. Raise ValueError if the process fails or finds no face.
     """
     with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "face.png"
-        cv2.imwrite(str(picture), rendered_face())
+        image = Path(folder) / "face.png"
+        cv2.imwrite(str(image), rendered_face())
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(model), str(picture)], capture_output=True, text=True, check=False
+            [sys.executable, "-c", PROGRAM, str(model), str(image)], capture_output=True, text=True, check=False
         )
         whole = time.perf_counter() - began
     answer = json.loads(done.stdout) if done.returncode == 0 else {"faces": 0}
     if not answer.pop("faces"):
-        reason = done.stderr.strip().splitlines()[-1] if done.returncode else "the detector or the network saw none"
+        reason = done.stderr.strip().splitlines()[-1] if done.returncode else "neither detector nor network found one"
         raise ValueError(f"{model}: no first face; {reason}")
     return {**answer, "whole": whole}

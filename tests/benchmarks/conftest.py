@@ -1,4 +1,4 @@
-"""Labelled faces to measure on, from the rendered crops that the repository holds."""
+"""Labeled faces to measure on, from the rendered crops that the repository holds."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def face_shards(rendered_faces, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def afw_folder(rendered_faces, tmp_path_factory):
-    """Three of the faces in AFW's layout, one to a picture of 224 pixels."""
+    """Three of the faces in AFW's layout, one to a image of 224 pixels."""
     crops, landmarks, *_ = rendered_faces
     folder, labels = tmp_path_factory.mktemp("afw"), []
     for i in range(3):
-        picture = cv2.resize(crops[i], (224, 224), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"{i}.png"), picture[:, :, ::-1])
+        image = cv2.resize(crops[i], (224, 224), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{i}.png"), image[:, :, ::-1])
         points = convert(landmarks[i] * 2 + 0.5, WFLW_98, IBUG_68).tolist()
         labels.append({"image": f"{i}.png", "width": 224, "height": 224, "faces": [{"landmarks": points}]})
     (folder / "labels.json").write_text(json.dumps(labels))

@@ -13,7 +13,7 @@ from benchmarks.latency import command as latency
 from benchmarks.latency import memory
 from benchmarks.latency.command import FRAMES, MEMORY, START, LatencyConfig, measure
 from benchmarks.latency.energy import EnergyMeter
-from benchmarks.latency.frame_cost import SCENES, frame_times
+from benchmarks.latency.overhead import SCENES, frame_times
 from benchmarks.latency.stages import stages
 from benchmarks.results import Results
 from edge_runtime.backends import load_backend
@@ -37,8 +37,8 @@ def quick(monkeypatch):
 
 def by_table(results):
     tables = {}
-    for figure in results.figures:
-        tables.setdefault(figure.table, {})[figure.row, figure.column] = figure.value
+    for metric in results.metrics:
+        tables.setdefault(metric.table, {})[metric.row, metric.column] = metric.value
     return tables
 
 
@@ -49,7 +49,7 @@ def test_all_is_measured_and_the_median_lies_below_the_95th_percentile(model, qu
         medians, late = tables[f"latency, {threads}"], tables[f"latency, {threads}, 95th percentile"]
         assert {stage for _, stage in medians} == STAGES
         assert all(0 < value <= late[name] for name, value in medians.items())
-    assert set(tables[FRAMES]) == {("tiny.onnx", f"{scene}{end}") for scene in SCENES for end in ("", ", beside")}
+    assert set(tables[FRAMES]) == {("tiny.onnx", f"{scene}{end}") for scene in SCENES for end in ("", ", overhead")}
     assert tables[START] == {("tiny.onnx", "import"): 0.2, ("tiny.onnx", "whole"): 0.5}
     assert tables[MEMORY]["tiny.onnx", "after imports"] == 10
     assert tables[MEMORY]["tiny.onnx", "file"] == model.stat().st_size / 1024
@@ -64,8 +64,8 @@ def test_the_overlay_that_is_timed_is_one_of_a_face(model):
 
 def test_scenes_lie_below_and_above_what_the_crop_rule_samples_finer(model):
     far, near = (frame_times(load_backend(model), scene, 5) for scene in ("far", "near"))
-    assert far.region < 224 < near.region
-    assert len(far.network) == len(far.around) == 5
+    assert far.roi_size < 224 < near.roi_size
+    assert len(far.network) == len(far.overhead) == 5
     assert min(far.network) > 0
 
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_measured_is_told_and_the_rest_is_measured(write_onnx, sp
     assert {row for row, _ in by_table(results)["latency, 1 thread"]} == {"tiny.onnx"}
     assert FRAMES not in by_table(results)
     warnings = capsys.readouterr().err
-    for text in ("broken.onnx left out: ", "damaged", "tracked frame left out", "does not hold the rendered faces"):
+    for text in ("broken.onnx left out: ", "damaged", "tracked frame left out", "does not track the rendered faces"):
         assert any(text in note for note in results.notes)
         assert text in warnings
 
@@ -107,7 +107,7 @@ def test_the_command_writes_results_and_says_what_matters(model, tmp_path, monke
     assert "tiny.onnx" in capsys.readouterr().out
     if memory.STATUS.is_file():
         assert by_table(results)[MEMORY]["tiny.onnx", "peak memory"] > 10
-    assert json.loads(out.read_text())["format"] == 1
+    assert json.loads(out.read_text())["format"] == 2
 
 
 def test_nothing_to_measure_is_an_error(tmp_path, capsys):

@@ -27,5 +27,5 @@ def test_what_the_process_says_is_passed_on(tmp_path):
 
 def test_a_program_that_finds_no_face_is_no_start(write_onnx, spec):
     blind = write_onnx(dataclasses.replace(spec, track_threshold=0.99).to_json())
-    with pytest.raises(ValueError, match="no first face; the detector or the network saw none"):
+    with pytest.raises(ValueError, match="no first face; neither detector nor network found one"):
         start(blind)

@@ -28,10 +28,10 @@ def test_padding_counts_with_its_convolution():
 
 def test_each_block_and_kind_has_a_row(named_blocks, tmp_path):
     profile(ProfileConfig(models=named_blocks, out=tmp_path / "profile.json", runs=10))
-    figures = Results.read(tmp_path / "profile.json").figures
-    rows = {figure.row for figure in figures if figure.column == "time"}
+    metrics = Results.read(tmp_path / "profile.json").metrics
+    rows = {metric.row for metric in metrics if metric.column == "time"}
     assert rows == {"stem", "landmarks from the vector", "heatmap", "whole file", "CONV_2D, float32"}
-    shares = [
-        figure.value for figure in figures if figure.table.startswith("time by block") and "share" in figure.column
+    fractions = [
+        metric.value for metric in metrics if metric.table.startswith("time by block") and "fraction" in metric.column
     ]
-    assert sum(shares) - 100 == pytest.approx(shares[-1])  # the whole file's is on top
+    assert sum(fractions) - 100 == pytest.approx(fractions[-1])  # the whole file's is on top

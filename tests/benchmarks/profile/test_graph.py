@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.profile.graph import Graph, runner, take_turns
+from benchmarks.profile.graph import Graph, load_call
 from benchmarks.profile.roofline import matrix_product
+from benchmarks.timing import time_in_turn
 
 
 def _run(content, values):
@@ -42,7 +43,7 @@ def test_parts_give_what_the_whole_gives(chain_of_convolutions):
 def test_calls_take_turns():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
-    samples = take_turns(calls, runs=2, again=True)
+    samples = time_in_turn(calls, runs=2, warm_up=3, twice=True)
     assert order[:4] == ["a", "a", "b", "b"]
     assert [len(values) for values in samples.values()] == [2, 2]
-    runner(matrix_product(8, "int8"))()
+    load_call(matrix_product(8, "int8"))()

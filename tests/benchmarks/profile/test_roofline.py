@@ -9,7 +9,7 @@ from benchmarks.results import Results
 def test_files_are_held_against_the_peak(named_blocks, tmp_path):
     roofline(RooflineConfig(models=named_blocks, out=tmp_path / "roofline.json", runs=10))
     results = Results.read(tmp_path / "roofline.json")
-    found = {(figure.row, figure.column): figure.value for figure in results.figures}
+    found = {(metric.row, metric.column): metric.value for metric in results.metrics}
     assert found["int8", "GMAC/s"] > 0
     assert found[named_blocks.name, "float32, million multiply-adds"] == pytest.approx(3 * 4 * 8 * 8 / 1e6)
     assert found[named_blocks.name, "int8, million multiply-adds"] == 0

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.stability.scripts import SCRIPTS, Script, Way
+from benchmarks.stability.scenarios import SCENARIOS, Scenario, Trajectory
 
-SCRIPT = {script.name: script for script in SCRIPTS}
+SCENARIO = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def renderer(tmp_path_factory):
 
 
 def test_ways_are_straight_and_scripts_put_the_board_last():
-    script = Script("made up", 2.0, (Way([0, 1], [0.2, 0.6], y=0.4),), Way([0], [0.9], size=0.5))
-    assert script.at(-1.0) == ((0.2, 0.4), (0.9, 0.5))
-    assert script.at(0.5)[0] == pytest.approx((0.4, 0.4))
-    assert script.at(9.0)[0] == (0.6, 0.4)
+    scenario = Scenario("made up", 2.0, (Trajectory([0, 1], [0.2, 0.6], y=0.4),), Trajectory([0], [0.9], size=0.5))
+    assert scenario.at(-1.0) == ((0.2, 0.4), (0.9, 0.5))
+    assert scenario.at(0.5)[0] == pytest.approx((0.4, 0.4))
+    assert scenario.at(9.0)[0] == (0.6, 0.4)
 
 
 def test_still_and_moving_faces_are_where_the_labels_say(renderer):
@@ -36,7 +36,7 @@ def test_still_and_moving_faces_are_where_the_labels_say(renderer):
 
     calm, turning = list(still(renderer, 0, 3)), list(moving(renderer, 0, 12))
     assert (calm[0].landmarks == calm[2].landmarks).all()
-    assert 0 < np.abs(calm[0].image.astype(int) - calm[2].image).mean() < 10, "only the noise is new"
+    assert 0 < np.abs(calm[0].image.astype(int) - calm[2].image).mean() < 10, "only the std_error is new"
     assert (turning[11].landmarks - turning[0].landmarks)[..., 0].mean() > 20
     again = next(moving(renderer, 0, 1))
     assert (again.image == turning[0].image).all()
@@ -47,8 +47,8 @@ def test_who_leaves_and_who_is_covered_cannot_be_seen(renderer):
     from benchmarks.stability.scenes import record
 
     for name in ("a face returns", "a face is covered"):
-        frames = list(record(renderer, SCRIPT[name], 0))
-        shown = np.array([frame.shown[0] for frame in frames])
+        frames = list(record(renderer, SCENARIO[name], 0))
+        shown = np.array([frame.visible_fraction[0] for frame in frames])
         changes = [visible for visible, _ in itertools.groupby(shown[(shown == 0) | (shown == 1)] == 1)]
         assert changes == [True, False, True, False, True], name
         bare = frames[int(np.flatnonzero(shown == 0)[0])].image.astype(int)
@@ -60,8 +60,8 @@ def test_who_leaves_and_who_is_covered_cannot_be_seen(renderer):
 def test_a_nearer_face_hides_the_one_behind_it(renderer):
     from benchmarks.stability.scenes import record
 
-    script = SCRIPT["two faces cross"]
-    shown = np.array([frame.shown for frame in itertools.islice(record(renderer, script, 0), 90)])
+    scenario = SCENARIO["two faces cross"]
+    shown = np.array([frame.visible_fraction for frame in itertools.islice(record(renderer, scenario, 0), 90)])
     assert shown[0].tolist() == [1, 1]
     assert shown[:, 0].min() < 0.5
     assert shown[:, 1].min() == 1

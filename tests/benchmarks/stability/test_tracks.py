@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.stability.jitter import lag, nmf
-from benchmarks.stability.tracks import found_again, tracks_of
+from benchmarks.stability.tracks import gaps_between_faces, tracks_of
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.smoothing import OneEuroPoints
 
@@ -23,8 +23,8 @@ def test_stretches_end_where_the_face_changes_or_goes():
     ages = [None, (0, 0), (0, 1), None, (0, 0), (1, 0), (1, 1), (1, 2)]
     seen = [(float(i), None if pair is None else face(*pair)) for i, pair in enumerate(ages)]
     assert [(track.begin, track.times) for track in tracks_of(seen)] == [(1, [1, 2]), (4, [4]), (5, [5, 6, 7])]
-    assert found_again(seen) == [2.0]
-    assert found_again(seen[:4]) == []
+    assert gaps_between_faces(seen) == [2.0]
+    assert gaps_between_faces(seen[:4]) == []
 
 
 def test_a_track_is_smoothed_as_the_tracker_does():
@@ -43,9 +43,9 @@ def test_a_stronger_smoothing_flickers_less_and_lags_more():
     still, turning = (
         tracks_of([(i / 30, face(0, i, each)) for i, each in enumerate(points)])[0] for points in (noisy, moving)
     )
-    truth = np.broadcast_to(shape, noisy.shape)
+    ground_truth = np.broadcast_to(shape, noisy.shape)
     knobs = (0.0, 0.1, 0.5, 1.0)
-    flickers = [nmf([still.smoothed(knob)], [truth]) for knob in knobs]
+    flickers = [nmf([still.smoothed(knob)], [ground_truth]) for knob in knobs]
     lags = [lag([moving], [turning.smoothed(knob)]) for knob in knobs]
     assert all(a > b for a, b in itertools.pairwise(flickers))
     assert lags[0] == 0
