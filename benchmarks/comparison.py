@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.inputs import find_files, option
+from benchmarks.inputs import check_minimum, find_files, option
 from benchmarks.results import Metric, Results
 
 TIME_UNITS = ("ms", "s")
@@ -81,8 +81,7 @@ class CompareConfig:
     gate: bool = field(**option(False, f"exit with status {EXIT_WORSE} when a metric got worse"))
 
     def __post_init__(self) -> None:
-        if self.sigmas < 0 or self.floor < 0:
-            raise ValueError(f"--sigmas and --floor must be 0 or more, got {self.sigmas:g} and {self.floor:g}")
+        check_minimum(self, sigmas=0, floor=0)
 
 
 def compare(config: CompareConfig) -> None:

@@ -32,6 +32,14 @@ def out_option(name: str) -> dict[str, Any]:
     return option(Path(f"dist/bench/{name}.json"), "results file")
 
 
+def check_minimum(config: Any, **minimums: float) -> None:
+    """Raise ValueError if an option is below its minimum."""
+    for name, minimum in minimums.items():
+        if getattr(config, name) < minimum:
+            value = getattr(config, name)
+            raise ValueError(f"--{name.replace('_', '-')} must be {minimum:g} or more, got {value:g}")
+
+
 def model_files(path: Path, *suffixes: str) -> list[Path]:
     """Return exported models: one file, or those in a folder. Raise FileNotFoundError for none."""
     return find_files(path, suffixes or (".tflite", ".onnx"), "run `make export-tflite` first")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.clip import frame_at, rendered_face
-from benchmarks.inputs import option, out_option
-from benchmarks.latency.memory import mebibytes
+from benchmarks.inputs import check_minimum, option, out_option
+from benchmarks.latency.processes import mebibytes
 from benchmarks.results import Curve, Metric, Results, mean_and_error
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
@@ -32,8 +32,7 @@ class SoakConfig:
     max_growth: float = field(**option(1.0, "allowed growth of memory over the last nine tenths of the run, MiB"))
 
     def __post_init__(self) -> None:
-        if self.frames < 100:
-            raise ValueError(f"--frames must be 100 or more, got {self.frames}")
+        check_minimum(self, frames=100)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,17 @@ from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredicto
 from atpn.evaluate.detectors import make_detector
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from benchmarks.accuracy.faces import FaceSet, predict
-from benchmarks.accuracy.ground_truth import FACING_YAW, MAX_YAW, MIN_OCCLUSION
+from benchmarks.accuracy.faces import FACING_YAW, MAX_YAW, MIN_OCCLUSION, FaceSet, predict
 from benchmarks.accuracy.metrics import compute_metrics
-from benchmarks.inputs import models_option, open_backend, option, out_option, rendered_store, tracking_files
+from benchmarks.inputs import (
+    check_minimum,
+    models_option,
+    open_backend,
+    option,
+    out_option,
+    rendered_store,
+    tracking_files,
+)
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
 from edge_runtime.detector import Detector, default_detector
@@ -65,8 +72,7 @@ class AccuracyConfig:
     def __post_init__(self) -> None:
         if self.detector == "none":
             raise ValueError("--detector none leaves no detector box to measure; give auto or a detector")
-        if self.limit < 1 or self.render < 0:
-            raise ValueError(f"--limit must be positive and --render not negative, got {self.limit} and {self.render}")
+        check_minimum(self, limit=1, render=0)
         if self.data is None and self.afw is None and self.dataset is None and self.render == 0:
             raise ValueError("nothing to measure on: give --data, --afw or --dataset FOLDER, or --render NUMBER")
 

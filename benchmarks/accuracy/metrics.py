@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from atpn.evaluate import metrics
 from atpn.evaluate.reports import CED_ERRORS
 from atpn.evaluate.tracking import THRESHOLD
-from benchmarks.accuracy.faces import DETECTOR_BOX, SETTLED, TRUE_BOX, FacePredictions, FaceSet
-from benchmarks.accuracy.ground_truth import MAX_YAW, GroundTruth
+from benchmarks.accuracy.faces import DETECTOR_BOX, MAX_YAW, SETTLED, TRUE_BOX, FacePredictions, FaceSet
 from benchmarks.results import Curve, Metric, mean_metric
 
 YAW_EDGES = (0, 15, 30, 45, 60, 75, 90)
@@ -26,76 +26,79 @@ def compute_metrics(faces: FaceSet, predictions: Mapping[str, FacePredictions]) 
     A mean over no faces has no value. A column for which there are no labels is left out.
     """
     reference, *others = predictions
-    ground_truth = GroundTruth.of(faces, predictions[reference])
+    # Without labels of pose, the reference's yaw forms the bins.
+    pose = np.where(np.isnan(faces.pose), predictions[reference].pose, faces.pose)
+    yaw = np.degrees(np.abs(pose[:, 1]))
     found: list[Metric] = []
     for row, predicted in predictions.items():
-        for part in (_landmarks, _parts, _yaw, _subsets, _pose, _tracking):
-            found += part(ground_truth, row, predicted)
+        by_yaw, subsets = partial(_yaw, yaw=yaw), partial(_subsets, yaw=yaw)
+        for part in (_landmarks, _parts, by_yaw, subsets, _pose, _tracking):
+            found += part(faces, row, predicted)
     for row in others:
-        found += _growth(ground_truth, row, predictions[row], predictions[reference], f"against {reference}")
+        found += _growth(faces, row, predictions[row], predictions[reference], f"against {reference}")
     boxes = (TRUE_BOX, DETECTOR_BOX)
-    curves = [_ced(ground_truth, box, row, predicted) for box in boxes for row, predicted in predictions.items()]
+    curves = [_ced(faces, box, row, predicted) for box in boxes for row, predicted in predictions.items()]
     return found, [curve for curve in curves if curve is not None]
 
 
-def _landmarks(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    table = f"{ground_truth.name}: landmarks"
+def _landmarks(faces: FaceSet, row: str, predicted: FacePredictions) -> Iterator[Metric]:
+    table = f"{faces.name}: landmarks"
     for box in (TRUE_BOX, SETTLED, DETECTOR_BOX):
-        errors = _per_face(ground_truth, predicted, box)
+        errors = _per_face(faces, predicted, box)
         yield mean_metric(table, row, f"NME, {box}", errors)
         yield mean_metric(table, row, f"FR10, {box}", 100.0 * (errors > 100 * metrics.FAILURE))
         # Each face contributes to the AUC the part of the threshold above its own error.
         areas = np.clip(1 - errors / (100 * metrics.FAILURE), 0, None)
         yield mean_metric(table, row, f"AUC10, {box}", areas, "", lower_is_better=False)
-    means = [ground_truth.errors(predicted.landmarks[box]).mean(axis=1) for box in (TRUE_BOX, DETECTOR_BOX)]
-    true, detected = (each[ground_truth.counted] for each in means)
+    means = [faces.errors(predicted.landmarks[box]).mean(axis=1) for box in (TRUE_BOX, DETECTOR_BOX)]
+    true, detected = (each[faces.counted] for each in means)
     found = ~np.isnan(detected)
     growth = 100 * (detected - true)[found] / true[found].mean() if found.any() else []
     yield mean_metric(table, row, "NME growth by the detector box", growth)
 
 
-def _parts(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    errors = ground_truth.errors(predicted.landmarks[TRUE_BOX])[ground_truth.counted]
-    for part, indices in metrics.parts_of(ground_truth.scheme).items():
-        yield mean_metric(f"{ground_truth.name}: NME by part", row, part, errors[:, indices].mean(axis=1))
+def _parts(faces: FaceSet, row: str, predicted: FacePredictions) -> Iterator[Metric]:
+    errors = faces.errors(predicted.landmarks[TRUE_BOX])[faces.counted]
+    for part, indices in metrics.parts_of(faces.scheme).items():
+        yield mean_metric(f"{faces.name}: NME by part", row, part, errors[:, indices].mean(axis=1))
 
 
-def _yaw(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    table = f"{ground_truth.name}: error over the rectangle by yaw"
-    errors = ground_truth.rectangle_errors(predicted.landmarks[TRUE_BOX])
+def _yaw(faces: FaceSet, row: str, predicted: FacePredictions, yaw: np.ndarray) -> Iterator[Metric]:
+    table = f"{faces.name}: error over the rectangle by yaw"
+    errors = faces.rectangle_errors(predicted.landmarks[TRUE_BOX])
     for low, high in itertools.pairwise(YAW_EDGES):
-        inside = (ground_truth.yaw >= low) & (ground_truth.yaw < high)
+        inside = (yaw >= low) & (yaw < high)
         if inside.any():
             yield mean_metric(table, row, f"{low}-{high}°", errors[inside])
 
 
-def _subsets(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    table = f"{ground_truth.name}: NME of some faces and points"
-    errors = ground_truth.errors(predicted.landmarks[TRUE_BOX])
-    eyes = metrics.parts_of(ground_truth.scheme).get("eye", [])
-    for name, inside in ground_truth.subsets().items():
+def _subsets(faces: FaceSet, row: str, predicted: FacePredictions, yaw: np.ndarray) -> Iterator[Metric]:
+    table = f"{faces.name}: NME of some faces and points"
+    errors = faces.errors(predicted.landmarks[TRUE_BOX])
+    eyes = metrics.parts_of(faces.scheme).get("eye", [])
+    for name, inside in faces.subsets(yaw).items():
         yield mean_metric(table, row, name, errors[inside].mean(axis=1))
         if name.endswith("eyes"):
             yield mean_metric(table, row, f"{name}, their points", errors[inside][:, eyes].mean(axis=1))
-    if ground_truth.hidden is not None:
-        for name, points in (("visible points", ~ground_truth.hidden), ("hidden points", ground_truth.hidden)):
-            faces = np.flatnonzero(ground_truth.counted & points.any(axis=1))
-            yield mean_metric(table, row, name, [errors[i, points[i]].mean() for i in faces])
+    if faces.hidden is not None:
+        for name, points in (("visible points", ~faces.hidden), ("hidden points", faces.hidden)):
+            indices = np.flatnonzero(faces.counted & points.any(axis=1))
+            yield mean_metric(table, row, name, [errors[i, points[i]].mean() for i in indices])
 
 
-def _pose(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    table, errors = f"{ground_truth.name}: pose", metrics.pose_errors(predicted.pose, ground_truth.pose)
-    known = ground_truth.has_pose
-    for inside, suffix in ((known & ground_truth.counted, f", yaw up to {MAX_YAW}°"), (known, "")):
+def _pose(faces: FaceSet, row: str, predicted: FacePredictions) -> Iterator[Metric]:
+    table, errors = f"{faces.name}: pose", metrics.pose_errors(predicted.pose, faces.pose)
+    known = faces.has_pose
+    for inside, suffix in ((known & faces.counted, f", yaw up to {MAX_YAW}°"), (known, "")):
         if inside.any():
             yield mean_metric(table, row, f"MAE{suffix}", errors[inside].mean(axis=1), "°")
             for i, angle in enumerate(ANGLES):
                 yield mean_metric(table, row, f"{angle}{suffix}", errors[inside, i], "°")
 
 
-def _tracking(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -> Iterator[Metric]:
-    table = f"{ground_truth.name}: face or background"
-    confidence, is_face = predicted.confidence, ground_truth.is_face
+def _tracking(faces: FaceSet, row: str, predicted: FacePredictions) -> Iterator[Metric]:
+    table = f"{faces.name}: face or background"
+    confidence, is_face = predicted.confidence, faces.is_face
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(is_face), len(is_face)) for _ in range(RESAMPLES)]
     resampled = [metrics.average_precision(confidence[draw], is_face[draw]) for draw in draws if is_face[draw].any()]
@@ -106,35 +109,35 @@ def _tracking(ground_truth: GroundTruth, row: str, predicted: FacePredictions) -
 
 
 def _growth(
-    ground_truth: GroundTruth, row: str, predicted: FacePredictions, reference: FacePredictions, title: str
+    faces: FaceSet, row: str, predicted: FacePredictions, reference: FacePredictions, title: str
 ) -> Iterator[Metric]:
     """Yield the increase of errors over the reference on the same crops, with the standard error of the differences."""
-    table, counted = f"{ground_truth.name}: {title}", ground_truth.counted
+    table, counted = f"{faces.name}: {title}", faces.counted
     pair = (predicted, reference)
-    ours, theirs = (ground_truth.errors(each.landmarks[TRUE_BOX])[counted] for each in pair)
-    all_points = list(range(ground_truth.scheme.count))
-    for name, indices in {"NME growth": all_points, **metrics.parts_of(ground_truth.scheme)}.items():
+    ours, theirs = (faces.errors(each.landmarks[TRUE_BOX])[counted] for each in pair)
+    all_points = list(range(faces.scheme.count))
+    for name, indices in {"NME growth": all_points, **metrics.parts_of(faces.scheme)}.items():
         base = float(theirs[:, indices].mean())
         yield mean_metric(table, row, name, 100 * (ours - theirs)[:, indices].mean(axis=1) / base)
-    if (inside := ground_truth.has_pose & counted).any():
-        poses = [metrics.pose_errors(each.pose, ground_truth.pose)[inside].mean(axis=1) for each in pair]
+    if (inside := faces.has_pose & counted).any():
+        poses = [metrics.pose_errors(each.pose, faces.pose)[inside].mean(axis=1) for each in pair]
         yield mean_metric(table, row, "pose growth", poses[0] - poses[1], "°")
     decisions = [each.confidence >= THRESHOLD for each in pair]
     flips = 100.0 * (decisions[0] != decisions[1])
     yield mean_metric(table, row, "decision flips at the tracking threshold", flips)
 
 
-def _ced(ground_truth: GroundTruth, box: str, row: str, predicted: FacePredictions) -> Curve | None:
+def _ced(faces: FaceSet, box: str, row: str, predicted: FacePredictions) -> Curve | None:
     """Return the curve of cumulative errors; None if no face was found."""
-    errors = _per_face(ground_truth, predicted, box)
+    errors = _per_face(faces, predicted, box)
     if not len(errors):
         return None
     fractions = 100 * metrics.cumulative_share(errors, 100 * CED_ERRORS)
-    title, x_label = f"{ground_truth.name}: cumulative error, {box}", "NME, % of the eye distance"
+    title, x_label = f"{faces.name}: cumulative error, {box}", "NME, % of the eye distance"
     return Curve(title, row, x_label, "faces, %", (100 * CED_ERRORS).tolist(), fractions.tolist())
 
 
-def _per_face(ground_truth: GroundTruth, predicted: FacePredictions, box: str) -> np.ndarray:
+def _per_face(faces: FaceSet, predicted: FacePredictions, box: str) -> np.ndarray:
     """Return (k,) errors in % of the eye distance, without faces that have no ROI."""
-    errors = ground_truth.errors(predicted.landmarks[box]).mean(axis=1)[ground_truth.counted]
+    errors = faces.errors(predicted.landmarks[box]).mean(axis=1)[faces.counted]
     return errors[~np.isnan(errors)]

@@ -17,7 +17,7 @@ from benchmarks.baselines.network import LandmarkNetwork, scaled
 from benchmarks.baselines.overlay import draw_networks
 from benchmarks.baselines.timing import PIPELINE, time_clip, time_metrics
 from benchmarks.clip import swaying_frames
-from benchmarks.inputs import models_option, option, tracking_files, video_files
+from benchmarks.inputs import check_minimum, models_option, option, tracking_files, video_files
 from benchmarks.results import Curve, Results
 from benchmarks.tables import publish
 from edge_runtime.files import write_atomically
@@ -56,8 +56,7 @@ class BaselinesConfig:
     frames: int = field(**option(120, "maximum number of tracked frames of each video"))
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise ValueError(f"--frames must be 1 or more, got {self.frames}")
+        check_minimum(self, frames=1)
 
 
 def compare(config: BaselinesConfig) -> None:

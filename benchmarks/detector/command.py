@@ -15,7 +15,15 @@ from atpn.data.afw import read_afw
 from benchmarks.detector.detectors import Scored, ScoredDetector, open_detectors, remove_duplicates, verify
 from benchmarks.detector.images import MIN_FACE_SIZE, SCENE_SIZE, LabeledImage, photographs, scenes
 from benchmarks.detector.metrics import FALSE_ALARMS, LOOSE_IOU, Detections, compute_curve, compute_metrics
-from benchmarks.inputs import models_option, open_backend, option, out_option, rendered_store, tracking_files
+from benchmarks.inputs import (
+    check_minimum,
+    models_option,
+    open_backend,
+    option,
+    out_option,
+    rendered_store,
+    tracking_files,
+)
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
 from benchmarks.timing import timed
@@ -53,11 +61,7 @@ class DetectorConfig:
     out: Path = field(**out_option("detector"))
 
     def __post_init__(self) -> None:
-        if min(self.scenes, self.render) < 0 or self.photographs < 1:
-            raise ValueError(
-                "--scenes and --render must not be negative and --photographs positive, got "
-                f"{self.scenes}, {self.render} and {self.photographs}"
-            )
+        check_minimum(self, scenes=0, render=0, photographs=1)
         if self.afw is None and self.scenes == 0:
             raise ValueError("no images: give --afw FOLDER or --scenes NUMBER")
         if self.data is None and self.scenes and not self.render:

@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.inputs import model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
 from benchmarks.latency.energy import UNAVAILABLE, EnergyMeter
-from benchmarks.latency.memory import peak_memory
 from benchmarks.latency.overhead import SCENES, frame_times
+from benchmarks.latency.processes import peak_memory, start
 from benchmarks.latency.stages import FACE_SIZE, FRAME_SIZE, stages
-from benchmarks.latency.start import start
 from benchmarks.machine import megahertz
 from benchmarks.results import BLOCKS, Metric, Results, mean_metric, median_metric, percentile_and_error
 from benchmarks.tables import publish
@@ -44,8 +43,7 @@ class LatencyConfig:
     threads: tuple[int, ...] = field(**option((1, 2, 0), "numbers of threads of the inference engine; 0: all cores"))
 
     def __post_init__(self) -> None:
-        if self.runs < BLOCKS:
-            raise ValueError(f"--runs must be {BLOCKS} or more, got {self.runs}")
+        check_minimum(self, runs=BLOCKS)
         if min(self.threads) < 0:
             raise ValueError(f"--threads must be 0 or more, got {min(self.threads)}")
 

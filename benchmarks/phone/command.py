@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.inputs import model_files, models_option, option
+from benchmarks.inputs import check_minimum, model_files, models_option, option
 from benchmarks.phone.adb import Phone, PhoneError
 from benchmarks.phone.app import read_app_results
 from benchmarks.phone.benchmark_model import MAX_SECONDS, RUNNERS, Output, Runner, read_output
@@ -46,9 +46,7 @@ class PhoneConfig:
     out: Path | None = field(**option(None, "results file: dist/bench/phone.json, of the app phone-app.json"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.repeats < 2:
-            given = f"{self.runs} and {self.repeats}"
-            raise ValueError(f"--runs must be 1 or more and --repeats 2 or more, got {given}")
+        check_minimum(self, runs=1, repeats=2)  # two rounds for the standard error
 
 
 def phone(config: PhoneConfig) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
 from benchmarks.profile.graph import WARM_UP, Graph, Operator, load_call
 from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
@@ -17,7 +17,7 @@ from benchmarks.timing import time_in_turn
 from edge_runtime.spec import ModelSpec
 
 BLOCKS = (
-    ("stem", r"normalise|backbone/stem"),
+    ("stem", r"normali[sz]e|backbone/stem"),
     ("backbone, a quarter of the input's grid", r"backbone/low"),
     ("backbone, an eighth", r"backbone/mid"),
     ("backbone, a sixteenth", r"backbone/high"),
@@ -74,8 +74,7 @@ class ProfileConfig:
     runs: int = field(**option(100, "timed runs of each part"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+        check_minimum(self, runs=1)
 
 
 def profile(config: ProfileConfig) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
 from benchmarks.profile.graph import WARM_UP, Graph, load_call
 from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
@@ -65,8 +65,7 @@ class RooflineConfig:
     runs: int = field(**option(200, "timed runs of each file and of each matrix product"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+        check_minimum(self, runs=1)
 
 
 def roofline(config: RooflineConfig) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.inputs import models_option, option, out_option, tracking_files, video_files
+from benchmarks.inputs import check_minimum, models_option, option, out_option, tracking_files, video_files
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.stability import failures, steadiness, videos
 from benchmarks.stability.frames import FPS
@@ -39,11 +39,7 @@ class StabilityConfig:
     out: Path = field(**out_option("stability"))
 
     def __post_init__(self) -> None:
-        if self.people < 0 or self.frames < 10 or self.threads < 1 or self.seed < 0:
-            raise ValueError(
-                "--people and --seed must be 0 or more, --frames 10, --threads 1, "
-                f"got {self.people}, {self.seed}, {self.frames} and {self.threads}"
-            )
+        check_minimum(self, people=0, frames=10, threads=1, seed=0)
         if self.people == 0 and self.videos is None:
             raise ValueError("nothing to track: give --people 1 or more, or --videos")
 

@@ -1,4 +1,4 @@
-"""Labeled faces to measure on, from the rendered crops that the repository holds."""
+"""Labeled faces from the repository's rendered crops, a clip, and a detector for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.geometry import Intrinsics, angles_to_matrix
+from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
 
@@ -60,3 +60,28 @@ def afw_folder(rendered_faces, tmp_path_factory):
         labels.append({"image": f"{i}.png", "width": 224, "height": 224, "faces": [{"landmarks": points}]})
     (folder / "labels.json").write_text(json.dumps(labels))
     return folder
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A video of 25 bright frames with a dark gap from frame 12 to 17."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for level in [230] * 12 + [10] * 6 + [230] * 7:
+        writer.write(np.full((240, 320, 3), level, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def center_detector():
+    """A detector class that returns the middle of the clip's frame."""
+
+    class CenterDetector:
+        def __init__(self, backend=None):
+            pass
+
+        def detect(self, frame):
+            return [ROI(160.0, 120.0, 120.0)]
+
+    return CenterDetector

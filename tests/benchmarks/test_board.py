@@ -1,4 +1,4 @@
-"""What a board tells, from files and answers laid out as a Raspberry Pi's are."""
+"""Board state from files and answers like a Raspberry Pi's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.board import board_name, board_state, parse_throttled
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         ("throttled=0x0\n", ()),
         ("throttled=0x50005\n", ("its voltage is too low", "it is throttled", "its voltage has been too low",
@@ -19,11 +19,11 @@ from benchmarks.board import board_name, board_state, parse_throttled
         ("", None),
     ],
 )  # fmt: skip
-def test_the_firmwares_bits_are_read(answer, told):
-    assert parse_throttled(answer) == told
+def test_parse_throttled_reads_the_firmware_bits(answer, expected):
+    assert parse_throttled(answer) == expected
 
 
-def test_a_boards_name_heat_and_throttling(tmp_path, monkeypatch):
+def test_board_state_reads_name_temperature_and_throttling(tmp_path, monkeypatch):
     (tmp_path / "model").write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
     for number, millidegrees in enumerate(("48200", "61000", "")):
         (tmp_path / f"thermal_zone{number}").mkdir()
@@ -38,7 +38,7 @@ def test_a_boards_name_heat_and_throttling(tmp_path, monkeypatch):
     assert board_state() == board.BoardState(61.0, ("its frequency is capped",))
 
 
-def test_a_machine_that_tells_nothing(tmp_path, monkeypatch):
+def test_board_state_is_none_when_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(board, "NAME", tmp_path / "model")
     monkeypatch.setattr(board, "THERMAL", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Two runs of a benchmark beside each other."""
+"""Comparison of two runs of a benchmark."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def written(path, *metrics, benchmark="accuracy", machine=MACHINE, settings=None
         (metric(5.0), metric(5.0 + 1e-6), "worse"),
         (metric(5.0), metric(5.0 * (1 + 1e-12)), "same"),
         (metric(0.0), metric(0.0), "same"),
-        (metric(10.0, 0.01, "ms"), metric(10.9, 0.01, "ms"), "same"),  # far above its std_error, below the floor
+        (metric(10.0, 0.01, "ms"), metric(10.9, 0.01, "ms"), "same"),  # significant, but below the floor
         (metric(10.0, 0.01, "ms"), metric(11.1, 0.01, "ms"), "worse"),
-        (metric(10.0, 2.0, "s"), metric(15.0, 0.0, "s"), "same"),  # above the floor, within the std_error
+        (metric(10.0, 2.0, "s"), metric(15.0, 0.0, "s"), "same"),  # above the floor, but not significant
         (metric(10.0, 0.0, "ms"), metric(10.5, 0.0, "ms"), "same"),
     ],
 )
-def test_a_change_counts_above_noise_and_for_times_above_the_floor(before, after, verdict):
+def test_verdict_respects_standard_error_and_floor(before, after, verdict):
     assert Change(before, after).verdict(sigmas=3, floor=10) == verdict
 
 
-def test_noise_of_the_difference_adds_both_squares():
+def test_error_of_difference_adds_in_quadrature():
     assert Change(metric(1.0, 3.0), metric(2.0, 4.0)).std_error == math.hypot(3, 4) == 5
 
 
-def test_files_are_compared_and_only_changes_are_listed(tmp_path, capsys):
+def test_compare_lists_changes_only(tmp_path, capsys):
     a = written(tmp_path / "a.json", metric(5.0, 0.3), metric(1.0, column="share"), metric(2.0, column="old"))
     b = written(tmp_path / "b.json", metric(6.6, 0.4), metric(1.0, column="share"), metric(None, column="new"))
     assert main(["compare", a, b]) == 0
@@ -61,7 +61,7 @@ def test_files_are_compared_and_only_changes_are_listed(tmp_path, capsys):
     assert "| same | table / a.tflite / share | 1 % | 1 % | +0 % |  |" in capsys.readouterr().out
 
 
-def test_options_move_the_bounds_and_the_gate_exits_with_3(tmp_path, capsys):
+def test_compare_gate_exits_with_3(tmp_path, capsys):
     a = written(tmp_path / "a.json", metric(5.0, 0.3))
     b = written(tmp_path / "b.json", metric(6.6, 0.4))
     with pytest.raises(SystemExit, match="3"):
@@ -73,7 +73,7 @@ def test_options_move_the_bounds_and_the_gate_exits_with_3(tmp_path, capsys):
     assert "--floor must be 0 or more" in capsys.readouterr().err
 
 
-def test_what_else_differed_is_told_first_and_other_machines_with_a_warning(tmp_path, capsys):
+def test_compare_prints_conditions_and_warns_of_other_machines(tmp_path, capsys):
     other = {**MACHINE, "processor": "B", "mhz": {"now": 900.0}, "versions": {"numpy": "2.1", "torch": "2.6"}}
     a = written(tmp_path / "a.json", metric(5.0), settings={"seed": 1})
     b = written(tmp_path / "b.json", metric(6.0), settings={"seed": 2}, machine=other)
@@ -90,7 +90,7 @@ def test_what_else_differed_is_told_first_and_other_machines_with_a_warning(tmp_
     assert "Warning" not in capsys.readouterr().out
 
 
-def test_folders_are_matched_by_the_benchmarks_name(tmp_path, capsys):
+def test_compare_matches_folders_by_benchmark(tmp_path, capsys):
     for folder, extra, value in (("a", "old", 5.0), ("b", "new", 4.0)):
         written(tmp_path / folder / f"{extra}.json", metric(1.0), benchmark=extra)
         written(tmp_path / folder / f"first-{folder}.json", metric(value))
@@ -102,7 +102,7 @@ def test_folders_are_matched_by_the_benchmarks_name(tmp_path, capsys):
     assert "0 worse, 1 better, 0 same" in out
 
 
-def test_a_figure_in_another_unit_is_another_figure(tmp_path, capsys):
+def test_compare_distinguishes_units(tmp_path, capsys):
     a, b = (written(tmp_path / f"{unit}.json", metric(5.0, unit=unit)) for unit in ("ms", "s"))
     main(["compare", a, b])
     out = capsys.readouterr().out
@@ -111,7 +111,7 @@ def test_a_figure_in_another_unit_is_another_figure(tmp_path, capsys):
     assert "Only after: table / a.tflite / error." in out
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
+def test_compare_rejects_unrelated_results(tmp_path, capsys):
     a = written(tmp_path / "a.json", metric(5.0))
     b = written(tmp_path / "b.json", metric(5.0), benchmark="latency")
     assert main(["compare", a, b]) == 1

@@ -1,4 +1,4 @@
-"""Faces to measure on, made on the spot."""
+"""Rendered faces to measure on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from atpn.synthetic.drawing.gl import GraphicsError
 from benchmarks.inputs import rendered_store
 
 
-def test_without_a_folder_faces_are_rendered():
+def test_rendered_store_renders_without_a_folder():
     try:
         store, origin = rendered_store(None, 4, None)
     except GraphicsError as error:
@@ -18,6 +18,6 @@ def test_without_a_folder_faces_are_rendered():
     assert "procedural head" in origin
 
 
-def test_a_folder_is_read(face_shards):
+def test_rendered_store_reads_a_folder(face_shards):
     store, origin = rendered_store(face_shards, 60, None)
     assert (len(store.faces), origin) == (16, f"renders in {face_shards.name}")

@@ -1,4 +1,4 @@
-"""The command for a Raspberry Pi, on a model that takes no time and a machine that is none."""
+"""The command for a Raspberry Pi, with a tiny model on another machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks import pi, soak
 from benchmarks.__main__ import main
 from benchmarks.board import BoardState
 from benchmarks.latency import command as latency
-from benchmarks.latency import memory
+from benchmarks.latency import processes
 from benchmarks.pi import board_results
 from benchmarks.results import Results
 from platform_checks.device_outputs import HELD_OUT, device_outputs
@@ -24,10 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def folder(write_onnx, spec, tmp_path, monkeypatch):
-    """Of models: one that takes whatever is bright for a face, under the name of the one whose memory is watched."""
+    """A folder with a model that takes anything bright for a face."""
     monkeypatch.setattr(latency, "STARTS", 1)
     monkeypatch.setattr(latency, "MEMORY_RUNS", 1)
-    monkeypatch.setattr(soak, "resident", lambda: 50.0)  # how much a short run leaves behind is the allocator's
+    monkeypatch.setattr(soak, "resident", lambda: 50.0)  # growth over a short run depends on the allocator
     sure = write_onnx(dataclasses.replace(spec, track_threshold=0.1, lost_threshold=0.05).to_json())
     (tmp_path / "models").mkdir()
     return sure.rename(tmp_path / "models" / "atpn.onnx").parent
@@ -38,8 +38,8 @@ def run(folder, out, *more):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not memory.STATUS.is_file(), reason="this system tells no memory in /proc")
-def test_one_command_measures_and_reports_and_tells_what_failed(folder, tmp_path, monkeypatch, capsys):
+@pytest.mark.skipif(not processes.STATUS.is_file(), reason="no /proc on this system")
+def test_pi_writes_a_report_and_lists_failures(folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / "pi"
     out.mkdir()
     (out / "soak.json").touch()
@@ -50,14 +50,14 @@ def test_one_command_measures_and_reports_and_tells_what_failed(folder, tmp_path
     report = (out / "report.md").read_text()
     assert "atpn.onnx" in report
     assert "Failed: soak: no model file at" in report
-    assert not (out / "soak.json").exists(), "an earlier one is gone, too"
+    assert not (out / "soak.json").exists(), "that of an earlier run is removed"
     monkeypatch.setattr(pi.PiConfig, "soak_model", folder / "atpn.onnx")
     assert run(folder, out) == 0
     assert Results.read(out / "soak.json").curves
     assert "Failed" not in (out / "report.md").read_text()
 
 
-def test_what_the_machine_computes_is_laid_beside_anothers(tmp_path, monkeypatch, capsys):
+def test_pi_compares_outputs_with_a_reference(tmp_path, monkeypatch, capsys):
     pytest.importorskip("ai_edge_litert")
     models = HELD_OUT.parents[1] / "dist"
     if not (models / "detector_fp32.tflite").is_file():
@@ -76,7 +76,7 @@ def test_what_the_machine_computes_is_laid_beside_anothers(tmp_path, monkeypatch
     assert "outputs: " in capsys.readouterr().err
 
 
-def test_the_board_is_told(monkeypatch):
+def test_board_results_describe_the_board(monkeypatch):
     monkeypatch.setattr(pi, "board_name", lambda: "Raspberry Pi 5 Model B Rev 1.0")
     results = board_results(BoardState(50.0, ()), BoardState(81.5, ("it is throttled",)), [], ["latency: why"])
     assert [(metric.column, metric.value) for metric in results.metrics] == [("before", 50.0), ("after", 81.5)]
@@ -90,14 +90,14 @@ def test_the_board_is_told(monkeypatch):
     assert any("Throttling is unknown" in note for note in notes)
 
 
-def test_what_a_part_would_refuse_is_refused_at_once(capsys):
+def test_pi_validates_options_of_its_parts(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["pi", "--frames", "5"])
     assert "--frames must be 100 or more, got 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["pi", "latency", "soak", "report"])
-def test_the_plain_install_is_enough(command):
+def test_commands_need_the_plain_install_only(command):
     code = (
         "import importlib, sys\n"
         "heavy = {'torch', 'scipy', 'onnx', 'onnxruntime', 'tyro', 'tqdm', 'safetensors', 'moderngl', 'matplotlib'}\n"

@@ -45,11 +45,11 @@ def folder(tmp_path):
         (None, "%", 0.0, "-"),
     ],
 )
-def test_a_figure_shows_the_digits_that_mean_something(value, unit, std_error, text):
+def test_as_text_shows_significant_digits(value, unit, std_error, text):
     assert as_text(Metric("t", "r", "c", value, unit, std_error)) == text
 
 
-def test_tables_keep_order_name_units_once_and_leave_holes():
+def test_tables_keep_order_and_name_units_once():
     time, errors = tables(Results("latency", METRICS))
     assert time.header == ["", "network, ms", "pose, ms"]
     assert time.rows == [["a.tflite", "2.000 ± 0.030", "0.500"], ["b|<i>.onnx", "1.000", ""]]
@@ -75,7 +75,7 @@ def test_stacked_tables_are_bars_and_one_value_is_a_dot(folder):
     assert (dots.lines[0].dots, dots.lines[0].name, dots.lines[0].labels) == (True, "", ["a"])
 
 
-def test_the_command_writes_both_pages_and_their_pictures(folder, capsys):
+def test_report_writes_both_pages_and_charts(folder, capsys):
     assert main(["report", "--results", str(folder)]) == 0
     markdown, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
     assert markdown.index("## Latency") < markdown.index("## Another")
@@ -88,7 +88,7 @@ def test_the_command_writes_both_pages_and_their_pictures(folder, capsys):
     assert str(folder / "report.html") in capsys.readouterr().out
 
 
-def test_the_page_closes_what_it_opens(folder):
+def test_html_tags_are_balanced(folder):
     class Balance(HTMLParser):
         def __init__(self):
             super().__init__()
@@ -107,13 +107,13 @@ def test_the_page_closes_what_it_opens(folder):
     assert balance.open == []
 
 
-def test_another_machine_is_named_where_its_figures_stand(folder):
+def test_report_names_another_machine_in_its_section(folder):
     Results("pi", [Metric("t", "r", "c", 1.0, "s")], machine={"processor": "Raspberry Pi 5"}).write(folder / "pi.json")
     main(["report", "--results", str(folder)])
     text = (folder / "report.md").read_text()
     assert text.index("## Pi") < text.index("Raspberry Pi 5")
 
 
-def test_a_folder_without_results_is_an_error_that_names_a_command(tmp_path, capsys):
+def test_report_rejects_a_folder_without_results(tmp_path, capsys):
     assert main(["report", "--results", str(tmp_path)]) == 1
     assert "python -m benchmarks latency" in capsys.readouterr().err

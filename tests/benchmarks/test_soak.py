@@ -7,21 +7,21 @@ import pytest
 from benchmarks import soak
 from benchmarks.__main__ import main
 from benchmarks.clip import EMPTY_FRAMES, PERIOD, frame_at, rendered_face
-from benchmarks.latency import memory
+from benchmarks.latency import processes
 from benchmarks.results import Results
 from edge_runtime import ROI
 
-pytestmark = pytest.mark.skipif(not memory.STATUS.is_file(), reason="this system tells no memory in /proc")
+pytestmark = pytest.mark.skipif(not processes.STATUS.is_file(), reason="no /proc on this system")
 
 
 class FaceDetector:
-    """Finds the face wherever the image is not the clip's empty gray."""
+    """Finds a face in every frame that is not empty."""
 
     def detect(self, frame):
         return [ROI(320.0, 240.0, 200.0)] if frame.std() > 5 else []
 
 
-def test_the_clips_face_moves_and_leaves_and_comes_back():
+def test_clip_face_sways_leaves_and_returns():
     face = rendered_face()
     here, later, away, back = (frame_at(face, i) for i in (0, 20, PERIOD - EMPTY_FRAMES, PERIOD))
     assert here.shape == later.shape == away.shape == (480, 640, 3)
@@ -30,7 +30,7 @@ def test_the_clips_face_moves_and_leaves_and_comes_back():
     assert (back.astype(int) - face).std() > 0, "it sways on"
 
 
-def test_the_command_counts_memory_and_fails_when_it_grows(write_onnx, spec, tmp_path, monkeypatch, capsys):
+def test_soak_fails_when_memory_grows(write_onnx, spec, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("edge_runtime.tracker.default_detector", FaceDetector)
     out = tmp_path / "soak.json"
     command = ["soak", "--model", str(write_onnx()), "--out", str(out), "--frames", "100"]

@@ -1,4 +1,4 @@
-"""Two machines' outputs laid side by side: what agrees passes, what was changed is named."""
+"""Comparison of two machines' outputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def problems_of(ours, theirs, **options):
     return problems(compare(ours, theirs, BOUNDS, **options), theirs.unsupported)
 
 
-def test_the_same_and_what_differs_by_rounding_agrees(ours):
+def test_compare_accepts_rounding_differences(ours):
     theirs = changed(ours, "a_fp32.tflite/pose", lambda pose: pose + np.float32(5e-6))
     assert problems_of(ours, theirs) == []
     (row,) = [row for row in compare(ours, theirs, BOUNDS) if row.group == "a_fp32.tflite"]
@@ -71,20 +71,20 @@ def moved_value(values):
     ],
     ids=["a value", "a pixel", "int8 throughout", "fewer", "no numbers", "a face where there was none"],
 )
-def test_a_changed_array_is_named(ours, name, change, message):
+def test_problems_name_the_changed_array(ours, name, change, message):
     theirs = changed(ours, name, change)
     (problem,) = problems_of(ours, theirs)
     assert message in problem
     assert "<- exceeds the tolerance" in comparison_table(compare(ours, theirs, BOUNDS))
 
 
-def test_one_int8_leap_is_forgiven_and_pictures_may_be(ours):
+def test_compare_tolerates_one_int8_step(ours):
     assert problems_of(ours, changed(ours, "a_int8.tflite/pose", lambda pose: moved_value(pose))) == []
     assert problems_of(ours, changed(ours, "images/heldout", moved_pixel), images=Tolerance(largest=1)) == []
     assert EXACT.largest == 0
 
 
-def test_a_refused_file_is_a_problem_unless_it_may_be(ours):
+def test_problems_include_unsupported_files_unless_allowed(ours):
     kept = {name: array for name, array in ours.arrays.items() if "int8" not in name}
     theirs = DeviceOutputs(kept, ours.precisions, {"a_int8.tflite": "wrong there"})
     rows = compare(ours, theirs, BOUNDS)
@@ -92,7 +92,7 @@ def test_a_refused_file_is_a_problem_unless_it_may_be(ours):
     assert problems(rows, theirs.unsupported, ["a_int8.tflite"]) == []
 
 
-def test_the_command_fails_for_what_is_out_of_bounds(ours, tmp_path, capsys):
+def test_compare_command_fails_beyond_the_tolerance(ours, tmp_path, capsys):
     ours.write(tmp_path / "ours.npz")
     changed(ours, "images/heldout", moved_pixel).write(tmp_path / "theirs.npz")
     paths = ["--reference", str(tmp_path / "ours.npz"), "--other"]

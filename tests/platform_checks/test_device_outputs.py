@@ -1,4 +1,4 @@
-"""What a machine computes, here with scripted networks: the guided tracker takes another machine's steps."""
+"""Outputs of this machine; the guided tracker follows another machine's steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from platform_checks.device_outputs import (
 
 
 class Brightness:
-    """A network that says how bright the crop is."""
+    """A network that returns the brightness of the crop."""
 
     spec = None
 
@@ -27,7 +27,7 @@ class Brightness:
         return {"confidence": np.array([crop.mean()], np.float32)}
 
 
-def test_guided_network_keeps_its_own_answers_and_gives_the_others():
+def test_guided_backend_records_its_outputs_and_returns_the_others():
     network = GuidedBackend(Brightness(), {"confidence": np.array([[0.5], [0.7]], np.float32)})
     given = [network.run(np.full((4, 4, 3), level, np.uint8))["confidence"][0] for level in (10, 20, 30)]
     assert given == pytest.approx([0.5, 0.7, 0.7])
@@ -35,7 +35,7 @@ def test_guided_network_keeps_its_own_answers_and_gives_the_others():
     assert GuidedBackend(Brightness(), None).run(np.full((4, 4, 3), 9, np.uint8))["confidence"][0] == 9
 
 
-def test_sequence_hides_the_face_for_a_while():
+def test_frames_include_empty_ones():
     images = list(frames())
     assert len(images) == FRAMES
     assert [number for number, image in enumerate(images) if (image == 127).all()] == list(EMPTY_FRAMES)
@@ -61,20 +61,20 @@ def test_outputs_are_written_and_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"PK\3\4 and no archive"])
-def test_another_file_is_refused_by_name(tmp_path, content):
+def test_read_rejects_another_file(tmp_path, content):
     (tmp_path / "odd.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"odd\.npz was not written by `python -m platform_checks outputs`"):
         DeviceOutputs.read(tmp_path / "odd.npz")
 
 
-def test_refused_file_is_told(tmp_path):
+def test_device_outputs_list_unsupported_files(tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(b"\0\0\0\0TFL3")
     outputs = device_outputs([path], 1)
     assert "carries no model spec" in outputs.unsupported["a.tflite"]
 
 
-def test_a_machine_agrees_with_itself_step_by_step():
+def test_device_outputs_repeat_on_the_same_machine():
     pytest.importorskip("ai_edge_litert")
     models = HELD_OUT.parents[1] / "dist"
     if not (models / "detector_fp32.tflite").is_file() or not (models / "atpn_fp32.tflite").is_file():

@@ -1,4 +1,4 @@
-"""The emulated board: what it tells of itself, how it is fetched, and, where it was fetched already, that it runs."""
+"""The emulated board: its description, the downloads, and, if they are there, that it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platform_checks.emulated_python import (
 
 
 @pytest.mark.parametrize(("name", "part", "dot_product"), [("pi4", "0xd08", False), ("pi5", "0xd0b", True)])
-def test_board_tells_arms_processor(tmp_path, name, part, dot_product):
+def test_write_board_describes_the_arm_processor(tmp_path, name, part, dot_product):
     write_board(tmp_path, BOARDS["pi5"])
     write_board(tmp_path, BOARDS[name])
     text = (tmp_path / "proc/cpuinfo").read_text()
@@ -31,14 +31,14 @@ def test_board_tells_arms_processor(tmp_path, name, part, dot_product):
         assert (tmp_path / "sys/devices/system/cpu" / cores).read_text() == "0-3\n"
 
 
-def test_requirements_are_the_projects_own():
+def test_requirements_come_from_pyproject():
     plain, tests = requirements(PROJECT / "pyproject.toml")
     assert len(plain) == 3
     assert any(wanted.startswith("ai-edge-litert") for wanted in plain)
     assert any(wanted.startswith("pytest") for wanted in tests)
 
 
-def test_what_was_fetched_is_fetched_once_and_what_was_half_done_again(tmp_path):
+def test_once_fills_a_folder_once_and_repeats_after_failure(tmp_path):
     made = []
 
     def make(target):
@@ -59,7 +59,7 @@ def test_what_was_fetched_is_fetched_once_and_what_was_half_done_again(tmp_path)
     assert [path.name for path in (tmp_path / "part").iterdir()] == ["content"]
 
 
-def test_a_fetch_that_fails_says_what_and_why(tmp_path, monkeypatch, capsys):
+def test_build_reports_what_failed(tmp_path, monkeypatch, capsys):
     (tmp_path / "atpn.tflite").touch()
     monkeypatch.setattr(emulated_python.shutil, "which", lambda name: None)
     assert main(["arm64", "--models", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1

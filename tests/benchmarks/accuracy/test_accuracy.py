@@ -1,4 +1,4 @@
-"""The accuracy command, its subsets and its std_error, on faces and networks whose errors are known."""
+"""The accuracy command, its subsets and standard errors, on faces and networks with known errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytest.importorskip("onnxruntime")
 
 
 class EverySecond:
-    """A detector that finds every second face that it is shown, exactly."""
+    """A detector that finds every second face, exactly."""
 
     def __init__(self, store):
         self.regions = [ROI.from_landmarks(store.landmarks[i]) for i in store.faces]
@@ -35,7 +35,7 @@ class EverySecond:
 
 
 class MeanFace:
-    """A network that says its mean face, moved, whatever it sees; bright crops hold a face."""
+    """A network that returns its shifted mean face for any crop, and confidence for bright crops."""
 
     def __init__(self, spec, shift=0.0):
         self.spec, self.shift = spec, shift
@@ -62,7 +62,7 @@ def metric(metrics, table, row, column):
 
 
 def known(faces, error):
-    """What a network says whose landmarks are all off by (n,) shares of the eye distance, to the right."""
+    """Predictions whose landmarks are all shifted right by (n,) fractions of the eye distance."""
     target = faces.landmarks
     shift = np.zeros_like(target)
     shift[..., 0] = (error * WFLW_98.inter_ocular(target))[:, None]
@@ -71,7 +71,7 @@ def known(faces, error):
     return FacePredictions(landmarks, faces.pose + np.radians(2.0), faces.tracking[1].astype(float))
 
 
-def test_errors_are_shares_of_the_eye_distance_with_the_noise_of_the_mean(faces):
+def test_errors_are_fractions_of_the_eye_distance_with_standard_error(faces):
     error = np.linspace(0.01, 0.15, 10)
     metrics, curves = compute_metrics(faces, {"net": known(faces, error)})
     counted = np.abs(faces.pose[:, 1]) <= np.radians(60)
@@ -94,7 +94,7 @@ def test_errors_are_shares_of_the_eye_distance_with_the_noise_of_the_mean(faces)
     assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 15, pytest.approx(100))
 
 
-def test_growth_comes_from_the_same_faces_and_so_does_its_noise(faces):
+def test_growth_and_its_standard_error_are_over_the_same_faces(faces):
     error = np.linspace(0.01, 0.15, 10)
     metrics, _ = compute_metrics(faces, {"net": known(faces, error), "file": known(faces, 1.1 * error)})
     growth = metric(metrics, "against net", "file", "NME growth")
@@ -105,7 +105,7 @@ def test_growth_comes_from_the_same_faces_and_so_does_its_noise(faces):
     assert not [f for f in metrics if f.table.startswith("drawn: against") and f.row == "net"]
 
 
-def test_hidden_landmarks_and_covered_faces_come_from_the_labels(faces):
+def test_occlusion_comes_from_the_labels(faces):
     sample = faces.samples[0]
     half = dataclasses.replace(sample, visibility=np.arange(98) >= 49)
     covered = dataclasses.replace(faces, samples=[half, *faces.samples[1:]])
@@ -122,7 +122,7 @@ def test_hidden_landmarks_and_covered_faces_come_from_the_labels(faces):
     assert "occluded" not in {f.column for f in metrics}
 
 
-def test_a_network_is_run_on_every_box(faces, spec):
+def test_predict_runs_on_every_box(faces, spec):
     made = predict(MeanFace(spec), faces)
     for roi, points in zip(faces.rois, made.landmarks[TRUE_BOX], strict=True):
         np.testing.assert_allclose(points, roi.to_frame(spec.mean_shape), atol=1e-3)
@@ -157,9 +157,7 @@ def test_the_command_writes_results_for_renders_and_photographs(
     assert json.loads(out.read_text())["settings"]["detector"] == "cascade: CascadeDetector"
 
 
-def test_any_dataset_that_a_reader_knows_is_measured_on_its_test_split(
-    weights, write_onnx, afw_folder, tmp_path, capsys
-):
+def test_accuracy_uses_the_test_split_of_a_dataset(weights, write_onnx, afw_folder, tmp_path, capsys):
     labels = json.loads((afw_folder / "labels.json").read_text())
     for entry, split in zip(labels, ("train", "test", "test"), strict=True):
         entry |= {"split": split, "image": str(afw_folder / entry["image"])}
@@ -175,7 +173,7 @@ def test_any_dataset_that_a_reader_knows_is_measured_on_its_test_split(
     assert "tiny.onnx" in capsys.readouterr().out
 
 
-def test_nothing_to_measure_on_is_refused(capsys):
+def test_accuracy_rejects_no_data(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["accuracy", "--render", "0"])
     assert "nothing to measure on" in capsys.readouterr().err

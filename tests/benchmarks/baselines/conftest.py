@@ -1,4 +1,4 @@
-"""ONNX files that stand in for other people's networks: what they give is known."""
+"""ONNX files with known outputs in place of the baselines."""
 
 from __future__ import annotations
 

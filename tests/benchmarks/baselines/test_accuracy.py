@@ -1,4 +1,4 @@
-"""Errors and the choice of boxes, on made-up photographs and a network whose mistakes are known."""
+"""Errors and the choice of boxes, on synthetic photographs and a network with known errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def photo(key, seed):
     return Photo(np.zeros((200, 200, 3), np.uint8), (face,), key)
 
 
-class Knowing:
-    """Gives the photograph's own landmarks, the farther off the more its crop differs from the scale it likes."""
+class KnownErrors:
+    """Returns the labels with an error that grows with the distance from the best scale."""
 
     name, points, box_scale, box_is_fixed = "knowing", ALL_POINTS, 1.0, False
-    likes = 1.4
+    best_scale = 1.4
 
     def __init__(self, photos):
         self.faces = [face for each in photos for face in each.faces]
@@ -41,25 +41,25 @@ class Knowing:
             if abs(f.max(axis=0) + f.min(axis=0) - 2 * np.array([region.cx, region.cy])).max() < 1e-3
         ]
         scale = region.size / np.ptp(face, axis=0).max()
-        return face + (0.05 + abs(scale - self.likes)) * IBUG_68.inter_ocular(face) * np.array([1.0, 0.0])
+        return face + (0.05 + abs(scale - self.best_scale)) * IBUG_68.inter_ocular(face) * np.array([1.0, 0.0])
 
     def to_ibug(self, landmarks):
         return landmarks
 
 
-def test_boxes_are_chosen_on_other_photographs_than_reported():
+def test_evaluate_chooses_boxes_on_other_photographs():
     photos = [photo(str(i), i) for i in range(5)]
     choosing, reported = split(photos)
     assert [p.key for p in choosing] == ["0", "2", "4"]
     assert [p.key for p in reported] == ["1", "3"]
-    metrics = {f.column: f.value for f in evaluate(Knowing(photos), choosing, reported).metrics()}
+    metrics = {f.column: f.value for f in evaluate(KnownErrors(photos), choosing, reported).metrics()}
     expected = {"points": 68, "box": 1.4, "NME": 5.0, "without the jaw": 5.0, "above 10 %": 0.0}
     assert metrics == pytest.approx(expected, abs=0.01)
 
 
-def test_a_fixed_box_stays_and_missing_points_do_not_count():
+def test_evaluate_keeps_a_fixed_box_and_ignores_missing_points():
     photos = [photo(str(i), i) for i in range(4)]
-    network = Knowing(photos)
+    network = KnownErrors(photos)
     network.box_is_fixed, network.points = True, ALL_POINTS[:60]
     network.to_ibug = lambda landmarks: np.where(np.arange(68)[:, None] < 60, landmarks, np.nan)
     result = evaluate(network, *split(photos))
@@ -82,5 +82,5 @@ def test_baselines_get_their_authors_input(real_faces, name, nme):
     photos = list(itertools.islice(read_afw(real_faces / "afw"), 12))
     network = opened(path)
     network.box_is_fixed = True
-    # Swapped channels or values in [0, 1] instead of overhead 0 make each worse by 0.15 at least.
+    # Swapped channels or values in [0, 1] instead of around 0 make each worse by 0.15 at least.
     assert evaluate(network, [], photos).per_face.mean() == pytest.approx(nme, abs=0.05)

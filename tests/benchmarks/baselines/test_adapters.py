@@ -1,4 +1,4 @@
-"""Each adapter feeds its network what its authors say, and reads points where they say."""
+"""Each adapter prepares inputs and decodes points as the network's authors do."""
 
 from __future__ import annotations
 
@@ -108,21 +108,21 @@ def test_mediapipe_reads_pixels_of_its_crop(monkeypatch, tmp_path, frame):
     np.testing.assert_array_equal([nose_tip, chin], found[[4, 152]])
 
 
-def test_the_mesh_vertices_of_both_sides_are_mirror_images(assets):
+def test_mesh_vertices_are_symmetric(assets):
     lines = (assets / "canonical_face" / "canonical_face_model.obj").read_text().splitlines()
     mesh = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
     shape = mesh[list(adapters.MEDIAPIPE_VERTICES), :2]
     np.testing.assert_allclose(shape[IBUG_68.mirror] * (-1, 1), shape, atol=0.02)
 
 
-def test_a_wheel_without_the_model_is_refused(tmp_path):
+def test_mediapipe_rejects_a_wheel_without_the_model(tmp_path):
     with zipfile.ZipFile(tmp_path / "new.whl", "w") as wheel:
         wheel.writestr("mediapipe/__init__.py", "")
     with pytest.raises(ModelFileError, match=r"0\.10\.21"):
         MediaPipeNetwork(tmp_path / "new.whl")
 
 
-def test_absent_and_damaged_baselines_are_left_out_with_the_reason(write_constant, tmp_path):
+def test_open_baselines_skips_missing_and_damaged_files(write_constant, tmp_path):
     write_constant("peppa_slim160_68.onnx", 160, np.zeros(143))
     (tmp_path / "pfld_ghostone_98.onnx").write_bytes(b"cut short")
     found, skipped = open_baselines(tmp_path, mediapipe=tmp_path / "gone.whl")
@@ -133,7 +133,7 @@ def test_absent_and_damaged_baselines_are_left_out_with_the_reason(write_constan
     assert "damaged" in skipped["PFLD-GhostOne"]
 
 
-def test_without_onnxruntime_the_reason_names_the_extra(write_constant, tmp_path, monkeypatch):
+def test_open_baselines_names_the_extra_without_onnxruntime(write_constant, tmp_path, monkeypatch):
     write_constant("peppa_slim160_68.onnx", 160, np.zeros(143))
     util = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None))
     monkeypatch.setattr("benchmarks.baselines.engines.importlib", util)

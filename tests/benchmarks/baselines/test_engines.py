@@ -1,4 +1,4 @@
-"""Weights that old ONNX files list as inputs become constants, and nothing else changes."""
+"""Weights that old ONNX files list as inputs become constants; nothing else changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.baselines.engines import OnnxNetwork, with_constant_weights
 from edge_runtime.errors import ModelFileError
 
 
-def test_old_files_get_one_input_and_the_same_results(write_constant):
+def test_constant_weights_leave_one_input_and_the_same_results(write_constant):
     onnx = pytest.importorskip("onnx")
     value = np.arange(300, dtype=np.float32)  # lengths of more than one byte
     path = write_constant("old.onnx", 4, value, gain=2.0, old=True)
@@ -25,7 +25,7 @@ def test_old_files_get_one_input_and_the_same_results(write_constant):
     np.testing.assert_allclose(OnnxNetwork(path)(image), value + 3.0)
 
 
-def test_new_files_stay_as_they_are(write_constant):
+def test_constant_weights_keep_new_files_unchanged(write_constant):
     content = write_constant("new.onnx", 4, np.ones(5)).read_bytes()
     assert with_constant_weights(content) is content
 

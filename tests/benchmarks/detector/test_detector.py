@@ -1,4 +1,4 @@
-"""Detectors on images whose faces and detections are made up."""
+"""Detectors on synthetic images and detections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOWHERE = ROI(380, 20, 30)
 
 
 def image(*faces, required=None):
-    """A gray frame with faces at these regions."""
+    """A gray frame with faces at these ROIs."""
     return LabeledImage(
         np.full((300, 400, 3), 90, np.uint8), faces, [True] * len(faces) if required is None else required
     )
@@ -30,14 +30,14 @@ def values(images, found, threshold=0.5):
     return {f.column: f.value for f in compute_metrics("here", images, made, made)}
 
 
-def test_time_is_also_told_over_the_first_detectors():
+def test_time_is_relative_to_the_first_detector():
     images = [image()] * 3
     first, other = (Detections(name, [[]] * 3, times, 0.5) for name, times in (("a", [1, 2, 4]), ("b", [3, 6, 8])))
     seen = {f.column: f.value for f in compute_metrics("here", images, other, first)}
     assert (seen["time"], seen["time over a's"]) == (6, 3)
 
 
-def test_figures_are_taken_at_the_detectors_threshold():
+def test_metrics_use_the_detectors_threshold():
     left, right = ROI(100, 100, 80), ROI(300, 200, 40)
     images = [image(left, right), image()]
     found = [[(0.9, left), (0.6, NOWHERE), (0.3, right)], [(0.7, NOWHERE)]]
@@ -61,19 +61,19 @@ def test_recall_at_false_alarms_follows_the_scores():
     assert list(zip(curve.x, curve.y, strict=True)) == [(0.1, 0), (0.2, 0), (0.2, 100)]
 
 
-def test_rough_regions_count_where_the_tracking_network_corrects_them():
+def test_loose_recall_counts_inexact_rois():
     face, rough = ROI(100, 100, 80), ROI(130, 100, 80)
     assert 0.3 < face.iou(rough) < 0.5
     seen = values([image(face)], [[(0.9, rough)]])
     assert (seen["recall"], seen["recall, IoU 0.3"], seen["false alarms per image"]) == (0, 100, 1)
 
 
-def test_a_detector_that_finds_nothing_has_figures():
+def test_metrics_exist_when_nothing_is_detected():
     seen = values([image(ROI(100, 100, 80))], [[]])
     assert (seen["recall"], seen["AP"], seen["precision"], seen["mean IoU"]) == (0, 0, None, None)
 
 
-def test_small_faces_of_photographs_need_not_be_found():
+def test_small_faces_of_photographs_are_not_required():
     angle = np.linspace(0, 2 * np.pi, 68)
     ring = np.column_stack([np.cos(angle), np.sin(angle)])
     faces = tuple((ring * size / 2 + (200, 150)).astype(np.float32) for size in (30, 60))
@@ -82,7 +82,7 @@ def test_small_faces_of_photographs_need_not_be_found():
     assert shown.size_fractions == pytest.approx([45 / 400, 90 / 400], rel=1e-2)
 
 
-def test_scenes_are_the_same_each_time_and_labelled_in_their_pixels(face_shards):
+def test_scenes_are_deterministic(face_shards):
     store = SampleStore.read(face_shards)
     first, second = scenes(store, 6), scenes(store, 6)
     for one, other in zip(first, second, strict=True):
@@ -93,7 +93,7 @@ def test_scenes_are_the_same_each_time_and_labelled_in_their_pixels(face_shards)
 
 
 class Verifier:
-    """A tracking network that moves to the bright square's middle and trusts what is bright."""
+    """A tracking network that finds the center of the bright square and is confident if there is one."""
 
     def __init__(self, spec):
         self.spec = spec
@@ -109,7 +109,7 @@ class Verifier:
         }
 
 
-def test_the_judge_moves_regions_scores_them_and_keeps_one_per_face(spec):
+def test_verification_refines_scores_and_removes_duplicates(spec):
     image = np.full((300, 400, 3), 90, np.uint8)
     image[120:180, 170:230] = 255
     verdicts = [
@@ -120,7 +120,7 @@ def test_the_judge_moves_regions_scores_them_and_keeps_one_per_face(spec):
     assert (roi.cx, roi.cy) == pytest.approx((200, 150), abs=4)
 
 
-def test_every_detector_sees_every_picture_alone_and_judged(spec):
+def test_detect_runs_every_detector_alone_and_verified(spec):
     images = [image(ROI(100, 100, 80)) for _ in range(3)]
     images[0].frame[80:120, 80:120] = 255
     knows = ScoredDetector("knows", lambda _: [(0.9, ROI(102, 99, 90)), (0.1, NOWHERE)], 0.5)
@@ -133,7 +133,7 @@ def test_every_detector_sees_every_picture_alone_and_judged(spec):
     assert all(a <= b for a, b in zip(made["knows", False].milliseconds, made["knows", True].milliseconds, strict=True))
 
 
-def test_absent_detectors_are_left_out_with_a_note(write_onnx, tmp_path):
+def test_open_detectors_notes_missing_files(write_onnx, tmp_path):
     found, notes = open_detectors(write_onnx(), tmp_path)
     assert [finder.name for finder in found] == ["cascade"]
     assert [note.partition(",")[0] for note in notes] == ["Left out: our detector", "Left out: YuNet"]
@@ -164,7 +164,7 @@ def test_the_command_writes_results(write_onnx, face_shards, afw_folder, tmp_pat
     assert "cascade" in capsys.readouterr().out
 
 
-def test_nothing_to_look_at_is_refused(capsys):
+def test_detector_rejects_no_images(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["detector", "--scenes", "0"])
     assert "no images" in capsys.readouterr().err

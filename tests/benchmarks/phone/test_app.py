@@ -1,4 +1,4 @@
-"""What the Android app shares."""
+"""Results that the Android app shares."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def share(tmp_path, **changes):
     return ["phone", "--app-results", str(path), "--out", str(tmp_path / "out.json")]
 
 
-def test_what_the_app_shares_becomes_figures(tmp_path, capsys):
+def test_app_results_become_metrics(tmp_path, capsys):
     assert main(share(tmp_path)) == 0
     results = Results.read(tmp_path / "out.json")
     metrics = {(metric.table, metric.row, metric.column): metric for metric in results.metrics}
@@ -83,13 +83,13 @@ def test_what_the_app_shares_becomes_figures(tmp_path, capsys):
         ({"device": {}}, "manufacturer"),
     ],
 )
-def test_another_file_is_refused_with_the_reason(tmp_path, changes, message, capsys):
+def test_app_results_reject_another_file(tmp_path, changes, message, capsys):
     assert main(share(tmp_path, **changes)) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 
 
-def test_no_file_and_no_times_are_refused(tmp_path, capsys):
+def test_app_results_reject_no_file_and_no_times(tmp_path, capsys):
     assert main(["phone", "--app-results", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
     assert main(share(tmp_path, runs=SHARED["runs"][1:2])) == 1

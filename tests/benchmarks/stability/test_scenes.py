@@ -24,26 +24,26 @@ def renderer(tmp_path_factory):
         pytest.skip(str(error))
 
 
-def test_ways_are_straight_and_scripts_put_the_board_last():
+def test_trajectories_are_linear_and_the_board_is_last():
     scenario = Scenario("made up", 2.0, (Trajectory([0, 1], [0.2, 0.6], y=0.4),), Trajectory([0], [0.9], size=0.5))
     assert scenario.at(-1.0) == ((0.2, 0.4), (0.9, 0.5))
     assert scenario.at(0.5)[0] == pytest.approx((0.4, 0.4))
     assert scenario.at(9.0)[0] == (0.6, 0.4)
 
 
-def test_still_and_moving_faces_are_where_the_labels_say(renderer):
+def test_still_and_moving_faces_match_their_labels(renderer):
     from benchmarks.stability.motion import moving, still
 
     calm, turning = list(still(renderer, 0, 3)), list(moving(renderer, 0, 12))
     assert (calm[0].landmarks == calm[2].landmarks).all()
-    assert 0 < np.abs(calm[0].image.astype(int) - calm[2].image).mean() < 10, "only the std_error is new"
+    assert 0 < np.abs(calm[0].image.astype(int) - calm[2].image).mean() < 10, "only the noise is new"
     assert (turning[11].landmarks - turning[0].landmarks)[..., 0].mean() > 20
     again = next(moving(renderer, 0, 1))
     assert (again.image == turning[0].image).all()
     assert (next(moving(renderer, 1, 1)).image != again.image).any()
 
 
-def test_who_leaves_and_who_is_covered_cannot_be_seen(renderer):
+def test_visible_fraction_is_zero_when_absent_or_covered(renderer):
     from benchmarks.stability.scenes import record
 
     for name in ("a face returns", "a face is covered"):
@@ -54,10 +54,10 @@ def test_who_leaves_and_who_is_covered_cannot_be_seen(renderer):
         bare = frames[int(np.flatnonzero(shown == 0)[0])].image.astype(int)
         (left, top), (right, bottom) = (f(frames[0].landmarks[0], axis=0).astype(int) for f in (np.min, np.max))
         there = np.abs(frames[0].image.astype(int) - bare)[top:bottom, left:right]
-        assert there.mean() > 10, f"{name}: no face is painted where the labels are"
+        assert there.mean() > 10, f"{name}: no face at the labels"
 
 
-def test_a_nearer_face_hides_the_one_behind_it(renderer):
+def test_visible_fraction_drops_behind_a_nearer_face(renderer):
     from benchmarks.stability.scenes import record
 
     scenario = SCENARIO["two faces cross"]
