@@ -1,1 +1,1 @@
-"""Measurements that others can repeat."""
+"""Reproducible measurements of exported models."""

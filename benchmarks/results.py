@@ -1,6 +1,6 @@
-"""What every benchmark writes: figures with their units and noise, curves, and what they belong to.
+"""What every benchmark writes: metrics with unit and standard error, curves, and what they depend on.
 
-One form for all, so that a report and a comparison know none of the benchmarks.
+All benchmarks share one form, so the report and the comparison are independent of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,26 @@ from benchmarks.machine import machine
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 BLOCKS = 5
-"""Parts of a series of repeats whose medians tell how much the median of all of it is worth."""
+"""Number of consecutive parts of a series whose medians give the standard error of the overall median."""
+_FORMAT_1_NAMES = {
+    "endurance": "soak",
+    "peers": "baselines",
+    "held": "tracked",
+    "ids swapped": "id switches",
+    "found again after": "time to re-detect",
+    **{f"{scene}, beside": f"{scene}, overhead" for scene in ("far", "near", "three")},
+    "frame, drawn and serialised": "frame, drawn and serialized",
+    "share of the parts' sum": "fraction of the parts' sum",
+    "false alarms per picture": "false alarms per image",
+    "false alarms per picture without a face": "false alarms per image without a face",
+    "seen points": "visible points",
+    "covered": "occluded",
+    "uncovered": "unoccluded",
+    "changed sides of the tracking threshold": "decision flips at the tracking threshold",
+}
+"""Names of benchmarks and columns in format 1, and their names now."""
 
 
 class ResultsError(EdgeRuntimeError):
@@ -29,27 +46,32 @@ class ResultsError(EdgeRuntimeError):
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured number; `table`, `row` and `column` together name it."""
+class Metric:
+    """One measured number, identified by `table`, `row`, and `column`."""
 
     table: str
     row: str
-    """What was measured, most often a model's file."""
+    """What was measured, usually a model file."""
     column: str
     value: float | None
-    """None where there is nothing to measure, such as a mean over no faces; so does NaN become."""
+    """None for nothing to measure, such as a mean over no faces. NaN and infinity become None."""
     unit: str
     """`ms`, `%`, `KiB`, `MiB`, `°`, `s`, `frames`, or empty for a plain number."""
-    noise: float = 0.0
-    """Standard error of the value as far as this run tells, in the same unit; 0 for what repeats exactly."""
-    better: Literal["less", "more", ""] = "less"
-    """Empty where neither is."""
+    std_error: float = 0.0
+    """Standard error of the value within this run, in the same unit; 0 for what repeats exactly."""
+    lower_is_better: bool | None = True
+    """None if neither direction is better."""
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "value", None)
-        if not math.isfinite(self.noise):
-            object.__setattr__(self, "noise", 0.0)
+        if not math.isfinite(self.std_error):
+            object.__setattr__(self, "std_error", 0.0)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Table, row, and column."""
+        return self.table, self.row, self.column
 
 
 @dataclass(frozen=True)
@@ -62,81 +84,121 @@ class Curve:
     y_label: str
     x: Sequence[float]
     y: Sequence[float]
-    """One value alone is a dot."""
+    """A single value is drawn as a dot."""
     labels: Sequence[str] = ()
-    """Texts beside the points, one each."""
+    """One text per point."""
 
     def __post_init__(self) -> None:
         if not np.isfinite([*self.x, *self.y]).all():
-            raise ValueError(f"the curve {self.name} of {self.chart} has points that are no numbers; leave it out")
+            raise ValueError(f"curve {self.name!r} of chart {self.chart!r} has points that are not finite; omit it")
 
 
 @dataclass(frozen=True)
 class Results:
-    """What one run of one benchmark measured."""
+    """Results of one run of one benchmark."""
 
     benchmark: str
-    """The command's name."""
-    figures: Sequence[Figure]
+    """Name of the command."""
+    metrics: Sequence[Metric]
     curves: Sequence[Curve] = ()
     stacked: Sequence[str] = ()
-    """Tables whose columns are parts of a whole: drawn as bars, too, one per row."""
+    """Tables whose columns are parts of a whole: also drawn as bars, one per row."""
     notes: Sequence[str] = ()
-    """Sentences that the report puts below the tables: what was left out, what a column means."""
+    """Sentences below the tables: what was left out, what a column means."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Seed, data, threads, repeats: what the figures depend on besides machine and files."""
+    """Seed, data, threads, repeats: what the metrics depend on besides machine and files."""
     machine: dict[str, Any] = field(default_factory=machine)
     """See `benchmarks.machine.machine`."""
     command: Sequence[str] = field(default_factory=lambda: ["python", "-m", "benchmarks", *sys.argv[1:]])
 
     def __post_init__(self) -> None:
-        names = [(figure.table, figure.row, figure.column) for figure in self.figures]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{self.benchmark} has two figures for {' / '.join(repeated[0])}")
-        if unknown := set(self.stacked) - {figure.table for figure in self.figures}:
+        keys = [metric.key for metric in self.metrics]
+        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"{self.benchmark} has two metrics for {' / '.join(repeated[0])}")
+        if unknown := set(self.stacked) - {metric.table for metric in self.metrics}:
             raise ValueError(f"{self.benchmark} has no table {unknown.pop()!r} to stack")
 
     def write(self, path: Path) -> None:
-        """Write JSON, complete or not at all (OSError)."""
-        write_atomically(
-            path, (json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False) + "\n").encode()
-        )
+        """Write JSON atomically."""
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
+        write_atomically(path, (text + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> Results:
-        """Read what `write` wrote. ResultsError for anything else, FileNotFoundError for no file."""
+        """Read what `write` wrote, in this format or format 1.
+
+        Raises:
+            ResultsError: The file is not a benchmark's results.
+            FileNotFoundError: There is no file.
+        """
         try:
             content = json.loads(path.read_bytes())
-            if content.pop("format") != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}")
-            figures = [Figure(**figure) for figure in content.pop("figures")]
+            version = content.pop("format")
+            if version not in (1, FORMAT):
+                raise ValueError(f"format is {version!r}, expected {FORMAT} or 1")
+            if version == 1:
+                _upgrade(content)
+            metrics = [Metric(**metric) for metric in content.pop("metrics")]
             curves = [Curve(**curve) for curve in content.pop("curves")]
-            return cls(figures=figures, curves=curves, **content)
+            return cls(metrics=metrics, curves=curves, **content)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ResultsError(f"{path} is not a benchmark's results ({error}); write one with benchmarks") from error
+            raise ResultsError(
+                f"{path} is not a benchmark's results ({error}); run a benchmark to write one"
+            ) from error
 
 
-def median_and_noise(samples: Sequence[float]) -> tuple[float, float]:
-    """The median of repeats, in order of time, and its standard error; see `percentile_and_noise`."""
-    return percentile_and_noise(samples, 50)
+def _upgrade(content: dict[str, Any]) -> None:
+    """Rename the keys and labels of format 1 in place."""
+    content["benchmark"] = _FORMAT_1_NAMES.get(content["benchmark"], content["benchmark"])
+    content["metrics"] = content.pop("figures")
+    for metric in content["metrics"]:
+        metric["column"] = _FORMAT_1_NAMES.get(metric["column"], metric["column"])
+        metric["std_error"] = metric.pop("noise")
+        metric["lower_is_better"] = {"less": True, "more": False, "": None}[metric.pop("better")]
 
 
-def percentile_and_noise(samples: Sequence[float], percentile: float) -> tuple[float, float]:
-    """A percentile of repeats, in order of time, and its standard error.
+def median_and_error(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the median of repeats, in order of time, and its standard error; see `percentile_and_error`."""
+    return percentile_and_error(samples, 50)
 
-    The error comes from the same of five consecutive parts, so that a machine that slows down for a while counts;
-    repeats next to each other are far more alike than runs are. 0 for fewer than ten repeats, which tell nothing.
+
+def percentile_and_error(samples: Sequence[float], percentile: float) -> tuple[float, float]:
+    """Return a percentile of repeats, in order of time, and its standard error.
+
+    The error is that of the percentiles of `BLOCKS` consecutive parts, so it includes slow drift of the machine. It is
+    0 for fewer than two samples per block.
     """
     values = np.asarray(samples, dtype=float)
+    overall = float(np.percentile(values, percentile))
     if len(values) < 2 * BLOCKS:
-        return float(np.percentile(values, percentile)), 0.0
+        return overall, 0.0
     parts = [float(np.percentile(part, percentile)) for part in np.array_split(values, BLOCKS)]
-    return float(np.percentile(values, percentile)), float(np.std(parts, ddof=1)) / math.sqrt(BLOCKS)
+    return overall, float(np.std(parts, ddof=1)) / math.sqrt(BLOCKS)
 
 
-def mean_and_noise(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over independent cases, such as faces, and its standard error; NaN for none."""
+def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return the mean of independent values and its standard error; NaN for none."""
     array = np.asarray(values, dtype=float)
     if not len(array):
         return math.nan, 0.0
     return float(array.mean()), float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else 0.0
+
+
+def mean_metric(
+    table: str,
+    row: str,
+    column: str,
+    values: Sequence[float] | np.ndarray,
+    unit: str = "%",
+    lower_is_better: bool | None = True,
+) -> Metric:
+    """Return the mean of independent values, such as faces or people, as a metric; NaN are left out."""
+    array = np.asarray(values, dtype=float)
+    mean, error = mean_and_error(array[~np.isnan(array)])
+    return Metric(table, row, column, mean, unit, error, lower_is_better)
+
+
+def median_metric(table: str, row: str, column: str, samples: Sequence[float], unit: str = "ms") -> Metric:
+    """Return the median of repeats, in order of time, as a metric."""
+    median, error = median_and_error(samples)
+    return Metric(table, row, column, median, unit, error)

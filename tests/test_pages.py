@@ -8,6 +8,7 @@ import pytest
 import atpn.__main__
 import benchmarks.__main__
 import export.__main__
+import platform_checks.__main__
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -18,6 +19,7 @@ COMMANDS = {
     "atpn": set(atpn.__main__.COMMANDS),
     "benchmarks": set(benchmarks.__main__.COMMANDS),
     "export": set(export.__main__.COMMANDS),
+    "platform_checks": set(platform_checks.__main__.COMMANDS),
 }
 PLACEHOLDER = re.compile(r"[A-Z]+$")
 """As in `python -m benchmarks NAME`."""
@@ -45,7 +47,7 @@ def test_links_lead_to_files_and_headings(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_exist(page):
     unknown = []
-    for package, name in re.findall(r"-m (atpn|benchmarks|export) ([\w-]+)", page.read_text()):
+    for package, name in re.findall(r"-m (atpn|benchmarks|export|platform_checks) ([\w-]+)", page.read_text()):
         if name not in COMMANDS[package] and not PLACEHOLDER.match(name):
             unknown.append(f"{package} {name}")
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

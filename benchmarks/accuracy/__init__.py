@@ -1,1 +1,1 @@
-"""Accuracy of exported files as they run on the device, beside the checkpoint that they come from."""
+"""Accuracy of exported files as they run on the device, compared with their checkpoint."""

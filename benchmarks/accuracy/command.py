@@ -18,105 +18,101 @@ from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredicto
 from atpn.evaluate.detectors import make_detector
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from benchmarks.accuracy.faces import FaceSet, measure
-from benchmarks.accuracy.figures import figures_of
-from benchmarks.accuracy.truth import COVERED, FACING_YAW, MOST_YAW
-from benchmarks.backends import open_backend
-from benchmarks.inputs import tracking_files
-from benchmarks.renders import rendered_store
-from benchmarks.results import Curve, Figure, Results
+from benchmarks.accuracy.faces import FACING_YAW, MAX_YAW, MIN_OCCLUSION, FaceSet, predict
+from benchmarks.accuracy.metrics import compute_metrics
+from benchmarks.inputs import (
+    check_minimum,
+    models_option,
+    open_backend,
+    option,
+    out_option,
+    rendered_store,
+    tracking_files,
+)
+from benchmarks.results import Curve, Metric, Results
+from benchmarks.tables import publish
 from edge_runtime.detector import Detector, default_detector
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 
-WEIGHTS = WEIGHTS_FOLDER / "atpn.safetensors"
 RENDERS, AFW = "renders", "AFW"
+NOTES = (
+    "NME: mean distance over that of the outer eye corners; FR10: faces above 10 %; AUC10: area under the cumulative "
+    f"error up to 10 %. Renders count up to {MAX_YAW}° of yaw, and at any yaw where the error is over the rectangle's "
+    "longer side.",
+    "True box: the labels' ROI, upright for renders, along the image's axes for AFW. Settled: the last ROI that "
+    "the tracker derives from it. Detector box: the same from a detector's ROI, for faces that it finds; its growth is "
+    "over the same faces.",
+    f"Occluded: at least {MIN_OCCLUSION:.0%} of the landmarks hidden within {FACING_YAW}° of yaw; glasses hide fewer. "
+    "Closed eyes: by the labels' openings. AFW has no labels of occlusion and pose: its yaw bins are the checkpoint's.",
+    "± is the standard error over faces; of a growth, over the differences of the same faces.",
+)
 
 
 @dataclass(frozen=True)
 class AccuracyConfig:
     """Options of `accuracy`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
-    weights: Path = field(default=WEIGHTS, metadata={"help": "the checkpoint that the files come from"})
-    data: Path | None = field(default=None, metadata={"help": "folder of held-out renders; none: render some"})
-    afw: Path | None = field(default=None, metadata={"help": "folder of AFW's labels.json and images: real faces, too"})
-    dataset: Path | None = field(
-        default=None, metadata={"help": "folder of a published dataset, or of your own (docs/datasets.md), too"}
-    )
-    limit: int = field(default=200, metadata={"help": "faces of --data and of --dataset to measure, at most"})
-    render: int = field(default=60, metadata={"help": "pictures to render without --data, 0 for none"})
-    assets: Path | None = field(default=None, metadata={"help": "3D assets to render from; none: a procedural head"})
+    models: Path = field(**models_option())
+    weights: Path = field(**option(WEIGHTS_FOLDER / "atpn.safetensors", "checkpoint of the files"))
+    data: Path | None = field(**option(None, "folder of held-out renders; none: render some"))
+    afw: Path | None = field(**option(None, "folder of AFW's labels.json and images"))
+    dataset: Path | None = field(**option(None, "folder of a published dataset, or of your own (docs/datasets.md)"))
+    limit: int = field(**option(200, "maximum number of faces of --data and of --dataset"))
+    render: int = field(**option(60, "number of images to render without --data, 0 for none"))
+    assets: Path | None = field(**option(None, "3D assets to render from; none: a procedural head"))
     detector: str = field(
-        default="auto",
-        metadata={
-            "help": "whose boxes: auto (dist's own, else the cascade), cascade, a detector's .tflite or YuNet's .onnx"
-        },
+        **option(
+            "auto",
+            "detector: auto (dist's own, else the cascade), cascade, a detector's .tflite, or YuNet's .onnx file",
+        )
     )
-    out: Path = field(default=Path("dist/bench/accuracy.json"), metadata={"help": "where the results are written"})
+    out: Path = field(**out_option("accuracy"))
 
     def __post_init__(self) -> None:
         if self.detector == "none":
-            raise ValueError("--detector none leaves no detector's box to measure; give auto or a detector")
-        if self.limit < 1 or self.render < 0:
-            raise ValueError(f"--limit must be positive and --render not negative, got {self.limit} and {self.render}")
+            raise ValueError("--detector none leaves no detector box to measure; give auto or a detector")
+        check_minimum(self, limit=1, render=0)
         if self.data is None and self.afw is None and self.dataset is None and self.render == 0:
             raise ValueError("nothing to measure on: give --data, --afw or --dataset FOLDER, or --render NUMBER")
 
 
 def accuracy(config: AccuracyConfig) -> None:
-    """Measure every file that tracks beside the checkpoint, print the main table, write `Results`."""
+    """Measure every tracking file and the checkpoint, write the results, and print the main tables."""
     cv2.setNumThreads(1)
     notes = []
     model, _ = load_checkpoint(config.weights)
     networks: dict[str, CropPredictor] = {config.weights.name: CheckpointBackend(model)}
-    reference, made_from = networks[config.weights.name].spec, weights_sha256(config.weights)
+    reference, sha256 = networks[config.weights.name].spec, weights_sha256(config.weights)
     for path in tracking_files(config.models):
         network = FilePredictor(open_backend(path))
         if (network.spec.scheme, network.spec.input_size) != (reference.scheme, reference.input_size):
-            notes.append(f"Left out: {path.name}, of another kind than {config.weights.name}.")
+            notes.append(f"Left out: {path.name}; its scheme or input size is not that of {config.weights.name}.")
             continue
-        if network.spec.weights_sha256 != made_from:
-            notes.append(
-                f"{path.name} was not made from {config.weights.name}: its growth is that of other weights, too."
-            )
+        if network.spec.weights_sha256 != sha256:
+            notes.append(f"{path.name} was not made from {config.weights.name}: its growth includes that of weights.")
         networks[path.name] = network
-    figures: list[Figure] = []
+    metrics: list[Metric] = []
     curves: list[Curve] = []
     detector = default_detector() if config.detector == "auto" else make_detector(config.detector)
     settings = {"detector": f"{config.detector}: {type(detector).__name__}", "limit": config.limit}
     for faces, origin in face_sets(config, detector, reference):
-        measured = {}
+        predictions = {}
         for name, network in networks.items():
-            measured[name] = measure(network, faces)
+            predictions[name] = predict(network, faces)
             print(f"{faces.name}, {name}: done", file=sys.stderr)
-        more_figures, more_curves = figures_of(faces, measured)
-        figures, curves = [*figures, *more_figures], [*curves, *more_curves]
-        found = sum(roi is not None for roi in faces.found)
+        more_metrics, more_curves = compute_metrics(faces, predictions)
+        metrics, curves = [*metrics, *more_metrics], [*curves, *more_curves]
+        found = sum(roi is not None for roi in faces.detected)
         settings[faces.name] = origin
         notes.append(f"{faces.name}: {len(faces.samples)} faces ({origin}), {found} of them found by the detector.")
-    results = Results("accuracy", figures, curves, notes=[*notes, *EXPLANATIONS], settings=settings)
-    results.write(config.out)
-    print(main_table(results))
-
-
-EXPLANATIONS = (
-    "NME: mean distance over that of the outer eye corners; FR10: faces above 10 %; AUC10: area under the cumulative "
-    f"error up to 10 %. Renders count up to {MOST_YAW}° of yaw, and at any yaw where the error is over the rectangle's "
-    "longer side.",
-    "True box: the labels' region, upright for renders, along the image's axes for AFW. Settled: the last region that "
-    "the tracker makes from it. Detector box: the same from a detector's region, faces that "
-    "it finds; its growth is that of the same faces.",
-    f"Covered: at least {COVERED:.0%} of the landmarks hidden within {FACING_YAW}° of yaw, which glasses do not do. "
-    "Closed eyes: by the labels' openings. AFW labels neither what is hidden nor pose: its bins of yaw are "
-    "the checkpoint's.",
-    "Noise is the standard error over faces; of a growth, over the differences of the same faces.",
-)
+    results = Results("accuracy", metrics, curves, notes=[*notes, *NOTES], settings=settings)
+    publish(results, config.out, lambda title: ": landmarks" in title or ": against" in title)
 
 
 def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> Iterator[tuple[FaceSet, str]]:
-    """The datasets asked for and where each comes from. A new reader's samples go in by `FaceSet.of_samples`."""
-    # Read first: what is missing is told before anything is measured.
+    """Yield the requested datasets and their origins."""
+    # Labels first: missing files are reported before anything is measured.
     photos = [] if config.afw is None else list(read_afw(config.afw))
     datasets = [] if config.dataset is None else find_datasets(config.dataset)
     if config.data is not None or config.render:
@@ -125,36 +121,19 @@ def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> It
     if photos:
         yield FaceSet.of_samples(AFW, photos_to_samples(photos), detector, spec), "photographs"
     for found in datasets:
-        samples, origin = chosen_faces(list(found.dataset.read(found.root)), config.limit)
+        samples, origin = select_faces(list(found.dataset.read(found.root)), config.limit)
         yield FaceSet.of_samples(found.dataset.name, samples, detector, spec), origin
 
 
-def chosen_faces(unread: Sequence[UnreadSample], limit: int) -> tuple[list[Sample], str]:
-    """At most so many faces all of whose landmarks are known, from all over a dataset's test split, and a word on it.
+def select_faces(unread: Sequence[UnreadSample], limit: int) -> tuple[list[Sample], str]:
+    """Return at most `limit` faces with all landmarks, evenly from the test split if there is one, and their origin.
 
-    All of the dataset where nothing is its test split. ValueError where no face has landmarks.
+    Raise ValueError if no face has all landmarks.
     """
     known = [s for s in unread if s.labels.landmarks is not None and not np.isnan(s.labels.landmarks).any()]
     if not known:
         raise ValueError("none of this dataset's faces has all of its landmarks: errors cannot be measured on it")
-    tested = [sample for sample in known if sample.split == "test"]
-    faces = tested or known
-    chosen = faces[:: -(-len(faces) // limit)]
-    return [sample.decode() for sample in chosen], f"{len(chosen)} of {len(faces)}{' test' * bool(tested)} faces"
-
-
-def main_table(results: Results) -> str:
-    """One line per set and network: errors by box, and the growth with its noise."""
-    found = {(f.table, f.row, f.column): f for f in results.figures}
-    columns = ("NME, true box", "NME, detector box", "NME growth")
-    lines = [f"{'faces':10} {'network':24} " + " ".join(f"{column:>18}" for column in columns)]
-    for name, row in dict.fromkeys((f.table.partition(":")[0], f.row) for f in results.figures):
-        cells = []
-        for column in columns:
-            figure = next(
-                (f for (t, r, c), f in found.items() if (t.partition(":")[0], r, c) == (name, row, column)), None
-            )
-            known = figure is not None and figure.value is not None
-            cells.append(f"{figure.value:.2f} ± {figure.noise:.2f} %" if known else "")
-        lines.append(f"{name:10} {row:24} " + " ".join(f"{cell:>18}" for cell in cells))
-    return "\n".join(lines)
+    test = [sample for sample in known if sample.split == "test"]
+    faces = test or known
+    selected = faces[:: -(-len(faces) // limit)]
+    return [sample.decode() for sample in selected], f"{len(selected)} of {len(faces)}{' test' * bool(test)} faces"

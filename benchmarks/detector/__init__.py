@@ -1,1 +1,1 @@
-"""Face detectors on the same pictures: ours, OpenCV's cascades, YuNet."""
+"""Face detectors on the same images: ours, OpenCV's cascades, YuNet."""

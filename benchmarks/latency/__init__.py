@@ -1,1 +1,1 @@
-"""What exported files cost on this machine: time by stage, start, size, memory, energy."""
+"""Cost of exported files on this machine: time by stage, start, size, memory, energy."""

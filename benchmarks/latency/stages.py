@@ -1,4 +1,4 @@
-"""The stages of one tracked face and of one detection, each a call to time."""
+"""Stages of one tracked face and of one detection, as calls to time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 
 FRAME_SIZE = (640, 480)
 FACE_SIZE = 240.0
-"""Side of the face's region in that frame, pixels: a person before a webcam."""
+"""Side of the face's ROI in that frame, pixels: a person at a webcam."""
 
 Stages = Mapping[str, Callable[[], object]]
 
 
 def stages(backend: Backend) -> Stages:
-    """What a frame asks for, by name and in its order: of a detector up to its regions, else up to the overlay."""
+    """Return the stages by name and in order: of a detector up to its regions, else up to the overlay."""
     rng = np.random.default_rng(0)
     frame = cv2.GaussianBlur(rng.integers(0, 256, (*FRAME_SIZE[::-1], 3), np.uint8), (0, 0), 3)
     return _detection(backend, frame) if backend.spec.is_detector else _tracking(backend, frame)
@@ -32,11 +32,11 @@ def stages(backend: Backend) -> Stages:
 
 def _detection(backend: Backend, frame: np.ndarray) -> Stages:
     spec = backend.spec
-    picture = cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB)
-    outputs = backend.run(picture)
+    image = cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB)
+    outputs = backend.run(image)
     return {
         "crop": lambda: cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB),
-        "network": lambda: backend.run(picture),
+        "network": lambda: backend.run(image),
         "decode": lambda: read_regions(outputs["scores"], outputs["regions"], spec.track_threshold),
     }
 
@@ -49,8 +49,8 @@ def _tracking(backend: Backend, frame: np.ndarray) -> Stages:
     outputs = backend.run(crop)
     points, rotations = OneEuroPoints(0.5), OneEuroRotation(0.5)
     landmarks, rotation = roi.to_frame(spec.mean_shape), crop_to_camera(roi, intrinsics)
-    doubt = np.full(len(landmarks), 0.01 * FACE_SIZE)
-    face = Face(0, TrackState.TRACKED, landmarks, doubt, Pose(rotation), 1.0, roi, rotation[:, 2], 1)
+    sigma = np.full(len(landmarks), 0.01 * FACE_SIZE)
+    face = Face(0, TrackState.TRACKED, landmarks, sigma, Pose(rotation), 1.0, roi, rotation[:, 2], 1)
     clock = itertools.count(0.0, 1 / 30)
 
     def decode() -> None:

@@ -1,1 +1,1 @@
-"""The exported models on an Android phone: driven through adb, or told by the app."""
+"""Exported models on an Android phone: through adb, or as measured by the app."""

@@ -1,4 +1,4 @@
-"""One Android phone, spoken to through adb."""
+"""One Android phone, controlled through adb."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from typing import Any
 from edge_runtime.errors import EdgeRuntimeError
 
 TEMPORARY = "/data/local/tmp"
-"""The folder that adb's user may write to and run programs from."""
-PATIENCE = 60.0
-"""Seconds that adb may take for anything but a benchmark: a push over Wi-Fi is slow."""
+"""Folder that adb's user can write to and run programs from."""
+TIMEOUT = 60.0
+"""Seconds for an adb command other than a benchmark: a push over Wi-Fi is slow."""
 REMEDIES = {
     "unauthorized": "unlock it and accept this computer's key",
     "offline": "unplug it and plug it in again",
     "no permissions": "allow this user to open USB devices (udev rules), then restart adb's server",
 }
-"""What to do about a device whose state is not `device`."""
+"""Remedy for a device whose state is not `device`."""
 
 
 class PhoneError(EdgeRuntimeError, OSError):
-    """There is no phone to measure on, or it went away."""
+    """No phone is connected, or it was disconnected."""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A connected device that lets us in."""
+    """A connected device that is authorized."""
 
     adb: str
     serial: str
 
     @classmethod
     def find(cls, adb: str, serial: str | None = None) -> Phone:
-        """The only device, or the one of that serial number. PhoneError says what is missing and what to do."""
+        """Return the only device, or the one of that serial number. Raise PhoneError if there is none."""
         program = shutil.which(adb)
         if program is None:
-            raise PhoneError(f"there is no program {adb}: install Android's platform tools, or name it with --adb")
-        listing = _run([program, "devices"], PATIENCE)[1]
+            raise PhoneError(f"no program {adb!r}: install Android's platform tools, or name it with --adb")
+        listing = _run([program, "devices"], TIMEOUT)[1]
         states = _states(listing)
         if not states:
             hint = "connect a phone, and allow USB debugging in its developer options"
@@ -61,28 +61,28 @@ class Phone:
             raise PhoneError(f"the device {serial} is not ready ({states[serial]}): {remedy}")
         return cls(program, serial)
 
-    def shell(self, command: str, patience: float = PATIENCE) -> str:
-        """What a command line prints on the phone, standard error included, whether it succeeds or not.
+    def shell(self, command: str, timeout: float = TIMEOUT) -> str:
+        """Run a command line on the phone and return its output, standard error included, even if it fails.
 
-        Older phones do not pass on a command's exit status, so callers judge the text. PhoneError when the phone has
-        gone; a command that takes longer than `patience` seconds ends with a line that begins with `ERROR:`.
+        Older phones do not report a command's exit status, so callers check the text. After `timeout` seconds the last
+        line begins with `ERROR:`. Raise PhoneError if the phone was disconnected.
         """
-        status, text = self._adb(["shell", command], patience)
-        if status and _run([self.adb, "-s", self.serial, "get-state"], PATIENCE)[1].split()[-1:] != ["device"]:
-            raise PhoneError(f"the phone {self.serial} went away: {_last_line(text)}")
+        status, text = self._adb(["shell", command], timeout)
+        if status and _run([self.adb, "-s", self.serial, "get-state"], TIMEOUT)[1].split()[-1:] != ["device"]:
+            raise PhoneError(f"phone {self.serial} was disconnected: {_last_line(text)}")
         return text
 
     def push(self, path: Path, target: str) -> None:
-        """Copy a file onto the phone. PhoneError says why it cannot be."""
-        status, text = self._adb(["push", str(path), target], PATIENCE)
+        """Copy a file to the phone. Raise PhoneError if that fails."""
+        status, text = self._adb(["push", str(path), target], TIMEOUT)
         if status:
-            raise PhoneError(f"cannot push {path} to the phone {self.serial}: {_last_line(text)}")
+            raise PhoneError(f"cannot copy {path} to phone {self.serial}: {_last_line(text)}")
 
     @contextmanager
     def folder(self) -> Iterator[str]:
-        """A folder on the phone that is removed afterwards, also after Ctrl-C or SIGTERM.
+        """Make a folder on the phone that is removed at the end, also after Ctrl-C or SIGTERM.
 
-        Its last part is a name of 13 letters that no other process has: programs called so are ended, too.
+        Its name has 13 characters and is unique; programs of that name are stopped, too.
         """
         name = f"atpn-{uuid.uuid4().hex[:8]}"
         path = f"{TEMPORARY}/{name}"
@@ -91,17 +91,17 @@ class Phone:
             self.shell(f"mkdir {path}")
             yield path
         finally:
-            # A second signal must not leave the files behind.
+            # A second signal must not interrupt the removal.
             interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            status, text = self._adb(["shell", f"pkill {name}; rm -rf {path}"], PATIENCE)
+            status, text = self._adb(["shell", f"pkill {name}; rm -rf {path}"], TIMEOUT)
             if status:
-                print(f"{path} may be left on the phone {self.serial}: {_last_line(text)}", file=sys.stderr)
+                print(f"{path} may still be on phone {self.serial}: {_last_line(text)}", file=sys.stderr)
             signal.signal(signal.SIGINT, interrupt)
             signal.signal(signal.SIGTERM, previous)
 
     def description(self) -> dict[str, Any]:
-        """What `benchmarks.machine.machine` tells of a computer, as far as a phone tells it."""
+        """Return the phone's part of `Results.machine`."""
         properties = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]", self.shell("getprop"), re.MULTILINE))
         cores = self.shell("nproc").strip()
         return phone_description(
@@ -114,16 +114,16 @@ class Phone:
         ) | {"build": properties.get("ro.build.fingerprint", "")}
 
     def battery_temperature(self) -> float | None:
-        """Degrees Celsius; None where the phone does not tell."""
+        """Return degrees Celsius; None where unknown."""
         found = re.search(r"^\s*temperature: (-?\d+)", self.shell("dumpsys battery"), re.MULTILINE)
         return int(found[1]) / 10 if found else None
 
-    def _adb(self, arguments: list[str], patience: float) -> tuple[int, str]:
-        return _run([self.adb, "-s", self.serial, *arguments], patience)
+    def _adb(self, arguments: list[str], timeout: float) -> tuple[int, str]:
+        return _run([self.adb, "-s", self.serial, *arguments], timeout)
 
 
 def phone_description(device: str, processor: str, android: str, api: object, cores: int | None) -> dict[str, Any]:
-    """A phone's part of `Results.machine`, whoever tells it."""
+    """Return a phone's part of `Results.machine`."""
     return {
         "device": device,
         "processor": processor,
@@ -134,8 +134,8 @@ def phone_description(device: str, processor: str, android: str, api: object, co
     }
 
 
-def _run(command: list[str], patience: float) -> tuple[int, str]:
-    """Exit status and all that was printed."""
+def _run(command: list[str], timeout: float) -> tuple[int, str]:
+    """Return the exit status and the output."""
     try:
         done = subprocess.run(
             command,
@@ -144,15 +144,15 @@ def _run(command: list[str], patience: float) -> tuple[int, str]:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=patience,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired:
-        return 1, f"ERROR: no answer within {patience:.0f} s\n"
+        return 1, f"ERROR: no answer within {timeout:.0f} s\n"
     return done.returncode, done.stdout
 
 
 def _states(listing: str) -> dict[str, str]:
-    """State by serial number from `adb devices`; above its heading adb tells of its server's start."""
+    """Parse state by serial number from `adb devices`; above its heading, adb reports its server's start."""
     lines = listing.partition("List of devices attached")[2].splitlines()
     pairs = [line.split("\t", 1) for line in lines if "\t" in line]
     return {serial.strip(): state.partition("(")[0].partition(";")[0].strip() for serial, state in pairs}
@@ -163,4 +163,4 @@ def _joined(properties: Mapping[str, str], *names: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2] or "adb says nothing"
+    return text.strip().rpartition("\n")[2] or "adb printed nothing"

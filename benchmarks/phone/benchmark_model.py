@@ -1,10 +1,10 @@
-"""TFLite's `benchmark_model`: its command line, and what its output says.
+"""Command line and output of TFLite's `benchmark_model`.
 
 The program prints the same lines since 2018, with or without a prefix such as `INFO: `: `Initialized session in …ms`,
-then two lines of statistics in µs that begin with `count=`, of the warm-up and of what counts. The summary below them
-(`Inference timings in us: …`, or the table of LiteRT's newer program) repeats these numbers; it shows that all went
-well. Delegates tell what they took in `Replacing N out of M node(s) with delegate (…)`, `Explicitly applied … delegate,
-and the model graph will be …` and `Though … delegate is explicitly applied, …`.
+then two lines of statistics in µs that begin with `count=`, for the warm-up and the measurement. The summary below them
+(`Inference timings in us: …`, or the table of LiteRT's newer program) repeats these numbers, and means success.
+Delegates report their nodes in `Replacing N out of M node(s) with delegate (…)`, `Explicitly applied … delegate, and
+the model graph will be …`, and `Though … delegate is explicitly applied, …`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Literal
 
 Delegate = Literal["cpu", "xnnpack", "gpu", "nnapi"]
 NAMES: dict[Delegate, str] = {"cpu": "CPU", "xnnpack": "XNNPACK", "gpu": "GPU", "nnapi": "NNAPI"}
-"""As in the program's sentences, and as a column is named."""
+"""Names in the program's output and in columns."""
 FLAGS: dict[Delegate, str] = {
-    # Newer programs take XNNPACK for what no other delegate takes unless they are told not to.
+    # By default, newer programs use XNNPACK for all nodes that no other delegate takes.
     "cpu": "--use_xnnpack=false",
     "xnnpack": "--use_xnnpack=true",
     "gpu": "--use_gpu=true",
@@ -30,43 +30,43 @@ KERNELS: dict[Delegate, str] = {
     "gpu": "Gpu|LITERT_CL|LITERT_OPENGL",
     "nnapi": "Nnapi",
 }
-"""In the names that delegates give their nodes: TfLiteXNNPackDelegate, TfLiteGpuDelegateV2, TfLiteNnapiDelegate, …"""
-LONGEST = 20.0
-"""Seconds that warm-up and measurement may take each."""
+"""Parts of the names of delegates' nodes: TfLiteXNNPackDelegate, TfLiteGpuDelegateV2, TfLiteNnapiDelegate, …"""
+MAX_SECONDS = 20.0
+"""Maximum seconds of warm-up and of measurement."""
 NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 SERIES = re.compile(r"Running benchmark for at least .*?\bcount=\d+ ([^\n]*\bcurr=[^\n]*)$", re.DOTALL | re.MULTILINE)
 SUMMARY = re.compile(r"[Ii]nference timings in us: |BENCHMARK RESULTS")
-TROUBLE = re.compile(
+COMPLAINT = re.compile(
     r"^.*(?:ERROR: |Failed to |Segmentation fault|Aborted|Illegal instruction|CANNOT LINK|not executable|No such file|"
     r"Permission denied|is unsupported on this platform).*(?<!:)$",
     re.MULTILINE,
 )
-"""A complaint that is no heading of others."""
+"""Pattern of an error message that is not a heading of others."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """What runs the network, with how many CPU threads."""
+    """A delegate and its number of CPU threads."""
 
     delegate: Delegate
     threads: int
 
     @property
     def name(self) -> str:
-        """A column's or a table's name."""
+        """Name for a column or a table."""
         if self.delegate in ("gpu", "nnapi"):
             return NAMES[self.delegate]
         return f"{NAMES[self.delegate]}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
     def command(self, program: str, model: str, runs: int) -> str:
-        """The phone's command line for at least `runs` inferences."""
-        flags = f"--num_threads={self.threads} --num_runs={runs} --max_secs={LONGEST:.0f} {FLAGS[self.delegate]}"
+        """Return the phone's command line for at least `runs` inferences."""
+        flags = f"--num_threads={self.threads} --num_runs={runs} --max_secs={MAX_SECONDS:.0f} {FLAGS[self.delegate]}"
         return f"{shlex.quote(program)} --graph={shlex.quote(model)} {flags}"
 
 
 RUNNERS = (
     *(Runner(delegate, threads) for delegate in ("cpu", "xnnpack") for threads in (1, 2, 4)),
-    # The threads run what these two leave to the CPU.
+    # The threads run the nodes that these two do not take.
     Runner("gpu", 4),
     Runner("nnapi", 4),
 )
@@ -74,23 +74,23 @@ RUNNERS = (
 
 @dataclass(frozen=True)
 class Output:
-    """What one run of the program measured."""
+    """Measurements of one run of the program."""
 
     values: Mapping[str, float] = field(default_factory=dict)
-    """By a figure's name (see `phone.figures`): ms, MiB or nodes; empty where there is a problem."""
+    """ms, MiB, or nodes by name (see `phone.metrics`); empty if there is a problem."""
     problem: str = ""
-    """Why the times are not those of the runner: it failed, or the CPU did the work."""
+    """Why there are no times: the runner failed, or the CPU did the work."""
     remark: str = ""
-    """What a reader of the times has to know: the delegate took a part only."""
+    """A restriction of the times: the delegate took only some of the nodes."""
 
 
 def read_output(text: str, runner: Runner) -> Output:
-    """Read what the program printed, whatever it is; it never raises."""
+    """Parse the program's output. Never raises: another output is a problem."""
     session = re.search(rf"Initialized session in ({NUMBER}) ?ms", text)
     series = SERIES.findall(text)
     is_whole = SUMMARY.search(text) is not None and "Benchmarking failed" not in text
     if session is None or len(series) < 2 or not is_whole:
-        return Output(problem=_trouble(text))
+        return Output(problem=_complaint(text))
     nodes, problem, remark = _delegation(text, runner)
     if problem:
         return Output(problem=problem)
@@ -109,14 +109,14 @@ def read_output(text: str, runner: Runner) -> Output:
 
 
 def _statistics(line: str) -> dict[str, float]:
-    """Milliseconds by the program's names; a series of equal times has only `curr`."""
-    told = {key: float(value) / 1000 for key, value in re.findall(rf"(\w+)=({NUMBER})", line)}
-    equal = dict.fromkeys(("first", "min", "max", "avg"), told["curr"])
-    return equal | {"std": 0.0} | told
+    """Parse milliseconds by the program's names; a series of equal times has only `curr`."""
+    values = {key: float(value) / 1000 for key, value in re.findall(rf"(\w+)=({NUMBER})", line)}
+    equal = dict.fromkeys(("first", "min", "max", "avg"), values["curr"])
+    return equal | {"std": 0.0} | values
 
 
 def _memory(text: str) -> dict[str, float]:
-    """MiB above what the program itself takes."""
+    """Parse MiB above those of the program itself."""
     found = re.search(rf"footprint.*\(MB\): init=({NUMBER}) overall=({NUMBER})", text) or re.search(
         rf"Init footprint: +({NUMBER}) MB.*?Overall footprint: +({NUMBER}) MB", text, re.DOTALL
     )
@@ -124,7 +124,7 @@ def _memory(text: str) -> dict[str, float]:
 
 
 def _delegation(text: str, runner: Runner) -> tuple[float | None, str, str]:
-    """Nodes that the delegate took, a problem and a remark."""
+    """Return the number of nodes that the delegate took, a problem, and a remark."""
     taken = re.findall(r"Replacing (\d+)(?: out of (\d+))? node\(s\) with delegate \((\w+)\)", text)
     ignored = re.search(r"Unconsumed cmdline flags:.*(--use_\w+)", text)
     if runner.delegate == "cpu":
@@ -142,7 +142,7 @@ def _delegation(text: str, runner: Runner) -> tuple[float | None, str, str]:
         elif "accelerators available: [nnapi-reference]" in text:
             reason = "no accelerator here, only its CPU reference"
         else:
-            reason = _trouble(text, "it took none of the network")
+            reason = _complaint(text, "it took none of the network")
         return None, f"{reason}; the CPU did the work", ""
     if nodes < total:
         return nodes, "", f"took {nodes} of {total} nodes, the CPU the rest"
@@ -151,8 +151,8 @@ def _delegation(text: str, runner: Runner) -> tuple[float | None, str, str]:
     return nodes or None, "", ""
 
 
-def _trouble(text: str, otherwise: str = "") -> str:
-    """The first line that complains, else the last one."""
-    found = TROUBLE.search(text)
+def _complaint(text: str, otherwise: str = "") -> str:
+    """Return the first error message, else the last line."""
+    found = COMPLAINT.search(text)
     line = found[0] if found else otherwise or text.strip().rpartition("\n")[2] or "it printed nothing"
     return re.sub(r"^(?:INFO|WARN|WARNING|ERROR): ", "", line).strip().rstrip(".")

@@ -1,11 +1,10 @@
-"""`python -m benchmarks phone`: the exported models on an Android phone, on its CPU, XNNPACK, GPU and NNAPI.
+"""`python -m benchmarks phone`: the exported models on an Android phone, on its CPU, XNNPACK, GPU, and NNAPI.
 
-It pushes the models and TFLite's `benchmark_model`, a program for Android that you name with `--benchmark-model`, runs
-each model on each runner, reads what the program prints and removes all of it from the phone. Runs are repeated in
-rounds, all models on all runners each, so that the noise of a figure knows of the phone getting warm. A runner that is
-absent or fails, or leaves the work to the CPU, has no times but a note that says why; one that takes a part of the
-network has times and a note. `--app-results` takes instead what the Android app measured and shared
-(`benchmarks.phone.app` defines it).
+It copies the models and TFLite's `benchmark_model` (`--benchmark-model`) to the phone, runs each model on each runner,
+parses the output, and removes all files. Runs are repeated in rounds over all models and runners, so that the standard
+error includes the phone's warming up. A runner that is missing, fails, or leaves the work to the CPU has a note and no
+times; one that takes a part of the network has both. `--app-results` reads what the Android app measured instead
+(format: `benchmarks.phone.app`).
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.inputs import files
+from benchmarks.inputs import check_minimum, model_files, models_option, option
 from benchmarks.phone.adb import Phone, PhoneError
 from benchmarks.phone.app import read_app_results
-from benchmarks.phone.benchmark_model import LONGEST, RUNNERS, Output, Runner, read_output
-from benchmarks.phone.figures import HEADLINES, battery_figures, figures
-from benchmarks.results import Figure, Results, mean_and_noise
+from benchmarks.phone.benchmark_model import MAX_SECONDS, RUNNERS, Output, Runner, read_output
+from benchmarks.phone.metrics import HEADLINES, battery_metrics, compute_metrics
+from benchmarks.results import Metric, Results, mean_and_error
+from benchmarks.tables import publish
 
-PATIENCE = 3 * LONGEST + 60
-"""Seconds for one run: warm-up and measurement, and a GPU's compiler, which takes long on some phones."""
+TIMEOUT = 3 * MAX_SECONDS + 60
+"""Maximum seconds of one run: warm-up, measurement, and a GPU's compiler, which is slow on some phones."""
 
 Case = tuple[Path, Runner]
 
@@ -34,51 +34,44 @@ Case = tuple[Path, Runner]
 class PhoneConfig:
     """Options of `phone`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files, or one file"})
+    models: Path = field(**models_option(".tflite"))
     benchmark_model: Path | None = field(
-        default=None,
-        metadata={"help": "TFLite's program for the phone's processor: docs/benchmarks.md says where to get it"},
+        **option(None, "TFLite's program for the phone's processor (docs/benchmarks.md)")
     )
-    adb: str = field(default="adb", metadata={"help": "the program adb: a name on PATH, or a path"})
-    serial: str | None = field(default=None, metadata={"help": "which of several devices, as `adb devices` lists them"})
-    runs: int = field(default=50, metadata={"help": "inferences of a run, at least; a run takes a second or more"})
-    repeats: int = field(default=3, metadata={"help": "rounds over all models and runners"})
-    app_results: Path | None = field(default=None, metadata={"help": "what the Android app shared: needs no phone"})
-    out: Path | None = field(
-        default=None, metadata={"help": "where results are written: dist/bench/phone.json, of the app phone-app.json"}
-    )
+    adb: str = field(**option("adb", "name or path of the program adb"))
+    serial: str | None = field(**option(None, "serial number of one of several devices, as in `adb devices`"))
+    runs: int = field(**option(50, "minimum number of inferences per run; a run takes a second or more"))
+    repeats: int = field(**option(3, "rounds over all models and runners"))
+    app_results: Path | None = field(**option(None, "file that the Android app shared; needs no phone"))
+    out: Path | None = field(**option(None, "results file: dist/bench/phone.json, of the app phone-app.json"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.repeats < 2:
-            given = f"{self.runs} and {self.repeats}"
-            raise ValueError(f"--runs must be 1 or more and --repeats 2 or more, which tells the noise; got {given}")
+        check_minimum(self, runs=1, repeats=2)  # two rounds for the standard error
 
 
 def phone(config: PhoneConfig) -> None:
-    """Measure or read, print what was found, write results; PhoneError where there is nothing to measure."""
+    """Measure or read, write the results, and print them. Raise PhoneError if nothing was measured."""
     try:
         results = _measure(config) if config.app_results is None else read_app_results(config.app_results)
     except KeyboardInterrupt:
         raise PhoneError("interrupted: nothing was written") from None
-    headlines = [figure for figure in results.figures if figure.table in HEADLINES]
-    if not headlines:
+    if not any(metric.table in HEADLINES for metric in results.metrics):
         raise PhoneError(f"nothing was measured on {results.machine['device']}:\n  " + "\n  ".join(results.notes))
-    print(_table(headlines))
     out = config.out or Path("dist/bench") / f"{results.benchmark}.json"
-    results.write(out)
-    print("\n".join([*results.notes, f"written to {out}"]))
+    publish(results, out, lambda title: title in HEADLINES)
+    print("\n".join(results.notes))
 
 
 def _measure(config: PhoneConfig) -> Results:
     device = Phone.find(config.adb, config.serial)
     if config.benchmark_model is None or not config.benchmark_model.is_file():
         given = config.benchmark_model or "none was given"
-        raise FileNotFoundError(f"no benchmark_model ({given}): name TFLite's program with --benchmark-model")
-    models = files(config.models, (".tflite",), "run `make export-tflite` first")
+        raise FileNotFoundError(f"no benchmark_model ({given}): give TFLite's program with --benchmark-model")
+    models = model_files(config.models, ".tflite")
     description, before = device.description(), device.battery_temperature()
     outputs = _run_all(device, config.benchmark_model, models, config)
-    battery = battery_figures(before, device.battery_temperature())
-    measured = [figure for case, found in outputs.items() for figure in _figures(case, found)]
+    battery = battery_metrics(before, device.battery_temperature())
+    measured = [metric for case, found in outputs.items() for metric in _metrics(case, found)]
     return Results(
         "phone",
         [*measured, *battery],
@@ -89,7 +82,7 @@ def _measure(config: PhoneConfig) -> Results:
 
 
 def _run_all(device: Phone, program: Path, models: Sequence[Path], config: PhoneConfig) -> dict[Case, list[Output]]:
-    """Every case's outputs, one per round; a case that fails is not tried again."""
+    """Return every case's outputs, one per round; a case that failed is not run again."""
     outputs: dict[Case, list[Output]] = {(model, runner): [] for model in models for runner in RUNNERS}
     with device.folder() as folder:
         name = folder.rpartition("/")[2]
@@ -104,35 +97,23 @@ def _run_all(device: Phone, program: Path, models: Sequence[Path], config: Phone
                     continue
                 print(f"round {number} of {config.repeats}: {model.name} on {runner.name}", file=sys.stderr)
                 command = runner.command(f"{folder}/{name}", targets[model], config.runs)
-                found.append(read_output(device.shell(command, PATIENCE), runner))
+                found.append(read_output(device.shell(command, TIMEOUT), runner))
                 if found[-1].problem:
-                    device.shell(f"pkill {name}")  # A driver that hangs would slow down what follows.
+                    device.shell(f"pkill {name}")  # A hanging driver would slow down the next runs.
     return outputs
 
 
-def _figures(case: Case, outputs: Sequence[Output]) -> list[Figure]:
-    """Means over the rounds, and their standard error; none of a case that failed in any."""
+def _metrics(case: Case, outputs: Sequence[Output]) -> list[Metric]:
+    """Return means over the rounds with standard error; none for a case that failed in any."""
     if any(output.problem for output in outputs):
         return []
     names = [name for name in outputs[0].values if all(name in output.values for output in outputs)]
-    values = {name: mean_and_noise([output.values[name] for output in outputs]) for name in names}
-    return figures(case[0].name, case[1], values)
-
-
-def _table(headlines: Sequence[Figure]) -> str:
-    """Milliseconds of the first headline that there is, a line per runner."""
-    name = next(name for name in HEADLINES if any(figure.table == name for figure in headlines))
-    times = {(figure.column, figure.row): f"{figure.value:.2f}" for figure in headlines if figure.table == name}
-    models = list(dict.fromkeys(row for _, row in times))
-    lines = [f"{name + ' ms':18}" + "".join(f" {model:>15}" for model in models)]
-    for column in dict.fromkeys(column for column, _ in times):
-        cells = (f"{times.get((column, model), ''):>{max(15, len(model))}}" for model in models)
-        lines.append(f"{column:18} " + " ".join(cells))
-    return "\n".join(lines)
+    values = {name: mean_and_error([output.values[name] for output in outputs]) for name in names}
+    return compute_metrics(case[0].name, case[1], values)
 
 
 def _notes(outputs: Mapping[Case, Iterable[Output]]) -> list[str]:
-    """What to know of each runner, the models that it holds for together."""
+    """Return problems and remarks of each runner, with the models that they apply to."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (model, runner), series in outputs.items():
         for text in dict.fromkeys(output.problem or output.remark for output in series):

@@ -1,1 +1,1 @@
-"""Where a network's time goes: against this core's peak, block by block, operator by operator."""
+"""Time of a network relative to this core's peak, by block, and by operator."""

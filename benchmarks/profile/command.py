@@ -1,21 +1,23 @@
-"""Where a network's time goes: block by block, and by kind of operator."""
+"""`python -m benchmarks profile`: time of a network by block and by kind of operator."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import files
-from benchmarks.profile.graph import Graph, Operator, runner, take_turns
-from benchmarks.results import Figure, Results, median_and_noise
+from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
+from benchmarks.profile.graph import WARM_UP, Graph, Operator, load_call
+from benchmarks.results import Metric, Results, median_and_error
+from benchmarks.tables import publish
+from benchmarks.timing import time_in_turn
 from edge_runtime.spec import ModelSpec
 
 BLOCKS = (
-    ("stem", r"normalise|backbone/stem"),
+    ("stem", r"normali[sz]e|backbone/stem"),
     ("backbone, a quarter of the input's grid", r"backbone/low"),
     ("backbone, an eighth", r"backbone/mid"),
     ("backbone, a sixteenth", r"backbone/high"),
@@ -31,16 +33,17 @@ BLOCKS = (
     ("point head", r"points"),
     ("sums and results between them", r"$|serving_default"),
 )
-"""Name and pattern of the modules' paths, from their beginning: the first that matches counts."""
+"""Name and pattern of module paths, matched at the beginning; the first match counts."""
+WHOLE = "whole file"
 NOTES = (
-    "Each block is cut out of the file and run alone on noise, in turn, so that it finds the caches as the others "
-    "leave them; their sum tells how much the cutting adds.",
-    "By operator: each alone, from warm caches; padding together with the convolution that takes it in.",
+    "Each block is extracted from the file and run alone on noise, in turn, so that it finds the caches as the others "
+    "leave them. The difference of their sum to the whole file is the cost of the extraction.",
+    "By operator: each alone, with warm caches; padding together with its convolution.",
 )
 
 
 def blocks_of(operators: Sequence[Operator], path: Path) -> dict[str, list[Operator]]:
-    """The file's operators by block. ValueError for names that an exporter of this version does not give."""
+    """Return the file's operators by block. Raise ValueError for names that this version's exporter does not write."""
     found: dict[str, list[Operator]] = {}
     for operator in operators:
         name = next((block for block, pattern in BLOCKS if re.match(pattern, operator.name)), None)
@@ -51,7 +54,7 @@ def blocks_of(operators: Sequence[Operator], path: Path) -> dict[str, list[Opera
 
 
 def kinds_of(operators: Sequence[Operator]) -> dict[str, list[list[Operator]]]:
-    """The operators by kind and precision; each is a group of its own, with a padding before it."""
+    """Return the operators by kind and precision; each is a group of its own, with a padding before it."""
     found: dict[str, list[list[Operator]]] = {}
     group: list[Operator] = []
     for operator in operators:
@@ -66,61 +69,52 @@ def kinds_of(operators: Sequence[Operator]) -> dict[str, list[list[Operator]]]:
 class ProfileConfig:
     """Options of `profile`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files, or one file"})
-    out: Path = field(default=Path("dist/bench/profile.json"), metadata={"help": "where the results are written"})
-    runs: int = field(default=100, metadata={"help": "timed runs of each part"})
+    models: Path = field(**models_option(".tflite"))
+    out: Path = field(**out_option("profile"))
+    runs: int = field(**option(100, "timed runs of each part"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+        check_minimum(self, runs=1)
 
 
 def profile(config: ProfileConfig) -> None:
-    """Time every tracking network's parts, print tables, write the results."""
-    paths = files(config.models, (".tflite",), "run `make export-tflite` first")
-    paths = [path for path in paths if not ModelSpec.read(path).is_detector]
-    figures: list[Figure] = []
+    """Time every tracking network's parts, write the results, and print them."""
+    paths = [path for path in model_files(config.models, ".tflite") if not ModelSpec.read(path).is_detector]
+    metrics: list[Metric] = []
     for path in paths:
         graph = Graph(path.read_bytes())
+
+        def part(operators: Sequence[Operator], graph: Graph = graph) -> Callable[[], None]:
+            return load_call(graph.part([o.index for o in operators]))
+
         blocks = blocks_of(graph.operators, path)
-        calls = {name: runner(graph.part([o.index for o in block])) for name, block in blocks.items()}
-        samples = take_turns(calls | {"whole file": runner(path.read_bytes())}, config.runs, again=False)
+        calls = {name: part(block) for name, block in blocks.items()}
+        samples = time_in_turn(calls | {WHOLE: load_call(path.read_bytes())}, config.runs, WARM_UP)
         macs = {name: sum(o.macs for o in block) for name, block in blocks.items()}
-        macs["whole file"] = sum(macs.values())
-        print(f"\n{path.name}")
-        figures += _rows(f"time by block, {path.name}", samples, macs)
+        macs[WHOLE] = sum(macs.values())
+        metrics += _rows(f"time by block, {path.name}", samples, macs)
         kinds = kinds_of(graph.operators)
-        groups = {f"{kind}#{i}": group for kind, several in kinds.items() for i, group in enumerate(several)}
-        alone = take_turns(
-            {name: runner(graph.part([o.index for o in group])) for name, group in groups.items()},
-            config.runs,
-            again=True,
-        )
-        sums = {
-            kind: np.sum([alone[f"{kind}#{i}"] for i in range(len(several))], axis=0).tolist()
-            for kind, several in kinds.items()
-        }
+        groups = {(kind, i): group for kind, several in kinds.items() for i, group in enumerate(several)}
+        alone = time_in_turn({key: part(group) for key, group in groups.items()}, config.runs, WARM_UP, twice=True)
+        sums = {kind: np.sum([alone[kind, i] for i in range(len(several))], axis=0) for kind, several in kinds.items()}
         macs = {kind: sum(o.macs for group in several for o in group) for kind, several in kinds.items()}
-        ordered = {kind: sums[kind] for kind in sorted(sums, key=lambda kind: -float(np.median(sums[kind])))}
-        figures += _rows(f"time by operator, {path.name}", ordered, macs)
-    Results("profile", figures, notes=NOTES, settings={"runs": config.runs, "threads": 1}).write(config.out)
-    print(f"\nwritten: {config.out}")
+        ordered = dict(sorted(sums.items(), key=lambda pair: -float(np.median(pair[1]))))
+        metrics += _rows(f"time by operator, {path.name}", ordered, macs)
+    publish(Results("profile", metrics, notes=NOTES, settings={"runs": config.runs, "threads": 1}), config.out)
 
 
-def _rows(table: str, samples: dict[str, list[float]], macs: dict[str, int]) -> list[Figure]:
-    """Figures of one table, which is printed, too."""
-    times = {name: median_and_noise(values) for name, values in samples.items()}
-    whole = sum(median for name, (median, _) in times.items() if name != "whole file")
-    figures = []
-    print(f"{'':40} {'ms':>8} {'%':>6} {'MMAC':>8} {'GMAC/s':>8}")
-    for name, (median, noise) in times.items():
-        million, share = macs[name] / 1e6, 100 * median / whole
-        print(f"{name:40} {median:8.3f} {share:6.1f} {million:8.2f} {million / median:8.1f}")
-        for column, value, unit, of_value, better in (
-            ("time", median, "ms", noise, "less"),
-            ("share of the parts' sum", share, "%", share * noise / median, ""),
-            ("million multiply-adds", million, "", 0.0, ""),
-            ("GMAC/s", million / median, "", million / median * noise / median, "more"),
-        ):
-            figures.append(Figure(table, name, column, value, unit, of_value, better))  # type: ignore[arg-type]
-    return figures
+def _rows(table: str, samples: Mapping[str, Sequence[float]], macs: Mapping[str, int]) -> list[Metric]:
+    """Return the metrics of one table."""
+    times = {name: median_and_error(values) for name, values in samples.items()}
+    whole = sum(median for name, (median, _) in times.items() if name != WHOLE)
+    metrics = []
+    for name, (median, error) in times.items():
+        million, percent = macs[name] / 1e6, 100 * median / whole
+        rate, relative = million / median, error / median
+        metrics += [
+            Metric(table, name, "time", median, "ms", error),
+            Metric(table, name, "fraction of the parts' sum", percent, "%", percent * relative, lower_is_better=None),
+            Metric(table, name, "million multiply-adds", million, "", lower_is_better=None),
+            Metric(table, name, "GMAC/s", rate, "", rate * relative, lower_is_better=False),
+        ]
+    return metrics

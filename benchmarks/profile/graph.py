@@ -1,12 +1,11 @@
-"""The graph of a .tflite file: what its operators are, what they multiply, and parts of it to run alone."""
+"""Graph of a .tflite file: its operators, their multiply-adds, and parts of it as files."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
-from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from export.formats.flatbuffer import operator_name, pack, schema, unpack
 
 WARM_UP = 3
-"""Rounds before those that count."""
+"""Number of rounds that do not count."""
 
 
 @dataclass(frozen=True)
@@ -25,43 +24,42 @@ class Operator:
     kind: str
     """Such as CONV_2D."""
     name: str
-    """The path of the module that it comes from, as far as the exporter left one."""
+    """Path of its module, if the exporter kept one."""
     macs: int
-    """Multiply-adds of convolutions, deconvolutions and linear layers; elementwise work is not counted."""
+    """Multiply-adds of convolutions, deconvolutions, and linear layers; elementwise operations are not counted."""
     precision: str
-    """`float32` or `int8`: of what it multiplies with."""
+    """Precision of the weights: `float32` or `int8`."""
 
 
 class Graph:
-    """A file's only subgraph."""
+    """The only subgraph of a file."""
 
     def __init__(self, tflite: bytes) -> None:
         self._file = unpack(tflite)
         (self._graph,) = self._file.subgraphs
-        self._makers = {result: i for i, operator in enumerate(self._graph.operators) for result in operator.outputs}
+        self._producers = {result: i for i, operator in enumerate(self._graph.operators) for result in operator.outputs}
 
     @cached_property
     def operators(self) -> list[Operator]:
-        """In the order in which they run, those left out that only unfold weights."""
-        return [self._operator(i) for i in range(len(self._graph.operators)) if not self._unfolds(i)]
+        """Operators in order of execution, without those that only dequantize weights."""
+        return [self._operator(i) for i in range(len(self._graph.operators)) if not self._dequantizes_weights(i)]
 
     def part(self, indices: Collection[int]) -> bytes:
-        """A file of some operators: what they take from the others are its inputs, what they give, its outputs."""
+        """Return a file of some operators, with tensors from and for the others as its inputs and outputs."""
         chosen = set(indices)
         for i in indices:
-            chosen |= {
-                made for t in self._inputs(i) if (made := self._makers.get(t)) is not None and self._unfolds(made)
-            }
-        made = {result for i in chosen for result in self._graph.operators[i].outputs}
-        taken = {t for i in chosen for t in self._inputs(i)} - made
-        wanted = set(self._graph.outputs)
-        wanted |= {t for i in range(len(self._graph.operators)) if i not in chosen for t in self._inputs(i)}
-        tensors = sorted(made | taken)
+            producers = (self._producers.get(t) for t in self._inputs(i))
+            chosen |= {j for j in producers if j is not None and self._dequantizes_weights(j)}
+        produced = {result for i in chosen for result in self._graph.operators[i].outputs}
+        consumed = {t for i in chosen for t in self._inputs(i)} - produced
+        needed = set(self._graph.outputs)
+        needed |= {t for i in range(len(self._graph.operators)) if i not in chosen for t in self._inputs(i)}
+        tensors = sorted(produced | consumed)
         places = {tensor: place for place, tensor in enumerate(tensors)}
         graph = schema.SubGraphT()
         graph.tensors = [self._graph.tensors[t] for t in tensors]
-        graph.inputs = [places[t] for t in tensors if t in taken and not self._is_constant(t)]
-        graph.outputs = [places[t] for t in tensors if t in made & wanted]
+        graph.inputs = [places[t] for t in tensors if t in consumed and not self._is_constant(t)]
+        graph.outputs = [places[t] for t in tensors if t in produced & needed]
         graph.operators = []
         for i in sorted(chosen):
             operator = copy.copy(self._graph.operators[i])
@@ -86,7 +84,7 @@ class Graph:
     def _is_constant(self, tensor: int) -> bool:
         return self._file.buffers[self._graph.tensors[tensor].buffer].data is not None
 
-    def _unfolds(self, index: int) -> bool:
+    def _dequantizes_weights(self, index: int) -> bool:
         kind = operator_name(self._file, self._graph.operators[index])
         return kind == "DEQUANTIZE" and self._is_constant(self._inputs(index)[0])
 
@@ -97,7 +95,7 @@ class Graph:
         macs, precision = 0, "int8" if result.type == schema.TensorType.INT8 else "float32"
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"):
             weights = self._graph.tensors[operator.inputs[1]]
-            # Weights are used once per cell: of the result, or for a deconvolution of what it is given.
+            # Weights are used once per cell of the result, or of a deconvolution's input.
             cells = {"TRANSPOSE_CONV": self._graph.tensors[operator.inputs[2 % len(operator.inputs)]].shape[1:3]}
             grid = () if kind == "FULLY_CONNECTED" else cells.get(kind, result.shape[1:3])
             macs = int(np.prod(weights.shape)) * int(np.prod(grid))
@@ -105,35 +103,17 @@ class Graph:
         return Operator(index, kind, result.name.decode().rpartition(":")[0], macs, precision)
 
 
-def runner(tflite: bytes) -> Callable[[], None]:
-    """What runs a file in LiteRT, one thread, on inputs of noise."""
+def load_call(tflite: bytes) -> Callable[[], None]:
+    """Return a function that runs a file in LiteRT on noise, with one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=tflite, num_threads=1)
     interpreter.allocate_tensors()
     rng = np.random.default_rng(0)
-    for given in interpreter.get_input_details():
-        noise = rng.normal(size=given["shape"])
-        steps = noise * 30 + (128 if given["dtype"] == np.uint8 else 0)
-        interpreter.set_tensor(
-            given["index"], (noise if given["dtype"] == np.float32 else steps.clip(-128, 255)).astype(given["dtype"])
-        )
+    for details in interpreter.get_input_details():
+        noise, kind = rng.normal(size=details["shape"]), details["dtype"]
+        if kind != np.float32:
+            noise = (noise * 30 + (128 if kind == np.uint8 else 0)).clip(-128, 255)
+        interpreter.set_tensor(details["index"], noise.astype(kind))
     run: Callable[[], None] = interpreter.invoke
     return run
-
-
-def take_turns(calls: Mapping[str, Callable[[], None]], runs: int, again: bool) -> dict[str, list[float]]:
-    """Milliseconds of the thread's processor time of each call, in turn, so that a slower minute hits all alike.
-
-    With `again` each runs twice in a row and the second counts, as in a program that does nothing else; else each
-    finds the caches as the one before leaves them.
-    """
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(runs + WARM_UP):
-        for name, call in calls.items():
-            if again:
-                call()
-            began = thread_time()
-            call()
-            samples[name].append((thread_time() - began) * 1e3)
-    return {name: times[WARM_UP:] for name, times in samples.items()}

@@ -1,4 +1,4 @@
-"""The least time that a file's multiply-adds could take on this core, and how many times that it takes."""
+"""Minimum time of a file's multiply-adds on this core, and the factor to the measured time."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import files
-from benchmarks.profile.graph import Graph, runner, take_turns
-from benchmarks.results import Figure, Results, median_and_noise
+from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
+from benchmarks.profile.graph import WARM_UP, Graph, load_call
+from benchmarks.results import Metric, Results, median_and_error
+from benchmarks.tables import publish
+from benchmarks.timing import time_in_turn
 from edge_runtime.spec import ModelSpec
 from export.formats.flatbuffer import constant, new_operator, pack, schema
 
 SIZES = (256, 512)
-"""Sides of the matrices; the best counts. Smaller ones leave units idle, larger ones fall out of the caches."""
+"""Sides of the matrices; the fastest counts. Smaller ones leave units idle, larger ones exceed the caches."""
 PRECISIONS = ("float32", "int8")
 NOTES = (
     "Peak: a product of two square matrices, as a convolution in a .tflite file, same engine, same thread.",
-    "The least possible time counts multiply-adds only, each in its own precision, at that peak: nothing for reading, "
-    "for activations, for sums, or for layers smaller than the processor's matrix units.",
+    "The least possible time is that of the multiply-adds at that peak, each in its own precision, without memory "
+    "reads, activations, sums, and the idle units of small layers.",
 )
 
 
 def matrix_product(size: int, precision: str) -> bytes:
-    """A .tflite file that multiplies a (size, size) matrix with a constant one, both float32 or int8."""
+    """Return a .tflite file that multiplies a (size, size) matrix with a constant one, both float32 or int8."""
     generated, rng = schema, np.random.default_rng(0)
     types = generated.TensorType
     kind, bias_kind = (types.INT8, types.INT32) if precision == "int8" else (types.FLOAT32, types.FLOAT32)
@@ -41,12 +43,12 @@ def matrix_product(size: int, precision: str) -> bytes:
         ("bias", (size,), bias_kind, 2, 0.05 * 0.01),
         ("result", (1, size, 1, size), kind, 0, 1.0),
     ):
-        tensor, quantisation = generated.TensorT(), generated.QuantizationParametersT()
+        tensor, quantization = generated.TensorT(), generated.QuantizationParametersT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.array(shape, np.int32), type_, buffer
         if precision == "int8":
             channels = size if name in ("weights", "bias") else 1
-            quantisation.scale, quantisation.zeroPoint = np.full(channels, scale, np.float32), np.zeros(channels, int)
-            tensor.quantization = quantisation
+            quantization.scale, quantization.zeroPoint = np.full(channels, scale, np.float32), np.zeros(channels, int)
+            tensor.quantization = quantization
         graph.tensors.append(tensor)
     options.strideW = options.strideH = 1
     graph.inputs, graph.outputs = [0], [3]
@@ -58,57 +60,48 @@ def matrix_product(size: int, precision: str) -> bytes:
 class RooflineConfig:
     """Options of `roofline`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files, or one file"})
-    out: Path = field(default=Path("dist/bench/roofline.json"), metadata={"help": "where the results are written"})
-    runs: int = field(default=200, metadata={"help": "timed runs of each file and of each matrix product"})
+    models: Path = field(**models_option(".tflite"))
+    out: Path = field(**out_option("roofline"))
+    runs: int = field(**option(200, "timed runs of each file and of each matrix product"))
 
     def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise ValueError(f"--runs must be 1 or more, got {self.runs}")
+        check_minimum(self, runs=1)
 
 
 def roofline(config: RooflineConfig) -> None:
-    """Time every file beside the matrix products, print a table, write the results."""
-    paths = files(config.models, (".tflite",), "run `make export-tflite` first")
+    """Time every file and the matrix products, write the results, and print them."""
+    paths = model_files(config.models, ".tflite")
     for path in paths:
-        ModelSpec.read(path)  # refuses what is not ours
+        ModelSpec.read(path)  # rejects files of others
     products = {(size, precision): matrix_product(size, precision) for precision in PRECISIONS for size in SIZES}
-    calls = {f"{size} {precision}": runner(tflite) for (size, precision), tflite in products.items()}
-    calls |= {path.name: runner(path.read_bytes()) for path in paths}
-    samples = take_turns(calls, config.runs, again=True)
-    peaks = {}
+    calls = {f"{size} {precision}": load_call(tflite) for (size, precision), tflite in products.items()}
+    calls |= {path.name: load_call(path.read_bytes()) for path in paths}
+    samples = time_in_turn(calls, config.runs, WARM_UP, twice=True)
+    metrics: list[Metric] = []
+    peaks, relative_errors = {}, {}
     for precision in PRECISIONS:
-        times = {size: median_and_noise(samples[f"{size} {precision}"]) for size in SIZES}
+        times = {size: median_and_error(samples[f"{size} {precision}"]) for size in SIZES}
         size = min(SIZES, key=lambda size: times[size][0] / size**3)
-        median, noise = times[size]
-        peaks[precision] = size**3 / median / 1e6, noise / median
-    figures = [
-        Figure("peak of one core", precision, "GMAC/s", peak, "", peak * error, "more")
-        for precision, (peak, error) in peaks.items()
-    ]
-    lines = [f"{'':24} {'GMAC/s':>9}", *(f"{name:24} {peak:9.1f}" for name, (peak, _) in peaks.items()), ""]
-    lines.append(f"{'file':24} {'float MMAC':>10} {'int8 MMAC':>10} {'least ms':>9} {'ms':>9} {'times':>7}")
+        median, error = times[size]
+        peaks[precision], relative_errors[precision] = size**3 / median / 1e6, error / median
+        peak, peak_error = peaks[precision], peaks[precision] * relative_errors[precision]
+        metrics.append(Metric("peak of one core", precision, "GMAC/s", peak, "", peak_error, lower_is_better=False))
     for path in paths:
         operators = Graph(path.read_bytes()).operators
         macs = {each: sum(o.macs for o in operators if o.precision == each) / 1e6 for each in PRECISIONS}
-        parts = {each: macs[each] / peaks[each][0] for each in PRECISIONS}
+        parts = {each: macs[each] / peaks[each] for each in PRECISIONS}
         least = sum(parts.values())
-        error = math.hypot(*(parts[each] * peaks[each][1] for each in PRECISIONS)) / least
-        median, noise = median_and_noise(samples[path.name])
-        times = median / least
-        for column, value, unit, of_value in (
-            ("float32, million multiply-adds", macs["float32"], "", 0.0),
-            ("int8, million multiply-adds", macs["int8"], "", 0.0),
-            ("least possible", least, "ms", least * error),
-            ("measured", median, "ms", noise),
-            ("times the roofline", times, "", times * math.hypot(error, noise / median)),
-        ):
-            figures.append(
-                Figure("roofline", path.name, column, value, unit, of_value, "" if "adds" in column else "less")
-            )
-        lines.append(
-            f"{path.name:24} {macs['float32']:10.2f} {macs['int8']:10.2f} {least:9.3f} {median:9.3f} {times:7.2f}"
-        )
+        least_error = math.hypot(*(parts[each] * relative_errors[each] for each in PRECISIONS))
+        median, error = median_and_error(samples[path.name])
+        factor = median / least
+        factor_error = factor * math.hypot(least_error / least, error / median)
+        for each in PRECISIONS:
+            column = f"{each}, million multiply-adds"
+            metrics.append(Metric("roofline", path.name, column, macs[each], "", lower_is_better=None))
+        metrics += [
+            Metric("roofline", path.name, "least possible", least, "ms", least_error),
+            Metric("roofline", path.name, "measured", median, "ms", error),
+            Metric("roofline", path.name, "times the roofline", factor, "", factor_error),
+        ]
     settings = {"runs": config.runs, "threads": 1, "sizes": SIZES}
-    Results("roofline", figures, notes=NOTES, settings=settings).write(config.out)
-    print("\n".join([*lines, f"written: {config.out}"]))
+    publish(Results("roofline", metrics, notes=NOTES, settings=settings), config.out)

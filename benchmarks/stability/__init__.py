@@ -1,1 +1,1 @@
-"""How trackers hold and shake, on sequences made on the spot and on videos."""
+"""Stability of tracking: jitter, lag, and failures, on rendered sequences and videos."""

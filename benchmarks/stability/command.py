@@ -1,20 +1,21 @@
-"""How a tracker holds and shakes: on rendered faces, in scripted scenes, on the user's videos."""
+"""`python -m benchmarks stability`: on rendered faces, in rendered scenes, and on the user's videos."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
-from benchmarks.inputs import VIDEO_SUFFIXES, files, tracking_files
-from benchmarks.results import Curve, Figure, Results
+from benchmarks.inputs import check_minimum, models_option, option, out_option, tracking_files, video_files
+from benchmarks.results import Curve, Metric, Results
 from benchmarks.stability import failures, steadiness, videos
-from benchmarks.stability.footage import FPS
-from benchmarks.stability.scripts import SCRIPTS
+from benchmarks.stability.frames import FPS
+from benchmarks.stability.scenarios import SCENARIOS
 from benchmarks.stability.tracks import SMOOTHING
+from benchmarks.tables import publish
 from edge_runtime import FaceTracker
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import NetworkDetector
@@ -26,45 +27,37 @@ from edge_runtime.spec import ModelSpec
 class StabilityConfig:
     """Options of `stability`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite and .onnx files, or one file"})
-    detector: Path | None = field(
-        default=None, metadata={"help": "the face detector's file; none: dist/detector_fp32.*"}
-    )
-    assets: Path | None = field(
-        default=None, metadata={"help": "folder of the 3D assets (docs/assets.md); none: the procedural head"}
-    )
-    cache: Path = field(default=Path("renders/cache"), metadata={"help": "where what the renderer prepares is kept"})
-    people: int = field(default=4, metadata={"help": "rendered people; 0 leaves rendered sequences out"})
-    frames: int = field(default=120, metadata={"help": "of each still and each moving sequence, 30 a second"})
-    seed: int = field(default=2001, metadata={"help": "another one makes other people"})
-    videos: Path | None = field(default=None, metadata={"help": "folder of videos, or one video, to track as well"})
-    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
-    out: Path = field(default=Path("dist/bench/stability.json"), metadata={"help": "where the results are written"})
+    models: Path = field(**models_option())
+    detector: Path | None = field(**option(None, "the face detector's file; none: dist/detector_fp32.*"))
+    assets: Path | None = field(**option(None, "folder of the 3D assets (docs/assets.md); none: a procedural head"))
+    cache: Path = field(**option(Path("renders/cache"), "folder of the renderer's prepared files"))
+    people: int = field(**option(4, "number of rendered people; 0: no rendered sequences"))
+    frames: int = field(**option(120, "length of each still and each moving sequence, frames at 30 a second"))
+    seed: int = field(**option(2001, "seed of the rendered people"))
+    videos: Path | None = field(**option(None, "folder of videos, or one video, to track, too"))
+    threads: int = field(**option(1, "threads of the inference engine"))
+    out: Path = field(**out_option("stability"))
 
     def __post_init__(self) -> None:
-        if self.people < 0 or self.frames < 10 or self.threads < 1 or self.seed < 0:
-            raise ValueError(
-                "--people and --seed must be 0 or more, --frames 10, --threads 1, "
-                f"got {self.people}, {self.seed}, {self.frames} and {self.threads}"
-            )
+        check_minimum(self, people=0, frames=10, threads=1, seed=0)
         if self.people == 0 and self.videos is None:
             raise ValueError("nothing to track: give --people 1 or more, or --videos")
 
 
 def stability(config: StabilityConfig) -> None:
-    """Measure, write the results, print them."""
+    """Measure, write the results, and print them."""
     paths = [path for path in tracking_files(config.models) if not ModelSpec.read(path).prompts]
-    clips = files(config.videos, VIDEO_SUFFIXES, "name a folder with --videos") if config.videos else []
+    clips = video_files(config.videos) if config.videos else []
     detector = config.detector or default_model_path(name="detector_fp32")
     cv2.setNumThreads(config.threads)
     models = _Models(
         {path.name: load_backend(path, threads=config.threads) for path in paths},
         load_backend(detector, threads=config.threads),
     )
-    figures, curves, notes = _rendered(config, models) if config.people else ([], [], [])
+    metrics, curves, notes = _rendered(config, models) if config.people else ([], [], [])
     for clip in clips:
-        figures += videos.follow(clip, models.trackers(smoothing=0.0))
-        _done(clip.name)
+        metrics += videos.evaluate_video(clip, models.trackers(smoothing=0.0))
+        _print_done(clip.name)
     settings = {
         "detector": detector.name,
         "head": "assets" if config.assets else "procedural",
@@ -73,71 +66,58 @@ def stability(config: StabilityConfig) -> None:
         "smoothing": SMOOTHING,
         "videos": [clip.name for clip in clips],
     }
-    told = [*notes, *([videos.NOTE] if clips else [])]
-    results = Results("stability", figures, curves, notes=told, settings=settings)
-    results.write(config.out)
-    print(_listed(figures))
-    print(f"written to {config.out}")
+    notes += [videos.NOTE] if clips else []
+    publish(Results("stability", metrics, curves, notes=notes, settings=settings), config.out)
 
 
 @dataclass(frozen=True)
 class _Models:
-    """What is compared, loaded once."""
+    """The loaded files."""
 
     backends: Mapping[str, Backend]
     detector: Backend
 
     def trackers(self, max_faces: int = 1, smoothing: float = SMOOTHING) -> dict[str, FaceTracker]:
-        """New ones, each with a detector of its own, since that has a memory."""
+        """Return new trackers, each with a detector of its own, which has state."""
         return {
             name: FaceTracker(None, NetworkDetector(self.detector), max_faces, smoothing, backend=backend)
             for name, backend in self.backends.items()
         }
 
 
-def _rendered(config: StabilityConfig, models: _Models) -> tuple[list[Figure], list[Curve], list[str]]:
-    # Rendering belongs to the part of the project that trains, which a device does not have.
+def _rendered(config: StabilityConfig, models: _Models) -> tuple[list[Metric], list[Curve], list[str]]:
+    # Rendering needs the training dependencies, which a device does not have.
     from benchmarks.stability.motion import moving, open_renderer, still
     from benchmarks.stability.scenes import record
 
     for name, backend in models.backends.items():
         if backend.spec.scheme != WFLW_98.name:
             raise ValueError(
-                f"{name} finds landmarks of {backend.spec.scheme}, rendered faces are labelled with {WFLW_98.name}: "
+                f"{name} predicts landmarks of {backend.spec.scheme}, rendered faces are labeled with {WFLW_98.name}: "
                 "give --people 0 and --videos, or another file"
             )
     renderer = open_renderer(config.assets, config.cache, config.seed)
     people = range(config.people)
     recordings = {}
     for make in (still, moving):
-        recordings[make] = [steadiness.follow(make(renderer, n, config.frames), models.backends) for n in people]
-        _done(f"{make.__name__} faces")
+        sequences = (make(renderer, n, config.frames) for n in people)
+        recordings[make] = [steadiness.track_sequence(sequence, models.backends) for sequence in sequences]
+        _print_done(f"{make.__name__} faces")
     scores = {}
-    for script in SCRIPTS:
-        several = len(script.people)
-        scores[script.name] = [failures.watch(record(renderer, script, n), models.trackers(several)) for n in people]
-        _done(script.name)
-    figures, curves = [], []
+    for scenario in SCENARIOS:
+        scenes = (record(renderer, scenario, n) for n in people)
+        count = len(scenario.people)
+        scores[scenario.name] = [failures.evaluate_scene(scene, models.trackers(count)) for scene in scenes]
+        _print_done(scenario.name)
+    metrics, curves = [], []
     for name in models.backends:
         calm, turning = ([each[name] for each in recordings[make]] for make in (still, moving))
-        figures += steadiness.figures(name, calm, turning)
-        figures += failures.figures(
-            name, {scene: [each[name] for each in repeats] for scene, repeats in scores.items()}
-        )
-        curves.append(steadiness.curve(name, calm, turning))
-    return figures, curves, [*steadiness.NOTES, *failures.NOTES]
+        metrics += steadiness.compute_metrics(name, calm, turning)
+        by_scene = {scene: [each[name] for each in repeats] for scene, repeats in scores.items()}
+        metrics += failures.compute_metrics(name, by_scene)
+        curves.append(steadiness.compute_curve(name, calm, turning))
+    return metrics, curves, [*steadiness.NOTES, *failures.NOTES]
 
 
-def _done(what: str) -> None:
-    print(f"{what}: done", file=sys.stderr)
-
-
-def _listed(figures: Sequence[Figure]) -> str:
-    """A line per table and row."""
-    lines: dict[tuple[str, str], list[str]] = {}
-    for figure in figures:
-        value = "-" if figure.value is None else f"{figure.value:.3g}"
-        noise = f" ± {figure.noise:.1g}" if figure.noise else ""
-        unit = f" {figure.unit}" if figure.unit else ""
-        lines.setdefault((figure.table, figure.row), []).append(f"{figure.column} {value}{noise}{unit}")
-    return "\n".join(f"{table}, {row}: {', '.join(cells)}" for (table, row), cells in lines.items())
+def _print_done(subject: str) -> None:
+    print(f"{subject}: done", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""How landmarks shake and trail: normalised mean flicker, its estimate without labels, lag.
+"""Jitter and lag of landmarks: normalized mean flicker, its estimate without labels, lag, error.
 
-All in % of the face's size: the square root of the area of its landmarks' upright rectangle.
+All but the lag are in % of the face's size: the square root of the area of its landmarks' upright rectangle.
 """
 
 from __future__ import annotations
@@ -10,35 +10,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST_LAG = 4
-"""Frames up to which lag is looked for."""
+MAX_LAG = 4
+"""Maximum lag, frames."""
 STEP = 0.02
-"""Frames to which it is found."""
+"""Resolution of the lag, frames."""
 
 
 def nmf(tracked: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:
-    """Normalised mean flicker of unbroken tracks, % of the face's size; NaN for no two consecutive frames.
+    """Return the normalized mean flicker of unbroken tracks, % of the face's size.
 
-    With e[t, k] the error of landmark k in frame t and d[t] the size of the labelled face, it is the root mean square
+    With e[t, k] the error of landmark k in frame t and d[t] the size of the labeled face, it is the root mean square
     of |e[t, k] - e[t-1, k]| / d[t] over all frames and landmarks (Micaelli et al., "Recurrence without Recurrence:
-    Stable Video Landmark Detection with Deep Equilibrium Models", CVPR 2023). Their own figures are of a face of 256
-    pixels: 256 times these. The thesis has no such figure. Labels that stand still drop out of it.
+    Stable Video Landmark Detection with Deep Equilibrium Models", CVPR 2023). Their values are for a face of 256
+    pixels: 256 times these. The thesis has no such metric.
 
-    Each track and its labels are (T, N, 2) pixels.
+    Args:
+        tracked: (T, N, 2) pixels of each track.
+        labels: (T, N, 2) pixels, its labels.
+
+    Returns:
+        The flicker; NaN without two consecutive frames.
     """
     changes = [
-        np.linalg.norm(np.diff(points - truth, axis=0), axis=2) / sizes(truth)[1:, None]
-        for points, truth in zip(tracked, labels, strict=True)
+        np.linalg.norm(np.diff(points - true, axis=0), axis=2) / sizes(true)[1:, None]
+        for points, true in zip(tracked, labels, strict=True)
     ]
     return _root_mean_square(changes)
 
 
 def flicker(tracked: Sequence[np.ndarray]) -> float:
-    """What unlabelled (T, N, 2) tracks tell of their NMF, % of the face's size; NaN for no three consecutive frames.
+    """Return an estimate of NMF from unlabeled (T, N, 2) tracks; NaN without three consecutive frames.
 
-    Steady motion is taken out: the distance of each landmark from the middle of its places one frame before and after,
-    whose mean square is 3/4 of NMF's where errors are independent from frame to frame, and is scaled so. Sudden motion
-    counts as flicker.
+    The residual is a landmark's distance from the midpoint of its positions one frame before and after, so steady
+    motion drops out and sudden motion counts. Its mean square is 3/4 of NMF's if errors are independent from frame to
+    frame, and is scaled accordingly.
     """
     residuals = [
         np.linalg.norm(points[1:-1] - (points[:-2] + points[2:]) / 2, axis=2) / sizes(points)[1:-1, None]
@@ -47,39 +52,39 @@ def flicker(tracked: Sequence[np.ndarray]) -> float:
     return _root_mean_square(residuals) * 2 / math.sqrt(3)
 
 
-def lag(truth: Sequence[np.ndarray], later: Sequence[np.ndarray]) -> float:
-    """Frames, up to MOST_LAG, by which (T, N, 2) landmarks must be delayed to leave others' errors the least variance.
+def lag(ground_truth: Sequence[np.ndarray], later: Sequence[np.ndarray]) -> float:
+    """Return the delay of (T, N, 2) landmarks, up to MAX_LAG frames, that minimizes the variance of `later`'s errors.
 
-    A constant offset between the two is no lag. NaN where all tracks are too short to tell.
+    A constant offset is not lag. NaN if all tracks are too short.
     """
-    delays = np.arange(0, MOST_LAG + STEP / 2, STEP)
-    spreads = np.zeros(len(delays))
-    for points, followers in zip(truth, later, strict=True):
-        if len(points) > MOST_LAG + 1:
+    delays = np.arange(0, MAX_LAG + STEP / 2, STEP)
+    variances = np.zeros(len(delays))
+    for points, followers in zip(ground_truth, later, strict=True):
+        if len(points) > MAX_LAG + 1:
             for index, delay in enumerate(delays):
-                error = followers[MOST_LAG:] - delayed(points, delay)
-                spreads[index] += ((error - error.mean(axis=0)) ** 2).sum()
-    return float(delays[int(spreads.argmin())]) if spreads.any() else math.nan
+                error = followers[MAX_LAG:] - delayed(points, delay)
+                variances[index] += ((error - error.mean(axis=0)) ** 2).sum()
+    return float(delays[int(variances.argmin())]) if variances.any() else math.nan
 
 
 def delayed(points: np.ndarray, delay: float) -> np.ndarray:
-    """(T - MOST_LAG, N, 2): for each frame from MOST_LAG on, where (T, N, 2) points were `delay` frames before."""
-    whole = min(int(delay), MOST_LAG - 1)
-    part, times = delay - whole, np.arange(MOST_LAG, len(points))
+    """Return (T - MAX_LAG, N, 2): for each frame from MAX_LAG on, the (T, N, 2) points `delay` frames earlier."""
+    whole = min(int(delay), MAX_LAG - 1)
+    part, times = delay - whole, np.arange(MAX_LAG, len(points))
     return np.asarray((1 - part) * points[times - whole] + part * points[times - whole - 1])
 
 
-def error(tracked: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Root mean square distance between (T, N, 2) landmarks, % of the size of the second ones' faces; NaN for none."""
+def error(tracked: Sequence[np.ndarray], ground_truth: Sequence[np.ndarray]) -> float:
+    """Return the root mean square distance of (T, N, 2) landmarks, % of the true faces' size; NaN for none."""
     distances = [
-        np.linalg.norm(points - places, axis=2) / sizes(places)[:, None]
-        for points, places in zip(tracked, truth, strict=True)
+        np.linalg.norm(points - true, axis=2) / sizes(true)[:, None]
+        for points, true in zip(tracked, ground_truth, strict=True)
     ]
     return _root_mean_square(distances)
 
 
 def sizes(landmarks: np.ndarray) -> np.ndarray:
-    """(..., N, 2) landmarks to (...) sizes of the faces, in the landmarks' unit."""
+    """Return the (...) sizes of faces with (..., N, 2) landmarks, in the landmarks' unit."""
     return np.asarray(np.sqrt(np.ptp(landmarks, axis=-2).prod(axis=-1)))
 
 

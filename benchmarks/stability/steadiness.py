@@ -1,4 +1,4 @@
-"""Flicker, lag and error of faces that are held, on rendered sequences with labels."""
+"""Flicker, lag, and error of tracked faces on rendered, labeled sequences."""
 
 from __future__ import annotations
 
@@ -8,53 +8,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.results import Curve, Figure, mean_and_noise
-from benchmarks.stability.footage import FPS, LabelledFrame
-from benchmarks.stability.jitter import MOST_LAG, delayed, error, lag, nmf
-from benchmarks.stability.means import mean_figure
+from benchmarks.results import Curve, Metric, mean_and_error, mean_metric
+from benchmarks.stability.frames import FPS, LabeledFrame
+from benchmarks.stability.jitter import MAX_LAG, delayed, error, lag, nmf
 from benchmarks.stability.tracks import SMOOTHING, Track, tracks_of
 from edge_runtime import Face, FaceTracker
 from edge_runtime.backends import Backend
 from edge_runtime.geometry import ROI
 
-KNOBS = (0.0, 0.1, 0.25, 0.5, 1.0)
+SMOOTHINGS = (0.0, 0.1, 0.25, 0.5, 1.0)
 STILL, MOVING = "still faces", "moving faces"
 NOTES = (
-    "NMF, normalised mean flicker: root mean square over frames and landmarks of the change of a landmark's error "
+    "NMF, normalized mean flicker: root mean square over frames and landmarks of the change of a landmark's error "
     "since the last frame, in % of the face's size, which is the square root of the area of the labels' rectangle "
-    "(Micaelli et al., CVPR 2023; their own figures are 256 times these).",
-    "Lag: by how many frames labels must be delayed to leave landmarks' errors the least variance. Error by lag: "
-    "between the labels and the labels so delayed. Jitter: NMF against the delayed labels. Error: root mean square "
-    "distance from the labels. All in % of the face's size, with the default smoothing unless it says unsmoothed.",
-    f"Curves of smoothing go through the knob at {', '.join(f'{knob:g}' for knob in KNOBS)}.",
+    "(Micaelli et al., CVPR 2023; their values are 256 times these).",
+    "Lag: delay of the labels, in frames, that minimizes the variance of the landmarks' errors. Error by lag: between "
+    "the labels and the delayed labels. Jitter: NMF against the delayed labels. Error: root mean square distance from "
+    "the labels. All but the lag are in % of the face's size, with the default smoothing unless unsmoothed.",
+    f"Curves over the smoothing have points at {', '.join(f'{smoothing:g}' for smoothing in SMOOTHINGS)}.",
 )
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What one file held of one rendered sequence, unsmoothed."""
+    """Tracks of one file on one rendered sequence, unsmoothed."""
 
-    held: float
-    """Share of the frames."""
+    tracked: float
+    """Fraction of tracked frames."""
     tracks: list[Track]
     labels: list[np.ndarray]
     """(T, N, 2) of each track."""
 
-    def smoothed(self, knob: float) -> list[np.ndarray]:
-        """(T, N, 2) of each track."""
-        return [track.smoothed(knob) for track in self.tracks]
+    def smoothed(self, smoothing: float) -> list[np.ndarray]:
+        """Return (T, N, 2) of each track."""
+        return [track.smoothed(smoothing) for track in self.tracks]
 
-    def nmf(self, knob: float) -> float:
-        """`jitter.nmf` at this smoothing."""
-        return nmf(self.smoothed(knob), self.labels)
+    def nmf(self, smoothing: float) -> float:
+        """Return `jitter.nmf` at this smoothing."""
+        return nmf(self.smoothed(smoothing), self.labels)
 
-    def lag(self, knob: float) -> float:
-        """`jitter.lag` at this smoothing, behind the labels."""
-        return lag(self.labels, self.smoothed(knob))
+    def lag(self, smoothing: float) -> float:
+        """Return `jitter.lag` behind the labels at this smoothing."""
+        return lag(self.labels, self.smoothed(smoothing))
 
 
-class _KnownRegion:
-    """A detector that is told where the face is, so that nothing depends on a real one."""
+class _OracleDetector:
+    """A detector that returns the labeled ROI, so that results depend on no real detector."""
 
     def __init__(self) -> None:
         self.landmarks = np.zeros((98, 2))
@@ -63,68 +62,71 @@ class _KnownRegion:
         return [ROI.from_landmarks(self.landmarks)]
 
 
-def follow(frames: Iterable[LabelledFrame], backends: Mapping[str, Backend]) -> dict[str, Recording]:
-    """Each file's tracks of the first person in frames that every file sees in turn."""
-    detector = _KnownRegion()
+def track_sequence(frames: Iterable[LabeledFrame], backends: Mapping[str, Backend]) -> dict[str, Recording]:
+    """Return each file's tracks of the first person; every file gets each frame in turn."""
+    detector = _OracleDetector()
     trackers = {name: FaceTracker(backend=each, detector=detector, smoothing=0.0) for name, each in backends.items()}
-    seen: dict[str, list[tuple[float, Face | None]]] = {name: [] for name in backends}
+    observations: dict[str, list[tuple[float, Face | None]]] = {name: [] for name in backends}
     labels = []
     for number, frame in enumerate(frames):
         detector.landmarks = frame.landmarks[0]
         labels.append(frame.landmarks[0])
         for name, tracker in trackers.items():
-            seen[name].append((number / FPS, next(iter(tracker.update(frame.image, number / FPS)), None)))
+            face = next(iter(tracker.update(frame.image, number / FPS)), None)
+            observations[name].append((number / FPS, face))
     recordings = {}
-    for name, each in seen.items():
+    for name, each in observations.items():
         tracks = tracks_of(each)
-        truths = [np.stack(labels[track.begin : track.begin + len(track.times)]) for track in tracks]
-        recordings[name] = Recording(sum(len(truth) for truth in truths) / len(labels), tracks, truths)
+        track_labels = [np.stack(labels[track.begin : track.begin + len(track.times)]) for track in tracks]
+        recordings[name] = Recording(sum(map(len, track_labels)) / len(labels), tracks, track_labels)
     return recordings
 
 
-def figures(name: str, still: Sequence[Recording], moving: Sequence[Recording]) -> list[Figure]:
-    """Of one file, from a recording of each person."""
-    made = []
+def compute_metrics(name: str, still: Sequence[Recording], moving: Sequence[Recording]) -> list[Metric]:
+    """Return the metrics of one file, from a recording of each person."""
+    metrics = []
     for table, recordings in ((STILL, still), (MOVING, moving)):
-        held = [100 * each.held for each in recordings]
-        raw, smooth = ([each.nmf(knob) for each in recordings] for knob in (0.0, SMOOTHING))
-        made += [
-            mean_figure(table, name, "held", held, "%", "more"),
-            mean_figure(table, name, "NMF unsmoothed", raw, "%"),
-            mean_figure(table, name, "NMF", smooth, "%"),
+        tracked = [100 * each.tracked for each in recordings]
+        raw, smooth = ([each.nmf(smoothing) for each in recordings] for smoothing in (0.0, SMOOTHING))
+        metrics += [
+            mean_metric(table, name, "tracked", tracked, lower_is_better=False),
+            mean_metric(table, name, "NMF unsmoothed", raw),
+            mean_metric(table, name, "NMF", smooth),
         ]
-    parts = [_parts(each) for each in moving]
+    parts = [_error_parts(each) for each in moving]
     for column, unit in (("lag", "frames"), ("jitter", "%"), ("error by lag", "%"), ("error", "%")):
-        made.append(mean_figure(MOVING, name, column, [part[column] for part in parts], unit))
-    return made
+        metrics.append(mean_metric(MOVING, name, column, [part[column] for part in parts], unit))
+    return metrics
 
 
-def curve(name: str, still: Sequence[Recording], moving: Sequence[Recording]) -> Curve:
-    """Lag of moving faces against flicker of still ones, over the smoothing knob. ValueError where none was held."""
-    lags = [_mean([each.lag(knob) for each in moving]) for knob in KNOBS]
-    flickers = [_mean([each.nmf(knob) for each in still]) for knob in KNOBS]
+def compute_curve(name: str, still: Sequence[Recording], moving: Sequence[Recording]) -> Curve:
+    """Return the lag of moving faces against the flicker of still ones, over the smoothing.
+
+    Raise ValueError if no face was tracked.
+    """
+    lags = [_mean([each.lag(s) for each in moving]) for s in SMOOTHINGS]
+    flickers = [_mean([each.nmf(s) for each in still]) for s in SMOOTHINGS]
     if math.isnan(sum(lags) + sum(flickers)):
-        raise ValueError(f"{name} held none of the rendered faces for long; give a trained network")
-    labels = "lag of moving faces, frames", "NMF of still faces, %"
-    return Curve("rendered faces, by smoothing", name, *labels, lags, flickers, [f"{knob:g}" for knob in KNOBS])
+        raise ValueError(f"{name} tracked none of the rendered faces for long; give a trained network")
+    axes = "lag of moving faces, frames", "NMF of still faces, %"
+    return Curve("rendered faces, by smoothing", name, *axes, lags, flickers, [f"{s:g}" for s in SMOOTHINGS])
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Without the NaN; NaN for no others."""
-    return mean_and_noise([each for each in values if not math.isnan(each)])[0]
+    """Return the mean without NaN; NaN for none."""
+    return mean_and_error([each for each in values if not math.isnan(each)])[0]
 
 
-def _parts(recording: Recording) -> dict[str, float]:
-    """What the error of a moving face is made of, smoothed by default."""
+def _error_parts(recording: Recording) -> dict[str, float]:
+    """Return the parts of a moving face's error at the default smoothing."""
     delay = recording.lag(SMOOTHING)
-    long = [
-        track for track in zip(recording.smoothed(SMOOTHING), recording.labels, strict=True) if len(track[1]) > MOST_LAG
-    ]
-    tracked, labels = [points[MOST_LAG:] for points, _ in long], [truth[MOST_LAG:] for _, truth in long]
-    late = [] if math.isnan(delay) else [delayed(truth, delay) for _, truth in long]
+    pairs = zip(recording.smoothed(SMOOTHING), recording.labels, strict=True)
+    long = [(points, true) for points, true in pairs if len(true) > MAX_LAG]
+    tracked, labels = [points[MAX_LAG:] for points, _ in long], [true[MAX_LAG:] for _, true in long]
+    late = [] if math.isnan(delay) else [delayed(true, delay) for _, true in long]
     return {
         "lag": delay,
-        "jitter": nmf(tracked, late),
-        "error by lag": error(late, labels),
+        "jitter": nmf(tracked, late) if late else math.nan,
+        "error by lag": error(late, labels) if late else math.nan,
         "error": error(tracked, labels),
     }

@@ -1,4 +1,4 @@
-"""Labelled faces to measure on, from the rendered crops that the repository holds."""
+"""Labeled faces from the repository's rendered crops, a clip, and a detector for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.geometry import Intrinsics, angles_to_matrix
+from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
 
@@ -50,13 +50,38 @@ def face_shards(rendered_faces, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def afw_folder(rendered_faces, tmp_path_factory):
-    """Three of the faces in AFW's layout, one to a picture of 224 pixels."""
+    """Three of the faces in AFW's layout, one to a image of 224 pixels."""
     crops, landmarks, *_ = rendered_faces
     folder, labels = tmp_path_factory.mktemp("afw"), []
     for i in range(3):
-        picture = cv2.resize(crops[i], (224, 224), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"{i}.png"), picture[:, :, ::-1])
+        image = cv2.resize(crops[i], (224, 224), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{i}.png"), image[:, :, ::-1])
         points = convert(landmarks[i] * 2 + 0.5, WFLW_98, IBUG_68).tolist()
         labels.append({"image": f"{i}.png", "width": 224, "height": 224, "faces": [{"landmarks": points}]})
     (folder / "labels.json").write_text(json.dumps(labels))
     return folder
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A video of 25 bright frames with a dark gap from frame 12 to 17."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for level in [230] * 12 + [10] * 6 + [230] * 7:
+        writer.write(np.full((240, 320, 3), level, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def center_detector():
+    """A detector class that returns the middle of the clip's frame."""
+
+    class CenterDetector:
+        def __init__(self, backend=None):
+            pass
+
+        def detect(self, frame):
+            return [ROI(160.0, 120.0, 120.0)]
+
+    return CenterDetector

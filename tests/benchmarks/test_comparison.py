@@ -1,4 +1,4 @@
-"""Two runs of a benchmark beside each other."""
+"""Comparison of two runs of a benchmark."""
 
 from __future__ import annotations
 
@@ -8,62 +8,62 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.comparison import Change
-from benchmarks.results import Figure, Results
+from benchmarks.results import Metric, Results
 
 MACHINE = {"processor": "A", "cores": 2, "mhz": {"now": 1000.0}, "versions": {"numpy": "2.0"}}
 
 
-def figure(value, noise=0.0, unit="%", better="less", column="error"):
-    return Figure("table", "a.tflite", column, value, unit, noise, better)
+def metric(value, std_error=0.0, unit="%", lower_is_better=True, column="error"):
+    return Metric("table", "a.tflite", column, value, unit, std_error, lower_is_better)
 
 
-def written(path, *figures, benchmark="accuracy", machine=MACHINE, settings=None):
-    Results(benchmark, figures, settings=settings or {}, machine=machine).write(path)
+def written(path, *metrics, benchmark="accuracy", machine=MACHINE, settings=None):
+    Results(benchmark, metrics, settings=settings or {}, machine=machine).write(path)
     return str(path)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "verdict"),
     [
-        (figure(5.0, 0.3), figure(6.4, 0.4), "same"),  # 1.4 of 3 * 0.5
-        (figure(5.0, 0.3), figure(6.6, 0.4), "worse"),
-        (figure(6.6, 0.4), figure(5.0, 0.3), "better"),
-        (figure(6.6, 0.4, better="more"), figure(5.0, 0.3, better="more"), "worse"),
-        (figure(6.6, 0.4, better=""), figure(5.0, 0.3, better=""), "changed"),
-        (figure(5.0), figure(5.0 + 1e-6), "worse"),
-        (figure(5.0), figure(5.0 * (1 + 1e-12)), "same"),
-        (figure(0.0), figure(0.0), "same"),
-        (figure(10.0, 0.01, "ms"), figure(10.9, 0.01, "ms"), "same"),  # far above its noise, below the floor
-        (figure(10.0, 0.01, "ms"), figure(11.1, 0.01, "ms"), "worse"),
-        (figure(10.0, 2.0, "s"), figure(15.0, 0.0, "s"), "same"),  # above the floor, within the noise
-        (figure(10.0, 0.0, "ms"), figure(10.5, 0.0, "ms"), "same"),
+        (metric(5.0, 0.3), metric(6.4, 0.4), "same"),  # 1.4 of 3 * 0.5
+        (metric(5.0, 0.3), metric(6.6, 0.4), "worse"),
+        (metric(6.6, 0.4), metric(5.0, 0.3), "better"),
+        (metric(6.6, 0.4, lower_is_better=False), metric(5.0, 0.3, lower_is_better=False), "worse"),
+        (metric(6.6, 0.4, lower_is_better=None), metric(5.0, 0.3, lower_is_better=None), "changed"),
+        (metric(5.0), metric(5.0 + 1e-6), "worse"),
+        (metric(5.0), metric(5.0 * (1 + 1e-12)), "same"),
+        (metric(0.0), metric(0.0), "same"),
+        (metric(10.0, 0.01, "ms"), metric(10.9, 0.01, "ms"), "same"),  # significant, but below the floor
+        (metric(10.0, 0.01, "ms"), metric(11.1, 0.01, "ms"), "worse"),
+        (metric(10.0, 2.0, "s"), metric(15.0, 0.0, "s"), "same"),  # above the floor, but not significant
+        (metric(10.0, 0.0, "ms"), metric(10.5, 0.0, "ms"), "same"),
     ],
 )
-def test_a_change_counts_above_noise_and_for_times_above_the_floor(before, after, verdict):
+def test_verdict_respects_standard_error_and_floor(before, after, verdict):
     assert Change(before, after).verdict(sigmas=3, floor=10) == verdict
 
 
-def test_noise_of_the_difference_adds_both_squares():
-    assert Change(figure(1.0, 3.0), figure(2.0, 4.0)).noise == math.hypot(3, 4) == 5
+def test_error_of_difference_adds_in_quadrature():
+    assert Change(metric(1.0, 3.0), metric(2.0, 4.0)).std_error == math.hypot(3, 4) == 5
 
 
-def test_files_are_compared_and_only_changes_are_listed(tmp_path, capsys):
-    a = written(tmp_path / "a.json", figure(5.0, 0.3), figure(1.0, column="share"), figure(2.0, column="old"))
-    b = written(tmp_path / "b.json", figure(6.6, 0.4), figure(1.0, column="share"), figure(None, column="new"))
+def test_compare_lists_changes_only(tmp_path, capsys):
+    a = written(tmp_path / "a.json", metric(5.0, 0.3), metric(1.0, column="share"), metric(2.0, column="old"))
+    b = written(tmp_path / "b.json", metric(6.6, 0.4), metric(1.0, column="share"), metric(None, column="new"))
     assert main(["compare", a, b]) == 0
     out = capsys.readouterr().out
     assert "1 worse, 0 better, 1 same" in out
     assert "| worse | table / a.tflite / error | 5 ± 0.3 % | 6.6 ± 0.4 % | +32.0 % | +3.2 |" in out
     assert "Only before: table / a.tflite / old." in out
-    assert "Only after" not in out, "a figure without a value is none"
+    assert "Only after" not in out, "a metric without a value is none"
     assert "share" not in out
     assert main(["compare", a, b, "--all"]) == 0
     assert "| same | table / a.tflite / share | 1 % | 1 % | +0 % |  |" in capsys.readouterr().out
 
 
-def test_options_move_the_bounds_and_the_gate_exits_with_3(tmp_path, capsys):
-    a = written(tmp_path / "a.json", figure(5.0, 0.3))
-    b = written(tmp_path / "b.json", figure(6.6, 0.4))
+def test_compare_gate_exits_with_3(tmp_path, capsys):
+    a = written(tmp_path / "a.json", metric(5.0, 0.3))
+    b = written(tmp_path / "b.json", metric(6.6, 0.4))
     with pytest.raises(SystemExit, match="3"):
         main(["compare", a, b, "--gate"])
     assert main(["compare", a, b, "--gate", "--sigmas", "4"]) == 0
@@ -73,27 +73,27 @@ def test_options_move_the_bounds_and_the_gate_exits_with_3(tmp_path, capsys):
     assert "--floor must be 0 or more" in capsys.readouterr().err
 
 
-def test_what_else_differed_is_told_first_and_other_machines_with_a_warning(tmp_path, capsys):
+def test_compare_prints_conditions_and_warns_of_other_machines(tmp_path, capsys):
     other = {**MACHINE, "processor": "B", "mhz": {"now": 900.0}, "versions": {"numpy": "2.1", "torch": "2.6"}}
-    a = written(tmp_path / "a.json", figure(5.0), settings={"seed": 1})
-    b = written(tmp_path / "b.json", figure(6.0), settings={"seed": 2}, machine=other)
+    a = written(tmp_path / "a.json", metric(5.0), settings={"seed": 1})
+    b = written(tmp_path / "b.json", metric(6.0), settings={"seed": 2}, machine=other)
     main(["compare", a, b])
     out = capsys.readouterr().out
     conditions, _, rest = out.partition("1 worse")
     assert rest
-    for line in ("`processor`: A → B", "`versions.numpy`: 2.0 → 2.1", "`versions.torch`: not told → 2.6"):
+    for line in ("`processor`: A → B", "`versions.numpy`: 2.0 → 2.1", "`versions.torch`: unknown → 2.6"):
         assert line in conditions
     assert "`seed`: 1 → 2" in conditions
     assert "**Warning**: the machines differ" in conditions
     assert "mhz" not in out
-    main(["compare", a, written(tmp_path / "c.json", figure(6.0), settings={"seed": 2})])
+    main(["compare", a, written(tmp_path / "c.json", metric(6.0), settings={"seed": 2})])
     assert "Warning" not in capsys.readouterr().out
 
 
-def test_folders_are_matched_by_the_benchmarks_name(tmp_path, capsys):
+def test_compare_matches_folders_by_benchmark(tmp_path, capsys):
     for folder, extra, value in (("a", "old", 5.0), ("b", "new", 4.0)):
-        written(tmp_path / folder / f"{extra}.json", figure(1.0), benchmark=extra)
-        written(tmp_path / folder / f"first-{folder}.json", figure(value))
+        written(tmp_path / folder / f"{extra}.json", metric(1.0), benchmark=extra)
+        written(tmp_path / folder / f"first-{folder}.json", metric(value))
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     out = capsys.readouterr().out
     assert f"Only in {tmp_path / 'a'}: old." in out
@@ -102,8 +102,8 @@ def test_folders_are_matched_by_the_benchmarks_name(tmp_path, capsys):
     assert "0 worse, 1 better, 0 same" in out
 
 
-def test_a_figure_in_another_unit_is_another_figure(tmp_path, capsys):
-    a, b = (written(tmp_path / f"{unit}.json", figure(5.0, unit=unit)) for unit in ("ms", "s"))
+def test_compare_distinguishes_units(tmp_path, capsys):
+    a, b = (written(tmp_path / f"{unit}.json", metric(5.0, unit=unit)) for unit in ("ms", "s"))
     main(["compare", a, b])
     out = capsys.readouterr().out
     assert "0 worse, 0 better, 0 same" in out
@@ -111,14 +111,14 @@ def test_a_figure_in_another_unit_is_another_figure(tmp_path, capsys):
     assert "Only after: table / a.tflite / error." in out
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
-    a = written(tmp_path / "a.json", figure(5.0))
-    b = written(tmp_path / "b.json", figure(5.0), benchmark="latency")
+def test_compare_rejects_unrelated_results(tmp_path, capsys):
+    a = written(tmp_path / "a.json", metric(5.0))
+    b = written(tmp_path / "b.json", metric(5.0), benchmark="latency")
     assert main(["compare", a, b]) == 1
-    assert "holds accuracy" in capsys.readouterr().err
+    assert "has accuracy" in capsys.readouterr().err
     assert main(["compare", a, str(tmp_path / "none")]) == 1
     assert "none" in capsys.readouterr().err
-    written(tmp_path / "c.json", figure(5.0))
+    written(tmp_path / "c.json", metric(5.0))
     assert main(["compare", a, str(tmp_path)]) == 1
     assert "two results of accuracy" in capsys.readouterr().err
     (tmp_path / "a.json").write_text("{}")

@@ -9,15 +9,16 @@ import cv2
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.report import as_text, charts, read_results, tables
-from benchmarks.results import Curve, Figure, Results
+from benchmarks.report import charts, read_results
+from benchmarks.results import Curve, Metric, Results
+from benchmarks.tables import as_lines, as_text, tables
 
-FIGURES = [
-    Figure("time", "a.tflite", "network", 2.0, "ms", 0.03),
-    Figure("time", "a.tflite", "pose", 0.5, "ms"),
-    Figure("time", "b|<i>.onnx", "network", 1.0, "ms"),
-    Figure("errors", "a.tflite", "NME", None, "%"),
-    Figure("errors", "a.tflite", "AUC", 0.5, "", better="more"),
+METRICS = [
+    Metric("time", "a.tflite", "network", 2.0, "ms", 0.03),
+    Metric("time", "a.tflite", "pose", 0.5, "ms"),
+    Metric("time", "b|<i>.onnx", "network", 1.0, "ms"),
+    Metric("errors", "a.tflite", "NME", None, "%"),
+    Metric("errors", "a.tflite", "AUC", 0.5, "", lower_is_better=False),
 ]
 
 
@@ -25,14 +26,14 @@ FIGURES = [
 def folder(tmp_path):
     curves = [Curve("CED", "a", "NME", "faces", [0.0, 1.0], [0.0, 2.0]), Curve("nobody", "a", "x", "y", [], [])]
     curves += [Curve("dots", "a", "ms", "%", [1], [2], ["a"])]
-    Results("latency", FIGURES, curves, ["time"], ["Energy & power: not told."]).write(tmp_path / "latency.json")
-    Results("another", [Figure("t", "r", "c", 1.0, "s")]).write(tmp_path / "a.json")
+    Results("latency", METRICS, curves, ["time"], ["Energy & power: not told."]).write(tmp_path / "latency.json")
+    Results("another", [Metric("t", "r", "c", 1.0, "s")]).write(tmp_path / "a.json")
     (tmp_path / "export.json").write_text('{"format": "something else"}')
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "noise", "text"),
+    ("value", "unit", "std_error", "text"),
     [
         (1.23456, "ms", 0.0, "1.235"),
         (1.23456, "ms", 0.0321, "1.235 ± 0.032"),
@@ -44,17 +45,27 @@ def folder(tmp_path):
         (None, "%", 0.0, "-"),
     ],
 )
-def test_a_figure_shows_the_digits_that_mean_something(value, unit, noise, text):
-    assert as_text(Figure("t", "r", "c", value, unit, noise)) == text
+def test_as_text_shows_significant_digits(value, unit, std_error, text):
+    assert as_text(Metric("t", "r", "c", value, unit, std_error)) == text
 
 
-def test_tables_keep_order_name_units_once_and_leave_holes():
-    time, errors = tables(Results("latency", FIGURES))
+def test_tables_keep_order_and_name_units_once():
+    time, errors = tables(Results("latency", METRICS))
     assert time.header == ["", "network, ms", "pose, ms"]
     assert time.rows == [["a.tflite", "2.000 ± 0.030", "0.500"], ["b|<i>.onnx", "1.000", ""]]
     assert errors.header == ["", "NME, %", "AUC"]
-    mixed = tables(Results("x", [Figure("t", "a", "size", 1, "KiB"), Figure("t", "b", "size", 2.5, "MiB")]))[0]
+    mixed = tables(Results("x", [Metric("t", "a", "size", 1, "KiB"), Metric("t", "b", "size", 2.5, "MiB")]))[0]
     assert (mixed.header, [row[1] for row in mixed.rows]) == (["", "size"], ["1 KiB", "2.5 MiB"])
+
+
+def test_terminal_tables_are_aligned_and_transposed_when_wide():
+    time, errors = tables(Results("latency", METRICS))
+    assert as_lines(time)[1:] == [
+        "                network, ms  pose, ms",
+        "  a.tflite    2.000 ± 0.030     0.500",
+        "  b|<i>.onnx          1.000",
+    ]
+    assert as_lines(errors) == ["errors", "          a.tflite", "  NME, %         -", "  AUC        0.500"]
 
 
 def test_stacked_tables_are_bars_and_one_value_is_a_dot(folder):
@@ -64,7 +75,7 @@ def test_stacked_tables_are_bars_and_one_value_is_a_dot(folder):
     assert (dots.lines[0].dots, dots.lines[0].name, dots.lines[0].labels) == (True, "", ["a"])
 
 
-def test_the_command_writes_both_pages_and_their_pictures(folder, capsys):
+def test_report_writes_both_pages_and_charts(folder, capsys):
     assert main(["report", "--results", str(folder)]) == 0
     markdown, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
     assert markdown.index("## Latency") < markdown.index("## Another")
@@ -77,7 +88,7 @@ def test_the_command_writes_both_pages_and_their_pictures(folder, capsys):
     assert str(folder / "report.html") in capsys.readouterr().out
 
 
-def test_the_page_closes_what_it_opens(folder):
+def test_html_tags_are_balanced(folder):
     class Balance(HTMLParser):
         def __init__(self):
             super().__init__()
@@ -96,13 +107,13 @@ def test_the_page_closes_what_it_opens(folder):
     assert balance.open == []
 
 
-def test_another_machine_is_named_where_its_figures_stand(folder):
-    Results("pi", [Figure("t", "r", "c", 1.0, "s")], machine={"processor": "Raspberry Pi 5"}).write(folder / "pi.json")
+def test_report_names_another_machine_in_its_section(folder):
+    Results("pi", [Metric("t", "r", "c", 1.0, "s")], machine={"processor": "Raspberry Pi 5"}).write(folder / "pi.json")
     main(["report", "--results", str(folder)])
     text = (folder / "report.md").read_text()
     assert text.index("## Pi") < text.index("Raspberry Pi 5")
 
 
-def test_a_folder_without_results_is_an_error_that_names_a_command(tmp_path, capsys):
+def test_report_rejects_a_folder_without_results(tmp_path, capsys):
     assert main(["report", "--results", str(tmp_path)]) == 1
     assert "python -m benchmarks latency" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Energy counters, as Linux lays them out."""
+"""Energy counters in Linux's layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def zones(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_packages_are_summed_and_a_counters_turn_is_undone(zones):
+def test_energy_sums_packages_and_handles_wrap_around(zones):
     meter = EnergyMeter.find()
     assert [path.name for path in meter.packages] == ["intel-rapl:0", "intel-rapl:1"]
     before = meter.read()
@@ -29,7 +29,7 @@ def test_packages_are_summed_and_a_counters_turn_is_undone(zones):
     assert meter.since(before) == pytest.approx(3 + 12)
 
 
-def test_no_meter_where_nothing_may_be_read(tmp_path, monkeypatch):
+def test_energy_meter_is_none_without_readable_counters(tmp_path, monkeypatch):
     monkeypatch.setattr(energy, "POWERCAP", tmp_path)
     assert EnergyMeter.find() is None
     (tmp_path / "intel-rapl:0" / "energy_uj").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A phone that is none: a program that answers as adb does."""
+"""A fake phone: a program that answers as adb does."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ RUNS = {
 
 
 class FakePhone:
-    """The program `adb`, what it answers and what was asked of it."""
+    """The program `adb`, its answers, and its calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,17 +79,17 @@ class FakePhone:
             self.answer(f"shell/{flag}", (OUTPUTS / f"{name}.txt").read_text())
 
     def answer(self, name: str, text: str) -> None:
-        """Answer so from now on: `shell/COMMAND`, `shell/--FLAG` of a benchmark, or one of the program's own files."""
+        """Set the answer to `shell/COMMAND`, `shell/--FLAG` of a benchmark, or one of the program's own files."""
         (self.folder / name).write_text(text)
 
     @property
     def calls(self) -> list[list[str]]:
-        """Its arguments, one list per call, without the device's name."""
+        """Arguments, one list per call, without the device's name."""
         calls = [line.split("\x1f")[:-1] for line in (self.folder / "calls").read_text().splitlines()]
         return [call[2:] if call[0] == "-s" else call for call in calls]
 
     def shells(self, part: str) -> list[str]:
-        """Command lines that hold this."""
+        """Return the command lines that contain `part`."""
         return [call[1] for call in self.calls if call[0] == "shell" and part in call[1]]
 
 
@@ -100,7 +100,7 @@ def fake_phone(tmp_path: Path) -> FakePhone:
 
 @pytest.fixture
 def arguments(fake_phone: FakePhone, tmp_path: Path) -> Callable[..., list[str]]:
-    """A command line for it, with one model."""
+    """Return a function that makes a command line for the phone, with one model."""
     models = tmp_path / "models"
     models.mkdir()
     (models / "a b.tflite").write_bytes(b"a model")

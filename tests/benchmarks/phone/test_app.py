@@ -1,4 +1,4 @@
-"""What the Android app shares."""
+"""Results that the Android app shares."""
 
 from __future__ import annotations
 
@@ -47,49 +47,49 @@ def share(tmp_path, **changes):
     return ["phone", "--app-results", str(path), "--out", str(tmp_path / "out.json")]
 
 
-def test_what_the_app_shares_becomes_figures(tmp_path, capsys):
+def test_app_results_become_metrics(tmp_path, capsys):
     assert main(share(tmp_path)) == 0
     results = Results.read(tmp_path / "out.json")
-    figures = {(figure.table, figure.row, figure.column): figure for figure in results.figures}
-    median = figures["median", "atpn_int8.tflite", "XNNPACK, 4 threads"]
+    metrics = {(metric.table, metric.row, metric.column): metric for metric in results.metrics}
+    median = metrics["median", "atpn_int8.tflite", "XNNPACK, 4 threads"]
     assert median.value == pytest.approx(2.5), "without the first tenth, which warms up"
-    assert median.noise > 0
-    column = {name: figures["GPU", "atpn_int8.tflite", name].value for name in ("start", "first", "slowest", "nodes")}
+    assert median.std_error > 0
+    column = {name: metrics["GPU", "atpn_int8.tflite", name].value for name in ("start", "first", "slowest", "nodes")}
     assert column == {"start": 31.5, "first": 9.0, "slowest": 3.0, "nodes": 54}
-    assert figures["battery", "temperature", "before"].value == 28.5
-    assert figures["battery", "temperature", "after"].value is None
-    assert not any("NNAPI" in name for key in figures for name in key)
+    assert metrics["battery", "temperature", "before"].value == 28.5
+    assert metrics["battery", "temperature", "after"].value is None
+    assert not any("NNAPI" in name for key in metrics for name in key)
     assert list(results.notes) == ["NNAPI: ANEURALNETWORKS_BAD_DATA (atpn_int8.tflite)"]
     assert results.benchmark == "phone-app"
     assert results.machine["device"] == "Maker Phone"
     assert results.machine["processor"] == "kona"
     assert results.machine["versions"] == SHARED["app"]
     assert results.settings == {"frames": 200, "sha256": {"atpn_int8.tflite": "0f" * 32}}
-    assert "XNNPACK, 4 threads             2.50" in capsys.readouterr().out
+    assert "XNNPACK, 4 threads, ms" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "its format is not 1"),
+        ({"format": 2}, "format is 2, expected 1"),
         ({"runs": []}, "it has no runs"),
         ({"runs": [RUN | {"delegate": "tpu"}]}, "delegate 'tpu' is none of cpu, xnnpack, gpu, nnapi"),
         ({"runs": [RUN | {"sha256": "0f"}]}, "has 2 digits instead of 64"),
         ({"runs": [RUN | {"frames_ms": [1.0]}]}, "has 1 frames, fewer than 20"),
-        ({"runs": [RUN | {"frames_ms": [float("nan")] * 30}]}, "a time that is no time"),
-        ({"runs": [RUN | {"init_ms": None}]}, "is not what the app shares"),
-        ({"runs": [{"model": "a"}]}, "is not what the app shares"),
-        ({"runs": [RUN, RUN]}, "two figures for"),
+        ({"runs": [RUN | {"frames_ms": [float("nan")] * 30}]}, "an invalid time"),
+        ({"runs": [RUN | {"init_ms": None}]}, "was not shared by the app"),
+        ({"runs": [{"model": "a"}]}, "was not shared by the app"),
+        ({"runs": [RUN, RUN]}, "two metrics for"),
         ({"device": {}}, "manufacturer"),
     ],
 )
-def test_another_file_is_refused_with_the_reason(tmp_path, changes, message, capsys):
+def test_app_results_reject_another_file(tmp_path, changes, message, capsys):
     assert main(share(tmp_path, **changes)) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 
 
-def test_no_file_and_no_times_are_refused(tmp_path, capsys):
+def test_app_results_reject_no_file_and_no_times(tmp_path, capsys):
     assert main(["phone", "--app-results", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
     assert main(share(tmp_path, runs=SHARED["runs"][1:2])) == 1

@@ -1,4 +1,4 @@
-"""What TFLite's program prints, in the formats of its years; the numbers are made up."""
+"""Output of TFLite's program in the formats of several years, with synthetic numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.phone.benchmark_model import FLAGS, RUNNERS, Runner, read_output
-from benchmarks.phone.figures import FIGURES
+from benchmarks.phone.metrics import METRICS
 
 OUTPUTS = Path(__file__).parent / "outputs"
 CPU, XNNPACK, GPU, NNAPI = (Runner(delegate, 4) for delegate in FLAGS)
@@ -29,7 +29,7 @@ def test_command_lines():
     ]
 
 
-def test_the_statistics_of_a_current_program():
+def test_read_output_of_a_current_program():
     output = read("2024_xnnpack", XNNPACK)
     assert output.problem == output.remark == ""
     assert output.values == pytest.approx(
@@ -48,7 +48,7 @@ def test_the_statistics_of_a_current_program():
             "nodes": 231,
         }
     )
-    assert set(output.values) <= set(FIGURES)
+    assert set(output.values) <= set(METRICS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_statistics_of_a_current_program():
         ("2025_litert_xnnpack", XNNPACK, 12.45, 4.947, 3.1054, 12.25),
     ],
 )
-def test_other_years_formats(name, runner, start, first, mean, memory):
+def test_read_output_of_other_years(name, runner, start, first, mean, memory):
     output = read(name, runner)
     assert output.problem == output.remark == ""
     values = output.values
@@ -70,7 +70,7 @@ def test_other_years_formats(name, runner, start, first, mean, memory):
     assert ("median" in values) == (name >= "2024")
 
 
-def test_the_program_writes_large_numbers_with_an_exponent_and_equal_ones_once():
+def test_read_output_parses_exponents_and_equal_times():
     text = (OUTPUTS / "2024_xnnpack.txt").read_text()
     text = text.replace("avg=2431.08", "avg=1.24027e+06")
     assert read_output(text, XNNPACK).values["mean"] == 1240.27
@@ -80,7 +80,7 @@ def test_the_program_writes_large_numbers_with_an_exponent_and_equal_ones_once()
     assert values["deviation"] == 0
 
 
-def test_a_part_on_the_gpu_is_said():
+def test_read_output_remarks_partial_delegation():
     output = read("2024_gpu_partial", GPU)
     assert output.values["nodes"] == 54, "not those that XNNPACK took of the rest"
     assert output.values["mean"] == pytest.approx(4.89369)
@@ -111,7 +111,7 @@ def test_a_part_on_the_gpu_is_said():
         ("2025_litert_nnapi", NNAPI, "this benchmark_model does not know --use_nnapi; the CPU did the work"),
     ],
 )
-def test_times_that_are_not_the_runners_are_left_out_with_the_reason(name, runner, problem):
+def test_read_output_reports_why_times_are_missing(name, runner, problem):
     output = read(name, runner)
     assert output.problem == problem
     assert output.values == {}
@@ -134,11 +134,11 @@ def test_times_that_are_not_the_runners_are_left_out_with_the_reason(name, runne
         ),
     ],
 )
-def test_a_run_without_times_tells_its_first_complaint(text, problem):
+def test_read_output_reports_the_first_complaint(text, problem):
     assert read_output(text, XNNPACK).problem == problem
 
 
-def test_an_output_that_breaks_off_is_no_measurement():
+def test_read_output_rejects_truncated_output():
     text = (OUTPUTS / "2024_xnnpack.txt").read_text()
     for end in range(0, text.rindex("Inference timings"), 7):
         assert read_output(text[:end], XNNPACK).problem

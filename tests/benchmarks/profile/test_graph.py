@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.profile.graph import Graph, runner, take_turns
+from benchmarks.profile.graph import Graph, load_call
 from benchmarks.profile.roofline import matrix_product
+from benchmarks.timing import time_in_turn
 
 
 def _run(content, values):
@@ -18,7 +19,7 @@ def _run(content, values):
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_a_matrix_product_multiplies(precision):
+def test_matrix_product_is_linear(precision):
     content = matrix_product(16, precision)
     (operator,) = Graph(content).operators
     assert (operator.kind, operator.macs, operator.precision) == ("CONV_2D", 16**3, precision)
@@ -29,7 +30,7 @@ def test_a_matrix_product_multiplies(precision):
     np.testing.assert_allclose(twice, 2 * once, atol=1 if precision == "int8" else 1e-4)
 
 
-def test_parts_give_what_the_whole_gives(chain_of_convolutions):
+def test_chained_parts_equal_the_whole_graph(chain_of_convolutions):
     graph = Graph(chain_of_convolutions)
     assert [operator.name for operator in graph.operators] == ["backbone/stem/0", "heatmap", "to_vector"]
     given = np.random.default_rng(2).normal(size=(1, 4, 1, 8)).astype(np.float32)
@@ -39,10 +40,10 @@ def test_parts_give_what_the_whole_gives(chain_of_convolutions):
     np.testing.assert_allclose(rest, whole, rtol=1e-5)
 
 
-def test_calls_take_turns():
+def test_time_in_turn_interleaves_calls():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
-    samples = take_turns(calls, runs=2, again=True)
+    samples = time_in_turn(calls, runs=2, warm_up=3, twice=True)
     assert order[:4] == ["a", "a", "b", "b"]
     assert [len(values) for values in samples.values()] == [2, 2]
-    runner(matrix_product(8, "int8"))()
+    load_call(matrix_product(8, "int8"))()

@@ -4,61 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 
-import cv2
-import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.results import Results
-from benchmarks.stability.scripts import Script, Way
-from benchmarks.stability.steadiness import KNOBS
-from edge_runtime import ROI
-
-
-class CentreDetector:
-    def __init__(self, backend):
-        pass
-
-    def detect(self, frame):
-        return [ROI(160.0, 120.0, 120.0)]
+from benchmarks.stability.scenarios import Scenario, Trajectory
+from benchmarks.stability.steadiness import SMOOTHINGS
 
 
 @pytest.fixture
-def tiny(write_onnx, spec, monkeypatch):
-    """Flags for a network that takes brightness for a face and a detector that knows where it is."""
-    monkeypatch.setattr("benchmarks.stability.command.NetworkDetector", CentreDetector)
+def tiny(write_onnx, spec, center_detector, monkeypatch):
+    """Flags for a network that takes brightness for a face, and a detector that knows its place."""
+    monkeypatch.setattr("benchmarks.stability.command.NetworkDetector", center_detector)
     model = write_onnx(dataclasses.replace(spec, track_threshold=0.3, lost_threshold=0.1).to_json())
     return ["--models", str(model), "--detector", str(model)]
 
 
-def write_clip(folder):
-    writer = cv2.VideoWriter(str(folder / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
-    for level in [230] * 12 + [10] * 6 + [230] * 7:
-        writer.write(np.full((240, 320, 3), level, np.uint8))
-    writer.release()
-
-
-def test_videos_tell_what_can_be_told_without_labels(tiny, tmp_path, capsys):
-    write_clip(tmp_path)
+def test_stability_measures_videos_without_labels(tiny, clip, tmp_path, capsys):
     out = tmp_path / "out" / "stability.json"
-    assert main(["stability", *tiny, "--people", "0", "--videos", str(tmp_path), "--out", str(out)]) == 0
+    assert main(["stability", *tiny, "--people", "0", "--videos", str(clip.parent), "--out", str(out)]) == 0
     results = Results.read(out)
-    assert {(figure.table, figure.row) for figure in results.figures} == {("video clip.avi", "tiny.onnx")}
-    values = {figure.column: figure.value for figure in results.figures}
-    # Lost in frame 12; searches in 12 and 17 are vain, the one in 22 finds it.
+    assert {(metric.table, metric.row) for metric in results.metrics} == {("video clip.avi", "tiny.onnx")}
+    values = {metric.column: metric.value for metric in results.metrics}
+    # Lost in frame 12; searches in 12 and 17 fail, the one in 22 succeeds.
     assert (values["losses"], values["ids"], values["detector runs"]) == (1, 1, 4)
-    assert values["held"] == pytest.approx(100 * 15 / 25)
+    assert values["tracked"] == pytest.approx(100 * 15 / 25)
     assert values["gap between faces"] == pytest.approx(11 / 25, abs=1e-3)
     assert values["failures per hour"] == pytest.approx(3600)
     assert values["flicker"] == pytest.approx(0, abs=1e-3)
     assert "clip.avi" in capsys.readouterr().out
 
 
-def test_rendered_sequences_become_figures_and_a_curve(tiny, tmp_path, monkeypatch, capsys):
+def test_stability_measures_rendered_sequences(tiny, tmp_path, monkeypatch, capsys):
     pytest.importorskip("moderngl")
-    glance = (Script("a glance", 0.5, (Way([0], [0.5]),)),)
+    glance = (Scenario("a glance", 0.5, (Trajectory([0], [0.5]),)),)
     for module in ("command", "scenes"):
-        monkeypatch.setattr(f"benchmarks.stability.{module}.SCRIPTS", glance)
+        monkeypatch.setattr(f"benchmarks.stability.{module}.SCENARIOS", glance)
     out = tmp_path / "stability.json"
     arguments = [*tiny, "--people", "1", "--frames", "12", "--cache", str(tmp_path), "--out", str(out)]
     code, printed = main(["stability", *arguments]), capsys.readouterr()
@@ -66,17 +47,17 @@ def test_rendered_sequences_become_figures_and_a_curve(tiny, tmp_path, monkeypat
         pytest.skip(printed.err)
     assert code == 0, printed.err
     results = Results.read(out)
-    tables = {figure.table for figure in results.figures}
+    tables = {metric.table for metric in results.metrics}
     assert tables == {"still faces", "moving faces", "all scenes", "a glance"}
-    assert {figure.row for figure in results.figures} == {"tiny.onnx"}
+    assert {metric.row for metric in results.metrics} == {"tiny.onnx"}
     (curve,) = results.curves
-    assert len(curve.x) == len(KNOBS)
+    assert len(curve.x) == len(SMOOTHINGS)
     assert "NMF" in printed.out
-    held = {figure.table: figure.value for figure in results.figures if figure.column == "held"}
+    held = {metric.table: metric.value for metric in results.metrics if metric.column == "tracked"}
     assert held["still faces"] == 100
 
 
-def test_what_cannot_be_measured_is_said(tiny, tmp_path, capsys):
+def test_stability_rejects_no_input(tiny, tmp_path, capsys):
     assert main([]) == 2
     assert "latency" in capsys.readouterr().err
     with pytest.raises(SystemExit):

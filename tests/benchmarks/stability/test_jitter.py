@@ -1,11 +1,11 @@
-"""Flicker, lag and error, from tracks whose truth is known."""
+"""Flicker, lag and error, from tracks with known ground truth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks.stability.jitter import MOST_LAG, delayed, error, flicker, lag, nmf, sizes
+from benchmarks.stability.jitter import MAX_LAG, delayed, error, flicker, lag, nmf, sizes
 
 RNG = np.random.default_rng(0)
 FACE = RNG.uniform(0, 100, (98, 2))
@@ -16,7 +16,7 @@ def swaying(frames, seconds=3.0):
     return FACE + 40 * np.concatenate([np.sin(times), np.cos(times)], axis=1)[:, None]
 
 
-def test_flicker_against_labels_is_the_papers_formula():
+def test_nmf_equals_the_papers_formula():
     labels = swaying(20)
     tracked = labels + RNG.normal(0, 1.0, labels.shape)
     total, count = 0.0, 0
@@ -29,14 +29,14 @@ def test_flicker_against_labels_is_the_papers_formula():
     assert nmf([tracked], [labels]) == pytest.approx(100 * (total / count) ** 0.5)
 
 
-def test_neither_a_constant_error_nor_motion_is_flicker():
+def test_flicker_ignores_constant_error_and_steady_motion():
     labels = swaying(60)
     assert nmf([labels + 7.0], [labels]) == pytest.approx(0, abs=1e-9)
     steady = FACE + np.arange(60.0)[:, None, None] * (3.0, -1.0)
     assert flicker([steady]) == pytest.approx(0, abs=1e-9)
 
 
-def test_without_labels_independent_jitter_tells_the_same():
+def test_flicker_equals_nmf_for_independent_jitter():
     jitter = RNG.normal(0, 0.8, (400, 98, 2))
     still = np.broadcast_to(FACE, jitter.shape)
     steady = FACE + np.arange(400.0)[:, None, None] * (1.0, 0.5)
@@ -45,7 +45,7 @@ def test_without_labels_independent_jitter_tells_the_same():
     assert flicker([steady + jitter]) == pytest.approx(expected, rel=0.05)
 
 
-def test_breaks_between_tracks_are_no_flicker():
+def test_flicker_ignores_breaks_between_tracks():
     still = np.broadcast_to(FACE, (10, 98, 2))
     assert nmf([still, still + 50], [still, still]) == 0
     assert np.isnan(nmf([still[:1]], [still[:1]]))
@@ -53,23 +53,23 @@ def test_breaks_between_tracks_are_no_flicker():
     assert np.isnan(flicker([]))
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.5, 1.0, 3.0, MOST_LAG])
-def test_lag_is_the_delay_that_was_put_in_whatever_the_offset(delay):
+@pytest.mark.parametrize("delay", [0.0, 0.5, 1.0, 3.0, MAX_LAG])
+def test_lag_equals_the_delay_at_any_offset(delay):
     path = swaying(120)
-    later = np.concatenate([path[:MOST_LAG], delayed(path, delay)]) + np.array([5.0, -3.0])
-    assert lag([path[MOST_LAG:]], [later[MOST_LAG:]]) == pytest.approx(delay, abs=0.021)
+    later = np.concatenate([path[:MAX_LAG], delayed(path, delay)]) + np.array([5.0, -3.0])
+    assert lag([path[MAX_LAG:]], [later[MAX_LAG:]]) == pytest.approx(delay, abs=0.021)
 
 
-def test_short_tracks_tell_no_lag():
+def test_lag_is_nan_for_short_tracks():
     assert np.isnan(lag([swaying(5)], [swaying(5)]))
 
 
-def test_delayed_points_were_there_before():
+def test_delayed_interpolates_earlier_points():
     path = swaying(30)
-    assert delayed(path, 2.0) == pytest.approx(path[MOST_LAG - 2 : -2])
-    assert delayed(path, 1.5) == pytest.approx((path[MOST_LAG - 1 : -1] + path[MOST_LAG - 2 : -2]) / 2)
+    assert delayed(path, 2.0) == pytest.approx(path[MAX_LAG - 2 : -2])
+    assert delayed(path, 1.5) == pytest.approx((path[MAX_LAG - 1 : -1] + path[MAX_LAG - 2 : -2]) / 2)
 
 
-def test_error_is_in_sizes_of_the_face():
+def test_error_is_relative_to_face_size():
     labels = np.broadcast_to(FACE, (3, 98, 2))
     assert error([labels + np.array([3.0, 4.0])], [labels]) == pytest.approx(100 * 5 / sizes(FACE))

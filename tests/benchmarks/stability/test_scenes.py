@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.stability.scripts import SCRIPTS, Script, Way
+from benchmarks.stability.scenarios import SCENARIOS, Scenario, Trajectory
 
-SCRIPT = {script.name: script for script in SCRIPTS}
+SCENARIO = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def renderer(tmp_path_factory):
         pytest.skip(str(error))
 
 
-def test_ways_are_straight_and_scripts_put_the_board_last():
-    script = Script("made up", 2.0, (Way([0, 1], [0.2, 0.6], y=0.4),), Way([0], [0.9], size=0.5))
-    assert script.at(-1.0) == ((0.2, 0.4), (0.9, 0.5))
-    assert script.at(0.5)[0] == pytest.approx((0.4, 0.4))
-    assert script.at(9.0)[0] == (0.6, 0.4)
+def test_trajectories_are_linear_and_the_board_is_last():
+    scenario = Scenario("made up", 2.0, (Trajectory([0, 1], [0.2, 0.6], y=0.4),), Trajectory([0], [0.9], size=0.5))
+    assert scenario.at(-1.0) == ((0.2, 0.4), (0.9, 0.5))
+    assert scenario.at(0.5)[0] == pytest.approx((0.4, 0.4))
+    assert scenario.at(9.0)[0] == (0.6, 0.4)
 
 
-def test_still_and_moving_faces_are_where_the_labels_say(renderer):
+def test_still_and_moving_faces_match_their_labels(renderer):
     from benchmarks.stability.motion import moving, still
 
     calm, turning = list(still(renderer, 0, 3)), list(moving(renderer, 0, 12))
@@ -43,25 +43,25 @@ def test_still_and_moving_faces_are_where_the_labels_say(renderer):
     assert (next(moving(renderer, 1, 1)).image != again.image).any()
 
 
-def test_who_leaves_and_who_is_covered_cannot_be_seen(renderer):
+def test_visible_fraction_is_zero_when_absent_or_covered(renderer):
     from benchmarks.stability.scenes import record
 
     for name in ("a face returns", "a face is covered"):
-        frames = list(record(renderer, SCRIPT[name], 0))
-        shown = np.array([frame.shown[0] for frame in frames])
+        frames = list(record(renderer, SCENARIO[name], 0))
+        shown = np.array([frame.visible_fraction[0] for frame in frames])
         changes = [visible for visible, _ in itertools.groupby(shown[(shown == 0) | (shown == 1)] == 1)]
         assert changes == [True, False, True, False, True], name
         bare = frames[int(np.flatnonzero(shown == 0)[0])].image.astype(int)
         (left, top), (right, bottom) = (f(frames[0].landmarks[0], axis=0).astype(int) for f in (np.min, np.max))
         there = np.abs(frames[0].image.astype(int) - bare)[top:bottom, left:right]
-        assert there.mean() > 10, f"{name}: no face is painted where the labels are"
+        assert there.mean() > 10, f"{name}: no face at the labels"
 
 
-def test_a_nearer_face_hides_the_one_behind_it(renderer):
+def test_visible_fraction_drops_behind_a_nearer_face(renderer):
     from benchmarks.stability.scenes import record
 
-    script = SCRIPT["two faces cross"]
-    shown = np.array([frame.shown for frame in itertools.islice(record(renderer, script, 0), 90)])
+    scenario = SCENARIO["two faces cross"]
+    shown = np.array([frame.visible_fraction for frame in itertools.islice(record(renderer, scenario, 0), 90)])
     assert shown[0].tolist() == [1, 1]
     assert shown[:, 0].min() < 0.5
     assert shown[:, 1].min() == 1

@@ -1,1 +1,0 @@
-"""Other people's landmark networks beside ours, on the same faces in the same run."""

@@ -1,0 +1,1 @@
+"""Checks that other machines and inference engines compute the same: emulated Raspberry Pis, tflite-runtime."""
