@@ -64,7 +64,7 @@ def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
             spent = time.perf_counter() - began
             gc.collect()
             yield Checkpoint(
-                number, resident(), len(gc.get_objects()), tracker.stats.losses, 1e3 * spent / (number - before)
+                number, resident(), len(gc.get_objects()), tracker.stats.lost_count, 1e3 * spent / (number - before)
             )
             began, before = time.perf_counter(), number
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from edge_runtime.errors import BackendError, ModelFileError, first_line
-from edge_runtime.prompts import Prompts
+from edge_runtime.query_points import QueryPoints
 from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
@@ -120,7 +120,7 @@ class TFLiteBackend:
             for detail in interpreter.get_input_details()
         }
         self._image, self._plane = match_inputs(path, self.spec, inputs)
-        self._prompts = Prompts(self.spec)
+        self._prompts = QueryPoints(self.spec)
         outputs, details = [], {}
         for output in _signature_outputs(interpreter) or interpreter.get_output_details():
             if output["dtype"] != np.float32:
@@ -162,7 +162,7 @@ class OnnxBackend:
         kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
         inputs = {i.name: (tuple(i.shape), kinds.get(i.type, i.type)) for i in session.get_inputs()}
         self._image, self._plane = match_inputs(path, self.spec, inputs)
-        self._prompts = Prompts(self.spec)
+        self._prompts = QueryPoints(self.spec)
         for output in session.get_outputs():
             if output.type != "tensor(float)":
                 raise ModelFileError(f"{path}: output {output.name} is {output.type}, expected float32")

@@ -19,23 +19,23 @@ from edge_runtime.geometry import ROI, ROI_MARGIN
 
 SEARCH_SIZE = 480
 """Long side in pixels of the grey picture that is searched: bounds the cost whatever the camera gives."""
-SMALLEST_FACE = 24
+MIN_FACE_SIZE = 24
 """Smallest box in that picture, pixels: a face of a twentieth of the frame's long side."""
 SCALE_STEP = 1.2
 """Growth of the search window from one scale to the next."""
-MIN_NEIGHBOURS = 2
+MIN_NEIGHBORS = 2
 """Overlapping hits that make a candidate; low, because the network refuses what is no face."""
-SURE_NEIGHBOURS = 9
+CONFIDENT_NEIGHBORS = 9
 """Hits of the frontal cascade from which the two profile searches, two thirds of the cost, are skipped."""
-SAME_FACE_IOU = 0.3
+NMS_IOU_THRESHOLD = 0.3
 """Candidates that overlap more than this are one face."""
-LARGE_FRAME = 3
+LARGE_FRAME_RATIO = 3
 """Times the detector network's input: frames this long are searched in parts, too."""
-TILE = 0.5
+TILE_FRACTION = 0.5
 """Side of a part, of the frame's longer side."""
 TILE_OVERLAP = 0.25
 TILES_PER_SEARCH = 2
-BAR = 127
+PAD_VALUE = 127
 """Grey level beside a frame that is not square: the middle of the range, to a network nothing at all."""
 
 # From a cascade's box to the landmarks' rectangle, as (side / box side, centre's shift down / box side).
@@ -70,25 +70,25 @@ class CascadeDetector:
         height, width = frame.shape[:2]
         scale = min(1.0, SEARCH_SIZE / max(height, width))
         size = (round(width * scale), round(height * scale))
-        if min(size) < SMALLEST_FACE:
+        if min(size) < MIN_FACE_SIZE:
             return []
-        grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        found = _search(self._frontal, grey, FRONTAL_TO_LANDMARKS)
-        if not found or found[0][0] < SURE_NEIGHBOURS:
-            found += _search(self._profile, grey, PROFILE_TO_LANDMARKS)
+        gray = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        found = _search(self._frontal, gray, FRONTAL_TO_LANDMARKS)
+        if not found or found[0][0] < CONFIDENT_NEIGHBORS:
+            found += _search(self._profile, gray, PROFILE_TO_LANDMARKS)
             # The profile cascade knows one side only.
-            for hits, roi in _search(self._profile, cv2.flip(grey, 1), PROFILE_TO_LANDMARKS):
+            for hits, roi in _search(self._profile, cv2.flip(gray, 1), PROFILE_TO_LANDMARKS):
                 found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
         found.sort(key=lambda hit: -hit[0])
-        return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in _distinct(found)]
+        return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in _nms(found)]
 
 
 def _search(
-    cascade: cv2.CascadeClassifier, grey: np.ndarray, to_landmarks: tuple[float, float]
+    cascade: cv2.CascadeClassifier, gray: np.ndarray, to_landmarks: tuple[float, float]
 ) -> list[tuple[int, ROI]]:
     """(number of overlapping hits, region) in pixels of the searched picture, most hits first."""
     boxes, hits = cascade.detectMultiScale2(
-        grey, scaleFactor=SCALE_STEP, minNeighbors=MIN_NEIGHBOURS, minSize=(SMALLEST_FACE, SMALLEST_FACE)
+        gray, scaleFactor=SCALE_STEP, minNeighbors=MIN_NEIGHBORS, minSize=(MIN_FACE_SIZE, MIN_FACE_SIZE)
     )
     found = [(int(n), roi_from_cascade_box(box, to_landmarks)) for box, n in zip(boxes, np.ravel(hits), strict=True)]
     return sorted(found, key=lambda hit: -hit[0])
@@ -131,24 +131,24 @@ class NetworkDetector:
             self._turn += 1
             for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
                 found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size)))
-        return [roi for _, roi in _distinct(sorted(found, key=lambda pair: -pair[0]))]
+        return [roi for _, roi in _nms(sorted(found, key=lambda pair: -pair[0]))]
 
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
         """(score, region) pairs of the whole frame from a threshold on, best first."""
         spec = self._backend.spec
-        picture, place = fit_frame(frame, spec.input_size)
-        outputs = self._backend.run(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        image, place = letterbox(frame, spec.input_size)
+        outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         # Regions count in picture sides, from the edge of the first pixel on.
-        regions = outputs["regions"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
-        return read_regions(outputs["scores"], regions, threshold)
+        rois = outputs["rois"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
+        return decode_detections(outputs["scores"], rois, threshold)
 
 
 def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]]:
     """(x, y, side) of overlapping squares that cover a frame too large to be seen at once; none for others."""
     longest = max(width, height)
-    if longest < LARGE_FRAME * input_size:
+    if longest < LARGE_FRAME_RATIO * input_size:
         return []
-    side = round(TILE * longest)
+    side = round(TILE_FRACTION * longest)
 
     def starts(extent: int) -> list[int]:
         steps = math.ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP)))
@@ -165,43 +165,43 @@ def default_detector() -> Detector:
         return CascadeDetector()
 
 
-def fit_frame(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
+def letterbox(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
     """An (H, W, 3) uint8 frame in the middle of a square picture, bars beside it; and the square that it then shows."""
     height, width = frame.shape[:2]
     scale = size / max(height, width)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = np.full((size, size, 3), BAR, np.uint8)
+    image = np.full((size, size, 3), PAD_VALUE, np.uint8)
     left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    picture[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
+    image[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
     # Pixel centres at integers: the frame's own edges lie half a pixel outside its outermost centres.
     x0, y0 = -left / scale - 0.5, -top / scale - 0.5
     side = size / scale
-    return picture, ROI(x0 + side / 2, y0 + side / 2, side)
+    return image, ROI(x0 + side / 2, y0 + side / 2, side)
 
 
-def read_regions(scores: np.ndarray, regions: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+def decode_detections(scores: np.ndarray, rois: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
     """What a detector network says about its (G, G) cells as (score, region) pairs, best first.
 
-    `regions` is (G, G, 3): each cell's centre x, y and size, in the unit that the pairs come back in. A face is the
-    best cell among its neighbours, from the threshold on; of two that overlap by SAME_FACE_IOU the better one stays.
+    `rois` is (G, G, 3): each cell's centre x, y and size, in the unit that the pairs come back in. A face is the
+    best cell among its neighbors, from the threshold on; of two that overlap by NMS_IOU_THRESHOLD the better stays.
     """
     peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     order = np.argsort(-scores[rows, columns], kind="stable")
-    return _distinct(
+    return _nms(
         [
-            (float(scores[row, column]), ROI(*(float(v) for v in regions[row, column])))
+            (float(scores[row, column]), ROI(*(float(v) for v in rois[row, column])))
             for row, column in zip(rows[order], columns[order], strict=True)
         ]
     )
 
 
-def _distinct(found: Sequence[tuple[float, ROI]]) -> list[tuple[float, ROI]]:
+def _nms(found: Sequence[tuple[float, ROI]]) -> list[tuple[float, ROI]]:
     """The (score, region) pairs, best first, whose regions no earlier one overlaps much."""
     kept: list[tuple[float, ROI]] = []
     for score, roi in found:
-        if all(roi.iou(other) < SAME_FACE_IOU for _, other in kept):
+        if all(roi.iou(other) < NMS_IOU_THRESHOLD for _, other in kept):
             kept.append((score, roi))
     return kept
 

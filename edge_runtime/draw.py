@@ -11,13 +11,13 @@ from edge_runtime.face import Face
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.template import Template
 
-SURE, UNSURE = 0.005, 0.05
+LOW_UNCERTAINTY, HIGH_UNCERTAINTY = 0.005, 0.05
 """Standard deviations, as a share of the region's side, drawn fully green and fully red."""
-_AXIS_COLOURS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
-_REGION_COLOUR = (200, 200, 200)
-_EDGE_COLOUR = (255, 255, 255)
+_AXIS_COLORS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
+_ROI_COLOR = (200, 200, 200)
+_EDGE_COLOR = (255, 255, 255)
 _SQUARE = ((0, 1), (1, 2), (2, 3), (3, 0))
-_TEMPLATE_COLOUR = (255, 0, 255)
+_TEMPLATE_COLOR = (255, 0, 255)
 """Magenta: no landmark has it."""
 _FRACTION_BITS = 4
 """OpenCV draws at sixteenths of a pixel: landmarks of small faces would jump from pixel to pixel otherwise."""
@@ -39,9 +39,9 @@ def draw_faces(
     canvas = image.copy()
     for face in faces:
         width = max(1, round(face.roi.size / 250))
-        _lines(canvas, face.roi.corners(), _SQUARE, _REGION_COLOUR, 1)
+        _lines(canvas, face.roi.corners(), _SQUARE, _ROI_COLOR, 1)
         if scheme is not None:
-            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOUR, 1)
+            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOR, 1)
         _draw_axes(canvas, face, width)
         _draw_landmarks(canvas, face)
         if face.points is not None:
@@ -62,22 +62,22 @@ def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:
         _outlined(canvas, line, (round(12 * scale), round(40 * scale * (i + 1))), scale)
 
 
-def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
+def uncertainty_colors(uncertainty: np.ndarray, size: float) -> np.ndarray:
     """(N,) standard deviations in pixels to (N, 3) BGR colours, green to yellow to red, for a region of this side."""
-    doubt = np.clip((uncertainty / size - SURE) / (UNSURE - SURE), 0.0, 1.0)
-    colours = np.stack([np.zeros_like(doubt), 2 * (1 - doubt), 2 * doubt], axis=1)
-    return np.asarray(np.rint(255 * np.clip(colours, 0, 1)), np.uint8)
+    doubt = np.clip((uncertainty / size - LOW_UNCERTAINTY) / (HIGH_UNCERTAINTY - LOW_UNCERTAINTY), 0.0, 1.0)
+    colors = np.stack([np.zeros_like(doubt), 2 * (1 - doubt), 2 * doubt], axis=1)
+    return np.asarray(np.rint(255 * np.clip(colors, 0, 1)), np.uint8)
 
 
 def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
-    colours = uncertainty_colours(face.uncertainty, face.roi.size).tolist()
-    _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colours)
+    colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
+    _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
 
 
 def _draw_points(canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], size: float) -> None:
     """A template's points on a face whose region is `size` pixels wide."""
-    _lines(canvas, points, edges, _TEMPLATE_COLOUR, max(1, round(size / 250)))
-    _dots(canvas, points, max(1.2, size / 120), [_TEMPLATE_COLOUR] * len(points))
+    _lines(canvas, points, edges, _TEMPLATE_COLOR, max(1, round(size / 250)))
+    _dots(canvas, points, max(1.2, size / 120), [_TEMPLATE_COLOR] * len(points))
 
 
 def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
@@ -85,9 +85,9 @@ def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
     origin = face.landmarks.mean(axis=0)
     # Image and camera share x right and y down. The head's z axis points into the head, its face the other way.
     axes = face.pose.matrix * (1.0, 1.0, -1.0)
-    for axis, colour in zip(axes.T, _AXIS_COLOURS, strict=True):
+    for axis, color in zip(axes.T, _AXIS_COLORS, strict=True):
         ends = np.stack([origin, origin + axis[:2] * face.roi.size * 0.3])
-        _lines(canvas, ends, ((0, 1),), colour, width + 1)
+        _lines(canvas, ends, ((0, 1),), color, width + 1)
 
 
 def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
@@ -109,9 +109,9 @@ def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
 
 def _outlined(canvas: np.ndarray, text: str, place: tuple[int, int], scale: float) -> None:
     """White letters with a black rim, legible on any picture."""
-    for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
+    for color, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
         width = _thickness(scale) + extra
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
 def _thickness(scale: float) -> int:
@@ -119,18 +119,18 @@ def _thickness(scale: float) -> int:
 
 
 def _lines(
-    canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], colour: tuple[int, int, int], width: int
+    canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], color: tuple[int, int, int], width: int
 ) -> None:
     """Lines between those of the (N, 2) points that edges join."""
     if edges:
         ends = _fixed(points)[np.array(edges)]
-        cv2.polylines(canvas, list(ends), False, colour, width, cv2.LINE_AA, _FRACTION_BITS)
+        cv2.polylines(canvas, list(ends), False, color, width, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _dots(canvas: np.ndarray, points: np.ndarray, radius: float, colours: Sequence[Sequence[int]]) -> None:
+def _dots(canvas: np.ndarray, points: np.ndarray, radius: float, colors: Sequence[Sequence[int]]) -> None:
     fixed = round(radius * 2**_FRACTION_BITS)
-    for point, colour in zip(_fixed(points).tolist(), colours, strict=True):
-        cv2.circle(canvas, point, fixed, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+    for point, color in zip(_fixed(points).tolist(), colors, strict=True):
+        cv2.circle(canvas, point, fixed, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ class Rectangle:
         """The square around the same middle, its sides the longer one's and `margin` of it at either end."""
         return ROI(self.cx, self.cy, max(self.width, self.height) * (1 + 2 * margin), self.roll)
 
-    def share_inside(self, width: int, height: int) -> float:
+    def fraction_inside(self, width: int, height: int) -> float:
         """Of the rectangle's area, the share within a frame of `width` x `height` pixels."""
         c, s = abs(math.cos(self.roll)) / 2, abs(math.sin(self.roll)) / 2
         reach_x, reach_y = c * self.width + s * self.height, s * self.width + c * self.height

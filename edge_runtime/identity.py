@@ -15,60 +15,62 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime.geometry import ROI
-from edge_runtime.motion import RegionMotion
+from edge_runtime.motion import RoiMotion
 
-SAME_FACE = 0.2
+DUPLICATE_DISTANCE_THRESHOLD = 0.2
 """Mean distance of two tracks' landmarks, in sizes of the smaller landmark extent, below which they are one face's."""
-MEMORY_SECONDS = 2.0
-CARRIED_ON_SECONDS = 1.0
+REID_WINDOW_SECONDS = 2.0
+EXTRAPOLATION_SECONDS = 1.0
 """For which a lost face is taken to move on as it did."""
-MEMORY_REACH = 1.0
+REID_MAX_DISTANCE = 1.0
 """In region sizes, from where a lost face was expected."""
-MEMORY_SCALE = 1.5
+REID_MAX_SIZE_RATIO = 1.5
 """Ratio of sizes."""
 
 
 def same_face(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two sets of (N, 2) pixel landmarks lie on one face."""
     distance = float(np.hypot(*(first - second).T).sum()) / len(first)
-    return all(distance < SAME_FACE * float(np.ptp(points, axis=0).max()) for points in (first, second))
+    return all(
+        distance < DUPLICATE_DISTANCE_THRESHOLD * float(np.ptp(points, axis=0).max()) for points in (first, second)
+    )
 
 
 @dataclass(frozen=True)
-class LostFace:
+class LostTrack:
     """A face that was held until lately."""
 
     id: int
-    motion: RegionMotion
+    motion: RoiMotion
     time: float
     """Seconds; when it was lost."""
 
 
-class LostFaces:
+class LostTrackBuffer:
     """The memory of one stream."""
 
     def __init__(self) -> None:
-        self._faces: list[LostFace] = []
+        self._faces: list[LostTrack] = []
 
-    def remember(self, face: LostFace) -> None:
+    def add(self, face: LostTrack) -> None:
         """A face was lost."""
         self._faces.append(face)
 
     def __len__(self) -> int:
         return len(self._faces)
 
-    def forget_old(self, timestamp: float) -> None:
+    def remove_expired(self, timestamp: float) -> None:
         """Drop who was lost too long ago, or in a future that a clock set back made."""
-        self._faces = [face for face in self._faces if 0 <= timestamp - face.time <= MEMORY_SECONDS]
+        self._faces = [face for face in self._faces if 0 <= timestamp - face.time <= REID_WINDOW_SECONDS]
 
-    def recall(self, roi: ROI, timestamp: float) -> int | None:
+    def match(self, roi: ROI, timestamp: float) -> int | None:
         """The id of the lost face that is found again here; it is then not lost any more."""
         distances = {}
         for face in self._faces:
-            expected = face.motion.carried_on(timestamp, CARRIED_ON_SECONDS)
+            expected = face.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS)
             ratio = max(roi.size, expected.size) / min(roi.size, expected.size)
             distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / max(roi.size, expected.size)
-            if ratio <= MEMORY_SCALE and distance <= MEMORY_REACH:
+            if ratio <= REID_MAX_SIZE_RATIO and distance <= REID_MAX_DISTANCE:
                 distances[face.id] = distance
         if not distances:
             return None

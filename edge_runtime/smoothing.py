@@ -100,12 +100,12 @@ class OneEuroRotation:
         turn = cv2.Rodrigues(rotation @ self._value.T)[0]
         self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (turn / dt - self._velocity)
         weight = low_pass_weight(self._min_cutoff + POSE_SPEED_COEFFICIENT * cv2.norm(self._velocity), dt)
-        self._value = cv2.Rodrigues(turn * share_of_turn(cv2.norm(turn), weight))[0] @ self._value
+        self._value = cv2.Rodrigues(turn * turn_fraction(cv2.norm(turn), weight))[0] @ self._value
         self._time = timestamp
         return self._value
 
 
-def share_of_turn(angle: float, weight: float) -> float:
+def turn_fraction(angle: float, weight: float) -> float:
     """How much of a turn by `angle` radians leads to the rotation nearest (1 - weight) before + weight after.
 
     Nearest in the Frobenius norm. In the plane of the turn the two are 1 and exp(i angle), their mean's argument is the

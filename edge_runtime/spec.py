@@ -32,6 +32,9 @@ SPEC_FILE = "model_spec.json"
 """Name of the spec's JSON in the archive at the end of a TFLite file."""
 SUFFIXES = (".tflite", ".onnx", ".mlpackage")
 """Of model files; the last is a folder."""
+_RENAMED = {"most_uncertain": "uncertainty_threshold"}
+_RENAMED_OUTPUTS = {"regions": "rois"}
+"""Names in specs of earlier versions, which are still read."""
 _COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
 
@@ -48,8 +51,8 @@ def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -
 
 
 def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
-    """A face detector's outputs in order, for this many cells along a side; see `detector.read_regions`."""
-    return {"scores": (grid, grid), "regions": (grid, grid, 3)}
+    """A face detector's outputs in order, for this many cells along a side; see `detector.decode_detections`."""
+    return {"scores": (grid, grid), "rois": (grid, grid, 3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class ModelSpec:
     """Confidence from which a crop counts as a face (thesis, section 3.2); a detector's score from which it is told."""
     lost_threshold: float = 0.4
     """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
-    most_uncertain: float = 0.06
+    uncertainty_threshold: float = 0.06
     """Mean standard deviation of the landmarks, crop widths, above which a new region holds no face whatever the
     confidence. Of held-out rendered faces 98 % lie below, of backgrounds with a face's confidence none."""
     precision: str = "fp32"
@@ -120,8 +123,8 @@ class ModelSpec:
                 "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
                 f"got {self.lost_threshold} and {self.track_threshold}"
             )
-        if not self.most_uncertain > 0:
-            raise ValueError(f"most_uncertain must be positive, got {self.most_uncertain}")
+        if not self.uncertainty_threshold > 0:
+            raise ValueError(f"uncertainty_threshold must be positive, got {self.uncertainty_threshold}")
         mean_shape.flags.writeable = False
         object.__setattr__(self, "mean_shape", mean_shape)
         for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
@@ -173,6 +176,9 @@ class ModelSpec:
             raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
         # First, because another version may well have other fields.
         _check_version(values.get("format_version"))
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
+        if isinstance(outputs := values.get("outputs"), dict):
+            values["outputs"] = {_RENAMED_OUTPUTS.get(name, name): shape for name, shape in outputs.items()}
         fields = dataclasses.fields(cls)
         required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
         if missing := sorted(required - values.keys()):

@@ -19,7 +19,7 @@ from edge_runtime.sinks import face_to_dict
 from edge_runtime.sources import Frame
 
 OscValue = int | float | str
-_LARGEST_PACKET = 8192
+_MAX_PACKET_BYTES = 8192
 """Bytes; receivers on one machine or network take them whole."""
 
 
@@ -213,7 +213,7 @@ def _udp(host: str, port: int) -> tuple[socket.socket, tuple[Any, ...]]:
 
 
 def _send(sender: socket.socket, target: tuple[Any, ...], packet: bytes) -> None:
-    if len(packet) > _LARGEST_PACKET:
+    if len(packet) > _MAX_PACKET_BYTES:
         raise SinkError(f"a message of {len(packet)} bytes is too long for UDP; use JSON lines or a WebSocket")
     try:
         sender.sendto(packet, target)

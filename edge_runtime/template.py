@@ -23,9 +23,9 @@ import numpy as np
 from edge_runtime.errors import TemplateError
 from edge_runtime.landmarks import SCHEMES
 
-MOST_POINTS = 256
+MAX_POINTS = 256
 """More are a mesh, not a template."""
-LEAST_DISTANCE = 0.002
+MIN_DISTANCE = 0.002
 """Of the crop; a quarter of a pixel. Two points closer than this are one that was entered twice."""
 
 
@@ -54,8 +54,8 @@ class Template:
             raise ValueError(f"template {self.name}: points must be pairs of numbers") from None
         if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
             raise ValueError(f"template {self.name}: points must be (M, 2), x then y, got shape {points.shape}")
-        if len(points) > MOST_POINTS:
-            raise ValueError(f"template {self.name} has {len(points)} points, {MOST_POINTS} at most can be found")
+        if len(points) > MAX_POINTS:
+            raise ValueError(f"template {self.name} has {len(points)} points, {MAX_POINTS} at most can be found")
         _check_points(self.name, points)
         names = self._names(len(points))
         if not isinstance(self.groups, Mapping) or not all(isinstance(group, str) for group in self.groups):
@@ -147,8 +147,8 @@ def _check_points(name: str, points: np.ndarray) -> None:
             f"template {name}: point {row} at {_written(points[row])} lies outside the plane, 0 to 1 both ways"
         )
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
-    if (distance < LEAST_DISTANCE).any():
-        first, second = (int(i) for i in np.argwhere(distance < LEAST_DISTANCE)[0])
+    if (distance < MIN_DISTANCE).any():
+        first, second = (int(i) for i in np.argwhere(distance < MIN_DISTANCE)[0])
         raise ValueError(f"template {name}: points {first} and {second} are the same place, {_written(points[first])}")
 
 

@@ -27,35 +27,35 @@ from edge_runtime.geometry import (
     extract_crop,
     upright_roll,
 )
-from edge_runtime.identity import LostFace, LostFaces, same_face
-from edge_runtime.motion import RegionMotion
+from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.motion import RoiMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
 
-DETECT_EVERY = 5
+DETECTION_INTERVAL = 5
 """The detector runs in every fifth frame at most, so that a camera without a face, or with one that comes and goes,
 stays smooth. It is due at once in the first frame, after `reset`, and in the frame that loses a longer held face."""
-DETECT_EVERY_HELD = 15
+DETECTION_INTERVAL_TRACKED = 15
 """The same while at least one face is held, none was lost lately and there is room for more: nobody minds to be seen
 half a second late."""
 MAX_CANDIDATES = 3
 """Detector candidates that the network looks at per detection: bounds the cost of cluttered pictures."""
-HELD_IOU = 0.4
+DUPLICATE_IOU_THRESHOLD = 0.4
 """A candidate that overlaps a held face's region this much is that face; the network need not look."""
 REFINEMENTS = 2
 """Runs on a re-made crop after the first one at detection: a detector's box is off by a fifth of a face and knows
 nothing of roll, and the network is at its best on the crops that it was trained on."""
-SURPRISE_FADES = 0.9
+RESIDUAL_DECAY = 0.9
 """Per frame. A track slips onto another face over several frames, and then moves as smoothly as that face."""
-HELD_SPREAD = 1.7
+TRACKED_UNCERTAINTY_FACTOR = 1.7
 """Times the uncertainty that a new face may have, from which a held one is doubted: motion blurs."""
-MAX_DOUBTS = 5
+MAX_LOW_CONFIDENCE_FRAMES = 5
 """Consecutive frames between the two thresholds, or with all landmarks uncertain, after which a face is lost: a blink
 of an occlusion is forgiven."""
 MIN_ROI_SIZE = 8.0
 """Pixels; fewer hold no face."""
-MIN_INSIDE = 0.5
+MIN_INSIDE_FRACTION = 0.5
 """Share of the landmarks' rectangle that must lie inside the frame."""
 EXTENT_LIMITS = (0.25, 1.25)
 """The landmarks' longer extent as a share of the crop. The crop rule makes it 0.67; outside these limits the
@@ -72,7 +72,7 @@ class TrackerStats:
     detector_runs: int = 0
     detections: int = 0
     """Faces that began to be tracked."""
-    losses: int = 0
+    lost_count: int = 0
     """Faces that stopped being tracked, `reset` not counted."""
     network_runs: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"detect": 0.0, "crop": 0.0, "network": 0.0})
@@ -88,7 +88,7 @@ class _Observation:
     uncertainty: np.ndarray
     rotation: np.ndarray
     confidence: float
-    spread: float
+    mean_sigma: float
     """Mean standard deviation of the landmarks, crop widths."""
     next_roi: ROI
     """The crop that these landmarks ask for."""
@@ -103,14 +103,14 @@ class _Track:
 
     id: int
     observation: _Observation
-    motion: RegionMotion
+    motion: RoiMotion
     point_filter: OneEuroPoints | None = None
     rotation_filter: OneEuroRotation | None = None
     template_filter: OneEuroPoints | None = None
     age: int = 0
-    doubts: int = 0
+    low_confidence_count: int = 0
     """Consecutive frames below the tracking threshold."""
-    surprise: float = 0.0
+    motion_residual: float = 0.0
     """How far the face lately was from where its motion led, in region sizes."""
 
     def smooth(self, strength: float) -> None:
@@ -219,8 +219,8 @@ class FaceTracker:
     def reset(self) -> None:
         """Forget the faces and look for new ones in the next frame; ids and `stats` count on."""
         self._tracks = []
-        self._lost = LostFaces()
-        self._frames_since_search = DETECT_EVERY
+        self._lost = LostTrackBuffer()
+        self._frames_since_search = DETECTION_INTERVAL
 
     def update(self, frame: np.ndarray, timestamp: float) -> list[Face]:
         """Find or follow the faces in the next frame.
@@ -236,36 +236,38 @@ class FaceTracker:
         intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)
         self.stats.frames += 1
 
-        held = [track for track in self._tracks if self._follow(track, frame, timestamp, intrinsics)]
-        held = _one_per_face(held)
+        tracked = [track for track in self._tracks if self._update_track(track, frame, timestamp, intrinsics)]
+        tracked = _remove_duplicates(tracked)
         for track in self._tracks:
-            if track not in held:
-                self.stats.losses += 1
-                self._lost.remember(LostFace(track.id, track.motion, timestamp))
-        self._tracks = held
-        self._lost.forget_old(timestamp)
+            if track not in tracked:
+                self.stats.lost_count += 1
+                self._lost.add(LostTrack(track.id, track.motion, timestamp))
+        self._tracks = tracked
+        self._lost.remove_expired(timestamp)
 
         self._frames_since_search += 1
-        pause = DETECT_EVERY if self._lost or not held else DETECT_EVERY_HELD
-        if len(self._tracks) < self._max_faces and self._frames_since_search >= pause:
+        interval = DETECTION_INTERVAL if self._lost or not tracked else DETECTION_INTERVAL_TRACKED
+        if len(self._tracks) < self._max_faces and self._frames_since_search >= interval:
             self._frames_since_search = 0
             self._detect(frame, timestamp, intrinsics)
-        return [self._report(track, timestamp) for track in self._tracks]
+        return [self._to_face(track, timestamp) for track in self._tracks]
 
-    def _follow(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
+    def _update_track(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
         """Bring a track to this frame; False when its face is lost."""
         expected = track.motion.predict(timestamp)
-        seen = self._observe(frame, expected, intrinsics)
-        if seen is None or seen.confidence < self.spec.lost_threshold:
+        observation = self._observe(frame, expected, intrinsics)
+        if observation is None or observation.confidence < self.spec.lost_threshold:
             return False
-        sure = self._is_face(seen, HELD_SPREAD * self.spec.most_uncertain)
-        track.doubts = 0 if sure else track.doubts + 1
-        track.observation = seen
-        leap = math.hypot(seen.next_roi.cx - expected.cx, seen.next_roi.cy - expected.cy) / expected.size
-        track.surprise = max(leap, SURPRISE_FADES * track.surprise)
-        track.motion.update(seen.next_roi, timestamp)
+        confident = self._is_face(observation, TRACKED_UNCERTAINTY_FACTOR * self.spec.uncertainty_threshold)
+        track.low_confidence_count = 0 if confident else track.low_confidence_count + 1
+        track.observation = observation
+        residual = (
+            math.hypot(observation.next_roi.cx - expected.cx, observation.next_roi.cy - expected.cy) / expected.size
+        )
+        track.motion_residual = max(residual, RESIDUAL_DECAY * track.motion_residual)
+        track.motion.update(observation.next_roi, timestamp)
         track.age += 1
-        return track.doubts < MAX_DOUBTS
+        return track.low_confidence_count < MAX_LOW_CONFIDENCE_FRAMES
 
     def _detect(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
         """Look for faces that are not held yet, up to `max_faces` in all."""
@@ -274,29 +276,29 @@ class FaceTracker:
         candidates = self._detector.detect(frame)
         self.stats.seconds["detect"] += time.perf_counter() - began
         regions = [track.observation.next_roi for track in self._tracks]
-        new = [roi for roi in candidates if all(roi.iou(region) < HELD_IOU for region in regions)]
+        new = [roi for roi in candidates if all(roi.iou(region) < DUPLICATE_IOU_THRESHOLD for region in regions)]
         for candidate in new[: max(MAX_CANDIDATES, self._max_faces)]:
             if len(self._tracks) == self._max_faces:
                 return
-            seen = self._observe(frame, candidate, intrinsics)
+            observation = self._observe(frame, candidate, intrinsics)
             for _ in range(REFINEMENTS):
-                if seen is not None:
-                    seen = self._observe(frame, seen.next_roi, intrinsics)
-            if seen is None or not self._is_face(seen, self.spec.most_uncertain):
+                if observation is not None:
+                    observation = self._observe(frame, observation.next_roi, intrinsics)
+            if observation is None or not self._is_face(observation, self.spec.uncertainty_threshold):
                 continue
-            if any(same_face(seen.landmarks, track.observation.landmarks) for track in self._tracks):
+            if any(same_face(observation.landmarks, track.observation.landmarks) for track in self._tracks):
                 continue
-            self._begin(seen, timestamp)
+            self._start_track(observation, timestamp)
 
-    def _is_face(self, seen: _Observation, most_uncertain: float) -> bool:
+    def _is_face(self, observation: _Observation, uncertainty_threshold: float) -> bool:
         """A network that is sure of a face but not of a single landmark looks at a print, an emblem or a hand."""
-        return seen.confidence >= self.spec.track_threshold and seen.spread <= most_uncertain
+        return observation.confidence >= self.spec.track_threshold and observation.mean_sigma <= uncertainty_threshold
 
-    def _begin(self, seen: _Observation, timestamp: float) -> None:
-        known = self._lost.recall(seen.next_roi, timestamp)
+    def _start_track(self, observation: _Observation, timestamp: float) -> None:
+        known = self._lost.match(observation.next_roi, timestamp)
         if known is None:
             known, self._next_id = self._next_id, self._next_id + 1
-        track = _Track(id=known, observation=seen, motion=RegionMotion(seen.next_roi, timestamp))
+        track = _Track(id=known, observation=observation, motion=RoiMotion(observation.next_roi, timestamp))
         track.smooth(self._smoothing)
         self._tracks.append(track)
         self.stats.detections += 1
@@ -314,13 +316,13 @@ class FaceTracker:
         self.stats.seconds["network"] += time.perf_counter() - cropped
         self.stats.network_runs += 1
         landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
-        confidence, spread = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
-        numbers = confidence, spread, *outputs["pose"].tolist()
+        confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
+        numbers = confidence, mean_sigma, *outputs["pose"].tolist()
         if not (all(map(math.isfinite, numbers)) and np.isfinite(landmarks).all()):
             return None
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
         rectangle = Rectangle.around(landmarks, roll)
-        if not plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
+        if not is_plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
             return None
         next_roi = rectangle.squared(spec.crop_margin)
         return _Observation(
@@ -329,48 +331,48 @@ class FaceTracker:
             uncertainty=uncertainty.astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
             confidence=confidence,
-            spread=spread,
+            mean_sigma=mean_sigma,
             next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
             points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
             points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
         )
 
-    def _report(self, track: _Track, timestamp: float) -> Face:
-        seen = track.observation
-        landmarks, rotation, points = seen.landmarks, seen.rotation, seen.points
+    def _to_face(self, track: _Track, timestamp: float) -> Face:
+        observation = track.observation
+        landmarks, rotation, points = observation.landmarks, observation.rotation, observation.points
         if track.point_filter is not None and track.rotation_filter is not None:
-            landmarks = track.point_filter(landmarks, timestamp, seen.roi.size)
+            landmarks = track.point_filter(landmarks, timestamp, observation.roi.size)
             rotation = track.rotation_filter(rotation, timestamp)
         if track.template_filter is not None and points is not None:
-            points = track.template_filter(points, timestamp, seen.roi.size)
+            points = track.template_filter(points, timestamp, observation.roi.size)
         return Face(
             id=track.id,
             state=TrackState.TRACKED if track.age else TrackState.DETECTED,
             landmarks=landmarks,
-            uncertainty=seen.uncertainty,
+            uncertainty=observation.uncertainty,
             pose=Pose(rotation),
-            confidence=seen.confidence,
-            roi=seen.roi,
-            direction=seen.direction,
+            confidence=observation.confidence,
+            roi=observation.roi,
+            direction=observation.direction,
             age=track.age,
             points=points,
-            points_uncertainty=seen.points_uncertainty,
+            points_uncertainty=observation.points_uncertainty,
         )
 
 
-def _one_per_face(tracks: list[_Track]) -> list[_Track]:
+def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
     """The tracks without those that slipped onto another one's face."""
     if len(tracks) < 2:
         return tracks
     kept: list[_Track] = []
-    for track in sorted(tracks, key=lambda t: (t.surprise, -t.age)):
+    for track in sorted(tracks, key=lambda t: (t.motion_residual, -t.age)):
         if not any(same_face(track.observation.landmarks, other.observation.landmarks) for other in kept):
             kept.append(track)
     return [track for track in tracks if track in kept]
 
 
-def plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
+def is_plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
     """Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them.
 
     `frame_size` is (width, height).
@@ -379,5 +381,5 @@ def plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bo
     return (
         EXTENT_LIMITS[0] <= longer / roi.size <= EXTENT_LIMITS[1]
         and longer <= MAX_ASPECT * shorter
-        and rectangle.share_inside(*frame_size) >= MIN_INSIDE
+        and rectangle.fraction_inside(*frame_size) >= MIN_INSIDE_FRACTION
     )

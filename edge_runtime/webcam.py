@@ -118,7 +118,7 @@ class Summary:
         return (
             f"frames {self.frames}{f', {self.dropped} dropped' if self.dropped else ''}; first face in frame {first}; "
             f"with a face {share[0]:.1f} %, tracked {share[1]:.1f} %\n"
-            f"detections {stats.detections}, losses {stats.losses}, detector runs {stats.detector_runs}\n"
+            f"detections {stats.detections}, lost {stats.lost_count}, detector runs {stats.detector_runs}\n"
             f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'nothing ran'}"
         )
 

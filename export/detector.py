@@ -17,7 +17,7 @@ from atpn.model import load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
 from atpn.train.detection import LOWEST_SCORE, figures_of, raw_detections
-from edge_runtime.detector import read_regions
+from edge_runtime.detector import decode_detections
 from edge_runtime.files import write_atomically
 from edge_runtime.spec import ModelSpec, detector_outputs
 from export.config import DetectorConfig
@@ -134,11 +134,11 @@ class DetectorReference:
     def measure(self, predictor: Predictor, spec: ModelSpec) -> DetectorParity:
         """A file against the network."""
         rows = [predictor(picture) for picture in self.held_out.pictures]
-        scores, regions = (np.stack([row[name] for row in rows]) for name in ("scores", "regions"))
+        scores, regions = (np.stack([row[name] for row in rows]) for name in ("scores", "rois"))
         seen = self.scores >= spec.track_threshold
         ours, theirs = (
             figures_of(
-                [read_regions(s, r, LOWEST_SCORE) for s, r in zip(*found, strict=True)], self.held_out.gatherings
+                [decode_detections(s, r, LOWEST_SCORE) for s, r in zip(*found, strict=True)], self.held_out.gatherings
             )
             for found in ((self.scores, self.regions), (scores, regions))
         )

@@ -55,7 +55,7 @@ def faces_of(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[FoundFac
     found: list[FoundFace] = []
     for roi in detector.detect(np.ascontiguousarray(image[:, :, ::-1])):
         face = face_at(image, roi, atpn)
-        sure = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.most_uncertain
+        sure = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.uncertainty_threshold
         if sure and not any(same_face(face.landmarks, other.landmarks) for other in found):
             found.append(face)
     return found

@@ -17,7 +17,7 @@ from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, Steps
 from atpn.train.losses.detection import focal_loss, region_loss
-from edge_runtime.detector import read_regions
+from edge_runtime.detector import decode_detections
 from edge_runtime.geometry import ROI
 
 LOWEST_SCORE = 0.02
@@ -132,7 +132,7 @@ def raw_detections(model: FaceDetector, pictures: np.ndarray, batch: int = 50) -
 def detection_figures(model: FaceDetector, pictures: Sequence[Gathering]) -> dict[str, float]:
     """`figures_of` what a network finds."""
     raw = raw_detections(model, np.stack([picture.image for picture in pictures]))
-    return figures_of([read_regions(*each, threshold=LOWEST_SCORE) for each in zip(*raw, strict=True)], pictures)
+    return figures_of([decode_detections(*each, threshold=LOWEST_SCORE) for each in zip(*raw, strict=True)], pictures)
 
 
 def figures_of(found: Sequence[list[tuple[float, ROI]]], pictures: Sequence[Gathering]) -> dict[str, float]:

@@ -37,7 +37,7 @@ def figures(video: str, name: str, seen: list[tuple[float, Face | None]], tracke
     """Of one file on one video."""
     table, faces = f"video {video}", [face for _, face in seen if face is not None]
     hours = (seen[-1][0] - seen[0][0]) * len(seen) / max(len(seen) - 1, 1) / 3600
-    losses = tracker.stats.losses
+    losses = tracker.stats.lost_count
     rate, rate_noise = (losses / hours, max(losses, 1) ** 0.5 / hours) if hours else (math.nan, 0.0)
     tracks = tracks_of(seen)
     raw, smooth = ([track.smoothed(knob) for track in tracks] for knob in (0.0, SMOOTHING))

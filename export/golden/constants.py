@@ -8,7 +8,7 @@ from edge_runtime import detector, geometry, identity, motion, smoothing, tracke
 
 MODULES = (detector, geometry, identity, motion, smoothing, tracker)
 NOT_PORTED = {
-    *("SEARCH_SIZE", "SMALLEST_FACE", "SCALE_STEP", "MIN_NEIGHBOURS", "SURE_NEIGHBOURS"),
+    *("SEARCH_SIZE", "MIN_FACE_SIZE", "SCALE_STEP", "MIN_NEIGHBORS", "CONFIDENT_NEIGHBORS"),
     *("FRONTAL_TO_LANDMARKS", "PROFILE_TO_LANDMARKS"),
 }
 """Of OpenCV's cascades."""

@@ -15,13 +15,13 @@ from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import FaceTracker
-from export.golden.scenes import Moment, Outputs, Paste, Scene, paint
+from export.golden.scenes import Outputs, Scene, SceneFrame, Sprite, composite
 
 DECIMALS = 6
 """Of outputs and results: a hundredth of what ports may be off by."""
 SAMPLE_STEP = 16
 """Every so many pixels of a picture its values are written down, to see how far off one is whose checksum differs."""
-LEAST_SCORE = 0.05
+MIN_SCORE = 0.05
 """Detector cells below are recorded as empty; nothing reads them."""
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class Recorder:
         if self.frame in self._scene.disturbed and not self.spec.is_detector:
             outputs = self._scene.disturbed[self.frame](outputs)
         if self.spec.is_detector:
-            empty = outputs["scores"] < LEAST_SCORE
+            empty = outputs["scores"] < MIN_SCORE
             outputs = {
                 name: np.where(empty if value.ndim == 2 else empty[..., None], 0, value)
                 for name, value in outputs.items()
@@ -75,13 +75,13 @@ def play(
     watched = _Watched(detector)
     tracker = _Tracker(scene, network, NetworkDetector(watched))
     frames = []
-    for number, moment in enumerate(scene.moments):
+    for number, scene_frame in enumerate(scene.frames):
         network.frame = detector.frame = number
-        picture = paint(scene.width, scene.height, number, moment.pastes, faces)
-        found = tracker.update(picture, moment.time)
-        pastes = [[paste.face, paste.x, paste.y, paste.scale] for paste in moment.pastes]
+        image = composite(scene.width, scene.height, number, scene_frame.sprites, faces)
+        found = tracker.update(image, scene_frame.time)
+        sprites = [[sprite.face, sprite.x, sprite.y, sprite.scale] for sprite in scene_frame.sprites]
         frames.append(
-            {"time": moment.time, "pastes": pastes, "searches": watched.taken(), **tracker.taken()}
+            {"time": scene_frame.time, "sprites": sprites, "searches": watched.taken(), **tracker.taken()}
             | {"faces": [_face(face) for face in found]}
         )
     return {
@@ -96,13 +96,15 @@ def play(
 
 def scene_of(name: str, document: Json) -> Scene:
     """The sequence that a document is of."""
-    moments = [Moment(frame["time"], tuple(Paste(*paste) for paste in frame["pastes"])) for frame in document["frames"]]
+    frames = [
+        SceneFrame(frame["time"], tuple(Sprite(*sprite) for sprite in frame["sprites"])) for frame in document["frames"]
+    ]
     camera = document["intrinsics"]
     return Scene(
         name,
         document["width"],
         document["height"],
-        moments,
+        frames,
         document["max_faces"],
         document["smoothing"],
         None if camera is None else tuple(camera),
@@ -126,7 +128,7 @@ def detector_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
         for search in frame["searches"]:
             outputs = {name: np.zeros(shape, np.float32) for name, shape in spec.outputs.items()}
             for row, column, score, *region in search["cells"]:
-                outputs["scores"][row, column], outputs["regions"][row, column] = score, region
+                outputs["scores"][row, column], outputs["rois"][row, column] = score, region
             yield outputs
 
 
@@ -137,14 +139,14 @@ class _Watched:
         self.spec = backend.spec
         self._backend, self._looks = backend, list[Json]()
 
-    def run(self, picture: np.ndarray) -> Outputs:
+    def run(self, image: np.ndarray) -> Outputs:
         """See `Backend.run`."""
-        outputs = self._backend.run(picture)
+        outputs = self._backend.run(image)
         cells = [
-            [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["regions"][row, column])]
+            [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["rois"][row, column])]
             for row, column in np.argwhere(outputs["scores"] > 0)
         ]
-        self._looks.append({"picture": pixels(picture), "cells": cells})
+        self._looks.append({"image": pixels(image), "cells": cells})
         return outputs
 
     def prompt(self, points: np.ndarray) -> None:
@@ -165,32 +167,32 @@ class _Tracker(FaceTracker):
         self._runs: list[Json] = []
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Any:
-        seen = super()._observe(frame, roi, intrinsics)
-        run: Json = {"roi": region(roi), "crop": None, "outputs": None, "seen": None}
+        observation = super()._observe(frame, roi, intrinsics)
+        run: Json = {"roi": region(roi), "crop": None, "outputs": None, "observation": None}
         kept = self._backend
         assert isinstance(kept, _Kept)
         if (last := kept.taken()) is not None:
             crop, outputs = last
             run |= {"crop": pixels(crop), "outputs": {name: numbers(value) for name, value in outputs.items()}}
-        if seen is not None:
-            run["seen"] = {
-                "landmarks": numbers(seen.landmarks),
-                "rotation": numbers(seen.rotation),
-                "spread": round(seen.spread, DECIMALS),
-                "next_roi": region(seen.next_roi),
-                "direction": numbers(seen.direction),
+        if observation is not None:
+            run["observation"] = {
+                "landmarks": numbers(observation.landmarks),
+                "rotation": numbers(observation.rotation),
+                "mean_sigma": round(observation.mean_sigma, DECIMALS),
+                "next_roi": region(observation.next_roi),
+                "direction": numbers(observation.direction),
             }
         self._runs.append(run)
-        return seen
+        return observation
 
     def taken(self) -> Json:
         """What happened since it was last asked."""
         runs, self._runs = self._runs, []
         stats = self.stats
-        counts = ("detector_runs", "detections", "losses", "network_runs")
+        counts = ("detector_runs", "detections", "lost_count", "network_runs")
         return {
             "runs": runs,
-            "tracks": [[t.id, t.age, t.doubts, round(t.surprise, DECIMALS)] for t in self._tracks],
+            "tracks": [[t.id, t.age, t.low_confidence_count, round(t.motion_residual, DECIMALS)] for t in self._tracks],
             "lost": len(self._lost),
             "stats": {name: getattr(stats, name) for name in counts},
         }
@@ -245,12 +247,12 @@ def numbers(values: np.ndarray) -> list[float]:
     return [None if np.isnan(value) else float(value) for value in flat]  # type: ignore[misc]
 
 
-def pixels(picture: np.ndarray) -> Json:
+def pixels(image: np.ndarray) -> Json:
     """An (H, W, 3) uint8 RGB picture as the CRC-32 of its bytes, and samples."""
-    samples = picture[SAMPLE_STEP // 2 :: SAMPLE_STEP, SAMPLE_STEP // 2 :: SAMPLE_STEP]
-    return {"crc": zlib.crc32(picture.tobytes()), "samples": samples.ravel().tolist()}
+    samples = image[SAMPLE_STEP // 2 :: SAMPLE_STEP, SAMPLE_STEP // 2 :: SAMPLE_STEP]
+    return {"crc": zlib.crc32(image.tobytes()), "samples": samples.ravel().tolist()}
 
 
-def rgb(picture: np.ndarray) -> np.ndarray:
+def rgb(image: np.ndarray) -> np.ndarray:
     """BGR to RGB."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))

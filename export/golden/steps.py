@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.detector import fit_frame, read_regions, tiles
+from edge_runtime.detector import decode_detections, letterbox, tiles
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -19,12 +19,12 @@ from edge_runtime.geometry import (
     matrix_to_angles,
     upright_roll,
 )
-from edge_runtime.identity import LostFace, LostFaces, same_face
-from edge_runtime.motion import RegionMotion
-from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, share_of_turn
-from edge_runtime.tracker import plausible
+from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.motion import RoiMotion
+from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, turn_fraction
+from edge_runtime.tracker import is_plausible
 from export.golden.recorder import DECIMALS, numbers, pixels, region, rgb
-from export.golden.scenes import Paste, paint
+from export.golden.scenes import Sprite, composite
 
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
@@ -38,24 +38,24 @@ def steps(faces: Sequence[np.ndarray]) -> dict[str, list[Any]]:
     rng = np.random.default_rng(SEED)
     return {
         "iou": _iou(rng),
-        "share_inside": _share_inside(rng),
-        "plausible": _plausible(),
+        "fraction_inside": _share_inside(rng),
+        "is_plausible": _plausible(),
         "upright_roll": _upright_roll(rng),
         "angles": _angles(rng),
         "crop_to_camera": _crop_to_camera(rng),
         "one_euro_points": _one_euro_points(rng),
         "one_euro_rotation": _one_euro_rotation(rng),
-        "share_of_turn": [
-            [angle, weight, _rounded(share_of_turn(angle, weight))]
+        "turn_fraction": [
+            [angle, weight, _rounded(turn_fraction(angle, weight))]
             for angle in (0.0, 0.1, 2.0, 3.1)
             for weight in (0.05, 0.5, 0.9)
         ],
         "motion": _motion(rng),
         "same_face": _same_face(rng),
-        "recall": _recall(),
-        "read_regions": _read_regions(rng),
+        "match_lost_track": _recall(),
+        "decode_detections": _read_regions(rng),
         "tiles": [[*sizes, tiles(*sizes)] for sizes in TILED],
-        "fit_frame": _fit_frame(faces),
+        "letterbox": _fit_frame(faces),
         "extract_crop": _extract_crop(faces),
     }
 
@@ -82,7 +82,7 @@ def _share_inside(rng: np.random.Generator) -> list[Any]:
     cases = []
     for _ in range(20):
         values = numbers(rng.uniform((-20, -20, 30, 30, -1.5), (340, 260, 150, 150, 1.5)))
-        cases.append([values, 320, 240, _rounded(Rectangle(*values).share_inside(320, 240))])
+        cases.append([values, 320, 240, _rounded(Rectangle(*values).fraction_inside(320, 240))])
     return cases
 
 
@@ -93,7 +93,7 @@ def _plausible() -> list[Any]:
         (100.0, 100.0, w, h) for w, h in ((24.9, 24), (25.1, 24), (125.1, 100), (124.9, 100), (90, 29.9), (90, 30.1))
     ]
     boxes += [(x, 100.0, 60.0, 60.0) for x in (-0.6, -0.4, 319.4, 319.6)]
-    return [[[*b, 0.0], region(roi), 320, 240, plausible(Rectangle(*b, 0.0), roi, (320, 240))] for b in boxes]
+    return [[[*b, 0.0], region(roi), 320, 240, is_plausible(Rectangle(*b, 0.0), roi, (320, 240))] for b in boxes]
 
 
 def _upright_roll(rng: np.random.Generator) -> list[Any]:
@@ -160,13 +160,13 @@ def _motion(rng: np.random.Generator) -> list[Any]:
     """What is predicted before each update: slow, then faster than a region may leap, and after a long pause."""
     cases = []
     for speed in (30.0, 900.0):
-        motion, place, time = RegionMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0
+        motion, place, time = RoiMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0
         rows: list[Any] = []
         for dt in (0.033, 0.034, 0.033, 0.0, 0.03, 0.6, -0.2, 0.1):
             time = round(time + dt, DECIMALS)
             place = (place + rng.normal((speed * dt, -0.5 * speed * dt), 1.0)).round(3)
             seen = ROI(float(place[0]), float(place[1]), 60.0 + len(rows), 0.1)
-            rows.append([time, region(motion.predict(time)), region(motion.carried_on(time, 1.0)), region(seen)])
+            rows.append([time, region(motion.predict(time)), region(motion.extrapolate(time, 1.0)), region(seen)])
             motion.update(seen, time)
         cases.append(rows)
     return cases
@@ -204,14 +204,14 @@ def _recall() -> list[Any]:
 
 
 def _recalled(lost: Sequence[Any], found: Sequence[float], now: float) -> int | None:
-    memory = LostFaces()
+    memory = LostTrackBuffer()
     for number, place, speed, time in lost:
         cx, cy, size, roll = place
-        motion = RegionMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
+        motion = RoiMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
         motion.update(ROI(cx, cy, size, roll), time)
-        memory.remember(LostFace(number, motion, time))
-    memory.forget_old(now)
-    return memory.recall(ROI(*found), now)
+        memory.add(LostTrack(number, motion, time))
+    memory.remove_expired(now)
+    return memory.match(ROI(*found), now)
 
 
 def _read_regions(rng: np.random.Generator) -> list[Any]:
@@ -231,15 +231,15 @@ def _read_regions(rng: np.random.Generator) -> list[Any]:
 
 
 def _read(scores: np.ndarray, regions: np.ndarray) -> list[Any]:
-    found = [[_rounded(score), *region(roi)] for score, roi in read_regions(scores, regions, 0.3)]
+    found = [[_rounded(score), *region(roi)] for score, roi in decode_detections(scores, regions, 0.3)]
     return [len(scores), numbers(scores), numbers(regions), 0.3, found]
 
 
 def _fit_frame(faces: Sequence[np.ndarray]) -> list[Any]:
     cases = []
     for width, height in ((640, 480), (384, 384), (300, 200), (1280, 720), (200, 301), (192, 192), (120, 90)):
-        paste = Paste(0, 5, -10, 1)
-        picture, place = fit_frame(paint(width, height, 1, [paste], faces), 192)
+        sprite = Sprite(0, 5, -10, 1)
+        picture, place = letterbox(composite(width, height, 1, [sprite], faces), 192)
         cases.append([width, height, pixels(rgb(picture)), region(place)])
     return cases
 
@@ -248,5 +248,5 @@ def _extract_crop(faces: Sequence[np.ndarray]) -> list[Any]:
     """Upright, tilted, beyond the frame's edges; enlarged and shrunk up to eightfold."""
     rois = [(100, 90, 112, 0), (100.3, 90.7, 90.5, 0.3), (5, 8, 130, -2.5), (150, 120, 224, 0.1), (150, 120, 226, 0.1)]
     rois += [(160, 110, 500, -0.2), (160, 110, 1000, 0), (160, 110, 3000, 1.0), (60, 60, 9, 0.5)]
-    picture = paint(320, 240, 2, [Paste(1, 40, 30), Paste(0, 200, 100)], faces)
+    picture = composite(320, 240, 2, [Sprite(1, 40, 30), Sprite(0, 200, 100)], faces)
     return [[list(map(float, r)), pixels(rgb(extract_crop(picture, ROI(*r), 112)))] for r in rois]

@@ -6,13 +6,13 @@ import pytest
 
 from edge_runtime import FaceTracker, ModelSpec
 from edge_runtime.detector import (
-    BAR,
     FRONTAL_TO_LANDMARKS,
+    PAD_VALUE,
     CascadeDetector,
     NetworkDetector,
+    decode_detections,
     default_detector,
-    fit_frame,
-    read_regions,
+    letterbox,
     roi_from_cascade_box,
     tiles,
 )
@@ -83,10 +83,10 @@ def test_a_fitted_frame_lies_where_its_region_says(shape):
     height, width = shape
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    picture, place = fit_frame(frame, 96)
+    picture, place = letterbox(frame, 96)
     assert picture.shape == (96, 96, 3)
     grid = (np.arange(96) + 0.5) / 96
-    rows, columns = (np.flatnonzero(~(picture == BAR).all(axis=(1 - axis, 2))) for axis in (0, 1))
+    rows, columns = (np.flatnonzero(~(picture == PAD_VALUE).all(axis=(1 - axis, 2))) for axis in (0, 1))
     # The frame's own pixels, and only those, lie inside it.
     xs, ys = (place.to_frame(np.column_stack([grid, grid]))[:, axis] for axis in (0, 1))
     assert xs[columns[0]] == pytest.approx(-0.5, abs=place.size / 96)
@@ -109,7 +109,7 @@ class SquareFinder:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         scores = cv2.resize(crop[..., 0], (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        return {"scores": scores, "regions": self._regions}
+        return {"scores": scores, "rois": self._regions}
 
 
 @pytest.mark.parametrize(("width", "height", "at"), [(480, 240, (360, 60)), (240, 480, (60, 360)), (96, 96, (50, 20))])
@@ -128,9 +128,9 @@ def test_regions_are_peaks_and_distinct():
     for row, column, score, size in ((1, 1, 0.9, 2.0), (1, 2, 0.8, 2.0), (1, 4, 0.7, 0.5), (4, 4, 0.6, 1.0)):
         scores[row, column], regions[row, column] = score, (column, row, size)
     regions[4, 4] = (1.1, 1.1, 2.0)  # says the same face as the best cell
-    found = read_regions(scores, regions, 0.5)
+    found = decode_detections(scores, regions, 0.5)
     assert [(round(score, 2), roi.cx, roi.cy) for score, roi in found] == [(0.9, 1.0, 1.0), (0.7, 4.0, 1.0)]
-    assert read_regions(scores, regions, 0.95) == []
+    assert decode_detections(scores, regions, 0.95) == []
 
 
 def test_a_landmark_network_is_no_detector(backend):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
-from edge_runtime.draw import draw_faces, uncertainty_colours
+from edge_runtime.draw import draw_faces, uncertainty_colors
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -46,8 +46,8 @@ def test_one_pixel_is_survived():
 
 
 def test_colours_run_from_green_over_yellow_to_red():
-    colours = uncertainty_colours(np.array([0.0, 0.5, 2.75, 5.0, 50.0]), 100.0)
-    assert colours.tolist() == [[0, 255, 0], [0, 255, 0], [0, 255, 255], [0, 0, 255], [0, 0, 255]]
+    colors = uncertainty_colors(np.array([0.0, 0.5, 2.75, 5.0, 50.0]), 100.0)
+    assert colors.tolist() == [[0, 255, 0], [0, 255, 0], [0, 255, 255], [0, 0, 255], [0, 0, 255]]
 
 
 def test_blue_axis_points_where_the_face_looks():

@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime import ROI, FaceTracker
 from edge_runtime.errors import FrameError
-from edge_runtime.tracker import DETECT_EVERY
+from edge_runtime.tracker import DETECTION_INTERVAL
 
 
 class MoodyBackend:
@@ -123,9 +123,9 @@ def test_after_nonsense_faces_are_found_as_ever(spec, backend, detector, frame):
         backend.run = moody.run
         tracker.update(frame, number / 30)
     backend.run = steady
-    held = [tracker.update(frame, (200 + number) / 30) for number in range(DETECT_EVERY + 10)]
-    assert all(held[DETECT_EVERY:]), "found again at the next search at the latest"
-    assert held[-1][0].id == held[DETECT_EVERY][0].id
+    held = [tracker.update(frame, (200 + number) / 30) for number in range(DETECTION_INTERVAL + 10)]
+    assert all(held[DETECTION_INTERVAL:]), "found again at the next search at the latest"
+    assert held[-1][0].id == held[DETECTION_INTERVAL][0].id
 
 
 def test_a_huge_frame_is_taken(backend, detector):

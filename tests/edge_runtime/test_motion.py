@@ -1,11 +1,11 @@
 import pytest
 
 from edge_runtime import ROI
-from edge_runtime.motion import LONGEST_GAP, LONGEST_STEP, SHARE, RegionMotion
+from edge_runtime.motion import MAX_GAP_SECONDS, MAX_STEP, PREDICTION_GAIN, RoiMotion
 
 
 def moving(speed, steps=12, dt=1 / 30):
-    motion = RegionMotion(ROI(0, 0, 100), 0.0)
+    motion = RoiMotion(ROI(0, 0, 100), 0.0)
     for i in range(1, steps):
         motion.update(ROI(speed * i * dt, 0, 100, 0.1), i * dt)
     return motion, speed * (steps - 1) * dt, (steps - 1) * dt
@@ -14,7 +14,7 @@ def moving(speed, steps=12, dt=1 / 30):
 def test_steady_motion_is_carried_on():
     motion, x, now = moving(300.0)
     ahead = motion.predict(now + 1 / 30)
-    assert ahead.cx == pytest.approx(x + SHARE * 10, rel=1e-3)
+    assert ahead.cx == pytest.approx(x + PREDICTION_GAIN * 10, rel=1e-3)
     assert (ahead.cy, ahead.size, ahead.roll) == (0, 100, 0.1)
 
 
@@ -25,12 +25,12 @@ def test_a_face_at_rest_stays():
 
 def test_no_jump_is_longer_than_a_crop_forgives():
     motion, x, now = moving(9000.0)
-    assert motion.predict(now + 1 / 30).cx == pytest.approx(x + LONGEST_STEP * 100)
+    assert motion.predict(now + 1 / 30).cx == pytest.approx(x + MAX_STEP * 100)
 
 
 def test_motion_is_carried_on_for_a_short_while_only():
     motion, _, now = moving(60.0)
-    assert motion.predict(now + 60) == motion.predict(now + LONGEST_GAP)
+    assert motion.predict(now + 60) == motion.predict(now + MAX_GAP_SECONDS)
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0])

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, FaceTracker, Intrinsics
 from edge_runtime.geometry import Rectangle
-from edge_runtime.motion import RegionMotion
+from edge_runtime.motion import RoiMotion
 from edge_runtime.smoothing import (
     DERIVATIVE_CUTOFF_HZ,
     LANDMARK_SPEED_COEFFICIENT,
@@ -120,7 +120,7 @@ def test_a_sequence_agrees_with_the_formulas_written_plainly(backend, detector, 
         if motion:
             motion.update(region, now)
         else:
-            motion = RegionMotion(region, now)
+            motion = RoiMotion(region, now)
 
         assert (face.roi.cx, face.roi.cy, face.roi.size, face.roi.roll) == pytest.approx(
             (roi.cx, roi.cy, roi.size, roi.roll), abs=1e-6
@@ -140,7 +140,7 @@ def test_share_of_a_rectangle_inside_the_frame_against_its_pixels(roll):
             np.zeros((1240, 1320), np.uint8), np.rint((corners + 500) * 16).astype(int), 1, shift=4
         )
         expected = painted[500:740, 500:820].sum() / painted.sum()
-        assert rectangle.share_inside(320, 240) == pytest.approx(expected, abs=0.03)
+        assert rectangle.fraction_inside(320, 240) == pytest.approx(expected, abs=0.03)
 
 
 def test_a_rectangle_around_landmarks_holds_them_all_and_touches_four():

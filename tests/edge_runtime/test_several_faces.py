@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, FaceTracker
-from edge_runtime.tracker import DETECT_EVERY_HELD
+from edge_runtime.tracker import DETECTION_INTERVAL_TRACKED
 
 
 class Scene:
@@ -79,7 +79,7 @@ def test_several_faces_are_followed_up_to_the_limit(scene):
 def test_no_face_is_held_twice(scene):
     scene.faces = {"a": (240, 120, 90)}
     tracker = FaceTracker(backend=scene, detector=scene, max_faces=4)
-    for i in range(2 * DETECT_EVERY_HELD + 2):
+    for i in range(2 * DETECTION_INTERVAL_TRACKED + 2):
         assert len(tracker.update(scene.frame(), i / 30)) == 1
     assert scene.searches == 3, "with a face held and room for more, a search in every fifteenth frame"
 

@@ -11,7 +11,7 @@ from edge_runtime.smoothing import (
     OneEuroRotation,
     low_pass_weight,
     min_cutoff_hz,
-    share_of_turn,
+    turn_fraction,
 )
 
 RNG = np.random.default_rng(0)
@@ -102,7 +102,7 @@ def test_share_of_a_turn_against_the_polar_decomposition_of_the_mean(angle, weig
     before, axis = Rotation.random(random_state=3), np.array([0.6, 0.0, -0.8])
     after = Rotation.from_rotvec(angle * axis) * before
     nearest = polar((1 - weight) * before.as_matrix() + weight * after.as_matrix())[0]
-    turned = Rotation.from_rotvec(share_of_turn(angle, weight) * angle * axis) * before
+    turned = Rotation.from_rotvec(turn_fraction(angle, weight) * angle * axis) * before
     assert np.allclose(turned.as_matrix(), nearest, atol=1e-9)
 
 

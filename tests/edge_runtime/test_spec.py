@@ -161,3 +161,12 @@ def test_unknown_format_version_names_the_file(write_onnx, spec):
     text = spec.to_json().replace('"format_version": 1', '"format_version": 7')
     with pytest.raises(ModelFileError, match=r"tiny\.onnx.*format_version is 7, this runtime reads 1"):
         ModelSpec.read(write_onnx(spec_json=text))
+
+
+def test_from_json_reads_names_of_earlier_versions(spec):
+    text = dataclasses.replace(spec, uncertainty_threshold=0.05).to_json()
+    assert "most_uncertain" not in text
+    assert ModelSpec.from_json(text.replace("uncertainty_threshold", "most_uncertain")).uncertainty_threshold == 0.05
+    detector = ModelSpec("d", "", np.empty((0, 2)), detector_outputs(4)).to_json()
+    assert '"rois"' in detector
+    assert list(ModelSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois"]

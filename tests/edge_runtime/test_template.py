@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from edge_runtime.template import LEAST_DISTANCE, MOST_POINTS, Template
+from edge_runtime.template import MAX_POINTS, MIN_DISTANCE, Template
 
 
 def lips(**changes):
@@ -57,10 +57,10 @@ def test_a_template_cannot_be_changed():
 
 
 def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
-    near = 0.5 + 1.01 * LEAST_DISTANCE
+    near = 0.5 + 1.01 * MIN_DISTANCE
     assert len(Template("edges", [[0, 0], [1, 1], [0, 1], [0.5, 0.5], [near, 0.5]]).points) == 5
     grid = np.stack(np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16)), axis=-1).reshape(-1, 2)
-    assert len(Template("grid", grid).points) == MOST_POINTS
+    assert len(Template("grid", grid).points) == MAX_POINTS
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
         ({"points": [[0.4, float("nan")]]}, r"point 0 is \[0.4.*, nan\], expected finite"),
         ({"points": [[0.4, float("inf")]]}, "expected finite"),
         ({"points": [[0.4, 0.7], [0.5, 0.5], [0.4, 0.7]]}, "points 0 and 2 are the same place"),
-        ({"points": [[0.4, 0.7], [0.4, 0.7 + LEAST_DISTANCE / 2]]}, "points 0 and 1 are the same place"),
+        ({"points": [[0.4, 0.7], [0.4, 0.7 + MIN_DISTANCE / 2]]}, "points 0 and 1 are the same place"),
         ({"points": [[i / 300, 0.5] for i in range(257)]}, "has 257 points, 256 at most"),
         ({"points": []}, "points must be"),
         ({"points": [0.4, 0.7]}, r"must be \(M, 2\).*got shape \(2,\)"),

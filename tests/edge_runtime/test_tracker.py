@@ -7,10 +7,16 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, FaceTracker, Intrinsics, Template, TrackState
 from edge_runtime.errors import FrameError, TemplateError
-from edge_runtime.frames import LONGEST_SIDE
+from edge_runtime.frames import MAX_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
 from edge_runtime.spec import standard_outputs
-from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
+from edge_runtime.tracker import (
+    DETECTION_INTERVAL,
+    MAX_CANDIDATES,
+    MAX_LOW_CONFIDENCE_FRAMES,
+    REFINEMENTS,
+    is_plausible,
+)
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def test_detects_once_and_then_tracks(tracker, backend, detector, frame):
     assert backend.runs == 1 + REFINEMENTS + 2
     assert first.confidence == pytest.approx(0.9)
     stats = tracker.stats
-    assert (stats.frames, stats.detector_runs, stats.detections, stats.losses) == (3, 1, 1, 0)
+    assert (stats.frames, stats.detector_runs, stats.detections, stats.lost_count) == (3, 1, 1, 0)
     assert stats.network_runs == backend.runs
 
 
@@ -73,17 +79,17 @@ def test_a_sure_network_that_knows_no_landmark_sees_no_face(tracker, backend, fr
     backend.uncertainty = np.full(98, 0.09)  # blurred by motion, held all the same
     assert all(play(tracker, frame, 20, start=1))
     backend.uncertainty = np.full(98, 0.15)
-    held = [bool(faces) for faces in play(tracker, frame, MAX_DOUBTS, start=21)]
-    assert held == [True] * (MAX_DOUBTS - 1) + [False]
+    held = [bool(faces) for faces in play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES, start=21)]
+    assert held == [True] * (MAX_LOW_CONFIDENCE_FRAMES - 1) + [False]
 
 
 def test_search_is_due_in_every_fifth_frame_at_most(tracker, detector, frame):
     detector.rois = []
     calls = []
-    for i in range(3 * DETECT_EVERY):
+    for i in range(3 * DETECTION_INTERVAL):
         tracker.update(frame, i / 30)
         calls.append(detector.calls)
-    assert calls == [1 + i // DETECT_EVERY for i in range(3 * DETECT_EVERY)]
+    assert calls == [1 + i // DETECTION_INTERVAL for i in range(3 * DETECTION_INTERVAL)]
 
 
 def test_network_looks_at_few_candidates(tracker, backend, detector, frame):
@@ -103,27 +109,27 @@ def test_face_below_the_lost_threshold_is_lost_at_once(tracker, backend, detecto
     play(tracker, frame, 5)
     backend.confidence = 0.39
     assert tracker.update(frame, 1.0) == []
-    assert tracker.stats.losses == 1
+    assert tracker.stats.lost_count == 1
     assert detector.calls == 2, "looked for again in the same frame"
 
 
 def test_face_between_the_thresholds_is_doubted_for_a_while(tracker, backend, frame):
     play(tracker, frame, 2)
     backend.confidence = 0.5
-    held = play(tracker, frame, MAX_DOUBTS - 1, start=2)
+    held = play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES - 1, start=2)
     assert all(held)
     assert tracker.update(frame, 1.0) == []
-    assert tracker.stats.losses == 1
+    assert tracker.stats.lost_count == 1
 
 
 def test_doubts_are_forgotten_when_confidence_returns(tracker, backend, frame):
     play(tracker, frame, 2)
     for _ in range(4):
         backend.confidence = 0.5
-        assert all(play(tracker, frame, MAX_DOUBTS - 1))
+        assert all(play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES - 1))
         backend.confidence = 0.71
         assert all(play(tracker, frame, 1))
-    assert tracker.stats.losses == 0
+    assert tracker.stats.lost_count == 0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,7 @@ def test_a_lost_face_keeps_its_id_when_it_is_found_again_soon_and_near(
     play(tracker, frame, 2, start=4)
     backend.confidence = 0.9
     detector.rois = [ROI(160 - moved, 120, 90 * grown)]
-    faces = [f for i in range(DETECT_EVERY) for f in tracker.update(frame, 5 / 30 + later + i / 1000)]
+    faces = [f for i in range(DETECTION_INTERVAL) for f in tracker.update(frame, 5 / 30 + later + i / 1000)]
     assert faces[0].state == TrackState.DETECTED
     assert faces[0].age == 0
     assert {f.id for f in faces} == {first.id if same else first.id + 1}
@@ -149,7 +155,7 @@ def test_flicker_between_found_and_lost_does_not_run_the_detector_in_every_frame
     for i in range(12):
         backend.confidence = 0.9 if i % 2 == 0 else 0.1
         tracker.update(frame, i / 30)
-    assert detector.calls <= math.ceil(12 / DETECT_EVERY)
+    assert detector.calls <= math.ceil(12 / DETECTION_INTERVAL)
 
 
 def test_reset_forgets_the_face_but_not_the_ids(tracker, detector, frame):
@@ -159,7 +165,7 @@ def test_reset_forgets_the_face_but_not_the_ids(tracker, detector, frame):
     assert again.state == TrackState.DETECTED
     assert again.id == first.id + 1
     assert detector.calls == 2
-    assert tracker.stats.losses == 0
+    assert tracker.stats.lost_count == 0
 
 
 @pytest.mark.parametrize(
@@ -208,7 +214,7 @@ def test_face_that_shrinks_to_nothing_is_lost(tracker, backend, detector, frame,
 
 def test_close_face_larger_than_the_frame_is_kept():
     landmarks = np.array([[-40.0, -20], [360, -20], [-40, 260], [360, 260]])
-    assert plausible(Rectangle.around(landmarks, 0.0), ROI.from_landmarks(landmarks), (320, 240))
+    assert is_plausible(Rectangle.around(landmarks, 0.0), ROI.from_landmarks(landmarks), (320, 240))
 
 
 def test_smoothing_off_returns_what_the_network_says_and_on_calms_it(backend, detector, frame):
@@ -345,10 +351,10 @@ def test_a_face_off_the_axis_has_its_direction(tracker, detector, frame):
 
 
 def test_a_frame_as_large_as_opencv_warps_is_taken(tracker, detector):
-    detector.rois = [ROI(LONGEST_SIDE - 60, 60, 90)]
-    assert len(tracker.update(np.zeros((120, LONGEST_SIDE), np.uint8), 0.0)) == 1
+    detector.rois = [ROI(MAX_SIDE - 60, 60, 90)]
+    assert len(tracker.update(np.zeros((120, MAX_SIDE), np.uint8), 0.0)) == 1
     with pytest.raises(FrameError, match="must not exceed"):
-        tracker.update(np.zeros((120, LONGEST_SIDE + 1), np.uint8), 0.0)
+        tracker.update(np.zeros((120, MAX_SIDE + 1), np.uint8), 0.0)
 
 
 def with_points(backend, lips, **spec):

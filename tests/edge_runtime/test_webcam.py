@@ -51,7 +51,7 @@ def test_video_end_to_end(write_video, write_onnx, tmp_path, capsys):
     assert overlay[5].image.std() > 10 > overlay[0].image.std()
     summary = capsys.readouterr().out
     assert "frames 20; first face in frame 5; with a face 50.0 %, tracked 40.0 %" in summary
-    assert "detections 2, losses 1" in summary
+    assert "detections 2, lost 1" in summary
     assert "fps" in summary
 
 

@@ -12,7 +12,7 @@ from edge_runtime.geometry import extract_crop
 from edge_runtime.spec import ModelSpec
 from export.golden.command import difference, golden_again, read_golden
 from export.golden.constants import constants
-from export.golden.scenes import Paste, paint, read_ppm, scenes, write_ppm
+from export.golden.scenes import Sprite, composite, read_ppm, scenes, write_ppm
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
 AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"
@@ -29,9 +29,9 @@ def test_the_committed_vectors_are_todays(written):
 
 
 def test_another_runtime_is_noticed(written, monkeypatch):
-    monkeypatch.setattr(tracker, "SURPRISE_FADES", 0.8)
+    monkeypatch.setattr(tracker, "RESIDUAL_DECAY", 0.8)
     again = golden_again(FOLDER)
-    assert difference(again, written, 1e-5) == ".constants.json.SURPRISE_FADES: 0.8 and 0.9"
+    assert difference(again, written, 1e-5) == ".constants.json.RESIDUAL_DECAY: 0.8 and 0.9"
     assert "tracks" in difference(
         again | {"constants.json": constants()}, written | {"constants.json": constants()}, 1e-5
     )
@@ -40,8 +40,8 @@ def test_another_runtime_is_noticed(written, monkeypatch):
 def test_the_written_sequences_are_the_ones_that_the_command_records(written):
     for scene in scenes():
         document = written[f"sequence_{scene.name}.json"]
-        pastes = [tuple(Paste(*paste) for paste in frame["pastes"]) for frame in document["frames"]]
-        assert pastes == [moment.pastes for moment in scene.moments], AGAIN
+        sprites = [tuple(Sprite(*sprite) for sprite in frame["sprites"]) for frame in document["frames"]]
+        assert sprites == [frame.sprites for frame in scene.frames], AGAIN
         assert (document["width"], document["height"]) == (scene.width, scene.height)
 
 
@@ -51,7 +51,7 @@ def test_the_sequences_hold_what_they_are_for(written):
 
     assert set(map(tuple, ids("still"))) == {(0,)}
     fast = written["sequence_fast.json"]["frames"]
-    assert fast[-1]["stats"]["losses"] == 2
+    assert fast[-1]["stats"]["lost_count"] == 2
     assert {id_ for frame in ids("fast") for id_ in frame} == {0, 1, 2}
     assert any(len(frame["searches"]) > 1 for frame in fast), "a large frame is searched in parts"
     crossing = ids("crossing")
@@ -61,13 +61,13 @@ def test_the_sequences_hold_what_they_are_for(written):
     slipped = written["sequence_slipped.json"]["frames"]
     assert [len(frame["faces"]) for frame in slipped] == [2, 2, 2, 2, 1, 1]
     assert all(run["outputs"]["confidence"][0] > 0.9 for run in slipped[4]["runs"]), "none is lost by itself"
-    assert max(track[2] for frame in written["sequence_doubted.json"]["frames"] for track in frame["tracks"]) == 4
+    assert max(track[2] for frame in written["sequence_low_confidence.json"]["frames"] for track in frame["tracks"]) == 4
 
 
 def test_a_frame_is_painted_by_the_written_rule():
     width, height, number = 40, 30, 3
     face = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3) * 5
-    picture = paint(width, height, number, [Paste(0, -2, 20, scale=2)], [face])
+    picture = composite(width, height, number, [Sprite(0, -2, 20, scale=2)], [face])
     for x, y in ((0, 0), (0, 20), (5, 27), (6, 27), (39, 29)):
         mixed = x * 0x9E3779B1 % 2**32 ^ y * 0x85EBCA77 % 2**32 ^ number * 0xC2B2AE3D % 2**32
         mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
@@ -106,7 +106,7 @@ def test_pictures_survive_the_file(tmp_path):
 
 
 def test_constants_are_numbers_and_none_is_forgotten(written):
-    assert constants()["DETECT_EVERY"] == tracker.DETECT_EVERY
+    assert constants()["DETECTION_INTERVAL"] == tracker.DETECTION_INTERVAL
     assert constants()["EXTENT_LIMITS"] == list(tracker.EXTENT_LIMITS)
     assert "SEARCH_SIZE" not in constants()
     assert set(written["constants.json"]) == set(constants())

@@ -13,14 +13,14 @@ import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
 import android.util.Size
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 import atpn.runtime.Plane
 import atpn.runtime.uprightRgb
 import java.io.Closeable
 import kotlin.math.abs
 
 /** Pixels that a frame should have: enough for faces at arm's length, little enough to be converted in milliseconds. */
-private const val WANTED_PIXELS = 640 * 480
+private const val TARGET_PIXELS = 640 * 480
 private const val BUFFERS = 2
 
 /** Which way a camera looks. */
@@ -40,7 +40,7 @@ class CameraStream(
     private val screenDegrees: () -> Int,
     private val handler: Handler,
     /** A picture, valid until the call returns, and its time in seconds. */
-    private val onFrame: (Picture, Double) -> Unit,
+    private val onFrame: (RgbImage, Double) -> Unit,
     private val onError: (String) -> Unit,
 ) : Closeable {
     private val manager = context.getSystemService(CameraManager::class.java)
@@ -60,7 +60,7 @@ class CameraStream(
             val about = manager.getCameraCharacteristics(id)
             sensorDegrees = about.get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0
             val sizes = about.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)?.getOutputSizes(ImageFormat.YUV_420_888)
-            val size = sizes.orEmpty().minByOrNull { abs(it.width * it.height - WANTED_PIXELS) } ?: Size(640, 480)
+            val size = sizes.orEmpty().minByOrNull { abs(it.width * it.height - TARGET_PIXELS) } ?: Size(640, 480)
             reader = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, BUFFERS).also {
                 it.setOnImageAvailableListener({ source -> source.acquireLatestImage()?.use(::give) }, handler)
             }
@@ -85,9 +85,9 @@ class CameraStream(
         val (y, u, v) = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
         // A front camera is turned the other way round as seen from the front.
         val turn = if (facing == Facing.FRONT) sensorDegrees + screenDegrees() else sensorDegrees - screenDegrees() + 360
-        val picture = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
-        pixels = picture.pixels
-        onFrame(picture, image.timestamp / 1e9)
+        val image = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
+        pixels = image.pixels
+        onFrame(image, image.timestamp / 1e9)
     }
 
     private inner class DeviceCallback : CameraDevice.StateCallback() {

@@ -8,7 +8,7 @@ import android.graphics.Matrix
 import android.graphics.Paint
 import android.view.View
 import atpn.runtime.Face
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 
 private val AXES = listOf(Color.RED, Color.GREEN, Color.BLUE)
 
@@ -33,9 +33,9 @@ class FaceView(context: Context) : View(context) {
     }
     private val density get() = resources.displayMetrics.density
 
-    /** Shows a frame, [mirrored] as a front camera's user expects it; from any thread. [picture] may be used again. */
-    fun show(picture: Picture, faces: List<Face>, milliseconds: Double, mirrored: Boolean) {
-        val next = Shown(bitmapOf(picture), faces, milliseconds, mirrored)
+    /** Shows a frame, [mirrored] as a front camera's user expects it; from any thread. [image] may be used again. */
+    fun show(image: RgbImage, faces: List<Face>, milliseconds: Double, mirrored: Boolean) {
+        val next = Shown(bitmapOf(image), faces, milliseconds, mirrored)
         post {
             shown = next
             message = ""
@@ -83,10 +83,10 @@ class FaceView(context: Context) : View(context) {
         canvas.drawText("%.1f ms".format(shown.milliseconds), left + 8 * density, top + 24 * density, text)
     }
 
-    private fun dots(canvas: Canvas, points: DoubleArray, paint: Paint, place: (Double, Double) -> FloatArray) {
+    private fun dots(canvas: Canvas, points: DoubleArray, composite: Paint, place: (Double, Double) -> FloatArray) {
         for (i in points.indices step 2) {
             val (x, y) = place(points[i], points[i + 1])
-            canvas.drawCircle(x, y, 2 * density, paint)
+            canvas.drawCircle(x, y, 2 * density, composite)
         }
     }
 
@@ -94,22 +94,22 @@ class FaceView(context: Context) : View(context) {
     private fun axes(canvas: Canvas, face: Face, place: (Double, Double) -> FloatArray) {
         val (x, y) = place(face.roi.cx, face.roi.cy)
         val reach = AXIS * face.roi.size
-        for ((axis, colour) in AXES.withIndex()) {
-            lines.color = colour
+        for ((axis, color) in AXES.withIndex()) {
+            lines.color = color
             val (endX, endY) = place(face.roi.cx + reach * face.pose.matrix[axis], face.roi.cy + reach * face.pose.matrix[3 + axis])
             canvas.drawLine(x, y, endX, endY, lines)
         }
     }
 }
 
-private fun bitmapOf(picture: Picture): Bitmap {
-    val colours = IntArray(picture.width * picture.height) { i ->
+private fun bitmapOf(image: RgbImage): Bitmap {
+    val colors = IntArray(image.width * image.height) { i ->
         val at = 3 * i
         Color.rgb(
-            picture.pixels[at].toInt() and 0xFF,
-            picture.pixels[at + 1].toInt() and 0xFF,
-            picture.pixels[at + 2].toInt() and 0xFF,
+            image.pixels[at].toInt() and 0xFF,
+            image.pixels[at + 1].toInt() and 0xFF,
+            image.pixels[at + 2].toInt() and 0xFF,
         )
     }
-    return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888)
+    return Bitmap.createBitmap(colors, image.width, image.height, Bitmap.Config.ARGB_8888)
 }

@@ -118,7 +118,7 @@ private fun timed(model: ModelFile, accelerator: Accelerator, threads: Int): Lat
         LatencyRun(model.name, model.sha256, accelerator, threads, initMs, framesMs, error)
     return try {
         val began = System.nanoTime()
-        LiteRtRegressor(model, accelerator, threads).use { network ->
+        LiteRtBackend(model, accelerator, threads).use { network ->
             val ready = System.nanoTime()
             val crop = ByteArray(network.spec.inputSize * network.spec.inputSize * 3).also(Random(0)::nextBytes)
             val frames = List(LATENCY_FRAMES) {

@@ -19,7 +19,7 @@ import atpn.runtime.Accelerator
 import atpn.runtime.FaceTracker
 import atpn.runtime.ModelFileException
 import atpn.runtime.NetworkDetector
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 import java.io.IOException
 
 private const val ASK_FOR_CAMERA = 1
@@ -144,7 +144,7 @@ private class Running(
 ) {
     private val thread = HandlerThread("tracking").apply { start() }
     private val handler = Handler(thread.looper)
-    private val networks = ArrayList<LiteRtRegressor>()
+    private val networks = ArrayList<LiteRtBackend>()
     private val camera = CameraStream(activity, facing, screenDegrees, handler, ::track, view::say)
     private var tracker: FaceTracker? = null
 
@@ -156,7 +156,7 @@ private class Running(
     fun stop() {
         handler.post {
             camera.close()
-            networks.forEach(LiteRtRegressor::close)
+            networks.forEach(LiteRtBackend::close)
             thread.quit()
         }
     }
@@ -177,11 +177,11 @@ private class Running(
         }
     }
 
-    private fun load(name: String) = LiteRtRegressor(store.read(name), Accelerator.XNNPACK, THREADS).also(networks::add)
+    private fun load(name: String) = LiteRtBackend(store.read(name), Accelerator.XNNPACK, THREADS).also(networks::add)
 
-    private fun track(picture: Picture, time: Double) {
+    private fun track(image: RgbImage, time: Double) {
         val began = System.nanoTime()
-        val faces = tracker?.update(picture, time) ?: return
-        view.show(picture, faces, (System.nanoTime() - began) / 1e6, mirrored = facing == Facing.FRONT)
+        val faces = tracker?.update(image, time) ?: return
+        view.show(image, faces, (System.nanoTime() - began) / 1e6, mirrored = facing == Facing.FRONT)
     }
 }

@@ -15,7 +15,7 @@ const val SPEC_FILE = "model_spec.json"
 private const val END_OF_ARCHIVE = 0x06054b50
 private const val END_SIZE = 22
 private const val ENTRY = 0x02014b50
-private const val LONGEST_COMMENT = 0xFFFF
+private const val MAX_COMMENT_SIZE = 0xFFFF
 
 /** The UTF-8 text of an archived file; null without an archive, or without such a file in it. */
 internal fun associatedFile(file: ByteArray, name: String): String? {
@@ -36,7 +36,7 @@ internal fun associatedFile(file: ByteArray, name: String): String? {
 private fun firstEntry(file: ByteArray): Int? {
     val bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
     val last = file.size - END_SIZE
-    val end = (last downTo maxOf(last - LONGEST_COMMENT, 0)).firstOrNull { bytes.getInt(it) == END_OF_ARCHIVE }
+    val end = (last downTo maxOf(last - MAX_COMMENT_SIZE, 0)).firstOrNull { bytes.getInt(it) == END_OF_ARCHIVE }
     val directory = end?.let { bytes.getInt(it + 16) } ?: return null
     if (directory < 0 || directory > last || bytes.getInt(directory) != ENTRY) return null
     return bytes.getInt(directory + 42).takeIf { it in 0 until directory }

@@ -22,20 +22,20 @@ const val MAX_OVERSAMPLING = 8
  * A crop that shrinks the picture more than twofold is sampled on a k times finer grid and averaged in k x k blocks, so
  * that detail does not alias.
  */
-fun extractCrop(picture: Picture, roi: Roi, cropSize: Int): ByteArray {
+fun extractCrop(image: RgbImage, roi: Roi, cropSize: Int): ByteArray {
     val k = ceil(roi.size / (2 * cropSize)).toInt().coerceIn(1, MAX_OVERSAMPLING)
-    val fine = warpAffine(picture, roi.cropMatrix(cropSize * k), cropSize * k)
-    return if (k == 1) fine else resize(Picture.rgb(fine, cropSize * k, cropSize * k), cropSize, cropSize)
+    val fine = warpAffine(image, roi.cropMatrix(cropSize * k), cropSize * k)
+    return if (k == 1) fine else resize(RgbImage.rgb(fine, cropSize * k, cropSize * k), cropSize, cropSize)
 }
 
 /** size x size RGB pixels, row by row, of the picture under an affine map from its pixels to theirs: (2, 3). */
-private fun warpAffine(picture: Picture, matrix: DoubleArray, size: Int): ByteArray {
+private fun warpAffine(image: RgbImage, matrix: DoubleArray, size: Int): ByteArray {
     val inverse = inverseAffine(matrix)
     val unit = (1 shl FINE_BITS).toDouble()
     val stepsX = IntArray(size) { Math.rint(inverse[0] * it * unit).toInt() }
     val stepsY = IntArray(size) { Math.rint(inverse[3] * it * unit).toInt() }
     val half = 1 shl (FINE_BITS - KEPT_BITS - 1)
-    val pixels = picture.pixels
+    val pixels = image.pixels
     val crop = ByteArray(size * size * 3)
     var at = 0
     for (row in 0 until size) {
@@ -46,12 +46,12 @@ private fun warpAffine(picture: Picture, matrix: DoubleArray, size: Int): ByteAr
             val y = (startY + stepsY[column]) shr (FINE_BITS - KEPT_BITS)
             val right = x and (KEPT - 1)
             val down = y and (KEPT - 1)
-            val left = (x shr KEPT_BITS).coerceIn(0, picture.width - 1) * picture.pixelStride
-            val nextX = ((x shr KEPT_BITS) + 1).coerceIn(0, picture.width - 1) * picture.pixelStride
-            val top = (y shr KEPT_BITS).coerceIn(0, picture.height - 1) * picture.rowStride
-            val nextY = ((y shr KEPT_BITS) + 1).coerceIn(0, picture.height - 1) * picture.rowStride
+            val left = (x shr KEPT_BITS).coerceIn(0, image.width - 1) * image.pixelStride
+            val nextX = ((x shr KEPT_BITS) + 1).coerceIn(0, image.width - 1) * image.pixelStride
+            val top = (y shr KEPT_BITS).coerceIn(0, image.height - 1) * image.rowStride
+            val nextY = ((y shr KEPT_BITS) + 1).coerceIn(0, image.height - 1) * image.rowStride
             for (channel in 0..2) {
-                val offset = picture.offset(channel)
+                val offset = image.offset(channel)
                 val upper = (pixels[offset + top + left].toInt() and 0xFF) * (KEPT - right) +
                     (pixels[offset + top + nextX].toInt() and 0xFF) * right
                 val lower = (pixels[offset + nextY + left].toInt() and 0xFF) * (KEPT - right) +

@@ -71,7 +71,7 @@ data class Rectangle(val cx: Double, val cy: Double, val width: Double, val heig
     fun squared(margin: Double) = Roi(cx, cy, max(width, height) * (1 + 2 * margin), roll)
 
     /** Of the rectangle's area, the share within a frame of so many pixels. */
-    fun shareInside(frameWidth: Int, frameHeight: Int): Double {
+    fun fractionInside(frameWidth: Int, frameHeight: Int): Double {
         // Pixels reach half a pixel beyond their centres.
         val (right, low) = Pair(frameWidth - 0.5, frameHeight - 0.5)
         val frame = doubleArrayOf(-0.5, -0.5, right, -0.5, right, low, -0.5, low)
@@ -185,10 +185,10 @@ private fun clipped(polygon: DoubleArray, ax: Double, ay: Double, bx: Double, by
         val next = side(polygon[j], polygon[j + 1])
         if (here >= 0) kept += listOf(polygon[i], polygon[i + 1])
         if ((here > 0 && next < 0) || (here < 0 && next > 0)) {
-            val share = here / (here - next)
+            val fraction = here / (here - next)
             kept += listOf(
-                polygon[i] + share * (polygon[j] - polygon[i]),
-                polygon[i + 1] + share * (polygon[j + 1] - polygon[i + 1]),
+                polygon[i] + fraction * (polygon[j] - polygon[i]),
+                polygon[i + 1] + fraction * (polygon[j + 1] - polygon[i + 1]),
             )
         }
     }

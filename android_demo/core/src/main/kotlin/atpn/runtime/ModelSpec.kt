@@ -10,9 +10,13 @@ private const val HOW_TO_MAKE = "make one with `make export-tflite`"
 private val SCHEMES = mapOf("wflw98" to 98, "ibug68" to 68, "cofw29" to 29)
 private val REQUIRED = listOf("name", "scheme", "mean_shape", "outputs")
 private val KNOWN = REQUIRED + listOf(
-    "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "most_uncertain",
+    "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "uncertainty_threshold",
     "precision", "template", "prompts", "weights_sha256", "provenance", "versions", "format_version",
 )
+
+/** Names in specs of earlier versions, which are still read. */
+private val RENAMED = mapOf("most_uncertain" to "uncertainty_threshold")
+private val RENAMED_OUTPUTS = mapOf("regions" to "rois")
 
 /** A model file is empty, damaged, without a spec, or not what its spec says. */
 class ModelFileException(message: String, cause: Throwable? = null) : IllegalArgumentException(message, cause)
@@ -38,7 +42,7 @@ data class ModelSpec(
     /** Confidence below which a tracked face is lost at once; between the two it is doubted for a while. */
     val lostThreshold: Double = 0.4,
     /** Mean standard deviation of the landmarks, crop widths, above which a new region holds no face. */
-    val mostUncertain: Double = 0.06,
+    val uncertaintyThreshold: Double = 0.06,
     /** How weights and activations are stored: `fp32`, `fp16`, `int8` ... */
     val precision: String = "fp32",
     /** What the model finds besides the landmarks, fixed when it was exported. */
@@ -70,7 +74,7 @@ data class ModelSpec(
         require(0 < lostThreshold && lostThreshold <= trackThreshold && trackThreshold < 1) {
             "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, got $lostThreshold and $trackThreshold"
         }
-        require(mostUncertain > 0) { "most_uncertain must be positive, got $mostUncertain" }
+        require(uncertaintyThreshold > 0) { "uncertainty_threshold must be positive, got $uncertaintyThreshold" }
     }
 
     /** Whether the model finds faces in whole pictures. */
@@ -96,12 +100,13 @@ data class ModelSpec(
 
         /** A spec from its JSON; IllegalArgumentException says what is missing, unknown or out of bounds. */
         fun fromJson(text: String): ModelSpec {
-            val values = try {
+            val json = try {
                 parseJson(text)
             } catch (error: JsonException) {
                 throw IllegalArgumentException("the model spec is not JSON: ${error.message}", error)
             }
-            require(values is Map<*, *>) { "the model spec must be a JSON object" }
+            require(json is Map<*, *>) { "the model spec must be a JSON object" }
+            val values = json.mapKeys { (name, _) -> RENAMED[name] ?: name }
             // First, because another version may well have other fields.
             require(values["format_version"] == FORMAT_VERSION.toDouble()) {
                 "the model spec's format_version is ${values["format_version"]}, this runtime reads $FORMAT_VERSION: " +
@@ -132,7 +137,7 @@ fun standardOutputs(landmarks: Int, withHeads: Boolean = true, points: Int = 0):
 
 /** A face detector's outputs in order, for this many cells along a side. */
 fun detectorOutputs(grid: Int): Map<String, List<Int>> =
-    mapOf("scores" to listOf(grid, grid), "regions" to listOf(grid, grid, 3))
+    mapOf("scores" to listOf(grid, grid), "rois" to listOf(grid, grid, 3))
 
 /** The values of a spec's JSON, taken by type. */
 private class Fields(private val values: Map<*, *>) {
@@ -140,13 +145,15 @@ private class Fields(private val values: Map<*, *>) {
         name = take("name", ""),
         scheme = take("scheme", ""),
         meanShape = pointsOf(values["mean_shape"], "mean_shape"),
-        outputs = take("outputs", emptyMap<String, Any?>()).map { (name, shape) -> name to shapeOf(name, shape) }.toMap(),
+        outputs = take("outputs", emptyMap<String, Any?>()).entries.associate { (name, shape) ->
+            (RENAMED_OUTPUTS[name] ?: name) to shapeOf(name, shape)
+        },
         inputSize = whole("input_size", 112),
         cropMargin = take("crop_margin", ROI_MARGIN),
         upright = take("upright", true),
         trackThreshold = take("track_threshold", 0.7),
         lostThreshold = take("lost_threshold", 0.4),
-        mostUncertain = take("most_uncertain", 0.06),
+        uncertaintyThreshold = take("uncertainty_threshold", 0.06),
         precision = take("precision", "fp32"),
         template = values["template"]?.let(Template::of),
         prompts = whole("prompts", 0),

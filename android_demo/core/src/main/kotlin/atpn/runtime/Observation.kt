@@ -10,7 +10,7 @@ import kotlin.math.min
 const val MIN_ROI_SIZE = 8.0
 
 /** Share of the landmarks' rectangle that must lie inside the frame. */
-const val MIN_INSIDE = 0.5
+const val MIN_INSIDE_FRACTION = 0.5
 
 /** The landmarks' longer extent as a share of the crop; outside these limits they collapsed or exploded. */
 val EXTENT_LIMITS = 0.25..1.25
@@ -27,7 +27,7 @@ internal class Observation(
     val rotation: DoubleArray,
     val confidence: Double,
     /** Mean standard deviation of the landmarks, crop widths. */
-    val spread: Double,
+    val meanSigma: Double,
     /** The crop that these landmarks ask for. */
     val nextRoi: Roi,
     val direction: DoubleArray,
@@ -37,7 +37,7 @@ internal class Observation(
 
 /** Runs the network on a region; null when its results are not numbers or its landmarks cannot be a face's. */
 internal fun observe(
-    frame: Picture,
+    frame: RgbImage,
     roi: Roi,
     camera: Intrinsics,
     spec: ModelSpec,
@@ -49,21 +49,21 @@ internal fun observe(
     val uncertainty = outputs.getValue("uncertainty")
     val (pitch, yaw, turn) = outputs.getValue("pose").map { it.toDouble() }
     val confidence = outputs.getValue("confidence")[0].toDouble()
-    val spread = uncertainty.sumOf { it.toDouble() } / uncertainty.size
-    val numbers = doubleArrayOf(pitch, yaw, turn, confidence, spread) + landmarks
+    val meanSigma = uncertainty.sumOf { it.toDouble() } / uncertainty.size
+    val numbers = doubleArrayOf(pitch, yaw, turn, confidence, meanSigma) + landmarks
     if (!numbers.all { it.isFinite() }) return null
     val roll = if (spec.upright) uprightRoll(landmarks, spec.meanShape) else 0.0
     val rectangle = Rectangle.around(landmarks, roll)
-    if (!plausible(rectangle, roi, frame.width, frame.height)) return null
+    if (!isPlausible(rectangle, roi, frame.width, frame.height)) return null
     val nextRoi = rectangle.squared(spec.cropMargin)
-    fun inPixels(share: FloatArray) = DoubleArray(share.size) { share[it] * roi.size }
+    fun inPixels(fraction: FloatArray) = DoubleArray(fraction.size) { fraction[it] * roi.size }
     return Observation(
         roi = roi,
         landmarks = landmarks,
         uncertainty = inPixels(uncertainty),
         rotation = product(cropToCamera(roi, camera), anglesToMatrix(pitch, yaw, turn)),
         confidence = confidence,
-        spread = spread,
+        meanSigma = meanSigma,
         nextRoi = nextRoi,
         direction = camera.ray(nextRoi.cx, nextRoi.cy),
         points = outputs["points"]?.let(roi::toFrame),
@@ -72,10 +72,10 @@ internal fun observe(
 }
 
 /** Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them. */
-fun plausible(rectangle: Rectangle, roi: Roi, frameWidth: Int, frameHeight: Int): Boolean {
+fun isPlausible(rectangle: Rectangle, roi: Roi, frameWidth: Int, frameHeight: Int): Boolean {
     val longer = max(rectangle.width, rectangle.height)
     val shorter = min(rectangle.width, rectangle.height)
     return longer / roi.size in EXTENT_LIMITS &&
         longer <= MAX_ASPECT * shorter &&
-        rectangle.shareInside(frameWidth, frameHeight) >= MIN_INSIDE
+        rectangle.fractionInside(frameWidth, frameHeight) >= MIN_INSIDE_FRACTION
 }

@@ -37,7 +37,7 @@ fun minCutoffHz(smoothing: Double): Double {
 fun lowPassWeight(cutoffHz: Double, dt: Double) = cutoffHz / (cutoffHz + 1 / (2 * PI * dt))
 
 /** How much of a turn by [angle] radians leads to the rotation nearest (1 - weight) before + weight after. */
-fun shareOfTurn(angle: Double, weight: Double) =
+fun turnFraction(angle: Double, weight: Double) =
     if (angle == 0.0) weight else atan2(weight * sin(angle), 1 - weight + weight * cos(angle)) / angle
 
 /**
@@ -64,8 +64,8 @@ class OneEuroPoints(smoothing: Double) {
         for (i in points.indices step 2) {
             for (j in i..i + 1) velocity[j] += weight * ((points[j] - before[j]) / (dt * size) - velocity[j])
             val speed = hypot(velocity[i], velocity[i + 1])
-            val share = lowPassWeight(minCutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
-            for (j in i..i + 1) after[j] = before[j] + share * (points[j] - before[j])
+            val fraction = lowPassWeight(minCutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
+            for (j in i..i + 1) after[j] = before[j] + fraction * (points[j] - before[j])
         }
         return after.also { value = it; time = timestamp }
     }
@@ -86,8 +86,8 @@ class OneEuroRotation(smoothing: Double) {
         val turn = rotationVector(product(rotation, inverse(before)))
         val weight = lowPassWeight(DERIVATIVE_CUTOFF_HZ, dt)
         velocity = DoubleArray(3) { velocity[it] + weight * (turn[it] / dt - velocity[it]) }
-        val share = lowPassWeight(minCutoff + POSE_SPEED_COEFFICIENT * length(velocity), dt)
-        val after = product(rotationOf(scaled(turn, shareOfTurn(length(turn), share))), before)
+        val fraction = lowPassWeight(minCutoff + POSE_SPEED_COEFFICIENT * length(velocity), dt)
+        val after = product(rotationOf(scaled(turn, turnFraction(length(turn), fraction))), before)
         return after.also { value = it; time = timestamp }
     }
 }

@@ -14,7 +14,7 @@ class Plane(val bytes: ByteBuffer, val rowStride: Int, val pixelStride: Int)
  * [y] has [width] x [height] values, [u] and [v] one for each 2 x 2 of them. [reuse] is taken for the pixels where it
  * has the right size.
  */
-fun uprightRgb(y: Plane, u: Plane, v: Plane, width: Int, height: Int, degrees: Int, reuse: ByteArray? = null): Picture {
+fun uprightRgb(y: Plane, u: Plane, v: Plane, width: Int, height: Int, degrees: Int, reuse: ByteArray? = null): RgbImage {
     require(degrees in listOf(0, 90, 180, 270)) { "a picture is turned by 0, 90, 180 or 270 degrees, got $degrees" }
     val pixels = reuse?.takeIf { it.size == width * height * 3 } ?: ByteArray(width * height * 3)
     val turned = degrees % 180 != 0
@@ -37,7 +37,7 @@ fun uprightRgb(y: Plane, u: Plane, v: Plane, width: Int, height: Int, degrees: I
             pixels[out + 2] = byteOf(light + 1815 * blueness)
         }
     }
-    return Picture.rgb(pixels, outWidth, if (turned) width else height)
+    return RgbImage.rgb(pixels, outWidth, if (turned) width else height)
 }
 
 private fun Plane.at(x: Int, y: Int) = bytes.get(y * rowStride + x * pixelStride).toInt() and 0xFF

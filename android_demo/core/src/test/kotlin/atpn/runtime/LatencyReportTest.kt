@@ -14,8 +14,8 @@ class LatencyReportTest {
             LatencyRun("atpn_int8.tflite", hash, Accelerator.GPU, 1, null, emptyList(), refused),
         )
         val device = Device("Maker", "Phone 1", null, "board", 8, "maker/phone/1", "15", 35)
-        val made = parseJson(latencyJson(device, "0.1.0", "1.4.0", Pair(28.4, null), runs))
+        val result = parseJson(latencyJson(device, "0.1.0", "1.4.0", Pair(28.4, null), runs))
         val example = javaClass.getResourceAsStream("/latency.json")!!.use { it.readBytes().decodeToString() }
-        assertEquals(parseJson(example), made)
+        assertEquals(parseJson(example), result)
     }
 }

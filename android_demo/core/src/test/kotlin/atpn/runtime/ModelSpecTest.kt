@@ -31,8 +31,15 @@ class ModelSpecTest {
     @Test fun whatASpecLeavesOutHasTheRuntimesDefaults() {
         val spec = ModelSpec.fromJson(json)
         assertEquals(listOf(0.7, 0.4), listOf(spec.trackThreshold, spec.lostThreshold))
-        assertEquals(listOf(0.06, 0.25), listOf(spec.mostUncertain, spec.cropMargin))
+        assertEquals(listOf(0.06, 0.25), listOf(spec.uncertaintyThreshold, spec.cropMargin))
         assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
+    }
+
+    @Test fun namesOfEarlierSpecsAreRead() {
+        assertEquals(0.05, ModelSpec.fromJson(json.replace("\"name\"", "\"most_uncertain\": 0.05, \"name\"")).uncertaintyThreshold, 0.0)
+        val detector = """{"name": "d", "scheme": "", "mean_shape": [], "format_version": 1,
+            "outputs": {"scores": [2, 2], "regions": [2, 2, 3]}}"""
+        assertEquals(listOf("scores", "rois"), ModelSpec.fromJson(detector).outputs.keys.toList())
     }
 
     @Test fun aTemplateComesWithItsPoints() {
@@ -63,7 +70,7 @@ class ModelSpecTest {
         refused(json.replace("\"name\"", "\"input_size\": 4, \"name\""), "input_size must be at least 8 pixels, got 4")
         refused(json.replace("\"name\"", "\"input_size\": 8.5, \"name\""), "input_size must be a whole number")
         refused(json.replace("\"name\"", "\"lost_threshold\": 0.8, \"name\""), "got 0.8 and 0.7")
-        refused(json.replace("\"name\"", "\"most_uncertain\": 0, \"name\""), "most_uncertain must be positive")
+        refused(json.replace("\"name\"", "\"uncertainty_threshold\": 0, \"name\""), "uncertainty_threshold must be positive")
     }
 
     @Test fun filesThatAreNoModelsAreRefused() {

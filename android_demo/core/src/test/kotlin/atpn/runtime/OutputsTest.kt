@@ -12,8 +12,8 @@ class OutputsTest {
 
     /** A file's outputs of the spec's shapes, these of them in this order, called by a rule. */
     private fun outputs(spec: ModelSpec, order: List<Int>, name: (Int) -> String): List<FileOutput> {
-        val promised = spec.outputs.toList()
-        return order.map { FileOutput(name(it), promised[it].second) }
+        val declared = spec.outputs.toList()
+        return order.map { FileOutput(name(it), declared[it].second) }
     }
 
     @Test fun namesWin() {
@@ -26,8 +26,8 @@ class OutputsTest {
     }
 
     @Test fun numbersTellWhereShapesDoNot() {
-        val made = outputs(withPoints, listOf(5, 4, 3, 2, 1, 0)) { "StatefulPartitionedCall:$it" }
-        assertEquals(listOf(5, 4, 3, 2, 1, 0), matchOutputs("a", withPoints, made))
+        val result = outputs(withPoints, listOf(5, 4, 3, 2, 1, 0)) { "StatefulPartitionedCall:$it" }
+        assertEquals(listOf(5, 4, 3, 2, 1, 0), matchOutputs("a", withPoints, result))
     }
 
     @Test fun positionTellsTheRest() {

@@ -15,7 +15,7 @@ class SequencesTest {
 
     @Test fun aTrackThatSlipsOntoAnotherFace() = play("slipped")
 
-    @Test fun aFaceThatIsDoubted() = play("doubted")
+    @Test fun aFaceThatIsDoubted() = play("low_confidence")
 
     private fun play(name: String) {
         val sequence = Golden.json("sequence_$name.json")
@@ -26,13 +26,13 @@ class SequencesTest {
         val (faces, smoothing) = Pair(sequence["max_faces"].int, sequence["smoothing"].double)
         val tracker = FaceTracker(network, NetworkDetector(detector), faces, smoothing, camera)
         for ((number, frame) in frames.withIndex()) {
-            val pastes = frame["pastes"].list.map { paste -> paste.list.map { it.int } }
-            val picture = paint(sequence["width"].int, sequence["height"].int, number, pastes)
+            val sprites = frame["sprites"].list.map { sprite -> sprite.list.map { it.int } }
+            val image = composite(sequence["width"].int, sequence["height"].int, number, sprites)
             val where = "$name, frame $number"
             for ((i, run) in frame["runs"].list.withIndex()) {
-                checkRun("$where, run $i", run.obj, picture, camera ?: Intrinsics.fromFov(picture.width, picture.height))
+                checkRun("$where, run $i", run.obj, image, camera ?: Intrinsics.fromFov(image.width, image.height))
             }
-            val found = tracker.update(picture, frame["time"].double)
+            val found = tracker.update(image, frame["time"].double)
             checkTracker(where, frame, tracker)
             assertEquals("$where: faces", frame["faces"].list.size, found.size)
             for ((expected, face) in frame["faces"].list.zip(found)) checkFace("$where, face ${face.id}", expected.obj, face)
@@ -42,18 +42,18 @@ class SequencesTest {
     }
 
     /** One look at a recorded region, by itself. */
-    private fun checkRun(where: String, run: Json, picture: Picture, camera: Intrinsics) {
-        val seen = observe(picture, run["roi"].roi, camera, Golden.networkSpec) { crop ->
+    private fun checkRun(where: String, run: Json, image: RgbImage, camera: Intrinsics) {
+        val observation = observe(image, run["roi"].roi, camera, Golden.networkSpec) { crop ->
             assertPixels("$where: crop", run["crop"], crop, Golden.networkSpec.inputSize)
             outputsOf(run)
         }
-        val expected = run["seen"]?.obj ?: return assertNull(where, seen)
-        assertNotNull(where, seen)
-        assertClose("$where: landmarks", expected["landmarks"], seen!!.landmarks)
-        assertClose("$where: rotation", expected["rotation"], seen.rotation)
-        assertEquals("$where: spread", expected["spread"].double, seen.spread, TOLERANCE)
-        assertClose("$where: next region", expected["next_roi"], seen.nextRoi.values)
-        assertClose("$where: direction", expected["direction"], seen.direction)
+        val expected = run["observation"]?.obj ?: return assertNull(where, observation)
+        assertNotNull(where, observation)
+        assertClose("$where: landmarks", expected["landmarks"], observation!!.landmarks)
+        assertClose("$where: rotation", expected["rotation"], observation.rotation)
+        assertEquals("$where: spread", expected["mean_sigma"].double, observation.meanSigma, TOLERANCE)
+        assertClose("$where: next region", expected["next_roi"], observation.nextRoi.values)
+        assertClose("$where: direction", expected["direction"], observation.direction)
     }
 
     private fun checkTracker(where: String, frame: Json, tracker: FaceTracker) {
@@ -61,15 +61,15 @@ class SequencesTest {
         val stats = tracker.stats
         assertEquals("$where: detector runs", counts["detector_runs"].int, stats.detectorRuns)
         assertEquals("$where: detections", counts["detections"].int, stats.detections)
-        assertEquals("$where: losses", counts["losses"].int, stats.losses)
+        assertEquals("$where: losses", counts["lost_count"].int, stats.lostCount)
         assertEquals("$where: network runs", counts["network_runs"].int, stats.networkRuns)
         assertEquals("$where: lost faces", frame["lost"].int, tracker.lost.size)
         assertEquals("$where: tracks", frame["tracks"].list.size, tracker.tracks.size)
         for ((expected, track) in frame["tracks"].list.zip(tracker.tracks)) {
-            val (id, age, doubts, surprise) = expected.doubles.toList()
-            val whole = listOf(id, age, doubts).map { it.toInt() }
-            assertEquals("$where: id, age, doubts", whole, listOf(track.id, track.age, track.doubts))
-            assertEquals("$where: surprise", surprise, track.surprise, TOLERANCE)
+            val (id, age, lowConfidenceCount, motionResidual) = expected.doubles.toList()
+            val whole = listOf(id, age, lowConfidenceCount).map { it.toInt() }
+            assertEquals("$where: id, age, doubts", whole, listOf(track.id, track.age, track.lowConfidenceCount))
+            assertEquals("$where: surprise", motionResidual, track.motionResidual, TOLERANCE)
         }
     }
 
@@ -88,15 +88,15 @@ class SequencesTest {
 }
 
 /** What a network saw and said. */
-private class Look(val picture: Any?, val outputs: Map<String, FloatArray>)
+private class Look(val image: Any?, val outputs: Map<String, FloatArray>)
 
 /** Gives recorded outputs in their order, and sees that the pictures are the recorded ones. */
-private class Replay(private val name: String, override val spec: ModelSpec, private val looks: List<Look>) : Regressor {
+private class Replay(private val name: String, override val spec: ModelSpec, private val looks: List<Look>) : Backend {
     private var at = 0
 
     override fun run(crop: ByteArray): Map<String, FloatArray> {
         val look = looks.getOrNull(at) ?: throw AssertionError("$name runs more than ${looks.size} times")
-        assertPixels("$name, run $at", look.picture, crop, spec.inputSize)
+        assertPixels("$name, run $at", look.image, crop, spec.inputSize)
         at++
         return look.outputs
     }
@@ -112,12 +112,12 @@ private fun networkLooks(frame: Json) =
 private fun detectorLooks(frame: Json) = frame["searches"].list.map { it.obj }.map { search ->
     val grid = Golden.detectorSpec.outputs.getValue("scores")[0]
     val scores = FloatArray(grid * grid)
-    val regions = FloatArray(grid * grid * 3)
+    val rois = FloatArray(grid * grid * 3)
     for (cell in search["cells"].list) {
         val values = cell.doubles
         val at = values[0].toInt() * grid + values[1].toInt()
         scores[at] = values[2].toFloat()
-        for (k in 0..2) regions[3 * at + k] = values[3 + k].toFloat()
+        for (k in 0..2) rois[3 * at + k] = values[3 + k].toFloat()
     }
-    Look(search["picture"], mapOf("scores" to scores, "regions" to regions))
+    Look(search["image"], mapOf("scores" to scores, "rois" to rois))
 }

@@ -11,11 +11,11 @@ class TrackerTest {
     private val shape = floatArrayOf(0.2f, 0.2f, 0.8f, 0.3f, 0.7f, 0.8f, 0.3f, 0.7f)
     private val mouth = Template("mouth", floatArrayOf(0.4f, 0.7f), emptyList())
     private val spec = ModelSpec("tiny", "four", shape, standardOutputs(4))
-    private val frame = Picture.rgb(ByteArray(320 * 240 * 3), 320, 240)
+    private val frame = RgbImage.rgb(ByteArray(320 * 240 * 3), 320, 240)
     private val detector = Detector { listOf(Roi(160.0, 120.0, 90.0)) }
 
     /** A network that finds the mean shape wherever it looks. */
-    private inner class Constant(override val spec: ModelSpec) : Regressor {
+    private inner class Constant(override val spec: ModelSpec) : Backend {
         override fun run(crop: ByteArray) = mapOf(
             "landmarks" to shape,
             "uncertainty" to FloatArray(4) { 0.02f },
@@ -31,7 +31,7 @@ class TrackerTest {
         val (face) = tracker.update(frame, 0.1)
         assertEquals(1, face.id)
         assertEquals(TrackState.DETECTED, face.state)
-        assertEquals(0, tracker.stats.losses)
+        assertEquals(0, tracker.stats.lostCount)
     }
 
     @Test fun aTemplatesPointsAreFound() {

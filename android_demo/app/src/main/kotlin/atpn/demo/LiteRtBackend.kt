@@ -4,7 +4,7 @@ import atpn.runtime.Accelerator
 import atpn.runtime.FileOutput
 import atpn.runtime.ModelFileException
 import atpn.runtime.ModelSpec
-import atpn.runtime.Regressor
+import atpn.runtime.Backend
 import atpn.runtime.matchOutputs
 import java.io.Closeable
 import java.nio.ByteBuffer
@@ -19,7 +19,7 @@ import org.tensorflow.lite.nnapi.NnApiDelegate
  *
  * ModelFileException when the file is not what its spec says; LiteRT's own exceptions when the accelerator refuses it.
  */
-class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) : Regressor, Closeable {
+class LiteRtBackend(model: ModelFile, accelerator: Accelerator, threads: Int) : Backend, Closeable {
     override val spec = ModelSpec.read(model.bytes, model.name)
     private val delegate = when (accelerator) {
         Accelerator.GPU -> GpuDelegate()
@@ -66,9 +66,9 @@ class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) 
 
     private fun check(name: String) {
         val shapes = (0 until interpreter.getInputTensorCount()).map { interpreter.getInputTensor(it).shape().toList() }
-        val promised = listOf(listOf(1, spec.inputSize, spec.inputSize, 3))
-        if (shapes != promised || interpreter.getInputTensor(0).dataType() != DataType.UINT8) {
-            throw ModelFileException("$name takes $shapes, its spec promises bytes of $promised")
+        val declared = listOf(listOf(1, spec.inputSize, spec.inputSize, 3))
+        if (shapes != declared || interpreter.getInputTensor(0).dataType() != DataType.UINT8) {
+            throw ModelFileException("$name takes $shapes, its spec promises bytes of $declared")
         }
     }
 

@@ -8,7 +8,7 @@ from edge_runtime.errors import TemplateError
 from edge_runtime.spec import ModelSpec
 
 
-class Prompts:
+class QueryPoints:
     """The plane points that go into a model beside each crop: always as many as the file takes."""
 
     def __init__(self, spec: ModelSpec) -> None:

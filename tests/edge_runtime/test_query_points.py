@@ -3,7 +3,7 @@ import pytest
 
 from edge_runtime.backends import load_backend
 from edge_runtime.errors import TemplateError
-from edge_runtime.prompts import Prompts
+from edge_runtime.query_points import QueryPoints
 
 CROP = np.full((112, 112, 3), 51, np.uint8)
 
@@ -21,7 +21,7 @@ def test_a_file_finds_what_it_is_asked_for_until_it_is_asked_again(prompt_onnx):
 
 
 def test_points_are_repeated_until_the_file_has_its_number(prompt_spec):
-    prompts = Prompts(prompt_spec)
+    prompts = QueryPoints(prompt_spec)
     points = np.array([[0.1, 0.2], [0.3, 0.4]])
     prompts.set(points)
     assert np.allclose(prompts.feed(), points[[0, 1, 0, 1, 0]][None])
@@ -36,7 +36,7 @@ def test_more_points_than_the_file_takes_are_refused(prompt_onnx):
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.zeros((3, 3)), np.zeros(2)])
 def test_what_is_no_list_of_points_is_refused(prompt_spec, points):
     with pytest.raises(TemplateError, match=r"takes \(K, 2\) points"):
-        Prompts(prompt_spec).set(points)
+        QueryPoints(prompt_spec).set(points)
 
 
 def test_a_file_that_was_asked_for_nothing_says_so(prompt_onnx):

@@ -6,7 +6,7 @@ package atpn.runtime
  * The byte of a channel at column x of row y is `offset + y * rowStride + x * pixelStride`. So a camera's rows may be
  * padded, and RGB, BGR and RGBA pixels or three planes are all read in place.
  */
-class Picture(
+class RgbImage(
     val pixels: ByteArray,
     val width: Int,
     val height: Int,
@@ -17,8 +17,8 @@ class Picture(
     private val blue: Int,
 ) {
     init {
-        require(width in 1..LONGEST_SIDE && height in 1..LONGEST_SIDE) {
-            "a picture's sides must lie between 1 and $LONGEST_SIDE px, got $width x $height"
+        require(width in 1..MAX_SIDE && height in 1..MAX_SIDE) {
+            "a picture's sides must lie between 1 and $MAX_SIDE px, got $width x $height"
         }
         val last = maxOf(red, green, blue).toLong() + (height - 1L) * rowStride + (width - 1L) * pixelStride
         require(minOf(red, green, blue, rowStride, pixelStride) >= 0 && last < pixels.size) {
@@ -35,22 +35,22 @@ class Picture(
         }
 
     /** A view of the [side] x [side] pixels (fewer at the edges) from column [x] and row [y] on. */
-    fun part(x: Int, y: Int, side: Int): Picture {
+    fun part(x: Int, y: Int, side: Int): RgbImage {
         val begin = y * rowStride + x * pixelStride
         val columns = minOf(side, width - x)
         val rows = minOf(side, height - y)
-        return Picture(pixels, columns, rows, rowStride, pixelStride, red + begin, green + begin, blue + begin)
+        return RgbImage(pixels, columns, rows, rowStride, pixelStride, red + begin, green + begin, blue + begin)
     }
 
     companion object {
         /** Pixels; the crop's fixed-point arithmetic reaches no farther. */
-        const val LONGEST_SIDE = 32766
+        const val MAX_SIDE = 32766
 
         /** Three bytes a pixel, red first, rows without padding. */
-        fun rgb(pixels: ByteArray, width: Int, height: Int) = Picture(pixels, width, height, 3 * width, 3, 0, 1, 2)
+        fun rgb(pixels: ByteArray, width: Int, height: Int) = RgbImage(pixels, width, height, 3 * width, 3, 0, 1, 2)
 
         /** Three planes of width x height bytes, red first. */
         fun planar(pixels: ByteArray, width: Int, height: Int) =
-            Picture(pixels, width, height, width, 1, 0, width * height, 2 * width * height)
+            RgbImage(pixels, width, height, width, 1, 0, width * height, 2 * width * height)
     }
 }

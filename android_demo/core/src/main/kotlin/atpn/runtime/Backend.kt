@@ -1,7 +1,7 @@
 package atpn.runtime
 
 /** A loaded model, whichever engine runs it: edge_runtime/backends.py's `Backend`. */
-interface Regressor {
+interface Backend {
     /** What the model takes and gives. */
     val spec: ModelSpec
 
