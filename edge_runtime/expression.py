@@ -1,7 +1,4 @@
-"""Blinks and an open mouth from landmarks: ratios of gaps, not learned.
-
-Eyes and mouths differ between people: the limits are a typical adult's, and whoever needs more fits their own.
-"""
+"""Blinks and mouth opening as ratios of landmark distances, with the limits of a typical adult."""
 
 from __future__ import annotations
 
@@ -19,19 +16,19 @@ _LIDS: dict[tuple[str, Eye], tuple[tuple[int, int], tuple[tuple[int, int], ...]]
     (IBUG_68.name, "left_eye"): ((36, 39), ((37, 41), (38, 40))),
     (IBUG_68.name, "right_eye"): ((42, 45), ((43, 47), (44, 46))),
 }
-"""Scheme and eye, as seen in the image: its corners, and pairs of upper and lower lid."""
+"""(scheme, eye in the image) to its corners and pairs of upper and lower lid."""
 _LIPS: dict[str, tuple[tuple[int, int], tuple[tuple[int, int], ...]]] = {
     WFLW_98.name: ((88, 92), ((89, 95), (90, 94), (91, 93))),
     IBUG_68.name: ((60, 64), ((61, 67), (62, 66), (63, 65))),
 }
 CLOSED_EYE, OPEN_EYE = 0.10, 0.27
-"""Mean lid gap over the eye's width at which it counts as shut, and as wide open."""
+"""Mean lid gap over eye width at which blink is 1, and 0."""
 OPEN_MOUTH = 0.6
-"""Mean gap of the inner lips over the mouth's width that counts as an A."""
+"""Mean gap of the inner lips over mouth width at which the mouth counts as wide open."""
 
 
 def blink(landmarks: np.ndarray, scheme: LandmarkScheme, eye: Eye) -> float | None:
-    """0 (open) to 1 (shut) from (N, 2) landmarks; None in a scheme without lids. `eye` is named as in the image."""
+    """Return 0 (open) to 1 (shut) from (N, 2) landmarks, or None if the scheme has no lids."""
     known = _LIDS.get((scheme.name, eye))
     if known is None:
         return None
@@ -39,7 +36,7 @@ def blink(landmarks: np.ndarray, scheme: LandmarkScheme, eye: Eye) -> float | No
 
 
 def mouth_open(landmarks: np.ndarray, scheme: LandmarkScheme) -> float | None:
-    """0 (shut) to 1 (wide open) from (N, 2) landmarks; None in a scheme without inner lips."""
+    """Return 0 (shut) to 1 (wide open) from (N, 2) landmarks, or None if the scheme has no inner lips."""
     known = _LIPS.get(scheme.name)
     return None if known is None else _between(_gap_ratio(landmarks, *known), 0.0, OPEN_MOUTH)
 

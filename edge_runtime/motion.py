@@ -1,4 +1,4 @@
-"""Where a face's region will be in the next frame, from how it moved in the last ones."""
+"""Motion model of one face's ROI."""
 
 from __future__ import annotations
 
@@ -7,51 +7,46 @@ import math
 from edge_runtime.geometry import ROI
 
 PREDICTION_GAIN = 0.7
-"""Of the motion that is predicted: a head that stops is then overshot by less than it would else be missed."""
+"""Fraction of the estimated motion that is predicted. Raise it to follow faster heads; a head that stops is then
+overshot farther."""
 VELOCITY_EMA_WEIGHT = 0.6
-"""Of the newest speed in the running one: a single bad frame does not throw the region away."""
+"""Weight of the newest velocity in the running mean. Lower it to damp single bad frames."""
 MAX_STEP = 0.3
-"""In region sizes: a region never jumps farther than the network forgives a crop to be off."""
+"""Maximum predicted displacement, in ROI sizes: the offset of a crop that the network tolerates."""
 MAX_GAP_SECONDS = 0.25
-"""Seconds over which motion is carried on; after a longer pause nobody knows."""
+"""Maximum time over which motion is predicted, in seconds."""
 
 
 class RoiMotion:
-    """The speed of one face's region."""
+    """Position and velocity of one face's ROI."""
 
     def __init__(self, roi: ROI, timestamp: float) -> None:
         self._roi, self._time = roi, timestamp
         self._velocity = (0.0, 0.0)
 
-    @property
-    def roi(self) -> ROI:
-        """The region seen last."""
-        return self._roi
-
     def update(self, roi: ROI, timestamp: float) -> None:
-        """The face was seen here; time that stands still or runs back tells nothing about speed."""
+        """Add an observed ROI. The velocity is kept if `timestamp` (seconds) does not increase."""
         dt = timestamp - self._time
         if dt > 0:
-            new = ((roi.cx - self._roi.cx) / dt, (roi.cy - self._roi.cy) / dt)
+            newest = ((roi.cx - self._roi.cx) / dt, (roi.cy - self._roi.cy) / dt)
             self._velocity = (
-                self._velocity[0] + VELOCITY_EMA_WEIGHT * (new[0] - self._velocity[0]),
-                self._velocity[1] + VELOCITY_EMA_WEIGHT * (new[1] - self._velocity[1]),
+                self._velocity[0] + VELOCITY_EMA_WEIGHT * (newest[0] - self._velocity[0]),
+                self._velocity[1] + VELOCITY_EMA_WEIGHT * (newest[1] - self._velocity[1]),
             )
         self._roi, self._time = roi, timestamp
 
     def predict(self, timestamp: float) -> ROI:
-        """Where to look for the face at a time, in seconds, shortly after the last one."""
-        dx, dy = self._displacement(timestamp, MAX_GAP_SECONDS)
-        reach = math.hypot(dx, dy)
-        if reach > MAX_STEP * self._roi.size:
-            dx, dy = (MAX_STEP * self._roi.size * d / reach for d in (dx, dy))
-        return ROI(self._roi.cx + dx, self._roi.cy + dy, self._roi.size, self._roi.roll)
+        """Predict the ROI of the next frame, taken at `timestamp` seconds."""
+        return self._moved(timestamp, MAX_GAP_SECONDS, MAX_STEP * self._roi.size)
 
     def extrapolate(self, timestamp: float, max_gap: float) -> ROI:
-        """Where the region would be if it had moved on unseen, for as many seconds at most."""
-        dx, dy = self._displacement(timestamp, max_gap)
-        return ROI(self._roi.cx + dx, self._roi.cy + dy, self._roi.size, self._roi.roll)
+        """Extrapolate the ROI of a lost face to `timestamp`, over at most `max_gap` seconds."""
+        return self._moved(timestamp, max_gap, math.inf)
 
-    def _displacement(self, timestamp: float, max_gap: float) -> tuple[float, float]:
+    def _moved(self, timestamp: float, max_gap: float, max_distance: float) -> ROI:
         dt = min(max(timestamp - self._time, 0.0), max_gap)
-        return PREDICTION_GAIN * self._velocity[0] * dt, PREDICTION_GAIN * self._velocity[1] * dt
+        dx, dy = (PREDICTION_GAIN * velocity * dt for velocity in self._velocity)
+        distance = math.hypot(dx, dy)
+        if distance > max_distance:
+            dx, dy = max_distance * dx / distance, max_distance * dy / distance
+        return ROI(self._roi.cx + dx, self._roi.cy + dy, self._roi.size, self._roi.roll)

@@ -1,11 +1,10 @@
-"""Landmark templates: points that a user draws on the mean-face plane, to be found on faces.
+"""Templates: custom points in canonical face space.
 
-The plane's coordinates are those of the crop around a neutral face seen from the front: x right, y down, 0 to 1 across
-the crop. As JSON:
+Canonical face space is the crop around a frontal neutral face: x right, y down, 0 to 1 across the crop. As JSON:
 
     {"name": "lips", "points": [[0.4, 0.7], …], "names": ["corner", …], "groups": {"outer": [0]}, "edges": [[0, 1]]}
 
-where only name and points are needed; null stands for an optional field that is left out.
+Only name and points are required; null is an omitted field.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ from edge_runtime.errors import TemplateError
 from edge_runtime.landmarks import SCHEMES
 
 MAX_POINTS = 256
-"""More are a mesh, not a template."""
+"""Maximum number of points."""
 MIN_DISTANCE = 0.002
-"""Of the crop; a quarter of a pixel. Two points closer than this are one that was entered twice."""
+"""Minimum distance of two points, crop widths (a quarter of a pixel); closer ones are duplicates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A named set of points on the mean-face plane. A ValueError says which of them breaks what rule."""
+    """Named set of points in canonical face space. ValueError names an invalid point or field."""
 
     name: str
     points: np.ndarray
-    """(M, 2) float32, [0, 1] of the plane."""
+    """(M, 2) float32 in [0, 1], x then y."""
     names: tuple[str, ...] = ()
-    """What each point is called; empty: by its number."""
+    """Name of each point, or empty."""
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Parts by name; a point may be in several or in none."""
+    """Indices by group; a point may be in several groups or in none."""
     edges: tuple[tuple[int, int], ...] = ()
-    """Points to join with a line in an overlay."""
+    """Index pairs to join with a line in an overlay."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
             raise ValueError(f"a template needs a printable name, got {self.name!r}")
         if self.name in SCHEMES:
-            raise ValueError(f"{self.name} is the name of a landmark scheme; call the template something else")
+            raise ValueError(f"{self.name} is the name of a landmark scheme; rename the template")
         try:
             points = np.array(self.points, np.float32)
         except (TypeError, ValueError):
@@ -55,7 +54,7 @@ class Template:
         if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
             raise ValueError(f"template {self.name}: points must be (M, 2), x then y, got shape {points.shape}")
         if len(points) > MAX_POINTS:
-            raise ValueError(f"template {self.name} has {len(points)} points, {MAX_POINTS} at most can be found")
+            raise ValueError(f"template {self.name} has {len(points)} points, expected at most {MAX_POINTS}")
         _check_points(self.name, points)
         names = self._names(len(points))
         if not isinstance(self.groups, Mapping) or not all(isinstance(group, str) for group in self.groups):
@@ -74,16 +73,16 @@ class Template:
             raise ValueError(f"template {self.name}: names are a list of strings, got {self.names!r}")
         if self.names and (len(self.names) != count or len(set(self.names)) < count):
             raise ValueError(
-                f"template {self.name}: names must differ and be one per point ({count}), got {list(self.names)}"
+                f"template {self.name}: names must be unique, one per point ({count}), got {list(self.names)}"
             )
         return tuple(self.names)
 
     def _indices(self, values: Any, count: int) -> tuple[int, ...]:
-        # True is an Integral, too, and numpy's integers are.
+        # bool is an Integral, too.
         if not _is_list(values) or not all(isinstance(i, Integral) and not isinstance(i, bool) for i in values):
             raise ValueError(f"template {self.name}: groups and edges are lists of indices, got {values!r}")
         if not all(0 <= index < count for index in values):
-            raise ValueError(f"template {self.name}: {list(values)} names points outside 0 to {count - 1}")
+            raise ValueError(f"template {self.name}: indices must lie in 0 to {count - 1}, got {list(values)}")
         return tuple(map(int, values))
 
     def _edge(self, values: Any, count: int) -> tuple[int, int]:
@@ -93,11 +92,11 @@ class Template:
         return indices[0], indices[1]
 
     def to_json(self) -> str:
-        """The template as one JSON object."""
+        """Return the template as a JSON object."""
         return json.dumps(self.as_dict(), indent=1)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the template as a dict of plain values."""
         return {
             "name": self.name,
             # Five decimals are a thousandth of a crop pixel.
@@ -109,20 +108,20 @@ class Template:
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
-        """The inverse of `as_dict`; ValueError says what is missing, unknown or wrong."""
+        """Create a template from the result of `as_dict`. ValueError names an invalid field."""
         known = ("name", "points", "names", "groups", "edges")
         if not isinstance(values, dict) or not {"name", "points"} <= values.keys():
-            raise ValueError("a template is a JSON object with `name` and `points`, and perhaps names, groups, edges")
+            raise ValueError("a template is a JSON object with `name` and `points`; names, groups, edges are optional")
         if unknown := sorted(values.keys() - set(known)):
-            raise ValueError(f"a template has no {', '.join(unknown)}; it has {', '.join(known)}")
+            raise ValueError(f"unknown template fields: {', '.join(unknown)}; known: {', '.join(known)}")
         return cls(**{key: value for key, value in values.items() if value is not None or key in known[:2]})
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read a template's JSON; FileNotFoundError or TemplateError names the file."""
+        """Read a template from a JSON file. FileNotFoundError or TemplateError names the file."""
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"no template at {path}; `python -m atpn template new` makes one")
+            raise FileNotFoundError(f"no template at {path}; create one with `python -m atpn template new`")
         try:
             return cls.from_dict(json.loads(path.read_bytes()))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -136,22 +135,20 @@ def _is_list(values: Any) -> bool:
 
 
 def _check_points(name: str, points: np.ndarray) -> None:
-    """ValueError for points that are no numbers, outside the plane, or the same as another."""
+    """Raise ValueError for points that are not finite, outside [0, 1], or duplicates."""
     if not np.isfinite(points).all():
         row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
         raise ValueError(f"template {name}: point {row} is {_written(points[row])}, expected finite numbers")
     outside = np.flatnonzero(((points < 0) | (points > 1)).any(axis=1))
     if len(outside):
         row = int(outside[0])
-        raise ValueError(
-            f"template {name}: point {row} at {_written(points[row])} lies outside the plane, 0 to 1 both ways"
-        )
+        raise ValueError(f"template {name}: point {row} at {_written(points[row])} lies outside [0, 1]")
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
     if (distance < MIN_DISTANCE).any():
         first, second = (int(i) for i in np.argwhere(distance < MIN_DISTANCE)[0])
-        raise ValueError(f"template {name}: points {first} and {second} are the same place, {_written(points[first])}")
+        raise ValueError(f"template {name}: points {first} and {second} are equal, {_written(points[first])}")
 
 
 def _written(point: np.ndarray) -> list[float]:
-    """A point as its user wrote it, without what float32 adds."""
+    """Return a point without the digits that float32 adds."""
     return [round(float(value), 5) for value in point]

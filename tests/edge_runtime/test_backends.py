@@ -114,11 +114,11 @@ def test_inputs_are_told_apart_by_type_and_shape(prompt_spec):
 def test_other_inputs_than_the_spec_promises_are_refused(prompt_spec, inputs):
     with pytest.raises(ModelFileError, match=r"1, 5, 2.*float32") as refused:
         match_inputs(Path("m.tflite"), prompt_spec, inputs)
-    assert "its spec promises" in str(refused.value)
+    assert "its spec declares" in str(refused.value)
 
 
 def test_outputs_of_other_shapes_are_refused(spec):
-    with pytest.raises(ModelFileError, match="its spec promises"):
+    with pytest.raises(ModelFileError, match="its spec declares"):
         match_outputs(Path("m.onnx"), spec, [*SHUFFLED[:3], ("o1", (68,))])
 
 
@@ -130,7 +130,7 @@ def test_crop_of_another_kind_is_refused(write_onnx):
 
 
 def test_onnx_with_another_input_size_than_its_spec_is_refused(write_onnx):
-    with pytest.raises(ModelFileError, match=r"64, 64, 3.*its spec promises"):
+    with pytest.raises(ModelFileError, match=r"64, 64, 3.*its spec declares"):
         load_backend(write_onnx(size=64))
 
 
@@ -139,7 +139,7 @@ def test_tflite_with_another_input_size_than_its_spec_is_refused(bare_tflite, sp
     path.write_bytes(bare_tflite.read_bytes())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(SPEC_FILE, spec.to_json())
-    with pytest.raises(ModelFileError, match=r"16, 16, 3.*its spec promises"):
+    with pytest.raises(ModelFileError, match=r"16, 16, 3.*its spec declares"):
         load_backend(path)
 
 

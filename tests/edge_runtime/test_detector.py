@@ -134,7 +134,7 @@ def test_regions_are_peaks_and_distinct():
 
 
 def test_a_landmark_network_is_no_detector(backend):
-    with pytest.raises(ModelFileError, match="gives landmarks, uncertainty, pose, confidence, a detector gives scores"):
+    with pytest.raises(ModelFileError, match="outputs are landmarks, uncertainty, pose, confidence, expected scores"):
         NetworkDetector(backend)
 
 
@@ -149,7 +149,7 @@ def test_the_exported_detector_is_taken_where_it_lies(tmp_path, monkeypatch):
 
 
 def test_a_detector_is_no_landmark_network(spec, detector):
-    with pytest.raises(ValueError, match="is a face detector; it goes in `detector`"):
+    with pytest.raises(ValueError, match="is a face detector; pass it as `detector`"):
         FaceTracker(backend=SquareFinder(spec), detector=detector)
 
 

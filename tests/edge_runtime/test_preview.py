@@ -5,7 +5,7 @@ import pytest
 
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
-from edge_runtime.preview import SMOOTHING, Preview
+from edge_runtime.preview import DEFAULT_SMOOTHING, Preview
 
 
 class Screen:
@@ -69,7 +69,7 @@ def test_closing_ends_a_pause(tracker, picture):
 
 def test_a_held_picture_waits_for_space(tracker, picture):
     screen, shown = preview(tracker, "", "x", " ")
-    assert shown.show(picture, [], hold=True)
+    assert shown.show(picture, [], pause=True)
     assert len(screen.pictures) == 3
 
 
@@ -87,7 +87,7 @@ def test_the_mirror_turns_what_is_shown_and_no_result(tracker, picture):
 
 
 def test_s_turns_smoothing_off_and_on_again_as_it_was(backend, detector, picture):
-    for begun, again in ((0.8, 0.8), (0.0, SMOOTHING)):
+    for begun, again in ((0.8, 0.8), (0.0, DEFAULT_SMOOTHING)):
         tracker = FaceTracker(backend=backend, detector=detector, smoothing=begun)
         _, shown = preview(tracker, *("ss" if begun else "s"))
         shown.show(picture, [])

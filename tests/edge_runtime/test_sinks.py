@@ -73,7 +73,7 @@ def test_video_that_could_not_be_written_is_removed_and_said(tmp_path):
     write(sink, frame(0))
     sink._writer.release()
     (tmp_path / "out.partial.mp4").write_bytes(b"cut short")
-    with pytest.raises(SinkError, match="disk full"):
+    with pytest.raises(SinkError, match="check the disk space"):
         sink.__exit__(None, None, None)
     assert files(tmp_path) == ["out.mp4"]
     assert (tmp_path / "out.mp4").read_text() == "an earlier result"
@@ -164,7 +164,7 @@ def test_path_chooses_the_sink(tmp_path, name, length, kind):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.png", "cannot hold several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
+    [("a.png", "cannot save several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
 )
 def test_paths_that_cannot_work_are_refused(tmp_path, name, message):
     with pytest.raises(SinkError, match=message):

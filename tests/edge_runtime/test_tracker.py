@@ -413,10 +413,10 @@ def test_a_model_of_landmarks_gives_no_points(tracker, frame):
 
 
 def test_a_model_and_a_template_that_do_not_go_together(backend, detector, lips):
-    with pytest.raises(TemplateError, match="tiny finds landmarks only, not lips"):
+    with pytest.raises(TemplateError, match="'tiny' finds landmarks only, got template 'lips'"):
         FaceTracker(backend=backend, detector=detector, template=lips)
     eyes = Template("eyes", lips.points)
-    with pytest.raises(TemplateError, match="tiny finds the template lips, not eyes"):
+    with pytest.raises(TemplateError, match="'tiny' finds template 'lips', got template 'eyes'"):
         FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, template=eyes)
-    with pytest.raises(TemplateError, match="up to 5: say which by a template"):
+    with pytest.raises(TemplateError, match="got no template, expected one with 1 to 5 points"):
         FaceTracker(backend=with_points(backend, lips, template=None, prompts=5), detector=detector)

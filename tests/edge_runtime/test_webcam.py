@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_one_line_and_code_1(write_video, write_onnx, tmp
     assert "is empty" in fails([*given, str(empty)], capsys)
     assert "no camera 97" in fails([*given, "97"], capsys)
     assert "no model spec" in fails(["--headless", "--source", video, "--model", str(write_onnx(None))], capsys)
-    assert "its spec promises" in fails(["--headless", "--source", video, "--model", str(write_onnx(size=64))], capsys)
+    assert "its spec declares" in fails(["--headless", "--source", video, "--model", str(write_onnx(size=64))], capsys)
 
 
 def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, tmp_path, capsys):
@@ -126,7 +126,7 @@ def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, t
     assert picture[y, x, [0, 2]].min() > picture[y, x, 1] + 80
 
     without = [str(a) for a in arguments if a not in ("--template", template)]
-    assert "say which by a template" in fails(without, capsys)
+    assert "needs query points: got no template" in fails(without, capsys)
     template.write_text("{}")
     assert "lips.json: a template is a JSON object with `name` and `points`" in fails(list(map(str, arguments)), capsys)
     template.unlink()

@@ -61,7 +61,9 @@ def test_the_sequences_hold_what_they_are_for(written):
     slipped = written["sequence_slipped.json"]["frames"]
     assert [len(frame["faces"]) for frame in slipped] == [2, 2, 2, 2, 1, 1]
     assert all(run["outputs"]["confidence"][0] > 0.9 for run in slipped[4]["runs"]), "none is lost by itself"
-    assert max(track[2] for frame in written["sequence_low_confidence.json"]["frames"] for track in frame["tracks"]) == 4
+    assert (
+        max(track[2] for frame in written["sequence_low_confidence.json"]["frames"] for track in frame["tracks"]) == 4
+    )
 
 
 def test_a_frame_is_painted_by_the_written_rule():

@@ -71,7 +71,7 @@ def test_refused_file_is_told(tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(b"\0\0\0\0TFL3")
     outputs = device_outputs([path], 1)
-    assert "carries no model spec" in outputs.refused["a.tflite"]
+    assert "has no model spec" in outputs.refused["a.tflite"]
 
 
 def test_a_machine_agrees_with_itself_step_by_step():
