@@ -216,15 +216,8 @@ def match_inputs(
 ) -> tuple[Input, Input | None]:
     """Return the names of the file's image input and, if the spec has them, of its query points.
 
-    Inputs are matched by type and shape, since converters change names.
-
-    Args:
-        path: Model file, for messages.
-        spec: Spec of the model.
-        inputs: (shape, type) by the file's own names.
-
-    Raises:
-        ModelFileError: The inputs do not match the spec.
+    `inputs` are (shape, type) by the file's own names, which converters change: they are matched by type and shape.
+    ModelFileError if they do not match the spec.
     """
     expected: dict[str, tuple[tuple[int, ...], str]] = {"image": ((1, spec.input_size, spec.input_size, 3), "uint8")}
     if spec.prompts:
@@ -242,18 +235,11 @@ def match_inputs(
 
 
 def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]) -> dict[str, str]:
-    """Map the spec's output names to the file's own, which converters change.
+    """Map the spec's output names to the file's own; `outputs` are its (name, shape without batch axis) pairs.
 
     Outputs are matched by name if the file has the spec's names, else by shape if all shapes differ, else by the number
-    in names such as `output_2` or `StatefulPartitionedCall:2`, else by position.
-
-    Args:
-        path: Model file, for messages.
-        spec: Spec of the model.
-        outputs: (name, shape without batch axis) pairs of the file.
-
-    Raises:
-        ModelFileError: The shapes do not match the spec.
+    in names such as `output_2` or `StatefulPartitionedCall:2`, else by position. ModelFileError if the shapes do not
+    match the spec.
     """
     if sorted(shape for _, shape in outputs) != sorted(spec.outputs.values()):
         raise ModelFileError(f"{path} gives {dict(outputs)}, its spec declares {dict(spec.outputs)}")

@@ -138,10 +138,10 @@ class NetworkDetector:
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
         """Return (score, ROI) pairs of the whole frame with at least this score, best first."""
         spec = self._backend.spec
-        image, place = letterbox(frame, spec.input_size)
+        image, square = letterbox(frame, spec.input_size)
         outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         # In sides of the input, from the outer edge of the first pixel.
-        rois = outputs["rois"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
+        rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
         return decode_detections(outputs["scores"], rois, threshold)
 
 

@@ -49,7 +49,8 @@ def draw_faces(
         if scheme is not None:
             _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOR, 1)
         _draw_axes(canvas, face, width)
-        _draw_landmarks(canvas, face)
+        colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
+        _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
         if face.points is not None:
             _draw_points(canvas, face.points, () if template is None else template.edges, face.roi.size)
     if mirror:
@@ -73,11 +74,6 @@ def uncertainty_colors(uncertainty: np.ndarray, size: float) -> np.ndarray:
     level = np.clip((uncertainty / size - LOW_UNCERTAINTY) / (HIGH_UNCERTAINTY - LOW_UNCERTAINTY), 0.0, 1.0)
     colors = np.stack([np.zeros_like(level), 2 * (1 - level), 2 * level], axis=1)
     return np.asarray(np.rint(255 * np.clip(colors, 0, 1)), np.uint8)
-
-
-def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
-    colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
-    _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
 
 
 def _draw_points(canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], size: float) -> None:

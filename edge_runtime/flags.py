@@ -26,14 +26,8 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
 
     Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` has choices, a
     `tuple[X, ...]` takes one or more values, and an optional field may be omitted. A field without a default is
-    positional. Help texts and groups come from the fields' metadata `help` and `group`. If argparse or the dataclass
-    (ValueError) rejects a value, the process exits with code 2.
-
-    Args:
-        config: The dataclass.
-        prog: Name of the program in messages.
-        description: Text at the top of the help.
-        arguments: Arguments; None: `sys.argv`.
+    positional. Help texts and groups come from the fields' metadata `help` and `group`. `arguments` default to
+    `sys.argv`. If argparse or the dataclass (ValueError) rejects a value, the process exits with code 2.
     """
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False

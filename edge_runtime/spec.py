@@ -41,10 +41,7 @@ _HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
 def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -> dict[str, tuple[int, ...]]:
     """Return the outputs of a landmark model in order: name to shape without the batch axis.
 
-    Args:
-        landmarks: Number of landmarks.
-        with_heads: The model has head pose and confidence.
-        points: Number of points of a template, or of query points.
+    `with_heads` adds head pose and confidence; `points` is the number of template or query points.
     """
     outputs: dict[str, tuple[int, ...]] = {"landmarks": (landmarks, 2), "uncertainty": (landmarks,)}
     outputs |= {"pose": (3,), "confidence": (1,)} if with_heads else {}

@@ -376,13 +376,7 @@ def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
 
 
 def is_plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
-    """Return whether size, aspect, and position of landmarks can be a face's.
-
-    Args:
-        rectangle: Bounding rectangle of the landmarks.
-        roi: Crop that they were found in.
-        frame_size: (width, height) in pixels.
-    """
+    """Return whether size, aspect, and position of the landmarks' rectangle, found in crop `roi`, can be a face's."""
     shorter, longer = sorted((rectangle.width, rectangle.height))
     return (
         EXTENT_LIMITS[0] <= longer / roi.size <= EXTENT_LIMITS[1]

@@ -146,26 +146,23 @@ def run(config: WebcamConfig) -> int:
         backend=config.backend,
         template=None if config.template is None else Template.read(config.template),
     )
-    code = 0
     try:
         with contextlib.ExitStack() as stack:
             opened = open_source(config.source)
             source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
-            sinks: list[Sink] = []
-            if config.save is not None:
-                sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
-            sinks.extend(map(stack.enter_context, _open_sinks(config, SCHEMES.get(tracker.spec.scheme))))
+            scheme = SCHEMES.get(tracker.spec.scheme)
+            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source, scheme)]
             preview = None
             if not config.headless:
                 window = stack.enter_context(Window("ATPN (h: keys)"))
-                preview = Preview(window, tracker, SCHEMES.get(tracker.spec.scheme), config.mirror)
+                preview = Preview(window, tracker, scheme, config.mirror)
             _loop(config, source, tracker, intrinsics, sinks, preview, summary)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        return INTERRUPTED
     finally:
         if summary.frames:
             print(summary.text(tracker))
-    return code
+    return 0
 
 
 def _camera(config: WebcamConfig) -> Callable[[int, int], Intrinsics]:
@@ -176,8 +173,10 @@ def _camera(config: WebcamConfig) -> Callable[[int, int], Intrinsics]:
     return lambda width, height: Intrinsics.from_fov(width, height, fov)
 
 
-def _open_sinks(config: WebcamConfig, scheme: LandmarkScheme | None) -> Iterator[Sink]:
-    """Open the sinks one by one, so that all are closed if one fails."""
+def _open_sinks(config: WebcamConfig, source: Source, scheme: LandmarkScheme | None) -> Iterator[Sink]:
+    """Yield the sinks one by one, so that all are closed if one fails."""
+    if config.save is not None:
+        yield open_overlay_sink(config.save, source.fps, source.length)
     if config.jsonl is not None:
         yield JsonLinesSink(config.jsonl)
     if config.csv is not None:

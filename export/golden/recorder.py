@@ -1,4 +1,4 @@
-"""One sequence through the runtime, with everything that it works out on the way."""
+"""Recording of one sequence with all intermediate results."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from edge_runtime.tracker import FaceTracker
 from export.golden.scenes import Outputs, Scene, SceneFrame, Sprite, composite
 
 DECIMALS = 6
-"""Of outputs and results: a hundredth of what ports may be off by."""
+"""Decimals of outputs and results: a hundredth of the ports' tolerance."""
 SAMPLE_STEP = 16
-"""Every so many pixels of a picture its values are written down, to see how far off one is whose checksum differs."""
+"""Interval of recorded pixels, which show the difference if a checksum differs."""
 MIN_SCORE = 0.05
-"""Detector cells below are recorded as empty; nothing reads them."""
+"""Score below which detector cells are recorded as empty."""
 
 Json = dict[str, Any]
 
 
 class Recorder:
-    """A backend whose outputs are rounded to what is written down, so that a replay gets the very same."""
+    """Backend whose outputs are rounded as recorded, so that a replay gets the same."""
 
     def __init__(self, backend: Backend, scene: Scene) -> None:
         self.spec = backend.spec
@@ -38,8 +38,8 @@ class Recorder:
     def run(self, crop: np.ndarray) -> Outputs:
         """See `Backend.run`."""
         outputs = self._backend.run(crop)
-        if self.frame in self._scene.disturbed and not self.spec.is_detector:
-            outputs = self._scene.disturbed[self.frame](outputs)
+        if self.frame in self._scene.perturbations and not self.spec.is_detector:
+            outputs = self._scene.perturbations[self.frame](outputs)
         if self.spec.is_detector:
             empty = outputs["scores"] < MIN_SCORE
             outputs = {
@@ -49,11 +49,11 @@ class Recorder:
         return {name: value.astype(np.float64).round(DECIMALS).astype(np.float32) for name, value in outputs.items()}
 
     def prompt(self, points: np.ndarray) -> None:
-        """Nothing here has prompts."""
+        """See `Backend.prompt`. Not used."""
 
 
 class Replayer:
-    """A backend that gives recorded outputs in their order."""
+    """Backend that returns recorded outputs in order."""
 
     def __init__(self, spec: ModelSpec, outputs: Iterator[Outputs]) -> None:
         self.spec = spec
@@ -65,24 +65,24 @@ class Replayer:
         return next(self._outputs)
 
     def prompt(self, points: np.ndarray) -> None:
-        """Nothing here has prompts."""
+        """See `Backend.prompt`. Not used."""
 
 
 def play(
     scene: Scene, network: Recorder | Replayer, detector: Recorder | Replayer, faces: Sequence[np.ndarray]
 ) -> Json:
-    """The sequence with its results; `faces` are `scenes.cut_faces()`."""
-    watched = _Watched(detector)
-    tracker = _Tracker(scene, network, NetworkDetector(watched))
+    """Track a scene and return it with all results; `faces` are `scenes.cut_faces()`."""
+    recorder = _DetectorRecorder(detector)
+    tracker = _Tracker(scene, network, NetworkDetector(recorder))
     frames = []
     for number, scene_frame in enumerate(scene.frames):
         network.frame = detector.frame = number
         image = composite(scene.width, scene.height, number, scene_frame.sprites, faces)
-        found = tracker.update(image, scene_frame.time)
+        results = tracker.update(image, scene_frame.time)
         sprites = [[sprite.face, sprite.x, sprite.y, sprite.scale] for sprite in scene_frame.sprites]
         frames.append(
-            {"time": scene_frame.time, "sprites": sprites, "searches": watched.taken(), **tracker.taken()}
-            | {"faces": [_face(face) for face in found]}
+            {"time": scene_frame.time, "sprites": sprites, "searches": recorder.pop(), **tracker.pop()}
+            | {"faces": [_face(face) for face in results]}
         )
     return {
         "width": scene.width,
@@ -95,7 +95,7 @@ def play(
 
 
 def scene_of(name: str, document: Json) -> Scene:
-    """The sequence that a document is of."""
+    """Return the scene of a document."""
     frames = [
         SceneFrame(frame["time"], tuple(Sprite(*sprite) for sprite in frame["sprites"])) for frame in document["frames"]
     ]
@@ -112,7 +112,7 @@ def scene_of(name: str, document: Json) -> Scene:
 
 
 def network_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """What the tracking network said, in order."""
+    """Yield the recorded outputs of the tracking network."""
     for frame in document["frames"]:
         for run in frame["runs"]:
             if run["outputs"] is not None:
@@ -123,21 +123,21 @@ def network_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
 
 
 def detector_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """What the detector's network said, in order."""
+    """Yield the recorded outputs of the detector network."""
     for frame in document["frames"]:
         for search in frame["searches"]:
             outputs = {name: np.zeros(shape, np.float32) for name, shape in spec.outputs.items()}
-            for row, column, score, *region in search["cells"]:
-                outputs["scores"][row, column], outputs["rois"][row, column] = score, region
+            for row, column, score, *roi in search["cells"]:
+                outputs["scores"][row, column], outputs["rois"][row, column] = score, roi
             yield outputs
 
 
-class _Watched:
-    """A detector's backend that writes down what it saw."""
+class _DetectorRecorder:
+    """Backend of a detector that records inputs and outputs."""
 
     def __init__(self, backend: Recorder | Replayer) -> None:
         self.spec = backend.spec
-        self._backend, self._looks = backend, list[Json]()
+        self._backend, self._runs = backend, list[Json]()
 
     def run(self, image: np.ndarray) -> Outputs:
         """See `Backend.run`."""
@@ -146,32 +146,32 @@ class _Watched:
             [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["rois"][row, column])]
             for row, column in np.argwhere(outputs["scores"] > 0)
         ]
-        self._looks.append({"image": pixels(image), "cells": cells})
+        self._runs.append({"image": pixels(image), "cells": cells})
         return outputs
 
     def prompt(self, points: np.ndarray) -> None:
-        """A detector has no prompts."""
+        """See `Backend.prompt`. Not used."""
 
-    def taken(self) -> list[Json]:
-        """What it saw since it was last asked."""
-        looks, self._looks = self._looks, []
-        return looks
+    def pop(self) -> list[Json]:
+        """Return the runs since the last call."""
+        runs, self._runs = self._runs, []
+        return runs
 
 
 class _Tracker(FaceTracker):
-    """A tracker that writes down what it works out."""
+    """Tracker that records intermediate results."""
 
     def __init__(self, scene: Scene, network: Backend, detector: NetworkDetector) -> None:
         camera = None if scene.intrinsics is None else Intrinsics(*scene.intrinsics)
-        super().__init__(None, detector, scene.max_faces, scene.smoothing, camera, backend=_Kept(network))
+        super().__init__(None, detector, scene.max_faces, scene.smoothing, camera, backend=_LastRun(network))
         self._runs: list[Json] = []
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Any:
         observation = super()._observe(frame, roi, intrinsics)
-        run: Json = {"roi": region(roi), "crop": None, "outputs": None, "observation": None}
-        kept = self._backend
-        assert isinstance(kept, _Kept)
-        if (last := kept.taken()) is not None:
+        run: Json = {"roi": roi_values(roi), "crop": None, "outputs": None, "observation": None}
+        backend = self._backend
+        assert isinstance(backend, _LastRun)
+        if (last := backend.pop()) is not None:
             crop, outputs = last
             run |= {"crop": pixels(crop), "outputs": {name: numbers(value) for name, value in outputs.items()}}
         if observation is not None:
@@ -179,14 +179,14 @@ class _Tracker(FaceTracker):
                 "landmarks": numbers(observation.landmarks),
                 "rotation": numbers(observation.rotation),
                 "mean_sigma": round(observation.mean_sigma, DECIMALS),
-                "next_roi": region(observation.next_roi),
+                "next_roi": roi_values(observation.next_roi),
                 "direction": numbers(observation.direction),
             }
         self._runs.append(run)
         return observation
 
-    def taken(self) -> Json:
-        """What happened since it was last asked."""
+    def pop(self) -> Json:
+        """Return the results since the last call."""
         runs, self._runs = self._runs, []
         stats = self.stats
         counts = ("detector_runs", "detections", "lost_count", "network_runs")
@@ -198,8 +198,8 @@ class _Tracker(FaceTracker):
         }
 
 
-class _Kept:
-    """A backend that keeps its last run."""
+class _LastRun:
+    """Backend that keeps its last run."""
 
     def __init__(self, backend: Backend) -> None:
         self.spec = backend.spec
@@ -213,10 +213,10 @@ class _Kept:
         return outputs
 
     def prompt(self, points: np.ndarray) -> None:
-        """Nothing here has prompts."""
+        """See `Backend.prompt`. Not used."""
 
-    def taken(self) -> tuple[np.ndarray, Outputs] | None:
-        """The last crop and its outputs, once."""
+    def pop(self) -> tuple[np.ndarray, Outputs] | None:
+        """Return the last crop and its outputs, once."""
         last, self._last = self._last, None
         return last
 
@@ -231,28 +231,28 @@ def _face(face: Face) -> Json:
         "uncertainty": numbers(face.uncertainty),
         "matrix": numbers(face.pose.matrix),
         "angles": numbers(np.array(face.pose.angles)),
-        "roi": region(face.roi),
+        "roi": roi_values(face.roi),
         "direction": numbers(face.direction),
     }
 
 
-def region(roi: ROI) -> list[float]:
-    """[cx, cy, size, roll], unrounded: a crop's places are rounded to 1/32 px, and must fall to the same side."""
+def roi_values(roi: ROI) -> list[float]:
+    """Return [cx, cy, size, roll], not rounded: crops round coordinates to 1/32 px and must agree."""
     return [float(roi.cx), float(roi.cy), float(roi.size), float(roi.roll)]
 
 
 def numbers(values: np.ndarray) -> list[float]:
-    """Row by row, rounded; what is no number becomes null in JSON."""
+    """Return the values row by row, rounded; NaN becomes null in JSON."""
     flat = np.asarray(values, np.float64).ravel().round(DECIMALS) + 0.0  # no -0.0
     return [None if np.isnan(value) else float(value) for value in flat]  # type: ignore[misc]
 
 
 def pixels(image: np.ndarray) -> Json:
-    """An (H, W, 3) uint8 RGB picture as the CRC-32 of its bytes, and samples."""
+    """Return the CRC-32 and samples of an (H, W, 3) uint8 RGB image."""
     samples = image[SAMPLE_STEP // 2 :: SAMPLE_STEP, SAMPLE_STEP // 2 :: SAMPLE_STEP]
     return {"crc": zlib.crc32(image.tobytes()), "samples": samples.ravel().tolist()}
 
 
 def rgb(image: np.ndarray) -> np.ndarray:
-    """BGR to RGB."""
+    """Convert BGR to RGB."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))

@@ -7,7 +7,7 @@ from edge_runtime.errors import TemplateError
 CROP = np.full((112, 112, 3), 51, np.uint8)
 
 
-def test_a_file_finds_what_it_is_asked_for_until_it_is_asked_again(prompt_onnx):
+def test_run_uses_the_last_query_points(prompt_onnx):
     backend = load_backend(prompt_onnx)
     for count in (3, 5, 1):
         points = np.random.default_rng(count).random((count, 2))
@@ -19,22 +19,22 @@ def test_a_file_finds_what_it_is_asked_for_until_it_is_asked_again(prompt_onnx):
             assert outputs["landmarks"].shape == (98, 2)
 
 
-def test_more_points_than_the_file_takes_are_refused(prompt_onnx):
+def test_prompt_rejects_too_many_points(prompt_onnx):
     with pytest.raises(TemplateError, match=r"up to 5, got shape \(6, 2\); export it with more --prompts"):
         load_backend(prompt_onnx).prompt(np.zeros((6, 2)))
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.zeros((3, 3)), np.zeros(2)])
-def test_what_is_no_list_of_points_is_refused(prompt_onnx, points):
+def test_prompt_rejects_other_shapes(prompt_onnx, points):
     with pytest.raises(TemplateError, match=r"takes \(K, 2\) query points"):
         load_backend(prompt_onnx).prompt(points)
 
 
-def test_a_file_that_was_asked_for_nothing_says_so(prompt_onnx):
+def test_run_requires_query_points(prompt_onnx):
     with pytest.raises(TemplateError, match="needs query points"):
         load_backend(prompt_onnx).run(CROP)
 
 
-def test_a_file_without_prompts_takes_none(write_onnx):
+def test_prompt_rejects_models_without_query_points(write_onnx):
     with pytest.raises(TemplateError, match="takes no query points"):
         load_backend(write_onnx()).prompt(np.zeros((3, 2)))

@@ -31,7 +31,7 @@ def test_only_name_and_points_are_needed():
     assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
 
 
-def test_null_stands_for_what_is_left_out():
+def test_null_is_an_omitted_field():
     template = Template.from_dict({"name": "dot", "points": [[0, 1]], "names": None, "groups": None, "edges": None})
     assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
 
@@ -56,7 +56,7 @@ def test_a_template_cannot_be_changed():
         template.groups["new"] = (0,)
 
 
-def test_points_on_the_borders_and_as_near_as_allowed_are_taken():
+def test_template_accepts_border_points_and_the_minimum_distance():
     near = 0.5 + 1.01 * MIN_DISTANCE
     assert len(Template("edges", [[0, 0], [1, 1], [0, 1], [0.5, 0.5], [near, 0.5]]).points) == 5
     grid = np.stack(np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16)), axis=-1).reshape(-1, 2)
@@ -104,17 +104,17 @@ def test_points_on_the_borders_and_as_near_as_allowed_are_taken():
         ({"name": 3}, "needs a printable name"),
         ({"name": "a\nb"}, "needs a printable name"),
         ({"name": "wflw98"}, "the name of a landmark scheme"),
-        ({"colour": "red"}, "unknown template fields: colour; known: name"),
+        ({"color": "red"}, "unknown template fields: color; known: name"),
     ],
 )
-def test_what_is_wrong_is_said(changes, message):
+def test_template_rejects_invalid_fields(changes, message):
     values = lips(names=[], groups={}, edges=[]) | changes
     with pytest.raises(ValueError, match=message):
         Template.from_dict(values)
 
 
 @pytest.mark.parametrize("values", [[], "lips", {"name": "lips"}, {"points": [[0.5, 0.5]]}, None])
-def test_other_json_is_refused(values):
+def test_template_rejects_other_json(values):
     with pytest.raises(ValueError, match="JSON object with `name` and `points`"):
         Template.from_dict(values)
 

@@ -1,14 +1,10 @@
 package atpn.runtime
 
-/** A loaded model, whichever engine runs it: edge_runtime/backends.py's `Backend`. */
+/** A loaded model. */
 interface Backend {
-    /** What the model takes and gives. */
+    /** Spec of the model. */
     val spec: ModelSpec
 
-    /**
-     * Runs the network on one picture: inputSize x inputSize RGB pixels, row by row, channels last.
-     *
-     * The outputs that the spec names, each flattened, without the batch axis.
-     */
+    /** Runs the model on inputSize x inputSize RGB pixels, row by row; returns its outputs, flattened, by name. */
     fun run(crop: ByteArray): Map<String, FloatArray>
 }

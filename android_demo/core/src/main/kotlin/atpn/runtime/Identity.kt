@@ -1,8 +1,5 @@
 /*
- * Who is who: edge_runtime/identity.py, which tells the rules in full.
- *
- * Two tracks whose landmarks lie closer than a fifth of the face follow the same face. A face that is lost is
- * remembered for two seconds, and gets its id back when it is found near to where it was going. Looks are not compared.
+ * Duplicate tracks and re-identification of lost ones: edge_runtime/identity.py, which states the rules.
  */
 package atpn.runtime
 
@@ -10,22 +7,22 @@ import kotlin.math.hypot
 import kotlin.math.max
 import kotlin.math.min
 
-/** Mean distance of two tracks' landmarks, in sizes of the smaller landmark extent, below which they are one face's. */
+/** Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face. */
 const val DUPLICATE_DISTANCE_THRESHOLD = 0.2
 
-/** For which a lost face is remembered. */
+/** Time for which a lost track can be matched. */
 const val REID_WINDOW_SECONDS = 2.0
 
-/** For which a lost face is taken to move on as it did. */
+/** Maximum time over which the motion of a lost track is extrapolated. */
 const val EXTRAPOLATION_SECONDS = 1.0
 
-/** In region sizes, from where a lost face was expected. */
+/** Maximum distance from the extrapolated position, in ROI sizes. */
 const val REID_MAX_DISTANCE = 1.0
 
-/** Ratio of sizes. */
+/** Maximum ratio of the ROIs' sizes. */
 const val REID_MAX_SIZE_RATIO = 1.5
 
-/** Whether two sets of pixel landmarks, x0, y0, x1 ..., lie on one face. */
+/** Returns whether two sets of landmarks in pixels are of the same face. */
 fun sameFace(first: DoubleArray, second: DoubleArray): Boolean {
     var sum = 0.0
     for (i in first.indices step 2) sum += hypot(first[i] - second[i], first[i + 1] - second[i + 1])
@@ -36,35 +33,35 @@ fun sameFace(first: DoubleArray, second: DoubleArray): Boolean {
     }
 }
 
-/** A face that was held until [time] seconds. */
+/** A face that was lost at [time] seconds. */
 class LostTrack(val id: Int, val motion: RoiMotion, val time: Double)
 
-/** The lost faces of one stream. */
+/** Recently lost tracks of one stream. */
 class LostTrackBuffer {
-    private var faces = listOf<LostTrack>()
+    private var tracks = listOf<LostTrack>()
 
-    /** How many are remembered. */
-    val size get() = faces.size
+    /** Number of tracks. */
+    val size get() = tracks.size
 
-    /** A face was lost. */
-    fun add(face: LostTrack) {
-        faces = faces + face
+    /** Adds a lost track. */
+    fun add(track: LostTrack) {
+        tracks = tracks + track
     }
 
-    /** Drops who was lost too long ago, or in a future that a clock set back made. */
+    /** Removes tracks lost over [REID_WINDOW_SECONDS] before [timestamp], or after it if the clock was set back. */
     fun removeExpired(timestamp: Double) {
-        faces = faces.filter { timestamp - it.time in 0.0..REID_WINDOW_SECONDS }
+        tracks = tracks.filter { timestamp - it.time in 0.0..REID_WINDOW_SECONDS }
     }
 
-    /** The id of the lost face that is found again here; it is then not lost any more. */
+    /** Removes the lost track that matches [roi] (frame pixels) and returns its id, or null. */
     fun match(roi: Roi, timestamp: Double): Int? {
-        val found = faces
+        val found = tracks
             .map { it to it.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS) }
             .filter { (_, expected) -> max(roi.size, expected.size) / min(roi.size, expected.size) <= REID_MAX_SIZE_RATIO }
-            .map { (face, expected) -> face to distance(roi, expected) / max(roi.size, expected.size) }
+            .map { (track, expected) -> track to distance(roi, expected) / max(roi.size, expected.size) }
             .filter { (_, distance) -> distance <= REID_MAX_DISTANCE }
             .minByOrNull { (_, distance) -> distance }?.first ?: return null
-        faces = faces - found
+        tracks = tracks - found
         return found.id
     }
 }

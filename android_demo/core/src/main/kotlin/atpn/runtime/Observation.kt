@@ -1,41 +1,41 @@
 /*
- * One look of the network at one region: `_observe` of edge_runtime/tracker.py.
+ * One run of the network: `_observe` of edge_runtime/tracker.py.
  */
 package atpn.runtime
 
 import kotlin.math.max
 import kotlin.math.min
 
-/** Pixels; fewer hold no face. */
+/** Minimum side of an ROI, pixels. */
 const val MIN_ROI_SIZE = 8.0
 
-/** Share of the landmarks' rectangle that must lie inside the frame. */
+/** Minimum fraction of the landmarks' rectangle inside the frame. */
 const val MIN_INSIDE_FRACTION = 0.5
 
-/** The landmarks' longer extent as a share of the crop; outside these limits they collapsed or exploded. */
+/** Limits of the landmarks' longer extent, as a fraction of the crop. The crop rule makes it 0.67. */
 val EXTENT_LIMITS = 0.25..1.25
 
-/** Longer over shorter extent of the landmarks; a profile with the mouth wide open stays below 2.5. */
+/** Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5. */
 const val MAX_ASPECT = 3.0
 
-/** What the network said about one crop, in pixels of the frame and in the camera's frame. */
+/** The network's results for one crop, in frame pixels and the camera frame. */
 internal class Observation(
     val roi: Roi,
     val landmarks: DoubleArray,
     val uncertainty: DoubleArray,
-    /** From head to camera, the crop's viewing ray taken into account. */
+    /** Head to camera, with the crop's viewing ray. */
     val rotation: DoubleArray,
     val confidence: Double,
     /** Mean standard deviation of the landmarks, crop widths. */
     val meanSigma: Double,
-    /** The crop that these landmarks ask for. */
+    /** Crop around these landmarks. */
     val nextRoi: Roi,
     val direction: DoubleArray,
     val points: DoubleArray?,
     val pointsUncertainty: DoubleArray?,
 )
 
-/** Runs the network on a region; null when its results are not numbers or its landmarks cannot be a face's. */
+/** Runs the network on an ROI. Returns null if a result is not finite or the landmarks are not plausible. */
 internal fun observe(
     frame: RgbImage,
     roi: Roi,
@@ -71,7 +71,7 @@ internal fun observe(
     )
 }
 
-/** Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them. */
+/** Returns whether size, aspect, and position of the landmarks' rectangle can be a face's. */
 fun isPlausible(rectangle: Rectangle, roi: Roi, frameWidth: Int, frameHeight: Int): Boolean {
     val longer = max(rectangle.width, rectangle.height)
     val shorter = min(rectangle.width, rectangle.height)

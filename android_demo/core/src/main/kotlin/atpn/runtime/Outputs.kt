@@ -1,19 +1,18 @@
 package atpn.runtime
 
-/** An output of a model file: its own [name] and its [shape] without the batch axis. */
+/** Output of a model file: its own [name], and [shape] without the batch axis. */
 data class FileOutput(val name: String, val shape: List<Int>)
 
 /**
- * For each output of the spec, in its order, the index of the file's that it is: edge_runtime/backends.py's
- * `match_outputs`. Converters scramble names.
+ * Returns, for each output of the spec, the index of the file's output: `match_outputs` of edge_runtime/backends.py.
  *
- * By name where the file kept ours, else by shape where each shape occurs once, else by the number at the names' ends,
- * else by position. ModelFileException, which calls the file [file], when the shapes are not the spec's.
+ * Outputs are matched by name if the file has the spec's names, else by shape if all shapes differ, else by the number at
+ * the end of the names, else by position. ModelFileException if the shapes do not match the spec.
  */
 fun matchOutputs(file: String, spec: ModelSpec, outputs: List<FileOutput>): List<Int> {
     val declared = spec.outputs.toList().map { (name, shape) -> FileOutput(name, shape) }
     if (outputs.map { it.shape.toString() }.sorted() != declared.map { it.shape.toString() }.sorted()) {
-        throw ModelFileException("$file gives $outputs, its spec promises $declared")
+        throw ModelFileException("$file gives $outputs, its spec declares $declared")
     }
     if (declared.all { it in outputs }) return declared.map(outputs::indexOf)
     if (declared.map { it.shape }.toSet().size == declared.size) {

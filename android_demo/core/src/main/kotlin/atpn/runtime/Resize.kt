@@ -1,5 +1,5 @@
 /*
- * Pictures of another size: `cv2.resize` by area where they shrink, bilinear where they grow, to the byte.
+ * `cv2.resize`, equal to the byte: by area to shrink, bilinear to enlarge.
  */
 package atpn.runtime
 
@@ -9,10 +9,10 @@ import kotlin.math.floor
 import kotlin.math.max
 import kotlin.math.roundToInt
 
-/** Bits of a bilinear weight. */
+/** Fraction bits of a bilinear weight. */
 private const val WEIGHT_BITS = 11
 
-/** width x height RGB pixels, row by row: means of areas, or bilinear for a picture that grows. */
+/** Resizes an image to width x height RGB pixels, row by row. */
 fun resize(image: RgbImage, width: Int, height: Int): ByteArray {
     val scaleX = 1 / (width.toDouble() / image.width)
     val scaleY = 1 / (height.toDouble() / image.height)
@@ -26,7 +26,7 @@ fun resize(image: RgbImage, width: Int, height: Int): ByteArray {
     }
 }
 
-/** Means of blocks of whole pixels. */
+/** Averages blocks of whole pixels. */
 private fun blocks(image: RgbImage, width: Int, height: Int, stepX: Int, stepY: Int): ByteArray {
     val result = ByteArray(width * height * 3)
     val scale = 1f / (stepX * stepY)
@@ -41,7 +41,7 @@ private fun blocks(image: RgbImage, width: Int, height: Int, stepX: Int, stepY: 
                         sum += image.pixels[line + x * image.pixelStride].toInt() and 0xFF
                     }
                 }
-                // Two by two is rounded up at a half, the others to the even neighbour.
+                // 2 x 2 rounds half up, other blocks half to even.
                 val mean = if (stepX == 2 && stepY == 2) (sum + 2) shr 2 else Math.rint((sum * scale).toDouble()).toInt()
                 result[at++] = mean.toByte()
             }
@@ -50,7 +50,7 @@ private fun blocks(image: RgbImage, width: Int, height: Int, stepX: Int, stepY: 
     return result
 }
 
-/** What of a line's pixels goes into one pixel of a shorter line: those from [first] on, by their [weights]. */
+/** [weights] of a line's pixels, from [first], in one pixel of a shorter line. */
 private class Cell(val first: Int, val weights: FloatArray)
 
 private fun cells(from: Int, to: Int, scale: Double) = List(to) { i ->
@@ -67,7 +67,7 @@ private fun cells(from: Int, to: Int, scale: Double) = List(to) { i ->
     Cell(if (before) firstWhole - 1 else firstWhole, weights.toFloatArray())
 }
 
-/** Means of areas whose edges cut pixels. */
+/** Averages areas of fractional pixels. */
 private fun areas(image: RgbImage, width: Int, height: Int, scaleX: Double, scaleY: Double): ByteArray {
     val columns = cells(image.width, width, scaleX)
     val result = ByteArray(width * height * 3)
@@ -91,23 +91,23 @@ private fun areas(image: RgbImage, width: Int, height: Int, scaleX: Double, scal
     return result
 }
 
-/** Between which two pixels of a line a place lies, and the [weight] of the second in 1/2048. */
-private class Between(val first: Int, val second: Int, val weight: Int)
+/** The two pixels of a line that are interpolated, and the [weight] of the second in 1/2048. */
+private class Neighbors(val first: Int, val second: Int, val weight: Int)
 
-private fun places(from: Int, to: Int) = List(to) { i ->
+private fun neighbors(from: Int, to: Int) = List(to) { i ->
     val scale = 1 / (to.toDouble() / from)
-    val place = ((i + 0.5) * scale - 0.5).toFloat()
-    val first = floor(place).toInt()
-    val weight = Math.rint((place - first).toDouble() * (1 shl WEIGHT_BITS)).toInt()
-    Between(first.coerceIn(0, from - 1), (first + 1).coerceIn(0, from - 1), weight)
+    val position = ((i + 0.5) * scale - 0.5).toFloat()
+    val first = floor(position).toInt()
+    val weight = Math.rint((position - first).toDouble() * (1 shl WEIGHT_BITS)).toInt()
+    Neighbors(first.coerceIn(0, from - 1), (first + 1).coerceIn(0, from - 1), weight)
 }
 
 private fun bilinear(image: RgbImage, width: Int, height: Int): ByteArray {
-    val columns = places(image.width, width)
+    val columns = neighbors(image.width, width)
     val one = 1 shl WEIGHT_BITS
     val result = ByteArray(width * height * 3)
     var at = 0
-    for (row in places(image.height, height)) {
+    for (row in neighbors(image.height, height)) {
         for (column in columns) {
             for (channel in 0..2) {
                 fun line(y: Int): Int {

@@ -1,10 +1,10 @@
 package atpn.runtime
 
 /**
- * A picture of [width] x [height] pixels as bytes of 0 to 255, wherever its channels lie: `edge_runtime`'s frames.
+ * Image of [width] x [height] pixels of three bytes, in any layout.
  *
- * The byte of a channel at column x of row y is `offset + y * rowStride + x * pixelStride`. So a camera's rows may be
- * padded, and RGB, BGR and RGBA pixels or three planes are all read in place.
+ * The byte of a channel at (x, y) is `offset + y * rowStride + x * pixelStride`: rows may be padded, and RGB, BGR, RGBA, or
+ * planar pixels are read in place.
  */
 class RgbImage(
     val pixels: ByteArray,
@@ -18,15 +18,15 @@ class RgbImage(
 ) {
     init {
         require(width in 1..MAX_SIDE && height in 1..MAX_SIDE) {
-            "a picture's sides must lie between 1 and $MAX_SIDE px, got $width x $height"
+            "image sides must be 1 to $MAX_SIDE px, got $width x $height"
         }
         val last = maxOf(red, green, blue).toLong() + (height - 1L) * rowStride + (width - 1L) * pixelStride
         require(minOf(red, green, blue, rowStride, pixelStride) >= 0 && last < pixels.size) {
-            "a $width x $height picture of this layout needs ${last + 1} bytes, got ${pixels.size}"
+            "an image of $width x $height px in this layout needs ${last + 1} bytes, got ${pixels.size}"
         }
     }
 
-    /** Where channel 0, 1 or 2 (red, green, blue) of the first pixel lies in [pixels]. */
+    /** Returns the index in [pixels] of channel 0, 1, or 2 (red, green, blue) of the first pixel. */
     fun offset(channel: Int): Int =
         when (channel) {
             0 -> red
@@ -34,22 +34,22 @@ class RgbImage(
             else -> blue
         }
 
-    /** A view of the [side] x [side] pixels (fewer at the edges) from column [x] and row [y] on. */
-    fun part(x: Int, y: Int, side: Int): RgbImage {
-        val begin = y * rowStride + x * pixelStride
+    /** Returns a view of [side] x [side] pixels (fewer at the edges) from ([x], [y]). */
+    fun view(x: Int, y: Int, side: Int): RgbImage {
+        val start = y * rowStride + x * pixelStride
         val columns = minOf(side, width - x)
         val rows = minOf(side, height - y)
-        return RgbImage(pixels, columns, rows, rowStride, pixelStride, red + begin, green + begin, blue + begin)
+        return RgbImage(pixels, columns, rows, rowStride, pixelStride, red + start, green + start, blue + start)
     }
 
     companion object {
-        /** Pixels; the crop's fixed-point arithmetic reaches no farther. */
+        /** Maximum side, pixels: the limit of the crop's fixed-point arithmetic. */
         const val MAX_SIDE = 32766
 
-        /** Three bytes a pixel, red first, rows without padding. */
+        /** RGB pixels, rows without padding. */
         fun rgb(pixels: ByteArray, width: Int, height: Int) = RgbImage(pixels, width, height, 3 * width, 3, 0, 1, 2)
 
-        /** Three planes of width x height bytes, red first. */
+        /** Three planes of width x height bytes: red, green, blue. */
         fun planar(pixels: ByteArray, width: Int, height: Int) =
             RgbImage(pixels, width, height, width, 1, 0, width * height, 2 * width * height)
     }

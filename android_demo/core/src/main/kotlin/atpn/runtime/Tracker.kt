@@ -1,67 +1,64 @@
 /*
- * The loop, detect faces once, then follow each by re-cropping from its own landmarks: edge_runtime/tracker.py.
- *
- * A frame of a held face costs one run of the network and no detector (thesis, section 3.2).
+ * Tracking loop: edge_runtime/tracker.py, which explains the constants.
  */
 package atpn.runtime
 
 import kotlin.math.max
 
-/** The detector runs in every fifth frame at most, and at once in the first frame and after a reset. */
+/** Minimum number of frames between two runs of the detector. */
 const val DETECTION_INTERVAL = 5
 
-/** The same while at least one face is held, none was lost lately and there is room for more. */
+/** The same while a face is tracked, none was lost recently, and the maximum number is not reached. */
 const val DETECTION_INTERVAL_TRACKED = 15
 
-/** Detector candidates that the network looks at per detection: bounds the cost of cluttered pictures. */
+/** Maximum number of detections that the network checks per run of the detector. */
 const val MAX_CANDIDATES = 3
 
-/** A candidate that overlaps a held face's region this much is that face; the network need not look. */
+/** IoU with a tracked face's ROI from which a detection is discarded as that face. */
 const val DUPLICATE_IOU_THRESHOLD = 0.4
 
-/** Runs on a re-made crop after the first one at detection: a detector's box is rough and knows nothing of roll. */
+/** Number of further crops after a detection, each from the previous landmarks. */
 const val REFINEMENTS = 2
 
-/** Per frame. A track slips onto another face over several frames, and then moves as smoothly as that face. */
+/** Decay per frame of a track's peak motion residual. */
 const val RESIDUAL_DECAY = 0.9
 
-/** Times the uncertainty that a new face may have, from which a held one is doubted: motion blurs. */
+/** Uncertainty threshold of a tracked face relative to a new one's. */
 const val TRACKED_UNCERTAINTY_FACTOR = 1.7
 
-/** Consecutive frames in doubt after which a face is lost: a blink of an occlusion is forgiven. */
+/** Consecutive frames below the tracking threshold, or above the uncertainty threshold, after which a face is lost. */
 const val MAX_LOW_CONFIDENCE_FRAMES = 5
 
-/** What a tracker has done since it was made. */
+/** Counts since the tracker was created. */
 data class TrackerStats(
     var frames: Int = 0,
     var detectorRuns: Int = 0,
-    /** Faces that began to be tracked. */
+    /** Tracks started. */
     var detections: Int = 0,
-    /** Faces that stopped being tracked, `reset` not counted. */
+    /** Tracks lost; `reset` is not counted. */
     var lostCount: Int = 0,
     var networkRuns: Int = 0,
 )
 
-/** One held face. */
+/** One tracked face. */
 internal class Track(val id: Int, var observation: Observation, val motion: RoiMotion, smoothing: Double) {
     val pointFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
     val rotationFilter = if (smoothing > 0) OneEuroRotation(smoothing) else null
     val templateFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
     var age = 0
 
-    /** Consecutive frames below the tracking threshold. */
+    /** Consecutive frames below the tracking threshold or above the uncertainty threshold. */
     var lowConfidenceCount = 0
 
-    /** How far the face lately was from where its motion led, in region sizes. */
+    /** Decaying peak distance from the predicted position, ROI sizes. */
     var motionResidual = 0.0
 }
 
 /**
- * Follows faces through a stream of frames.
+ * Tracks faces through one stream of frames, on one thread; call [reset] before another stream.
  *
- * A tracker belongs to one stream and one thread; [reset] it before feeding it another. An id is never given to a second
- * face. [maxFaces] are followed at a time; each costs a run of the network per frame. [smoothing] in [0, 1] trades jitter
- * against lag; 0 returns what the network says. [intrinsics] are the camera's; null assumes a 60 degree field of view.
+ * At most [maxFaces] faces are tracked; each costs one run of the network per frame. [smoothing] is in [0, 1]: raise it for
+ * less jitter and more lag. [intrinsics] null is a field of view of 60 degrees. Ids are never given to a second face.
  */
 class FaceTracker(
     private val backend: Backend,
@@ -74,7 +71,7 @@ class FaceTracker(
     private var nextId = 0
     private var framesSinceDetection = DETECTION_INTERVAL
 
-    /** Counts since the tracker was made. */
+    /** Counts since the tracker was created. */
     val stats = TrackerStats()
 
     internal var tracks = listOf<Track>()
@@ -85,26 +82,26 @@ class FaceTracker(
     init {
         require(maxFaces >= 1) { "maxFaces must be 1 or more, got $maxFaces" }
         require(smoothing in 0.0..1.0) { "smoothing must lie in [0, 1], got $smoothing" }
-        require(!spec.isDetector) { "the model ${spec.name} is a face detector; it goes in `detector`" }
+        require(!spec.isDetector) { "model '${spec.name}' is a face detector; pass it as `detector`" }
         require("confidence" in spec.outputs) {
-            "the model ${spec.name} gives landmarks only; tracking needs head pose and confidence too: " +
+            "model '${spec.name}' gives landmarks only; tracking needs head pose and confidence: " +
                 "use a file exported with its heads"
         }
         require(spec.prompts == 0) {
-            "the model ${spec.name} is to be told which points to find, which is not done here: export it with --template"
+            "model '${spec.name}' needs query points, which are not supported here: export it with --template"
         }
     }
 
-    /** Forgets the faces and looks for new ones in the next frame; ids and [stats] count on. */
+    /** Drops all tracks and runs the detector in the next frame; ids and [stats] continue. */
     fun reset() {
         tracks = emptyList()
         lost = LostTrackBuffer()
         framesSinceDetection = DETECTION_INTERVAL
     }
 
-    /** Finds or follows the faces in the next frame; [timestamp] in seconds, of any origin, may stand still or run back. */
+    /** Tracks faces in the next frame; [timestamp] in seconds from any origin may repeat or decrease. */
     fun update(frame: RgbImage, timestamp: Double): List<Face> {
-        require(timestamp.isFinite()) { "a timestamp must be a finite number of seconds, got $timestamp" }
+        require(timestamp.isFinite()) { "timestamp must be a finite number of seconds, got $timestamp" }
         val camera = intrinsics ?: Intrinsics.fromFov(frame.width, frame.height)
         stats.frames++
 
@@ -122,39 +119,42 @@ class FaceTracker(
             framesSinceDetection = 0
             detect(frame, timestamp, camera)
         }
-        return tracks.map { report(it, timestamp) }
+        return tracks.map { toFace(it, timestamp) }
     }
 
-    /** Brings a track to this frame; false when its face is lost. */
+    /** Updates a track with this frame and returns whether its face is still tracked. */
     private fun updateTrack(track: Track, frame: RgbImage, timestamp: Double, camera: Intrinsics): Boolean {
         val expected = track.motion.predict(timestamp)
         val observation = observe(frame, expected, camera)
         if (observation == null || observation.confidence < spec.lostThreshold) return false
-        track.lowConfidenceCount = if (isFace(observation, TRACKED_UNCERTAINTY_FACTOR * spec.uncertaintyThreshold)) 0 else track.lowConfidenceCount + 1
+        val confident = isFace(observation, TRACKED_UNCERTAINTY_FACTOR)
+        track.lowConfidenceCount = if (confident) 0 else track.lowConfidenceCount + 1
         track.observation = observation
-        track.motionResidual = max(distance(observation.nextRoi, expected) / expected.size, RESIDUAL_DECAY * track.motionResidual)
+        val residual = distance(observation.nextRoi, expected) / expected.size
+        track.motionResidual = max(residual, RESIDUAL_DECAY * track.motionResidual)
         track.motion.update(observation.nextRoi, timestamp)
         track.age++
         return track.lowConfidenceCount < MAX_LOW_CONFIDENCE_FRAMES
     }
 
-    /** Looks for faces that are not held yet, up to [maxFaces] in all. */
+    /** Starts tracks of newly detected faces, up to [maxFaces] tracks. */
     private fun detect(frame: RgbImage, timestamp: Double, camera: Intrinsics) {
         stats.detectorRuns++
-        val rois = tracks.map { it.observation.nextRoi }
-        val candidates = detector.detect(frame).filter { roi -> rois.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
+        val tracked = tracks.map { it.observation.nextRoi }
+        val candidates = detector.detect(frame).filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
         for (candidate in candidates.take(max(MAX_CANDIDATES, maxFaces))) {
             if (tracks.size == maxFaces) return
             var observation = observe(frame, candidate, camera)
             repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
-            val sure = observation?.takeIf { isFace(it, spec.uncertaintyThreshold) } ?: continue
-            if (tracks.none { sameFace(sure.landmarks, it.observation.landmarks) }) startTrack(sure, timestamp)
+            val face = observation?.takeIf { isFace(it) } ?: continue
+            if (tracks.none { sameFace(face.landmarks, it.observation.landmarks) }) startTrack(face, timestamp)
         }
     }
 
-    /** A network that is sure of a face but not of a single landmark looks at a print, an emblem or a hand. */
-    private fun isFace(observation: Observation, uncertaintyThreshold: Double) =
-        observation.confidence >= spec.trackThreshold && observation.meanSigma <= uncertaintyThreshold
+    /** Returns whether confidence and uncertainty pass: prints and hands may have a high confidence. */
+    private fun isFace(observation: Observation, uncertaintyFactor: Double = 1.0) =
+        observation.confidence >= spec.trackThreshold &&
+            observation.meanSigma <= uncertaintyFactor * spec.uncertaintyThreshold
 
     private fun startTrack(observation: Observation, timestamp: Double) {
         val id = lost.match(observation.nextRoi, timestamp) ?: nextId++
@@ -167,7 +167,7 @@ class FaceTracker(
         backend.run(crop)
     }
 
-    private fun report(track: Track, timestamp: Double): Face {
+    private fun toFace(track: Track, timestamp: Double): Face {
         val observation = track.observation
         val size = observation.roi.size
         return Face(
@@ -186,7 +186,7 @@ class FaceTracker(
     }
 }
 
-/** The tracks without those that slipped onto another one's face. */
+/** Removes tracks on the same face as a track with a smaller motion residual, or an older one. */
 private fun removeDuplicates(tracks: List<Track>): List<Track> {
     val kept = ArrayList<Track>()
     for (track in tracks.sortedWith(compareBy({ it.motionResidual }, { -it.age }))) {

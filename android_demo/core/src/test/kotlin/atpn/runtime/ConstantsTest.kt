@@ -3,7 +3,7 @@ package atpn.runtime
 import org.junit.Assert.assertEquals
 import org.junit.Test
 
-/** The runtime's tuned numbers are the same here, and none is missing. */
+/** The constants equal the Python runtime's, and none is missing. */
 class ConstantsTest {
     private val ours = mapOf(
         "PAD_VALUE" to PAD_VALUE,
@@ -42,7 +42,7 @@ class ConstantsTest {
         "RESIDUAL_DECAY" to RESIDUAL_DECAY,
     )
 
-    @Test fun allAreTheRuntimes() {
+    @Test fun constantsEqualTheRuntimes() {
         val plain = ours.mapValues { (_, value) -> if (value is Number) value.toDouble() else value }
         assertEquals(Golden.json("constants.json").toSortedMap(compareBy { it as String }), plain.toSortedMap())
     }

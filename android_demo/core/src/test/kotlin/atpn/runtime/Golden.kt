@@ -4,13 +4,13 @@ import java.util.zip.CRC32
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNotNull
 
-/** How far results may be off the runtime's: pixels of the frame, radians, or whatever they are. */
+/** Maximum difference from the runtime's results, in their unit. */
 const val TOLERANCE = 1e-4
 
-/** Every so many pixels of a picture its values were written down. */
+/** Interval of recorded pixels. */
 private const val SAMPLE_STEP = 16
 
-/** The golden vectors that `python -m export golden` wrote from `edge_runtime`. */
+/** Golden vectors of `edge_runtime`, written by `python -m export golden`. */
 object Golden {
     val faces: List<RgbImage> = listOf("face_0.ppm", "face_1.ppm").map(::ppm)
     val networkSpec = ModelSpec.read(bytes("network.tflite"), "network.tflite")
@@ -45,12 +45,12 @@ val Any?.intrinsics get() = doubles.let { (fx, fy, cx, cy) -> Intrinsics(fx, fy,
 
 val Roi.values get() = doubleArrayOf(cx, cy, size, roll)
 
-/** Frame [number] of a sequence, by the rule that export/golden/scenes.py has, too. */
+/** Renders frame [number] of a sequence by the rule of export/golden/scenes.py. */
 fun composite(width: Int, height: Int, number: Int, sprites: List<List<Int>>): RgbImage {
     val pixels = ByteArray(width * height * 3)
     for (y in 0 until height) {
         for (x in 0 until width) {
-            // The noise's arithmetic is modulo 2^32, as Int's is.
+            // Int arithmetic is modulo 2^32.
             var mixed = x * 0x9E3779B1.toInt() xor y * 0x85EBCA77.toInt() xor number * 0xC2B2AE3D.toInt()
             mixed = (mixed xor (mixed ushr 15)) * 0x2C1B3C6D
             val noise = ((mixed xor (mixed ushr 12)) ushr 8) and 7
@@ -79,7 +79,7 @@ fun assertClose(what: String, expected: Any?, actual: DoubleArray) {
     for (i in expected.indices) assertEquals("$what[$i]", expected[i], actual[i], TOLERANCE)
 }
 
-/** That size x size RGB pixels are the recorded ones, to the byte. */
+/** Asserts that size x size RGB pixels equal the recorded ones. */
 fun assertPixels(what: String, expected: Any?, pixels: ByteArray, size: Int) {
     val half = SAMPLE_STEP / 2
     val samples = (half until size step SAMPLE_STEP).flatMap { y ->

@@ -10,8 +10,8 @@ class RgbImageTest {
     private val rgb = composite(width, height, 1, listOf(listOf(0, 3, -5, 1)))
     private val roi = Roi(22.0, 18.0, 30.0, 0.4)
 
-    /** The same pixels in another layout. */
-    private fun laidOut(rowStride: Int, pixelStride: Int, red: Int, green: Int, blue: Int, size: Int): RgbImage {
+    /** Returns the same pixels in another layout. */
+    private fun withLayout(rowStride: Int, pixelStride: Int, red: Int, green: Int, blue: Int, size: Int): RgbImage {
         val bytes = ByteArray(size)
         for (y in 0 until height) {
             for (x in 0 until width) {
@@ -26,18 +26,18 @@ class RgbImageTest {
     @Test fun everyLayoutGivesTheSamePixels() {
         val plane = width * height
         val layouts = listOf(
-            laidOut(4 * width + 12, 4, 0, 1, 2, (4 * width + 12) * height),
-            laidOut(3 * width, 3, 2, 1, 0, 3 * plane),
-            RgbImage.planar(laidOut(width, 1, 0, plane, 2 * plane, 3 * plane).pixels, width, height),
+            withLayout(4 * width + 12, 4, 0, 1, 2, (4 * width + 12) * height),
+            withLayout(3 * width, 3, 2, 1, 0, 3 * plane),
+            RgbImage.planar(withLayout(width, 1, 0, plane, 2 * plane, 3 * plane).pixels, width, height),
         )
         for (image in layouts) {
             assertArrayEquals(extractCrop(rgb, roi, 112), extractCrop(image, roi, 112))
             assertArrayEquals(letterbox(rgb, 24).pixels, letterbox(image, 24).pixels)
-            assertArrayEquals(letterbox(rgb.part(10, 8, 36), 24).pixels, letterbox(image.part(10, 8, 36), 24).pixels)
+            assertArrayEquals(letterbox(rgb.view(10, 8, 36), 24).pixels, letterbox(image.view(10, 8, 36), 24).pixels)
         }
     }
 
-    @Test fun buffersThatAreTooSmallAreRefused() {
+    @Test fun tooSmallBuffersAreRejected() {
         assertThrows(IllegalArgumentException::class.java) { RgbImage.rgb(ByteArray(10 * 10 * 3 - 1), 10, 10) }
         assertThrows(IllegalArgumentException::class.java) { RgbImage.planar(ByteArray(10 * 10), 10, 10) }
         assertThrows(IllegalArgumentException::class.java) { RgbImage.rgb(ByteArray(0), 0, 10) }

@@ -4,7 +4,7 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
-/** Single steps on inputs near the limits that decide something. */
+/** Single steps on inputs near their thresholds. */
 class StepsTest {
     private val steps = Golden.json("steps.json")
 
@@ -18,7 +18,7 @@ class StepsTest {
         assertEquals(where, value.double, first.roi.iou(second.roi), TOLERANCE)
     }
 
-    @Test fun shareInsideTheFrame() = cases("fraction_inside") { where, (values, width, height, fraction) ->
+    @Test fun fractionInsideTheFrame() = cases("fraction_inside") { where, (values, width, height, fraction) ->
         assertEquals(where, fraction.double, rectangle(values).fractionInside(width.int, height.int), TOLERANCE)
     }
 
@@ -57,7 +57,7 @@ class StepsTest {
         }
     }
 
-    @Test fun shareOfATurn() = cases("turn_fraction") { where, (angle, weight, fraction) ->
+    @Test fun fractionOfATurn() = cases("turn_fraction") { where, (angle, weight, fraction) ->
         assertEquals(where, fraction.double, turnFraction(angle.double, weight.double), TOLERANCE)
     }
 
@@ -78,8 +78,8 @@ class StepsTest {
     @Test fun match() = cases("match_lost_track") { where, (lost, found, now, id) ->
         val memory = LostTrackBuffer()
         for (face in lost.list) {
-            val (number, place, speed, time) = face.list
-            val roi = place.roi
+            val (number, square, speed, time) = face.list
+            val roi = square.roi
             val motion = RoiMotion(roi.copy(cx = roi.cx - speed.double), time.double - 1)
             motion.update(roi, time.double)
             memory.add(LostTrack(number.int, motion, time.double))
@@ -88,24 +88,24 @@ class StepsTest {
         assertEquals(where, id?.int, memory.match(found.roi, now.double))
     }
 
-    @Test fun detectorsRegions() = cases("decode_detections") { where, (_, scores, rois, threshold, found) ->
-        val place = Roi(0.5, 0.5, 1.0)
-        val read = decodeDetections(scores.floats, rois.floats, place, threshold.double)
-        assertEquals("$where: regions", found.list.size, read.size)
+    @Test fun detections() = cases("decode_detections") { where, (_, scores, rois, threshold, found) ->
+        val square = Roi(0.5, 0.5, 1.0)
+        val read = decodeDetections(scores.floats, rois.floats, square, threshold.double)
+        assertEquals("$where: detections", found.list.size, read.size)
         for ((expected, candidate) in found.list.zip(read)) {
             assertClose(where, expected, doubleArrayOf(candidate.score) + candidate.roi.values)
         }
     }
 
-    @Test fun partsOfALargeFrame() = cases("tiles") { where, (width, height, size, parts) ->
+    @Test fun tilesOfALargeFrame() = cases("tiles") { where, (width, height, size, parts) ->
         val expected = parts.list.map { part -> part.list.map { it.int } }
         assertEquals(where, expected, tiles(width.int, height.int, size.int).map { listOf(it.x, it.y, it.side) })
     }
 
-    @Test fun frameAsTheDetectorSeesIt() = cases("letterbox") { where, (width, height, pixels, place) ->
+    @Test fun letterboxedFrame() = cases("letterbox") { where, (width, height, pixels, square) ->
         val letterboxed = letterbox(composite(width.int, height.int, 1, listOf(listOf(0, 5, -10, 1))), 192)
         assertPixels("$where, $width x $height", pixels, letterboxed.pixels, 192)
-        assertClose(where, place, letterboxed.place.values)
+        assertClose(where, square, letterboxed.square.values)
     }
 
     @Test fun crop() {
