@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line
+from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
 from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
@@ -60,8 +60,7 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
     path = check_model_file(path)
     if backend != "auto" and backend not in _MODULES:
         raise BackendError(f"unknown backend {backend!r}; known: auto, {', '.join(_MODULES)}")
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more, got {threads}")
+    require(threads >= 1, f"threads must be 1 or more, got {threads}")
     engines = _ENGINES_OF.get(path.suffix)
     if engines is None:
         raise BackendError(f"{path}: CoreML packages run in apps on Apple's systems only; use a .tflite or .onnx file")

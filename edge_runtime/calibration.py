@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.errors import CalibrationError
+from edge_runtime.errors import CalibrationError, require
 from edge_runtime.geometry import Intrinsics
 
 ASPECT_TOLERANCE = 0.01
@@ -29,16 +29,15 @@ class Calibration:
     def __post_init__(self) -> None:
         camera = self.intrinsics
         for side, focal, center in ((self.width, camera.fx, camera.cx), (self.height, camera.fy, camera.cy)):
-            if not 0 < side < 2**15:
-                raise ValueError(f"image sides must be 1 to 32767 px, got {self.width} x {self.height}")
+            require(0 < side < 2**15, f"image sides must be 1 to 32767 px, got {self.width} x {self.height}")
             view = math.degrees(2 * math.atan(side / 2 / focal))
-            if not FIELD_OF_VIEW_LIMITS[0] <= view <= FIELD_OF_VIEW_LIMITS[1]:
-                raise ValueError(
-                    f"focal length {focal:g} px gives a field of view of {view:.1f} degrees over {side} px, "
-                    f"expected 1 to 170; give fx and fy in pixels of a {self.width} x {self.height} image"
-                )
-            if not -0.5 <= center <= side - 0.5:
-                raise ValueError(f"the principal point must lie in the image, got {center:g} of {side} px")
+            require(
+                FIELD_OF_VIEW_LIMITS[0] <= view <= FIELD_OF_VIEW_LIMITS[1],
+                f"focal length {focal:g} px gives a field of view of {view:.1f} degrees over {side} px, "
+                f"expected 1 to 170; give fx and fy in pixels of a {self.width} x {self.height} image",
+            )
+            inside = -0.5 <= center <= side - 0.5
+            require(inside, f"the principal point must lie in the image, got {center:g} of {side} px")
 
     @staticmethod
     def read(path: Path | str) -> Calibration:

@@ -46,3 +46,9 @@ class DisplayError(EdgeRuntimeError, RuntimeError):
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error message."""
     return str(error).strip().partition("\n")[0]
+
+
+def require(valid: object, message: str) -> None:
+    """Raise ValueError with this message if `valid` is false."""
+    if not valid:
+        raise ValueError(message)

@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
 
-def _path(*indices: int) -> tuple[tuple[int, int], ...]:
-    """Return edges joining the indices in order."""
-    return tuple(itertools.pairwise(indices))
+def _paths(*runs: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return edges joining the indices of each run in order."""
+    return tuple(edge for run in runs for edge in itertools.pairwise(run))
 
 
-def _loop(*indices: int) -> tuple[tuple[int, int], ...]:
-    """Return edges joining the indices in order and the last to the first."""
-    return _path(*indices, indices[0])
+def _loops(*runs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return edges joining the indices of each run in order, and its last index to the first."""
+    return _paths(*((*run, run[0]) for run in runs))
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,10 @@ WFLW_98 = LandmarkScheme(
     },
     mirror_pairs=_wflw_mirror_pairs(),
     edges=(
-        *_path(*range(33)),
-        *_loop(*range(33, 42)),
-        *_loop(*range(42, 51)),
-        *_path(51, 52, 53, 54),
-        *_path(55, 56, 57, 58, 59),
-        *_loop(*range(60, 68)),
-        *_loop(*range(68, 76)),
-        *_loop(*range(76, 88)),
-        *_loop(*range(88, 96)),
+        *_paths(range(33)),
+        *_loops(range(33, 42), range(42, 51)),
+        *_paths(range(51, 55), range(55, 60)),
+        *_loops(range(60, 68), range(68, 76), range(76, 88), range(88, 96)),
     ),
     outer_eye_corners=(60, 72),
 )
@@ -117,15 +112,8 @@ IBUG_68 = LandmarkScheme(
     },
     mirror_pairs=_ibug_mirror_pairs(),
     edges=(
-        *_path(*range(17)),
-        *_path(*range(17, 22)),
-        *_path(*range(22, 27)),
-        *_path(*range(27, 31)),
-        *_path(*range(31, 36)),
-        *_loop(*range(36, 42)),
-        *_loop(*range(42, 48)),
-        *_loop(*range(48, 60)),
-        *_loop(*range(60, 68)),
+        *_paths(range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36)),
+        *_loops(range(36, 42), range(42, 48), range(48, 60), range(60, 68)),
     ),
     outer_eye_corners=(36, 45),
 )
@@ -147,14 +135,10 @@ COFW_29 = LandmarkScheme(
         *((0, 1), (2, 3), (4, 6), (5, 7), (8, 9), (10, 11), (12, 14), (13, 15), (16, 17), (18, 19), (22, 23)),
     ),
     edges=(
-        *_loop(0, 4, 2, 5),
-        *_loop(1, 6, 3, 7),
-        *_loop(8, 12, 10, 13),
-        *_loop(9, 14, 11, 15),
-        *_path(18, 21, 19),
-        *_path(20, 21),
-        *_loop(22, 24, 23, 27),
-        *_path(22, 25, 23, 26, 22),
+        *_loops((0, 4, 2, 5), (1, 6, 3, 7), (8, 12, 10, 13), (9, 14, 11, 15)),
+        *_paths((18, 21, 19), (20, 21)),
+        *_loops((22, 24, 23, 27)),
+        *_paths((22, 25, 23, 26, 22)),
     ),
     outer_eye_corners=(8, 9),
 )

@@ -12,6 +12,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from edge_runtime.errors import require
+
 DERIVATIVE_CUTOFF_HZ = 1.0
 """Cutoff of the speed estimate; the paper's constant."""
 LANDMARK_SPEED_COEFFICIENT = 16.0
@@ -43,8 +45,7 @@ class _OneEuro:
     """State of one filter."""
 
     def __init__(self, smoothing: float) -> None:
-        if not 0 < smoothing <= 1:
-            raise ValueError(f"smoothing must lie in (0, 1] here, got {smoothing}")
+        require(0 < smoothing <= 1, f"smoothing must lie in (0, 1] here, got {smoothing}")
         self._min_cutoff = min_cutoff_hz(smoothing)
         self.reset()
 

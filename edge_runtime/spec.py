@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge_runtime import protobuf
-from edge_runtime.errors import ModelFileError
+from edge_runtime.errors import ModelFileError, require
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
@@ -100,8 +100,8 @@ class ModelSpec:
         _check_version(self.format_version)
         mean_shape = np.array(self.mean_shape, np.float32)
         mean_shape = mean_shape.reshape(0, 2) if mean_shape.size == 0 else mean_shape
-        if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
-            raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
+        finite = mean_shape.ndim == 2 and mean_shape.shape[1] == 2 and np.isfinite(mean_shape).all()
+        require(finite, f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
         if self.prompts < 0 or (self.prompts and self.template is not None):
             raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
@@ -109,17 +109,16 @@ class ModelSpec:
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
-        if self.input_size < 8:
-            raise ValueError(f"input_size must be at least 8 pixels, got {self.input_size}")
-        if not (math.isfinite(self.crop_margin) and self.crop_margin >= 0):
-            raise ValueError(f"crop_margin must be 0 or more, got {self.crop_margin}")
-        if not 0 < self.lost_threshold <= self.track_threshold < 1:
-            raise ValueError(
-                "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
-                f"got {self.lost_threshold} and {self.track_threshold}"
-            )
-        if not self.uncertainty_threshold > 0:
-            raise ValueError(f"uncertainty_threshold must be positive, got {self.uncertainty_threshold}")
+        require(self.input_size >= 8, f"input_size must be at least 8 pixels, got {self.input_size}")
+        require(0 <= self.crop_margin < math.inf, f"crop_margin must be 0 or more, got {self.crop_margin}")
+        require(
+            0 < self.lost_threshold <= self.track_threshold < 1,
+            "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
+            f"got {self.lost_threshold} and {self.track_threshold}",
+        )
+        require(
+            self.uncertainty_threshold > 0, f"uncertainty_threshold must be positive, got {self.uncertainty_threshold}"
+        )
         mean_shape.flags.writeable = False
         object.__setattr__(self, "mean_shape", mean_shape)
         for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_runtime.errors import TemplateError
+from edge_runtime.errors import TemplateError, require
 from edge_runtime.landmarks import SCHEMES
 
 MAX_POINTS = 256
@@ -43,52 +43,59 @@ class Template:
     """Index pairs to join with a line in an overlay."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
-            raise ValueError(f"a template needs a printable name, got {self.name!r}")
-        if self.name in SCHEMES:
-            raise ValueError(f"{self.name} is the name of a landmark scheme; rename the template")
+        printable = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
+        require(printable, f"a template needs a printable name, got {self.name!r}")
+        require(self.name not in SCHEMES, f"{self.name} is the name of a landmark scheme; rename the template")
         try:
             points = np.array(self.points, np.float32)
         except (TypeError, ValueError):
             raise ValueError(f"template {self.name}: points must be pairs of numbers") from None
-        if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-            raise ValueError(f"template {self.name}: points must be (M, 2), x then y, got shape {points.shape}")
-        if len(points) > MAX_POINTS:
-            raise ValueError(f"template {self.name} has {len(points)} points, expected at most {MAX_POINTS}")
-        _check_points(self.name, points)
+        is_list = points.ndim == 2 and points.shape[1] == 2 and len(points) > 0
+        self._require(is_list, f"points must be (M, 2), x then y, got shape {points.shape}")
+        self._require(len(points) <= MAX_POINTS, f"got {len(points)} points, expected at most {MAX_POINTS}")
+        self._check_points(points)
         names = self._names(len(points))
-        if not isinstance(self.groups, Mapping) or not all(isinstance(group, str) for group in self.groups):
-            raise ValueError(f"template {self.name}: groups are lists of indices by name, got {self.groups!r}")
+        by_name = isinstance(self.groups, Mapping) and all(isinstance(group, str) for group in self.groups)
+        self._require(by_name, f"groups are lists of indices by name, got {self.groups!r}")
         groups = {group: self._indices(members, len(points)) for group, members in self.groups.items()}
-        if not _is_list(self.edges):
-            raise ValueError(f"template {self.name}: edges are a list of pairs of indices, got {self.edges!r}")
+        self._require(_is_list(self.edges), f"edges are a list of pairs of indices, got {self.edges!r}")
         edges = tuple(self._edge(edge, len(points)) for edge in self.edges)
         points.flags.writeable = False
         for key, value in (("points", points), ("names", names), ("edges", edges)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "groups", MappingProxyType(groups))
 
+    def _require(self, valid: object, message: str) -> None:
+        require(valid, f"template {self.name}: {message}")
+
+    def _check_points(self, points: np.ndarray) -> None:
+        """Raise ValueError for points that are not finite, outside [0, 1], or duplicates."""
+        for row, point in enumerate(points):
+            self._require(np.isfinite(point).all(), f"point {row} is {_written(point)}, expected finite numbers")
+            inside = (point >= 0).all() and (point <= 1).all()
+            self._require(inside, f"point {row} at {_written(point)} lies outside [0, 1]")
+        distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
+        for first, second in np.argwhere(distance < MIN_DISTANCE):
+            self._require(False, f"points {first} and {second} are equal, {_written(points[first])}")
+
     def _names(self, count: int) -> tuple[str, ...]:
-        if not _is_list(self.names) or not all(isinstance(name, str) for name in self.names):
-            raise ValueError(f"template {self.name}: names are a list of strings, got {self.names!r}")
-        if self.names and (len(self.names) != count or len(set(self.names)) < count):
-            raise ValueError(
-                f"template {self.name}: names must be unique, one per point ({count}), got {list(self.names)}"
-            )
+        strings = _is_list(self.names) and all(isinstance(name, str) for name in self.names)
+        self._require(strings, f"names are a list of strings, got {self.names!r}")
+        unique = not self.names or len(self.names) == count == len(set(self.names))
+        self._require(unique, f"names must be unique, one per point ({count}), got {list(self.names)}")
         return tuple(self.names)
 
     def _indices(self, values: Any, count: int) -> tuple[int, ...]:
         # bool is an Integral, too.
-        if not _is_list(values) or not all(isinstance(i, Integral) and not isinstance(i, bool) for i in values):
-            raise ValueError(f"template {self.name}: groups and edges are lists of indices, got {values!r}")
-        if not all(0 <= index < count for index in values):
-            raise ValueError(f"template {self.name}: indices must lie in 0 to {count - 1}, got {list(values)}")
+        integers = _is_list(values) and all(isinstance(i, Integral) and not isinstance(i, bool) for i in values)
+        self._require(integers, f"groups and edges are lists of indices, got {values!r}")
+        within = all(0 <= index < count for index in values)
+        self._require(within, f"indices must lie in 0 to {count - 1}, got {list(values)}")
         return tuple(map(int, values))
 
     def _edge(self, values: Any, count: int) -> tuple[int, int]:
         indices = self._indices(values, count)
-        if len(indices) != 2 or indices[0] == indices[1]:
-            raise ValueError(f"template {self.name}: an edge joins two points, got {list(indices)}")
+        self._require(len(set(indices)) == len(indices) == 2, f"an edge joins two points, got {list(indices)}")
         return indices[0], indices[1]
 
     def to_json(self) -> str:
@@ -132,21 +139,6 @@ class Template:
 
 def _is_list(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
-
-
-def _check_points(name: str, points: np.ndarray) -> None:
-    """Raise ValueError for points that are not finite, outside [0, 1], or duplicates."""
-    if not np.isfinite(points).all():
-        row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise ValueError(f"template {name}: point {row} is {_written(points[row])}, expected finite numbers")
-    outside = np.flatnonzero(((points < 0) | (points > 1)).any(axis=1))
-    if len(outside):
-        row = int(outside[0])
-        raise ValueError(f"template {name}: point {row} at {_written(points[row])} lies outside [0, 1]")
-    distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
-    if (distance < MIN_DISTANCE).any():
-        first, second = (int(i) for i in np.argwhere(distance < MIN_DISTANCE)[0])
-        raise ValueError(f"template {name}: points {first} and {second} are equal, {_written(points[first])}")
 
 
 def _written(point: np.ndarray) -> list[float]:

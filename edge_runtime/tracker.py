@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import Detector, default_detector
-from edge_runtime.errors import TemplateError
+from edge_runtime.errors import TemplateError, require
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import (
@@ -152,21 +152,20 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._smoothing = 0.0
         self.smoothing = smoothing
-        if max_faces < 1:
-            raise ValueError(f"max_faces must be 1 or more, got {max_faces}")
+        require(max_faces >= 1, f"max_faces must be 1 or more, got {max_faces}")
         if isinstance(backend, str):
             self._backend = load_backend(model or default_model_path(backend), backend, threads)
         elif model is None:
             self._backend = backend
         else:
             raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
-        if self.spec.is_detector:
-            raise ValueError(f"model {self.spec.name!r} is a face detector; pass it as `detector`, not as `model`")
-        if "confidence" not in self.spec.outputs:
-            raise ValueError(
-                f"model {self.spec.name!r} gives landmarks only; tracking needs head pose and confidence: "
-                "use a file exported with its heads"
-            )
+        name = repr(self.spec.name)
+        require(not self.spec.is_detector, f"model {name} is a face detector; pass it as `detector`, not as `model`")
+        require(
+            "confidence" in self.spec.outputs,
+            f"model {name} gives landmarks only; tracking needs head pose and confidence: "
+            "use a file exported with its heads",
+        )
         self.template = self._select_template(template)
         """Template of `Face.points`; None if the model gives landmarks only."""
         self._detector = detector or default_detector()
@@ -208,8 +207,7 @@ class FaceTracker:
 
     @smoothing.setter
     def smoothing(self, smoothing: float) -> None:
-        if not 0 <= smoothing <= 1:
-            raise ValueError(f"smoothing must lie in [0, 1], got {smoothing}")
+        require(0 <= smoothing <= 1, f"smoothing must lie in [0, 1], got {smoothing}")
         if smoothing == self._smoothing:
             return
         self._smoothing = smoothing
@@ -236,8 +234,7 @@ class FaceTracker:
             FrameError: The shape, dtype, or value range of `frame` is not supported.
             ValueError: `timestamp` is not finite.
         """
-        if not math.isfinite(timestamp):
-            raise ValueError(f"timestamp must be a finite number of seconds, got {timestamp}")
+        require(math.isfinite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp}")
         frame = as_bgr(frame)
         height, width = frame.shape[:2]
         intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_runtime.backends import BackendName
 from edge_runtime.calibration import Calibration
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.errors import EdgeRuntimeError, require
 from edge_runtime.face import TrackState
 from edge_runtime.flags import flag, parse_flags
 from edge_runtime.geometry import DEFAULT_FOV, Intrinsics
@@ -59,23 +59,19 @@ class WebcamConfig:
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
     def __post_init__(self) -> None:
-        if self.faces < 1:
-            raise ValueError(f"--faces must be 1 or more, got {self.faces}")
-        if self.threads < 1:
-            raise ValueError(f"--threads must be 1 or more, got {self.threads}")
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"--smoothing must lie in [0, 1], got {self.smoothing}")
-        if self.fov is not None and not 0 < self.fov < 180:
-            raise ValueError(f"--fov must lie between 0 and 180 degrees, got {self.fov}")
-        if self.fov is not None and self.intrinsics is not None:
-            raise ValueError("--fov and --intrinsics exclude each other: give one of them")
+        require(self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
+        require(self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
+        require(0 <= self.smoothing <= 1, f"--smoothing must lie in [0, 1], got {self.smoothing}")
+        if self.fov is not None:
+            require(0 < self.fov < 180, f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+            require(self.intrinsics is None, "--fov and --intrinsics exclude each other: give one of them")
+        if self.max_frames is not None:
+            require(self.max_frames >= 1, f"--max-frames must be 1 or more, got {self.max_frames}")
         for name in ("osc", "vmc", "websocket"):
             try:
                 _address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
-        if self.max_frames is not None and self.max_frames < 1:
-            raise ValueError(f"--max-frames must be 1 or more, got {self.max_frames}")
 
 
 @dataclass

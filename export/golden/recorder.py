@@ -27,12 +27,24 @@ MIN_SCORE = 0.05
 Json = dict[str, Any]
 
 
-class Recorder:
+class _Backend:
+    """Backend without query points."""
+
+    frame = 0
+    """Number of the frame."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def prompt(self, points: np.ndarray) -> None:
+        """See `Backend.prompt`. Not used."""
+
+
+class Recorder(_Backend):
     """Backend whose outputs are rounded as recorded, so that a replay gets the same."""
 
     def __init__(self, backend: Backend, scene: Scene) -> None:
-        self.spec = backend.spec
-        self.frame = 0
+        super().__init__(backend.spec)
         self._backend, self._scene = backend, scene
 
     def run(self, crop: np.ndarray) -> Outputs:
@@ -48,32 +60,25 @@ class Recorder:
             }
         return {name: value.astype(np.float64).round(DECIMALS).astype(np.float32) for name, value in outputs.items()}
 
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`. Not used."""
 
-
-class Replayer:
+class Replayer(_Backend):
     """Backend that returns recorded outputs in order."""
 
     def __init__(self, spec: ModelSpec, outputs: Iterator[Outputs]) -> None:
-        self.spec = spec
-        self.frame = 0
+        super().__init__(spec)
         self._outputs = outputs
 
     def run(self, crop: np.ndarray) -> Outputs:
         """See `Backend.run`."""
         return next(self._outputs)
 
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`. Not used."""
-
 
 def play(
     scene: Scene, network: Recorder | Replayer, detector: Recorder | Replayer, faces: Sequence[np.ndarray]
 ) -> Json:
     """Track a scene and return it with all results; `faces` are `scenes.cut_faces()`."""
-    recorder = _DetectorRecorder(detector)
-    tracker = _Tracker(scene, network, NetworkDetector(recorder))
+    searches = _RunLog(detector)
+    tracker = _Tracker(scene, network, NetworkDetector(searches))
     frames = []
     for number, scene_frame in enumerate(scene.frames):
         network.frame = detector.frame = number
@@ -81,7 +86,12 @@ def play(
         results = tracker.update(image, scene_frame.time)
         sprites = [[sprite.face, sprite.x, sprite.y, sprite.scale] for sprite in scene_frame.sprites]
         frames.append(
-            {"time": scene_frame.time, "sprites": sprites, "searches": recorder.pop(), **tracker.pop()}
+            {
+                "time": scene_frame.time,
+                "sprites": sprites,
+                "searches": [_search(*run) for run in searches.pop()],
+                **tracker.pop(),
+            }
             | {"faces": [_face(face) for face in results]}
         )
     return {
@@ -132,27 +142,20 @@ def detector_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
             yield outputs
 
 
-class _DetectorRecorder:
-    """Backend of a detector that records inputs and outputs."""
+class _RunLog(_Backend):
+    """Backend that logs inputs and outputs."""
 
-    def __init__(self, backend: Recorder | Replayer) -> None:
-        self.spec = backend.spec
-        self._backend, self._runs = backend, list[Json]()
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend.spec)
+        self._backend, self._runs = backend, list[tuple[np.ndarray, Outputs]]()
 
-    def run(self, image: np.ndarray) -> Outputs:
+    def run(self, crop: np.ndarray) -> Outputs:
         """See `Backend.run`."""
-        outputs = self._backend.run(image)
-        cells = [
-            [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["rois"][row, column])]
-            for row, column in np.argwhere(outputs["scores"] > 0)
-        ]
-        self._runs.append({"image": pixels(image), "cells": cells})
+        outputs = self._backend.run(crop)
+        self._runs.append((crop, outputs))
         return outputs
 
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`. Not used."""
-
-    def pop(self) -> list[Json]:
+    def pop(self) -> list[tuple[np.ndarray, Outputs]]:
         """Return the runs since the last call."""
         runs, self._runs = self._runs, []
         return runs
@@ -163,16 +166,15 @@ class _Tracker(FaceTracker):
 
     def __init__(self, scene: Scene, network: Backend, detector: NetworkDetector) -> None:
         camera = None if scene.intrinsics is None else Intrinsics(*scene.intrinsics)
-        super().__init__(None, detector, scene.max_faces, scene.smoothing, camera, backend=_LastRun(network))
+        super().__init__(None, detector, scene.max_faces, scene.smoothing, camera, backend=_RunLog(network))
         self._runs: list[Json] = []
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Any:
         observation = super()._observe(frame, roi, intrinsics)
         run: Json = {"roi": roi_values(roi), "crop": None, "outputs": None, "observation": None}
         backend = self._backend
-        assert isinstance(backend, _LastRun)
-        if (last := backend.pop()) is not None:
-            crop, outputs = last
+        assert isinstance(backend, _RunLog)
+        for crop, outputs in backend.pop():
             run |= {"crop": pixels(crop), "outputs": {name: numbers(value) for name, value in outputs.items()}}
         if observation is not None:
             run["observation"] = {
@@ -198,27 +200,12 @@ class _Tracker(FaceTracker):
         }
 
 
-class _LastRun:
-    """Backend that keeps its last run."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.spec = backend.spec
-        self._backend = backend
-        self._last: tuple[np.ndarray, Outputs] | None = None
-
-    def run(self, crop: np.ndarray) -> Outputs:
-        """See `Backend.run`."""
-        outputs = self._backend.run(crop)
-        self._last = crop, outputs
-        return outputs
-
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`. Not used."""
-
-    def pop(self) -> tuple[np.ndarray, Outputs] | None:
-        """Return the last crop and its outputs, once."""
-        last, self._last = self._last, None
-        return last
+def _search(image: np.ndarray, outputs: Outputs) -> Json:
+    cells = [
+        [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["rois"][row, column])]
+        for row, column in np.argwhere(outputs["scores"] > 0)
+    ]
+    return {"image": pixels(image), "cells": cells}
 
 
 def _face(face: Face) -> Json:

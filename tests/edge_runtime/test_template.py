@@ -72,7 +72,7 @@ def test_template_accepts_border_points_and_the_minimum_distance():
         ({"points": [[0.4, float("inf")]]}, "expected finite"),
         ({"points": [[0.4, 0.7], [0.5, 0.5], [0.4, 0.7]]}, "points 0 and 2 are equal"),
         ({"points": [[0.4, 0.7], [0.4, 0.7 + MIN_DISTANCE / 2]]}, "points 0 and 1 are equal"),
-        ({"points": [[i / 300, 0.5] for i in range(257)]}, "has 257 points, expected at most 256"),
+        ({"points": [[i / 300, 0.5] for i in range(257)]}, "got 257 points, expected at most 256"),
         ({"points": []}, "points must be"),
         ({"points": [0.4, 0.7]}, r"must be \(M, 2\).*got shape \(2,\)"),
         ({"points": [[0.4, 0.7, 0.1]]}, r"must be \(M, 2\)"),

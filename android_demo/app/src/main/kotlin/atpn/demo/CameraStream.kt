@@ -85,9 +85,9 @@ class CameraStream(
         val (y, u, v) = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
         // A front camera rotates in the opposite direction.
         val turn = if (facing == Facing.FRONT) sensorDegrees + screenDegrees() else sensorDegrees - screenDegrees() + 360
-        val image = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
-        pixels = image.pixels
-        onFrame(image, image.timestamp / 1e9)
+        val rgb = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
+        pixels = rgb.pixels
+        onFrame(rgb, image.timestamp / 1e9)
     }
 
     private inner class DeviceCallback : CameraDevice.StateCallback() {

@@ -83,10 +83,10 @@ class FaceView(context: Context) : View(context) {
         canvas.drawText("%.1f ms".format(shown.milliseconds), left + 8 * density, top + 24 * density, text)
     }
 
-    private fun dots(canvas: Canvas, points: DoubleArray, composite: Paint, place: (Double, Double) -> FloatArray) {
+    private fun dots(canvas: Canvas, points: DoubleArray, paint: Paint, place: (Double, Double) -> FloatArray) {
         for (i in points.indices step 2) {
             val (x, y) = place(points[i], points[i + 1])
-            canvas.drawCircle(x, y, 2 * density, composite)
+            canvas.drawCircle(x, y, 2 * density, paint)
         }
     }
 

@@ -106,7 +106,7 @@ class MainActivity : Activity() {
 
     private fun choose(name: String) = restart { model = name }
 
-    /** Applies a change and restarts the camera if it was session. */
+    /** Applies a change and restarts the camera if it was running. */
     private fun restart(change: () -> Unit) {
         val wasRunning = session != null
         stop()

@@ -51,7 +51,7 @@ class ModelStore(private val context: Context) {
 
     private fun names(): List<String> {
         val built = context.assets.list(ASSETS).orEmpty().toList()
-        return (built + imported.list().orEmpty()).filter { it.endsWith(SUFFIX) }.nms().sorted()
+        return (built + imported.list().orEmpty()).filter { it.endsWith(SUFFIX) }.distinct().sorted()
     }
 
     private fun specOrNull(name: String): ModelSpec? =
