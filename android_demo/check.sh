@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# android_demo/check.sh [core] [app]: compiles the Kotlin sources with a pinned compiler. Of the core it runs the tests on
-# this machine's Java; the app it compiles against the platform's published API and stubs of LiteRT, and it sees that
-# nothing is called that the lowest supported Android lacks.
+# android_demo/check.sh [core] [app]: compiles the Kotlin sources with a pinned compiler, runs the core's tests, and
+# compiles the app against the platform's published API and stubs of LiteRT. Fails if the app uses members that the lowest
+# supported Android lacks.
 #
-# Tools: Java 11 or newer, JUnit 4 and hamcrest as Debian packs them (junit4), npm to fetch the compiler once; for the app
-# also a JDK, Python and Debian's apt with its sources. Exits with 77 when one of them is missing, with 1 when something is
-# wrong. What is fetched and compiled is kept in android_demo/.check.
+# Requires Java 11 or newer, JUnit 4 and hamcrest (Debian's junit4), and npm to fetch the compiler once; for the app also a
+# JDK, Python, and Debian's apt with its sources. Exit code: 77 if a tool is missing, 1 for failures. Fetched and compiled
+# files are kept in android_demo/.check.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 KOTLIN=2.4.20
 KOTLIN_SHA256=c23dab400d7ce5ea8b6c909947c0ca5454189e4bb1108695b5f464500e5e950f
-# Declarations of every level's API, of which the lowest supported one's is used.
+# Declarations of the API of every level.
 LEVELS=9.0.0
 LEVELS_SHA256=5063c94008386120951acff74a0070bf9498ca51241f128b19777124579afcd4
 MIN_SDK=26
 KEPT=$PWD/.check
 JAVA_JARS=${JAVA_JARS:-/usr/share/java}
-# The compiler takes as much memory as it gets.
+# Limits the compiler's memory.
 export JAVA_OPTS=${JAVA_OPTS:--Xmx900m}
 
 missing() {
@@ -28,27 +28,27 @@ missing() {
 need_tools() {
     command -v java >/dev/null || missing "no java: apt-get install openjdk-17-jdk-headless"
     for jar in junit4 hamcrest; do
-        [ -f "$JAVA_JARS/$jar.jar" ] || missing "no $JAVA_JARS/$jar.jar: apt-get install junit4, or say where it is with JAVA_JARS"
+        [ -f "$JAVA_JARS/$jar.jar" ] || missing "no $JAVA_JARS/$jar.jar: apt-get install junit4, or set JAVA_JARS to its folder"
     done
     [ -d "$KEPT/kotlin-$KOTLIN" ] || fetch kotlin-compiler "$KOTLIN" "$KOTLIN_SHA256" "$KEPT/kotlin-$KOTLIN"
 }
 
-# fetch PACKAGE VERSION SHA256 FOLDER: a package's files, checked against the pinned sum.
+# fetch PACKAGE VERSION SHA256 FOLDER: fetches a package and checks its pinned sum.
 fetch() {
     local name=$1 version=$2 sum=$3 folder=$4 file
     command -v npm >/dev/null || missing "no npm to fetch $name with: apt-get install npm"
     mkdir -p "$KEPT"
     fresh=$(mktemp -d "$KEPT/fetch.XXXXXX")
     trap 'rm -rf "$fresh"' EXIT
-    file=$(cd "$fresh" && npm pack --silent "$name@$version") || missing "npm could not fetch $name@$version: is there a network?"
+    file=$(cd "$fresh" && npm pack --silent "$name@$version") || missing "npm could not fetch $name@$version: check the network"
     echo "$sum  $fresh/$file" | sha256sum --check --quiet ||
-        { echo "android-check: $name@$version is not the file that was pinned" >&2; exit 1; }
+        { echo "android-check: $name@$version does not have the pinned checksum" >&2; exit 1; }
     tar -xzf "$fresh/$file" -C "$fresh"
     mv -T "$fresh/package" "$folder"
     rm -rf "$fresh"
 }
 
-# compile OUT CLASSPATH SOURCES... [-- OPTION...]: nothing is done where neither sources nor classpath have changed.
+# compile OUT CLASSPATH SOURCES... [-- OPTION...]: compiles unless sources and classpath are unchanged.
 compile() {
     local out=$1 classpath=$2 sources=() state
     shift 2
@@ -63,7 +63,7 @@ compile() {
 }
 
 compile_core() {
-    ! grep -rn 'import android' core/src || { echo "android-check: the core knows nothing of Android" >&2; exit 1; }
+    ! grep -rn 'import android' core/src || { echo "android-check: the core must not import Android" >&2; exit 1; }
     compile "$KEPT/core" . core/src/main/kotlin
 }
 
@@ -75,7 +75,7 @@ check_core() {
         org.junit.runner.JUnitCore $(cd core/src/test/kotlin && find . -name '*Test.kt' | sort | sed 's|^\./||; s|\.kt$||; s|/|.|g')
 }
 
-# AOSP's list of the API lies in a Debian source package; the mirror is the system's own.
+# AOSP's API list is in a Debian source package; uses the system's mirror.
 fetch_platform() {
     local list=$KEPT/apt/sources.list.d lists=$KEPT/apt/lists options
     for tool in apt-get javap python3; do
@@ -99,7 +99,7 @@ check_app() {
     grep -q "minSdk = $MIN_SDK\$" app/build.gradle.kts || { echo "android-check: the app's minSdk is not $MIN_SDK" >&2; exit 1; }
     permissions=$(grep -o 'uses-permission[^>]*' app/src/main/AndroidManifest.xml)
     [ "$permissions" = 'uses-permission android:name="android.permission.CAMERA" /' ] ||
-        { echo "android-check: the app asks for more than the camera: $permissions" >&2; exit 1; }
+        { echo "android-check: the app may require only the camera permission, got: $permissions" >&2; exit 1; }
     [ -s "$KEPT/current.txt" ] || fetch_platform
     [ -d "$KEPT/levels-$LEVELS" ] || fetch @nativescript/types-android "$LEVELS" "$LEVELS_SHA256" "$KEPT/levels-$LEVELS"
     rm -rf "$KEPT/platform"
@@ -114,6 +114,6 @@ for part in "${@:-core}"; do
     case $part in
         core) check_core ;;
         app) check_app ;;
-        *) echo "android-check: core or app, not $part" >&2; exit 2 ;;
+        *) echo "android-check: expected core or app, got $part" >&2; exit 2 ;;
     esac
 done

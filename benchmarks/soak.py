@@ -63,7 +63,7 @@ def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
         if number in due:
             milliseconds = 1e3 * (time.perf_counter() - began) / (number - before)
             gc.collect()
-            yield Checkpoint(number, resident(), len(gc.get_objects()), tracker.stats.losses, milliseconds)
+            yield Checkpoint(number, resident(), len(gc.get_objects()), tracker.stats.lost_count, milliseconds)
             began, before = time.perf_counter(), number
 
 

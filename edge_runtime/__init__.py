@@ -1,6 +1,9 @@
-"""Face tracking on a device: numpy, OpenCV and one inference engine.
+"""Face tracking on a device with numpy, OpenCV, and one inference engine.
 
-`FaceTracker` follows a face through frames: `tracker.update(frame_bgr, timestamp)` returns a list of `Face`.
+tracker = FaceTracker()
+for frame in open_source("clip.mp4"):  # edge_runtime.sources
+    for face in tracker.update(frame.image, frame.timestamp):
+        print(face.id, face.landmarks, face.pose.angles)
 """
 
 from edge_runtime.calibration import Calibration

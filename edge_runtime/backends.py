@@ -1,4 +1,4 @@
-"""Inference engines behind one call: a uint8 crop goes in, named float32 arrays come out."""
+"""Inference engines behind one interface: a uint8 crop in, named float32 arrays out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from edge_runtime.errors import BackendError, ModelFileError, first_line
-from edge_runtime.prompts import Prompts
+from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
 from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
 Input = TypeVar("Input", int, str)
-"""How an engine calls a file's inputs."""
 
 _MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime", "onnxruntime": "onnxruntime"}
 _INSTALL = {
@@ -25,7 +23,7 @@ _INSTALL = {
     "tflite": "pip install tflite-runtime 'numpy<2' under Python 3.11, in an environment of its own",
     "onnxruntime": "pip install 'atpn[onnx-runtime]'",
 }
-# Best first. LiteRT is tflite-runtime's successor and the only one of the two that still gets wheels.
+# In order of preference. tflite-runtime is deprecated, replaced by LiteRT.
 _ENGINES_OF = {".tflite": ("litert", "tflite"), ".onnx": ("onnxruntime",)}
 
 
@@ -34,34 +32,38 @@ class Backend(Protocol):
 
     @property
     def spec(self) -> ModelSpec:
-        """What the model takes and gives."""
+        """Spec of the model."""
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """One (S, S, 3) uint8 RGB crop to the outputs named in the spec, float32, without the batch axis.
+        """Run the model on one (S, S, 3) uint8 RGB crop; return its outputs as float32 arrays without the batch axis.
 
-        ValueError for another kind of crop, TemplateError when a model with prompts was not told any yet.
+        Raises:
+            ValueError: The crop has another shape or dtype.
+            TemplateError: The model needs query points and `prompt` was not called.
         """
 
     def prompt(self, points: np.ndarray) -> None:
-        """Tell a model with prompts which (K, 2) points of the plane to find from now on: `points` are then (K, 2).
+        """Set the (K, 2) query points, in canonical face space, of the output `points`.
 
-        TemplateError for more than it takes, and for a model that takes none.
+        TemplateError if K exceeds the model's limit or the model takes no query points.
         """
 
 
 def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> Backend:
-    """Load a model file with the engine named, or with the best one installed for its format (`auto`).
+    """Load a model file with the named engine, or with the best one installed for its format (`auto`).
 
-    FileNotFoundError or ModelFileError when the file cannot be used, BackendError when the engine cannot.
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ModelFileError: The file cannot be used.
+        BackendError: The engine is not installed or does not read the format.
     """
     path = check_model_file(path)
     if backend != "auto" and backend not in _MODULES:
         raise BackendError(f"unknown backend {backend!r}; known: auto, {', '.join(_MODULES)}")
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more, got {threads}")
+    require(threads >= 1, f"threads must be 1 or more, got {threads}")
     engines = _ENGINES_OF.get(path.suffix)
     if engines is None:
-        raise BackendError(f"{path}: no engine here runs CoreML packages; they are for apps on Apple's systems")
+        raise BackendError(f"{path}: CoreML packages run in apps on Apple's systems only; use a .tflite or .onnx file")
     if backend == "auto":
         installed = [name for name in engines if _is_installed(name)]
         if not installed:
@@ -75,9 +77,9 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
 
 
 def default_model_path(backend: str = "auto", name: str = "atpn_fp32") -> Path:
-    """The exported shipped weights: `dist/NAME.*` under the current directory or beside this package.
+    """Return the path of `dist/NAME.*` in the current folder or beside this package, in the backend's format.
 
-    The format follows the backend. FileNotFoundError says which command makes the file.
+    FileNotFoundError names the command that exports the file.
     """
     if backend == "onnxruntime":
         suffixes = [".onnx"]
@@ -93,19 +95,58 @@ def default_model_path(backend: str = "auto", name: str = "atpn_fp32") -> Path:
                 return path
     target = "export-onnx" if suffixes[0] == ".onnx" else "export-tflite"
     raise FileNotFoundError(
-        f"no model was named and there is no dist/{name}{suffixes[0]} in {folders[0]} or {folders[1]}: "
-        f"run `make {target}` or name a model file"
+        f"no model was given and there is no dist/{name}{suffixes[0]} in {folders[0]} or {folders[1]}: "
+        f"run `make {target}` or give a model file"
     )
 
 
-class TFLiteBackend:
+class _FileBackend:
+    """Query points and checks of the input, common to the engines."""
+
+    _query_input: int | str | None
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._query_points: np.ndarray | None = None
+        self._query_count = 0
+
+    def prompt(self, points: np.ndarray) -> None:
+        """See `Backend.prompt`."""
+        name, limit, points = self.spec.name, self.spec.prompts, np.asarray(points, np.float32)
+        if not limit:
+            raise TemplateError(f"model {name!r} takes no query points")
+        if points.ndim != 2 or points.shape[1] != 2 or not 0 < len(points) <= limit:
+            raise TemplateError(
+                f"model {name!r} takes (K, 2) query points, K up to {limit}, got shape {points.shape}; "
+                "export it with more --prompts, or with --template"
+            )
+        # The input has a fixed number of points: repeat them.
+        self._query_points, self._query_count = np.resize(points, (1, limit, 2)), len(points)
+
+    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Backend.run`."""
+        expected = (self.spec.input_size, self.spec.input_size, 3)
+        if crop.shape != expected or crop.dtype != np.uint8:
+            raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
+        if self._query_input is None:
+            return self._infer(crop[None], None)
+        if self._query_points is None:
+            raise TemplateError(f"model {self.spec.name!r} needs query points: call `prompt` first")
+        outputs = self._infer(crop[None], self._query_points)
+        return outputs | {name: outputs[name][: self._query_count] for name in ("points", "points_uncertainty")}
+
+    def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+
+class TFLiteBackend(_FileBackend):
     """A .tflite file in ai-edge-litert (`engine="litert"`) or tflite-runtime (`engine="tflite"`)."""
 
     def __init__(self, path: Path, engine: str = "litert", threads: int = 1) -> None:
-        self.spec = ModelSpec.read(path)
+        super().__init__(ModelSpec.read(path))
         try:
             interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
-        except Exception as error:  # a wheel built for another numpy or libc fails in its own ways
+        except Exception as error:  # a wheel for another numpy or libc may raise anything
             raise BackendError(f"{engine} does not start here ({first_line(error)}): {_INSTALL[engine]}") from error
         try:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
@@ -119,8 +160,7 @@ class TFLiteBackend:
             detail["index"]: (tuple(int(n) for n in detail["shape"]), np.dtype(detail["dtype"]).name)
             for detail in interpreter.get_input_details()
         }
-        self._image, self._plane = match_inputs(path, self.spec, inputs)
-        self._prompts = Prompts(self.spec)
+        self._image_input, self._query_input = match_inputs(path, self.spec, inputs)
         outputs, details = [], {}
         for output in _signature_outputs(interpreter) or interpreter.get_output_details():
             if output["dtype"] != np.float32:
@@ -130,21 +170,15 @@ class TFLiteBackend:
         names = match_outputs(path, self.spec, outputs)
         self._outputs = {name: details[theirs] for name, theirs in names.items()}
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """See `Backend.run`."""
-        self._interpreter.set_tensor(self._image, checked_crop(crop, self.spec)[None])
-        if self._plane is not None:
-            self._interpreter.set_tensor(self._plane, self._prompts.feed())
+    def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
+        self._interpreter.set_tensor(self._image_input, image)
+        if query_points is not None:
+            self._interpreter.set_tensor(self._query_input, query_points)
         self._interpreter.invoke()
-        outputs = {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
-        return outputs if self._plane is None else self._prompts.cut(outputs)
-
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`."""
-        self._prompts.set(points)
+        return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
 
 
-class OnnxBackend:
+class OnnxBackend(_FileBackend):
     """An .onnx file in onnxruntime, on the CPU."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -155,64 +189,59 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no base class below Exception
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
-        self.spec = ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
+        super().__init__(ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path))
         self._session = session
         kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
         inputs = {i.name: (tuple(i.shape), kinds.get(i.type, i.type)) for i in session.get_inputs()}
-        self._image, self._plane = match_inputs(path, self.spec, inputs)
-        self._prompts = Prompts(self.spec)
+        self._image_input, self._query_input = match_inputs(path, self.spec, inputs)
         for output in session.get_outputs():
             if output.type != "tensor(float)":
                 raise ModelFileError(f"{path}: output {output.name} is {output.type}, expected float32")
         shapes = [(output.name, tuple(output.shape[1:])) for output in session.get_outputs()]
         self._outputs = match_outputs(path, self.spec, shapes)
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """See `Backend.run`."""
-        feed = {self._image: checked_crop(crop, self.spec)[None]}
-        if self._plane is not None:
-            feed[self._plane] = self._prompts.feed()
+    def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
+        feed = {self._image_input: image}
+        if self._query_input is not None and query_points is not None:
+            feed[self._query_input] = query_points
         values = self._session.run(list(self._outputs.values()), feed)
-        outputs = {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
-        return outputs if self._plane is None else self._prompts.cut(outputs)
-
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`."""
-        self._prompts.set(points)
+        return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
 
 
 def match_inputs(
     path: Path, spec: ModelSpec, inputs: Mapping[Input, tuple[Sequence[int | str | None], str]]
 ) -> tuple[Input, Input | None]:
-    """The file's image and, with prompts, its plane; `inputs` are (shape, type) by the file's own names.
+    """Return the names of the file's image input and, if the spec has them, of its query points.
 
-    By type and shape, since converters scramble names. ModelFileError when they are not what the spec says.
+    `inputs` are (shape, type) by the file's own names, which converters change: they are matched by type and shape.
+    ModelFileError if they do not match the spec.
     """
     expected: dict[str, tuple[tuple[int, ...], str]] = {"image": ((1, spec.input_size, spec.input_size, 3), "uint8")}
     if spec.prompts:
-        expected["plane"] = ((1, spec.prompts, 2), "float32")
+        expected["query points"] = ((1, spec.prompts, 2), "float32")
     found: dict[str, Input] = {}
     for key, (shape, kind) in inputs.items():
         for name, (known, known_kind) in expected.items():
-            # The batch axis may be symbolic (a name) or free (None); the others may not.
+            # The batch axis may be symbolic (a name) or free (None).
             same = kind == known_kind and tuple(shape[1:]) == known[1:]
             if same and (not isinstance(shape[0], int) or shape[0] == 1):
                 found[name] = key
     if found.keys() != expected.keys() or len(inputs) != len(expected):
-        raise ModelFileError(f"{path} takes {list(inputs.values())}, its spec promises {list(expected.values())}")
-    return found["image"], found.get("plane")
+        raise ModelFileError(f"{path} takes {list(inputs.values())}, its spec declares {list(expected.values())}")
+    return found["image"], found.get("query points")
 
 
 def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]) -> dict[str, str]:
-    """Our output names to the file's own, which converters scramble; `outputs` are (name, shape without batch) pairs.
+    """Map the spec's output names to the file's own; `outputs` are its (name, shape without batch axis) pairs.
 
-    By name where the file kept ours, else by shape where each shape occurs once, else by the number in names such as
-    `output_2` or `StatefulPartitionedCall:2`, else by position. ModelFileError when the shapes are not the spec's.
+    Outputs are matched by name if the file has the spec's names, else by shape if all shapes differ, else by the number
+    in names such as `output_2` or `StatefulPartitionedCall:2`, else by position. ModelFileError if the shapes do not
+    match the spec.
     """
     if sorted(shape for _, shape in outputs) != sorted(spec.outputs.values()):
-        raise ModelFileError(f"{path} gives {dict(outputs)}, its spec promises {dict(spec.outputs)}")
+        raise ModelFileError(f"{path} gives {dict(outputs)}, its spec declares {dict(spec.outputs)}")
     shapes: Mapping[str, tuple[int, ...]] = dict(outputs)
     if all(shapes.get(name) == shape for name, shape in spec.outputs.items()):
         return {name: name for name in spec.outputs}
@@ -228,16 +257,8 @@ def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tupl
     return {name: theirs for name, (theirs, _) in zip(spec.outputs, order, strict=True)}
 
 
-def checked_crop(crop: np.ndarray, spec: ModelSpec) -> np.ndarray:
-    """The crop as it is, or a ValueError when it is not what the spec takes."""
-    expected = (spec.input_size, spec.input_size, 3)
-    if crop.shape != expected or crop.dtype != np.uint8:
-        raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
-    return crop
-
-
 def _check_linear_weights(path: Path, tensors: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse what tflite-runtime gets wrong without a word: of a linear layer's scales it reads only the first."""
+    """Reject linear layers with a scale per output: tflite-runtime silently uses the first scale for all."""
     for tensor in tensors:
         scales = tensor["quantization_parameters"]["scales"]
         if tensor["dtype"] == np.int8 and len(tensor["shape"]) == 2 and len(scales) > 1:
@@ -248,7 +269,7 @@ def _check_linear_weights(path: Path, tensors: Sequence[Mapping[str, Any]]) -> N
 
 
 def _signature_outputs(interpreter: Any) -> list[dict[str, Any]]:
-    """Details of the outputs under their signature names, which survive conversion better than tensor names."""
+    """Return details of the outputs under their signature names, which converters change less than tensor names."""
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         return []

@@ -1,4 +1,4 @@
-"""A camera's own intrinsics, from the file that its calibration wrote."""
+"""Camera intrinsics from a calibration file."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.errors import CalibrationError
+from edge_runtime.errors import CalibrationError, require
 from edge_runtime.geometry import Intrinsics
 
 ASPECT_TOLERANCE = 0.01
-"""Relative: sizes are rounded to whole pixels, or to the 8 or 16 that a codec likes. A crop differs by more."""
+"""Maximum relative difference of aspect ratios: sizes are rounded, for codecs to multiples of 8 or 16."""
 FIELD_OF_VIEW_LIMITS = (1.0, 170.0)
-"""Degrees along either side. No pinhole sees more; a focal length in millimetres, taken for pixels, does."""
+"""Limits of the field of view along either side, degrees. A focal length in millimeters exceeds them."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A pinhole camera and the size of the pictures that it was measured on. Lens distortion is left out."""
+    """Pinhole camera and the size of its calibration images, pixels. Lens distortion is ignored."""
 
     intrinsics: Intrinsics
     width: int
@@ -28,32 +28,35 @@ class Calibration:
 
     def __post_init__(self) -> None:
         camera = self.intrinsics
-        for side, focal, centre in ((self.width, camera.fx, camera.cx), (self.height, camera.fy, camera.cy)):
-            if not 0 < side < 2**15:
-                raise ValueError(f"a picture's side must be 1 to 32767 px, got {self.width} x {self.height}")
+        for side, focal, center in ((self.width, camera.fx, camera.cx), (self.height, camera.fy, camera.cy)):
+            require(0 < side < 2**15, f"image sides must be 1 to 32767 px, got {self.width} x {self.height}")
             view = math.degrees(2 * math.atan(side / 2 / focal))
-            if not FIELD_OF_VIEW_LIMITS[0] <= view <= FIELD_OF_VIEW_LIMITS[1]:
-                raise ValueError(
-                    f"a focal length of {focal:g} px sees {view:.1f} degrees of a {side} px side: is it in pixels, "
-                    "and of pictures of this size?"
-                )
-            if not -0.5 <= centre <= side - 0.5:
-                raise ValueError(f"the principal point lies outside the picture: {centre:g} of {side} px")
+            require(
+                FIELD_OF_VIEW_LIMITS[0] <= view <= FIELD_OF_VIEW_LIMITS[1],
+                f"focal length {focal:g} px gives a field of view of {view:.1f} degrees over {side} px, "
+                f"expected 1 to 170; give fx and fy in pixels of a {self.width} x {self.height} image",
+            )
+            inside = -0.5 <= center <= side - 0.5
+            require(inside, f"the principal point must lie in the image, got {center:g} of {side} px")
 
     @staticmethod
     def read(path: Path | str) -> Calibration:
-        """Read OpenCV's calibration file or a plain JSON.
+        """Read a calibration file.
 
-        The first is YAML, XML or JSON of `cv2.FileStorage` with `camera_matrix`, `image_width` and `image_height`; the
-        second holds the numbers `fx`, `fy`, `cx`, `cy`, `width` and `height`, in pixels. CalibrationError for what is
-        neither or is no camera, OSError for a file that cannot be read.
+        Args:
+            path: YAML, XML, or JSON of `cv2.FileStorage` with `camera_matrix`, `image_width`, and `image_height`, or
+                plain JSON with `fx`, `fy`, `cx`, `cy`, `width`, and `height` in pixels.
+
+        Raises:
+            CalibrationError: The content is neither, or not a camera.
+            OSError: The file cannot be read.
         """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
             storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         except (UnicodeDecodeError, SystemError, cv2.error) as error:  # what OpenCV's binding raises on bad syntax
-            raise CalibrationError(f"{path} is not YAML, XML or JSON that OpenCV reads, or is damaged") from error
+            raise CalibrationError(f"{path} is not YAML, XML or JSON that OpenCV can read, or is damaged") from error
         try:
             if storage.getNode("camera_matrix").empty():
                 fx, fy, cx, cy, width, height = _numbers(storage, "fx", "fy", "cx", "cy", "width", "height")
@@ -61,7 +64,7 @@ class Calibration:
                 width, height = _numbers(storage, "image_width", "image_height")
                 fx, fy, cx, cy = _from_matrix(storage.getNode("camera_matrix"))
             if not (width.is_integer() and height.is_integer()):
-                raise ValueError(f"a picture's sides must be whole numbers, got {width:g} x {height:g}")
+                raise ValueError(f"image sides must be whole numbers, got {width:g} x {height:g}")
             return Calibration(Intrinsics(fx, fy, cx, cy), int(width), int(height))
         except ValueError as error:
             raise CalibrationError(f"{path}: {error}") from error
@@ -69,14 +72,14 @@ class Calibration:
             storage.release()
 
     def at(self, width: int, height: int) -> Intrinsics:
-        """The same camera for its whole picture in another size; CalibrationError for another aspect ratio."""
+        """Return the intrinsics scaled to another image size. CalibrationError if the aspect ratio differs."""
         if abs(width * self.height / (height * self.width) - 1) > ASPECT_TOLERANCE:
             raise CalibrationError(
-                f"the camera was calibrated at {self.width} x {self.height}, the frames have {width} x {height}, which "
-                "is another part of its picture: calibrate at their aspect ratio"
+                f"the camera was calibrated at {self.width} x {self.height}, the frames have {width} x {height}: "
+                "calibrate at their aspect ratio"
             )
         x, y, camera = width / self.width, height / self.height, self.intrinsics
-        # Pixel centres lie at integers, so the picture begins at -0.5.
+        # Pixel centers at integers: the image begins at -0.5.
         return Intrinsics(camera.fx * x, camera.fy * y, (camera.cx + 0.5) * x - 0.5, (camera.cy + 0.5) * y - 0.5)
 
 
@@ -92,7 +95,7 @@ def _numbers(storage: cv2.FileStorage, *names: str) -> list[float]:
 
 
 def _from_matrix(node: cv2.FileNode) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of a 3 x 3 camera matrix."""
+    """Return fx, fy, cx, cy of a 3 x 3 camera matrix."""
     try:
         matrix = np.asarray(node.mat(), np.float64)
     except cv2.error:

@@ -1,6 +1,6 @@
-"""Finding a face's first region of interest: a small network of our own, or what OpenCV ships.
+"""Face detection: the project's detector network, or OpenCV's cascades.
 
-The tracking network judges every candidate, so a detector here may be rough and generous.
+The tracking network checks every detection, so a detector may have false positives.
 """
 
 from __future__ import annotations
@@ -18,40 +18,42 @@ from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
 SEARCH_SIZE = 480
-"""Long side in pixels of the grey picture that is searched: bounds the cost whatever the camera gives."""
-SMALLEST_FACE = 24
-"""Smallest box in that picture, pixels: a face of a twentieth of the frame's long side."""
+"""Longer side of the gray image that the cascades search, pixels; bounds the cost."""
+MIN_FACE_SIZE = 24
+"""Minimum side of a cascade's box in that image, pixels."""
 SCALE_STEP = 1.2
-"""Growth of the search window from one scale to the next."""
-MIN_NEIGHBOURS = 2
-"""Overlapping hits that make a candidate; low, because the network refuses what is no face."""
-SURE_NEIGHBOURS = 9
-"""Hits of the frontal cascade from which the two profile searches, two thirds of the cost, are skipped."""
-SAME_FACE_IOU = 0.3
-"""Candidates that overlap more than this are one face."""
-LARGE_FRAME = 3
-"""Times the detector network's input: frames this long are searched in parts, too."""
-TILE = 0.5
-"""Side of a part, of the frame's longer side."""
+"""Scale factor from one size of the search window to the next."""
+MIN_NEIGHBORS = 2
+"""Minimum number of overlapping hits of a detection; low, because the network rejects false positives."""
+CONFIDENT_NEIGHBORS = 9
+"""Number of hits of the frontal cascade from which the profile cascades, two thirds of the cost, are skipped."""
+NMS_IOU_THRESHOLD = 0.3
+"""IoU from which the lower-scored of two detections is suppressed."""
+LARGE_FRAME_RATIO = 3
+"""Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too."""
+TILE_FRACTION = 0.5
+"""Side of a tile, as a fraction of the frame's longer side."""
 TILE_OVERLAP = 0.25
+"""Minimum overlap of adjacent tiles, as a fraction of their side."""
 TILES_PER_SEARCH = 2
-BAR = 127
-"""Grey level beside a frame that is not square: the middle of the range, to a network nothing at all."""
+"""Number of tiles per search."""
+PAD_VALUE = 127
+"""Gray level of the letterbox's padding: the middle of the range."""
 
-# From a cascade's box to the landmarks' rectangle, as (side / box side, centre's shift down / box side).
-# Frontal: the box puts the pupils 0.40 of its width apart and 0.39 of its height down (the cascade's 20 x 20 training
-# faces were aligned so). With adults' average proportions (pupils 63 mm apart; brow's upper edge 27 mm above and chin
-# 112 mm below them; jaw contour 138 mm wide) the landmarks span 0.22 to 1.10 of the box's height and 0.88 of its width.
+# From a cascade's box to the landmarks' rectangle: (side / box side, downward shift of the center / box side).
+# Frontal: the cascade's 20 x 20 training faces have the pupils 0.40 of the width apart, 0.39 of the height down. With
+# adults' mean proportions (pupils 63 mm apart; upper edge of the brows 27 mm above, chin 112 mm below them; jaw 138 mm
+# wide), the landmarks span 0.22 to 1.10 of the box's height and 0.88 of its width.
 FRONTAL_TO_LANDMARKS = (0.88, 0.16)
-# Profile: the box spans hairline to chin, 185 mm on average, of which brow to chin, the landmarks' height, is 130 mm.
+# Profile: the box spans hairline to chin, 185 mm on average; brow to chin, the landmarks' height, is 130 mm.
 PROFILE_TO_LANDMARKS = (0.70, 0.15)
 
 
 class Detector(Protocol):
-    """Finds faces in a picture."""
+    """Face detector."""
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
-        """Regions, by the crop rule of `ROI.from_landmarks`, in an (H, W, 3) uint8 BGR frame; best first."""
+        """Return the ROIs (by `ROI.from_landmarks`) of the faces in an (H, W, 3) uint8 BGR frame, best first."""
 
 
 class CascadeDetector:
@@ -62,63 +64,63 @@ class CascadeDetector:
         self._profile = _load_cascade("haarcascade_profileface.xml")
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
-        """See `Detector.detect`. A frame too small to hold a face gives none."""
+        """See `Detector.detect`."""
         return [roi for _, roi in self.scored(frame)]
 
     def scored(self, frame: np.ndarray) -> list[tuple[float, ROI]]:
-        """(number of overlapping hits, region) pairs, best first."""
+        """Return (number of overlapping hits, ROI) pairs, best first."""
         height, width = frame.shape[:2]
         scale = min(1.0, SEARCH_SIZE / max(height, width))
         size = (round(width * scale), round(height * scale))
-        if min(size) < SMALLEST_FACE:
+        if min(size) < MIN_FACE_SIZE:
             return []
-        grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        found = _search(self._frontal, grey, FRONTAL_TO_LANDMARKS)
-        if not found or found[0][0] < SURE_NEIGHBOURS:
-            found += _search(self._profile, grey, PROFILE_TO_LANDMARKS)
-            # The profile cascade knows one side only.
-            for hits, roi in _search(self._profile, cv2.flip(grey, 1), PROFILE_TO_LANDMARKS):
+        gray = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        found = _search(self._frontal, gray, FRONTAL_TO_LANDMARKS)
+        if not found or found[0][0] < CONFIDENT_NEIGHBORS:
+            found += _search(self._profile, gray, PROFILE_TO_LANDMARKS)
+            # The cascade detects profiles of one side only.
+            for hits, roi in _search(self._profile, cv2.flip(gray, 1), PROFILE_TO_LANDMARKS):
                 found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
         found.sort(key=lambda hit: -hit[0])
-        return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in _distinct(found)]
+        return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in _nms(found)]
 
 
 def _search(
-    cascade: cv2.CascadeClassifier, grey: np.ndarray, to_landmarks: tuple[float, float]
+    cascade: cv2.CascadeClassifier, gray: np.ndarray, to_landmarks: tuple[float, float]
 ) -> list[tuple[int, ROI]]:
-    """(number of overlapping hits, region) in pixels of the searched picture, most hits first."""
+    """Return (number of overlapping hits, ROI) in pixels of the searched image, most hits first."""
     boxes, hits = cascade.detectMultiScale2(
-        grey, scaleFactor=SCALE_STEP, minNeighbors=MIN_NEIGHBOURS, minSize=(SMALLEST_FACE, SMALLEST_FACE)
+        gray, scaleFactor=SCALE_STEP, minNeighbors=MIN_NEIGHBORS, minSize=(MIN_FACE_SIZE, MIN_FACE_SIZE)
     )
     found = [(int(n), roi_from_cascade_box(box, to_landmarks)) for box, n in zip(boxes, np.ravel(hits), strict=True)]
     return sorted(found, key=lambda hit: -hit[0])
 
 
 def roi_from_cascade_box(box: Sequence[int], to_landmarks: tuple[float, float]) -> ROI:
-    """A cascade's (x, y, width, height) pixels as a region by the crop rule."""
+    """Convert a cascade's (x, y, width, height) box in pixels to an ROI."""
     x, y, width, height = (float(v) for v in box)
     side, shift = to_landmarks
-    # Pixel centres lie at integers, so a box of w pixels from x is centred at x + (w - 1) / 2.
+    # Pixel centers lie at integers, so a box of w pixels from x is centered at x + (w - 1) / 2.
     cx, cy = x + (width - 1) / 2, y + (height - 1) / 2 + shift * height
     return ROI(cx, cy, width * side * (1 + 2 * ROI_MARGIN))
 
 
 class NetworkDetector:
-    """A detector network of this project.
+    """Detector network of this project.
 
-    In a large frame small faces are smaller than the network sees. Each search therefore looks at the whole frame and
-    at two of its overlapping parts, the next ones in turn: a few searches see all of it, and each costs the same.
+    Large frames are also searched in overlapping tiles, `TILES_PER_SEARCH` of them per call in turn, so that small
+    faces are found within a few calls of constant cost.
     """
 
     def __init__(self, model: Path | str | Backend, backend: str = "auto", threads: int = 1) -> None:
-        """Load a .tflite or .onnx file, or take a loaded one. ModelFileError for a model that is no detector."""
+        """Load a .tflite or .onnx file, or use a loaded backend. ModelFileError if the model is not a detector."""
         self._backend = load_backend(model, backend, threads) if isinstance(model, Path | str) else model
         if not self._backend.spec.is_detector:
             raise ModelFileError(
-                f"the model {self._backend.spec.name} gives {', '.join(self._backend.spec.outputs)}, "
-                "a detector gives scores and regions; `make export-tflite` makes one"
+                f"model {self._backend.spec.name!r} is not a detector: its outputs are "
+                f"{', '.join(self._backend.spec.outputs)}, expected scores and rois; run `make export-tflite`"
             )
-        self._turn = 0
+        self._next_tile = 0
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `Detector.detect`."""
@@ -127,28 +129,28 @@ class NetworkDetector:
         height, width = frame.shape[:2]
         parts = tiles(width, height, self._backend.spec.input_size)
         for _ in range(min(TILES_PER_SEARCH, len(parts))):
-            x, y, side = parts[self._turn % len(parts)]
-            self._turn += 1
+            x, y, side = parts[self._next_tile % len(parts)]
+            self._next_tile += 1
             for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
                 found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size)))
-        return [roi for _, roi in _distinct(sorted(found, key=lambda pair: -pair[0]))]
+        return [roi for _, roi in _nms(sorted(found, key=lambda pair: -pair[0]))]
 
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
-        """(score, region) pairs of the whole frame from a threshold on, best first."""
+        """Return (score, ROI) pairs of the whole frame with at least this score, best first."""
         spec = self._backend.spec
-        picture, place = fit_frame(frame, spec.input_size)
-        outputs = self._backend.run(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        # Regions count in picture sides, from the edge of the first pixel on.
-        regions = outputs["regions"] * place.size + (place.cx - place.size / 2, place.cy - place.size / 2, 0.0)
-        return read_regions(outputs["scores"], regions, threshold)
+        image, square = letterbox(frame, spec.input_size)
+        outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        # In sides of the input, from the outer edge of the first pixel.
+        rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
+        return decode_detections(outputs["scores"], rois, threshold)
 
 
 def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]]:
-    """(x, y, side) of overlapping squares that cover a frame too large to be seen at once; none for others."""
+    """Return (x, y, side) of overlapping square tiles that cover a large frame; an empty list for smaller ones."""
     longest = max(width, height)
-    if longest < LARGE_FRAME * input_size:
+    if longest < LARGE_FRAME_RATIO * input_size:
         return []
-    side = round(TILE * longest)
+    side = round(TILE_FRACTION * longest)
 
     def starts(extent: int) -> list[int]:
         steps = math.ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP)))
@@ -158,56 +160,58 @@ def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]
 
 
 def default_detector() -> Detector:
-    """Our own network where its exported file is (`dist/detector_fp32.*`), else OpenCV's cascades."""
+    """Return the detector network if its file `dist/detector_fp32.*` exists, else OpenCV's cascades."""
     try:
         return NetworkDetector(default_model_path(name="detector_fp32"))
     except FileNotFoundError:
         return CascadeDetector()
 
 
-def fit_frame(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
-    """An (H, W, 3) uint8 frame in the middle of a square picture, bars beside it; and the square that it then shows."""
+def letterbox(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
+    """Scale an (H, W, 3) uint8 frame into a padded square of `size` pixels; return it and its square in the frame."""
     height, width = frame.shape[:2]
     scale = size / max(height, width)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = np.full((size, size, 3), BAR, np.uint8)
+    image = np.full((size, size, 3), PAD_VALUE, np.uint8)
     left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    picture[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
-    # Pixel centres at integers: the frame's own edges lie half a pixel outside its outermost centres.
+    image[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
+    # Pixel centers at integers: the frame's edges are half a pixel outside the outermost centers.
     x0, y0 = -left / scale - 0.5, -top / scale - 0.5
     side = size / scale
-    return picture, ROI(x0 + side / 2, y0 + side / 2, side)
+    return image, ROI(x0 + side / 2, y0 + side / 2, side)
 
 
-def read_regions(scores: np.ndarray, regions: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
-    """What a detector network says about its (G, G) cells as (score, region) pairs, best first.
+def decode_detections(scores: np.ndarray, rois: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+    """Decode the outputs of a detector network to (score, ROI) pairs, best first, after NMS.
 
-    `regions` is (G, G, 3): each cell's centre x, y and size, in the unit that the pairs come back in. A face is the
-    best cell among its neighbours, from the threshold on; of two that overlap by SAME_FACE_IOU the better one stays.
+    Args:
+        scores: (G, G) scores of the cells. A detection is a local maximum of 3 x 3 cells.
+        rois: (G, G, 3) center x, center y, and size per cell, in the unit of the result.
+        threshold: Minimum score.
     """
     peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     order = np.argsort(-scores[rows, columns], kind="stable")
-    return _distinct(
+    return _nms(
         [
-            (float(scores[row, column]), ROI(*(float(v) for v in regions[row, column])))
+            (float(scores[row, column]), ROI(*(float(v) for v in rois[row, column])))
             for row, column in zip(rows[order], columns[order], strict=True)
         ]
     )
 
 
-def _distinct(found: Sequence[tuple[float, ROI]]) -> list[tuple[float, ROI]]:
-    """The (score, region) pairs, best first, whose regions no earlier one overlaps much."""
+def _nms(found: Sequence[tuple[float, ROI]]) -> list[tuple[float, ROI]]:
+    """Suppress pairs whose ROI overlaps an earlier one's; `found` is sorted, best first."""
     kept: list[tuple[float, ROI]] = []
     for score, roi in found:
-        if all(roi.iou(other) < SAME_FACE_IOU for _, other in kept):
+        if all(roi.iou(other) < NMS_IOU_THRESHOLD for _, other in kept):
             kept.append((score, roi))
     return kept
 
 
 def _scaled(roi: ROI, factor: float) -> ROI:
-    # Pixel centres at integers: coordinate x of one picture is (x + 0.5) * factor - 0.5 of the other.
+    # Pixel centers at integers: x becomes (x + 0.5) * factor - 0.5.
     return ROI((roi.cx + 0.5) * factor - 0.5, (roi.cy + 0.5) * factor - 0.5, roi.size * factor, roi.roll)
 
 
@@ -215,7 +219,7 @@ def _load_cascade(name: str) -> cv2.CascadeClassifier:
     if not hasattr(cv2, "CascadeClassifier"):
         raise DetectorError(
             f"OpenCV {cv2.__version__} has no CascadeClassifier: pip install 'opencv-python-headless>=4.11,<5', "
-            "or give the tracker a detector of your own"
+            "or pass another detector to the tracker"
         )
     path = Path(cv2.__file__).parent / "data" / name
     cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""The overlay: landmarks coloured by how sure they are, a template's points, pose axes, region, and a line of text."""
+"""Overlay of results: landmarks colored by uncertainty, template points, pose axes, ROI, and text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edge_runtime.face import Face
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.template import Template
 
-SURE, UNSURE = 0.005, 0.05
-"""Standard deviations, as a share of the region's side, drawn fully green and fully red."""
-_AXIS_COLOURS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
-_REGION_COLOUR = (200, 200, 200)
-_EDGE_COLOUR = (255, 255, 255)
+LOW_UNCERTAINTY, HIGH_UNCERTAINTY = 0.005, 0.05
+"""Standard deviations drawn green and red, as fractions of the ROI's size."""
+_AXIS_COLORS = ((60, 60, 255), (60, 220, 60), (255, 120, 40))
+_ROI_COLOR = (200, 200, 200)
+_EDGE_COLOR = (255, 255, 255)
 _SQUARE = ((0, 1), (1, 2), (2, 3), (3, 0))
-_TEMPLATE_COLOUR = (255, 0, 255)
-"""Magenta: no landmark has it."""
+_TEMPLATE_COLOR = (255, 0, 255)
+"""Magenta, which no landmark has."""
 _FRACTION_BITS = 4
-"""OpenCV draws at sixteenths of a pixel: landmarks of small faces would jump from pixel to pixel otherwise."""
+"""Fraction bits of drawn coordinates: subpixel positions keep landmarks of small faces from jumping."""
 
 
 def draw_faces(
@@ -30,20 +30,27 @@ def draw_faces(
     mirror: bool = False,
     template: Template | None = None,
 ) -> np.ndarray:
-    """A copy of an (H, W, 3) uint8 BGR picture with the faces drawn on it; with a scheme and a template, edges too.
+    """Draw faces on a copy of an (H, W, 3) uint8 BGR image.
 
-    Axes are the head's own: red to the image's right, green down, blue out of the face. Line widths and letters follow
-    the face's size and stay legible on small faces. `mirror` turns the picture left to right, as a mirror shows it,
-    with its text legible and true.
+    Args:
+        image: The image.
+        faces: Faces in pixels of `image`.
+        scheme: Landmark scheme whose edges are drawn, too.
+        mirror: Flip the result horizontally; text stays readable.
+        template: Template whose edges are drawn, too.
+
+    Returns:
+        The copy. Pose axes: red to the image's right, green down, blue out of the face.
     """
     canvas = image.copy()
     for face in faces:
         width = max(1, round(face.roi.size / 250))
-        _lines(canvas, face.roi.corners(), _SQUARE, _REGION_COLOUR, 1)
+        _lines(canvas, face.roi.corners(), _SQUARE, _ROI_COLOR, 1)
         if scheme is not None:
-            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOUR, 1)
+            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOR, 1)
         _draw_axes(canvas, face, width)
-        _draw_landmarks(canvas, face)
+        colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
+        _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
         if face.points is not None:
             _draw_points(canvas, face.points, () if template is None else template.edges, face.roi.size)
     if mirror:
@@ -54,7 +61,7 @@ def draw_faces(
 
 
 def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:
-    """Write lines of text into the top left corner of a picture, as large as fits up to a legible size."""
+    """Draw lines of text in the top left corner, as large as fits up to a readable size."""
     height, width = canvas.shape[:2]
     widest = max(cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)[0][0] for line in lines)
     scale = min(0.7, 0.9 * width / widest, height / (40 * (len(lines) + 1)))
@@ -62,40 +69,35 @@ def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:
         _outlined(canvas, line, (round(12 * scale), round(40 * scale * (i + 1))), scale)
 
 
-def uncertainty_colours(uncertainty: np.ndarray, size: float) -> np.ndarray:
-    """(N,) standard deviations in pixels to (N, 3) BGR colours, green to yellow to red, for a region of this side."""
-    doubt = np.clip((uncertainty / size - SURE) / (UNSURE - SURE), 0.0, 1.0)
-    colours = np.stack([np.zeros_like(doubt), 2 * (1 - doubt), 2 * doubt], axis=1)
-    return np.asarray(np.rint(255 * np.clip(colours, 0, 1)), np.uint8)
-
-
-def _draw_landmarks(canvas: np.ndarray, face: Face) -> None:
-    colours = uncertainty_colours(face.uncertainty, face.roi.size).tolist()
-    _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colours)
+def uncertainty_colors(uncertainty: np.ndarray, size: float) -> np.ndarray:
+    """Convert (N,) standard deviations in pixels to (N, 3) BGR colors, green to red, for an ROI of `size` pixels."""
+    level = np.clip((uncertainty / size - LOW_UNCERTAINTY) / (HIGH_UNCERTAINTY - LOW_UNCERTAINTY), 0.0, 1.0)
+    colors = np.stack([np.zeros_like(level), 2 * (1 - level), 2 * level], axis=1)
+    return np.asarray(np.rint(255 * np.clip(colors, 0, 1)), np.uint8)
 
 
 def _draw_points(canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], size: float) -> None:
-    """A template's points on a face whose region is `size` pixels wide."""
-    _lines(canvas, points, edges, _TEMPLATE_COLOUR, max(1, round(size / 250)))
-    _dots(canvas, points, max(1.2, size / 120), [_TEMPLATE_COLOUR] * len(points))
+    """Draw a template's points on a face whose ROI has `size` pixels."""
+    _lines(canvas, points, edges, _TEMPLATE_COLOR, max(1, round(size / 250)))
+    _dots(canvas, points, max(1.2, size / 120), [_TEMPLATE_COLOR] * len(points))
 
 
 def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
-    """The head's axes from the middle of the landmarks, in parallel projection."""
+    """Draw the head's axes at the mean of the landmarks, in parallel projection."""
     origin = face.landmarks.mean(axis=0)
-    # Image and camera share x right and y down. The head's z axis points into the head, its face the other way.
+    # Image and camera have x right and y down. The head's z axis points into the head.
     axes = face.pose.matrix * (1.0, 1.0, -1.0)
-    for axis, colour in zip(axes.T, _AXIS_COLOURS, strict=True):
+    for axis, color in zip(axes.T, _AXIS_COLORS, strict=True):
         ends = np.stack([origin, origin + axis[:2] * face.roi.size * 0.3])
-        _lines(canvas, ends, ((0, 1),), colour, width + 1)
+        _lines(canvas, ends, ((0, 1),), color, width + 1)
 
 
 def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
-    """Identity, state, confidence and angles above the region, or wherever the frame has room for them."""
+    """Draw id, state, confidence, and angles above the ROI, moved into the frame if necessary."""
     pitch, yaw, roll = np.degrees(face.pose.angles)
     lines = (f"#{face.id} {face.state} {face.confidence:.2f}", f"p{pitch:+.0f} y{yaw:+.0f} r{roll:+.0f}")
     height, width = canvas.shape[:2]
-    # Letters of 0.4 are the smallest that can be read.
+    # Text below 0.4 is not readable.
     scale = float(np.clip(face.roi.size / 400, 0.4, 1.2))
     sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, _thickness(scale))[0] for line in lines]
     step = round(max(h for _, h in sizes) * 1.5)
@@ -107,11 +109,11 @@ def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:
         _outlined(canvas, line, (x, y + i * step), scale)
 
 
-def _outlined(canvas: np.ndarray, text: str, place: tuple[int, int], scale: float) -> None:
-    """White letters with a black rim, legible on any picture."""
-    for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
+def _outlined(canvas: np.ndarray, text: str, position: tuple[int, int], scale: float) -> None:
+    """Draw white text with a black outline."""
+    for color, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
         width = _thickness(scale) + extra
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+        cv2.putText(canvas, text, position, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
 def _thickness(scale: float) -> int:
@@ -119,20 +121,20 @@ def _thickness(scale: float) -> int:
 
 
 def _lines(
-    canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], colour: tuple[int, int, int], width: int
+    canvas: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], color: tuple[int, int, int], width: int
 ) -> None:
-    """Lines between those of the (N, 2) points that edges join."""
+    """Draw the edges between (N, 2) points."""
     if edges:
         ends = _fixed(points)[np.array(edges)]
-        cv2.polylines(canvas, list(ends), False, colour, width, cv2.LINE_AA, _FRACTION_BITS)
+        cv2.polylines(canvas, list(ends), False, color, width, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _dots(canvas: np.ndarray, points: np.ndarray, radius: float, colours: Sequence[Sequence[int]]) -> None:
+def _dots(canvas: np.ndarray, points: np.ndarray, radius: float, colors: Sequence[Sequence[int]]) -> None:
     fixed = round(radius * 2**_FRACTION_BITS)
-    for point, colour in zip(_fixed(points).tolist(), colours, strict=True):
-        cv2.circle(canvas, point, fixed, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+    for point, color in zip(_fixed(points).tolist(), colors, strict=True):
+        cv2.circle(canvas, point, fixed, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
-    """(N, 2) int32 pixels as OpenCV's fixed point numbers, kept within what its drawing can clip."""
+    """Convert (N, 2) pixels to OpenCV's int32 fixed point, clamped to the range that it can clip."""
     return np.asarray(np.rint(np.clip(points, -32000, 32000) * 2**_FRACTION_BITS), np.int32)

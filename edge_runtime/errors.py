@@ -1,41 +1,38 @@
-"""Errors that a user can act on. Anything else that escapes the runtime is a bug.
-
-Each also is the builtin error it resembles, so callers may catch either.
-"""
+"""Errors that a user can correct. Each derives from a builtin error, too; any other exception is a bug."""
 
 from __future__ import annotations
 
 
 class EdgeRuntimeError(Exception):
-    """Base of what the runtime refuses; the message says what was given, what was expected and what to do."""
+    """Base class. The message states what was given, what was expected, and what to do."""
 
 
 class ModelFileError(EdgeRuntimeError, ValueError):
-    """A model file is empty, damaged, without a spec, or not what its spec says."""
+    """A model file is empty or damaged, has no spec, or does not match it."""
 
 
 class BackendError(EdgeRuntimeError, ImportError):
-    """The inference engine asked for is not installed, does not start, or does not read this format."""
+    """The inference engine is not installed, does not start, or does not read this format."""
 
 
 class DetectorError(EdgeRuntimeError, RuntimeError):
-    """The face detector cannot be made with the OpenCV at hand."""
+    """The installed OpenCV lacks the face detector."""
 
 
 class FrameError(EdgeRuntimeError, ValueError):
-    """An array is not a picture that the runtime takes."""
+    """The shape, dtype, or value range of a frame is not supported."""
 
 
 class CalibrationError(EdgeRuntimeError, ValueError):
-    """A file or a frame size does not belong to a calibrated camera."""
+    """A calibration file is invalid or does not fit the frames."""
 
 
 class TemplateError(EdgeRuntimeError, ValueError):
-    """A template is no template, or not one that the model can find."""
+    """A template is invalid, or the model cannot find it."""
 
 
 class SourceError(EdgeRuntimeError, OSError):
-    """A camera, video, image or folder gives no frames."""
+    """A camera, video, image, or folder has no frames."""
 
 
 class SinkError(EdgeRuntimeError, OSError):
@@ -43,9 +40,15 @@ class SinkError(EdgeRuntimeError, OSError):
 
 
 class DisplayError(EdgeRuntimeError, RuntimeError):
-    """No window can be opened here."""
+    """No window can be opened."""
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, without its stack of details."""
+    """Return the first line of another library's error message."""
     return str(error).strip().partition("\n")[0]
+
+
+def require(valid: object, message: str) -> None:
+    """Raise ValueError with this message if `valid` is false."""
+    if not valid:
+        raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What the runtime reports about a face: head pose, state, landmarks."""
+"""Results of the tracker: `Face`, its `Pose` and `TrackState`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge_runtime.geometry import ROI, angles_to_matrix, matrix_to_angles
 
 
 class TrackState(StrEnum):
-    """Where a face stands in the tracking loop."""
+    """State of a face in the tracking loop."""
 
     DETECTED = "detected"
     """Found by the detector in this frame."""
     TRACKED = "tracked"
-    """Followed from the previous frame's landmarks, without a detector."""
+    """Tracked from the previous frame's landmarks, without a detector."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Pose:
     first yaw (y), then pitch (x), then roll (z): matrix = Ry(-yaw) @ Rx(-pitch) @ Rz(roll).
 
     Signs: pitch > 0 looks up; yaw > 0 turns to the subject's left (the image's right); roll > 0 tilts the head
-    clockwise as seen in the image (towards the subject's left shoulder).
+    clockwise as seen in the image (toward the subject's left shoulder).
     """
 
     matrix: np.ndarray
@@ -42,7 +42,7 @@ class Pose:
 
     @staticmethod
     def from_angles(pitch: float, yaw: float, roll: float) -> Pose:
-        """A pose from angles in radians."""
+        """Return the pose of these angles in radians."""
         return Pose(angles_to_matrix(np.array([pitch, yaw, roll])))
 
 
@@ -51,23 +51,22 @@ class Face:
     """One face in one frame."""
 
     id: int
-    """Constant while the face is held; never used again for another one by the same tracker."""
+    """Constant while the face is tracked; a tracker never reuses it for another face."""
     state: TrackState
     landmarks: np.ndarray
-    """(N, 2) pixels of the frame, x right, y down, pixel centres at integers; smoothed when smoothing is on."""
+    """(N, 2) pixels of the frame, x right, y down, pixel centers at integers; smoothed if smoothing is on."""
     uncertainty: np.ndarray
     """(N,) standard deviation of each landmark in pixels of the frame."""
     pose: Pose
     confidence: float
     """Probability in [0, 1] that the crop holds a face."""
     roi: ROI
-    """The crop that the network saw."""
+    """Input crop of the network."""
     direction: np.ndarray
-    """(3,) unit vector from the camera to the middle of the face, camera frame. How far it is nobody knows from one
-    camera without the head's size."""
+    """(3,) unit vector from the camera to the center of the face, camera frame."""
     age: int
     """Frames since this face was detected; 0 in the frame of its detection."""
     points: np.ndarray | None = None
-    """(M, 2) points of the tracker's template, in pixels as the landmarks; None without a template."""
+    """(M, 2) points of the tracker's template in pixels of the frame; None without a template."""
     points_uncertainty: np.ndarray | None = None
     """(M,) standard deviation of each point in pixels of the frame."""

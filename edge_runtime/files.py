@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it; nothing is left behind when writing fails.
+    """Write a file under a temporary name and rename it; remove it if writing fails.
 
-    Of several writers of one path, in this process or others, the last one's content stays. OSError names the file.
+    Of several concurrent writers of one path, the last one's content remains. OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")

@@ -1,4 +1,4 @@
-"""Command line flags from a dataclass, with nothing but the standard library: a device installs three packages."""
+"""Command line flags from a dataclass, with the standard library only."""
 
 from __future__ import annotations
 
@@ -13,27 +13,36 @@ class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
+def flag(default: Any, help: str, group: str) -> Any:
+    """Return a dataclass field with a help text, in a group of flags."""
+    return dataclasses.field(default=default, metadata={"help": help, "group": group})
+
+
 Config = TypeVar("Config", bound=_Dataclass)
 
 
 def parse_flags(config: type[Config], prog: str, description: str, arguments: Sequence[str] | None = None) -> Config:
-    """Fill a dataclass from the command line (`sys.argv` when no arguments are given).
+    """Parse command line flags into a dataclass.
 
-    Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` offers its values,
-    a `tuple[X, ...]` takes one or more, and an optional field may be left out. A field without a default is an argument
-    by its position. `metadata={"help": ...}` explains each. What argparse or the dataclass's own checks (ValueError)
-    refuse ends the process with one line and exit code 2.
+    Each field is a flag `--field-name`: a `bool` that is False by default is a switch, a `Literal` has choices, a
+    `tuple[X, ...]` takes one or more values, and an optional field may be omitted. A field without a default is
+    positional. Help texts and groups come from the fields' metadata `help` and `group`. `arguments` default to
+    `sys.argv`. If argparse or the dataclass (ValueError) rejects a value, the process exits with code 2.
     """
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
     hints = get_type_hints(config)
+    groups: dict[str, Any] = {"": parser}
     for field in dataclasses.fields(config):
         if field.default is dataclasses.MISSING:
             text = field.metadata.get("help", "")
             parser.add_argument(field.name, type=hints[field.name], metavar=field.name.upper(), help=text)
-        else:
-            parser.add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
+            continue
+        group = field.metadata.get("group", "")
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        groups[group].add_argument(f"--{field.name.replace('_', '-')}", **_argument(field, hints[field.name]))
     values = vars(parser.parse_args(arguments))
     try:
         return config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
@@ -42,7 +51,7 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
 
 
 def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
-    """What argparse needs to know about one field."""
+    """Return the arguments of `add_argument` for one field."""
     options: dict[str, Any] = {"help": field.metadata.get("help", ""), "default": field.default}
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = [a for a in get_args(hint) if a is not type(None)]

@@ -1,4 +1,4 @@
-"""Frames: whatever a caller has, as the BGR uint8 picture that the runtime works on."""
+"""Conversion of frames to BGR uint8."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import numpy as np
 
 from edge_runtime.errors import FrameError
 
-LONGEST_SIDE = 32766
-"""Pixels; OpenCV warps no larger picture."""
+MAX_SIDE = 32766
+"""Maximum side of a frame, pixels: the limit of `cv2.warpAffine`."""
 
 
 def as_bgr(frame: np.ndarray) -> np.ndarray:
-    """An (H, W, 3) uint8 BGR picture from grey (H, W) or (H, W, 1), BGR or BGRA; uint8, uint16, or float in [0, 1].
+    """Convert a frame to an (H, W, 3) uint8 BGR image.
 
-    The array itself is returned when it already is one. FrameError for other shapes and types, sides above
-    `LONGEST_SIDE`, NaN or infinite values and floats beyond [0, 1], which may be anything.
+    Args:
+        frame: Gray (H, W) or (H, W, 1), BGR or BGRA; uint8, uint16, or float in [0, 1]. A uint8 BGR image is returned
+            as it is.
+
+    Raises:
+        FrameError: The shape, dtype, or value range is not supported, or a side exceeds `MAX_SIDE`.
     """
     if not isinstance(frame, np.ndarray):
         raise FrameError(f"a frame must be a numpy array, got {type(frame).__name__}")
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels not in (1, 3, 4) or frame.size == 0:
         raise FrameError(f"a frame must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and not empty, got {frame.shape}")
-    if max(frame.shape[:2]) > LONGEST_SIDE:
-        raise FrameError(f"a frame's sides must not exceed {LONGEST_SIDE} px, got {frame.shape}: make it smaller")
+    if max(frame.shape[:2]) > MAX_SIDE:
+        raise FrameError(f"a frame's sides must not exceed {MAX_SIDE} px, got {frame.shape}: downscale it")
     frame = _as_uint8(frame)
     if channels == 1:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)

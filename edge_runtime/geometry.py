@@ -1,7 +1,7 @@
-"""Geometry shared by training and the device: regions of interest, THE crop rule, viewing rays, rotations.
+"""Geometry shared by training and the runtime: regions of interest, the crop rule, viewing rays, rotations.
 
-Pixels: x right, y down, pixel centres at integers. Camera frame: x right, y down, z forward.
-Crop coordinates are normalised: u in [0, 1] across the crop, and crop pixel = u * crop size - 0.5.
+Pixels: x right, y down, pixel centers at integers. Camera frame: x right, y down, z forward.
+Crop coordinates are normalized: u in [0, 1] across the crop, and crop pixel = u * crop size - 0.5.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import cv2
 import numpy as np
 
 ROI_MARGIN = 0.25
-"""Each side of the landmarks' rectangle moves out by this share of its width or height (thesis, section 3.2)."""
+"""Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2)."""
 DEFAULT_FOV = 60.0
-"""Degrees along the longer side: typical of webcams and phones."""
+"""Field of view along the longer side, degrees: typical of webcams and phones."""
 MAX_OVERSAMPLING = 8
-"""Samples per crop pixel and axis, at most: a face of thousands of pixels is not worth more time."""
+"""Maximum number of samples per crop pixel and axis; bounds the cost of very large faces."""
 
 
 @dataclass(frozen=True)
 class ROI:
-    """An oriented square of the frame: what the network gets to see."""
+    """Region of interest: an oriented square of the frame, the input of the network."""
 
     cx: float
     cy: float
     size: float
     """Side in pixels."""
     roll: float = 0.0
-    """Radians; the square's upright axis turned clockwise as seen in the image."""
+    """Radians, clockwise in the image."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.cx, self.cy, self.size, self.roll))) or self.size <= 0:
@@ -38,42 +38,42 @@ class ROI:
 
     @staticmethod
     def from_landmarks(landmarks: np.ndarray, roll: float = 0.0, margin: float = ROI_MARGIN) -> ROI:
-        """The crop rule: bounding rectangle of (N, 2) pixel landmarks, widened by `margin` per side, squared.
+        """Apply the crop rule: the bounding rectangle of (N, 2) pixel landmarks, widened by `margin` per side, squared.
 
-        The rectangle is taken in axes turned by `roll`; roll 0 is the thesis' rule exactly.
+        The rectangle's axes are rotated by `roll` (radians); roll 0 is the thesis' rule.
         """
         return Rectangle.around(landmarks, roll).squared(margin)
 
     def crop_matrix(self, crop_size: int) -> np.ndarray:
-        """(2, 3) affine map from frame pixels to crop pixels."""
+        """Return the (2, 3) affine matrix from frame pixels to crop pixels."""
         scale = crop_size / self.size
         c, s = scale * math.cos(self.roll), scale * math.sin(self.roll)
-        middle = (crop_size - 1) / 2
-        return np.array([[c, s, middle - c * self.cx - s * self.cy], [-s, c, middle + s * self.cx - c * self.cy]])
+        center = (crop_size - 1) / 2
+        return np.array([[c, s, center - c * self.cx - s * self.cy], [-s, c, center + s * self.cx - c * self.cy]])
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) frame pixels to normalised crop coordinates."""
+        """Convert (..., 2) frame pixels to normalized crop coordinates."""
         return np.asarray((points - (self.cx, self.cy)) @ rotation_2d(-self.roll).T / self.size + 0.5)
 
     def to_frame(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) normalised crop coordinates to frame pixels."""
+        """Convert (..., 2) normalized crop coordinates to frame pixels."""
         c, s = self.size * math.cos(self.roll), self.size * math.sin(self.roll)
         origin = self.cx - (c - s) / 2, self.cy - (s + c) / 2
         return np.asarray(points @ np.array([[c, s], [-s, c]]) + origin)
 
     def corners(self) -> np.ndarray:
-        """(4, 2) frame pixels: the square's corners from its own top left, clockwise."""
+        """Return the (4, 2) corners in frame pixels, clockwise from the square's own top left."""
         return self.to_frame(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
 
     def iou(self, other: ROI) -> float:
-        """Intersection over union with another square, rolls included."""
+        """Return the intersection over union with another ROI of any roll."""
         area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), other.corners().astype(np.float32))
         return float(area / (self.size**2 + other.size**2 - area))
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """An oriented rectangle of the frame: where a face's landmarks lie."""
+    """Oriented bounding rectangle of landmarks, frame pixels."""
 
     cx: float
     cy: float
@@ -84,22 +84,22 @@ class Rectangle:
 
     @staticmethod
     def around(landmarks: np.ndarray, roll: float) -> Rectangle:
-        """The smallest one, of this roll, around (N, 2) pixel landmarks."""
+        """Return the smallest rectangle of this roll around (N, 2) pixel landmarks."""
         upright = landmarks @ rotation_2d(-roll).T
         (x0, y0), (x1, y1) = upright.min(axis=0).tolist(), upright.max(axis=0).tolist()
         x, y, c, s = (x0 + x1) / 2, (y0 + y1) / 2, math.cos(roll), math.sin(roll)
         return Rectangle(c * x - s * y, s * x + c * y, x1 - x0, y1 - y0, roll)
 
     def squared(self, margin: float) -> ROI:
-        """The square around the same middle, its sides the longer one's and `margin` of it at either end."""
+        """Return the square of the same center whose side is the longer one, widened by `margin` at each end."""
         return ROI(self.cx, self.cy, max(self.width, self.height) * (1 + 2 * margin), self.roll)
 
-    def share_inside(self, width: int, height: int) -> float:
-        """Of the rectangle's area, the share within a frame of `width` x `height` pixels."""
+    def fraction_inside(self, width: int, height: int) -> float:
+        """Return the fraction of the area that lies inside a frame of `width` x `height` pixels."""
         c, s = abs(math.cos(self.roll)) / 2, abs(math.sin(self.roll)) / 2
-        reach_x, reach_y = c * self.width + s * self.height, s * self.width + c * self.height
-        # Pixels reach half a pixel beyond their centres.
-        if reach_x - 0.5 <= self.cx <= width - 0.5 - reach_x and reach_y - 0.5 <= self.cy <= height - 0.5 - reach_y:
+        half_x, half_y = c * self.width + s * self.height, s * self.width + c * self.height
+        # Pixels extend half a pixel beyond their centers.
+        if half_x - 0.5 <= self.cx <= width - 0.5 - half_x and half_y - 0.5 <= self.cy <= height - 0.5 - half_y:
             return 1.0
         frame = ((width - 1) / 2, (height - 1) / 2), (width, height), 0.0
         own = (self.cx, self.cy), (self.width, self.height), math.degrees(self.roll)
@@ -108,10 +108,10 @@ class Rectangle:
 
 
 def extract_crop(image: np.ndarray, roi: ROI, crop_size: int) -> np.ndarray:
-    """Cut the ROI out of an (H, W, C) uint8 image as (crop_size, crop_size, C) uint8, channel order kept.
+    """Crop an (H, W, C) uint8 image to the ROI, (crop_size, crop_size, C) uint8, in the same channel order.
 
-    Bilinear, edges repeated outside the image. A crop that shrinks the image more than twofold is sampled on a k times
-    finer grid and averaged in k x k blocks, so that detail does not alias.
+    Interpolation is bilinear; border pixels are replicated. If the crop shrinks the image more than twofold, it is
+    sampled on a k times finer grid and averaged in k x k blocks, to avoid aliasing.
     """
     k = min(max(1, math.ceil(roi.size / (2 * crop_size))), MAX_OVERSAMPLING)
     matrix = roi.crop_matrix(crop_size * k)
@@ -122,24 +122,24 @@ def extract_crop(image: np.ndarray, roi: ROI, crop_size: int) -> np.ndarray:
 
 
 def upright_roll(landmarks: np.ndarray, mean_shape: np.ndarray) -> float:
-    """Radians by which (N, 2) landmarks are turned clockwise against an (N, 2) upright mean shape (least squares)."""
-    # Where one of the two is centred, the other's middle drops out of the products.
+    """Return the clockwise rotation of (N, 2) landmarks against an upright mean shape, radians (least squares)."""
+    # Centering one of the two is enough: the other's mean cancels in the products.
     (xx, xy), (yx, yy) = (mean_shape.T @ (landmarks - landmarks.sum(axis=0) / len(landmarks))).tolist()
     return math.atan2(xy - yx, xx + yy)
 
 
 def rotation_2d(angle: float) -> np.ndarray:
-    """(2, 2) rotation by radians, clockwise as seen in an image (y down)."""
+    """Return the (2, 2) rotation by `angle` radians, clockwise in the image (y down)."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, -s], [s, c]])
 
 
 def angles_to_matrix(angles: np.ndarray) -> np.ndarray:
-    """(..., 3) pitch, yaw, roll in radians to (..., 3, 3) rotations from head to camera; signs as in `face.Pose`."""
+    """Convert (..., 3) pitch, yaw, roll in radians to (..., 3, 3) rotations, head to camera; see `face.Pose`."""
     angles = np.asarray(angles, np.float64).T
     (cp, cy, cr), (sp, sy, sr) = np.cos(angles), np.sin(angles)
     # The nose points along -z in the head frame, so turning it to +x and -y takes negative angles about y and x:
-    # Ry(-yaw) @ Rx(-pitch) @ Rz(roll), written out column by column, since a tracker needs it in every frame.
+    # Ry(-yaw) @ Rx(-pitch) @ Rz(roll), written out by column for speed.
     columns = [
         [cy * cr + sy * sp * sr, cp * sr, sy * cr - cy * sp * sr],
         [sy * sp * cr - cy * sr, cp * cr, -sy * sr - cy * sp * cr],
@@ -149,9 +149,9 @@ def angles_to_matrix(angles: np.ndarray) -> np.ndarray:
 
 
 def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) rotations from head to camera to (..., 3) pitch, yaw, roll in radians.
+    """Convert (..., 3, 3) rotations, head to camera, to (..., 3) pitch, yaw, roll in radians.
 
-    The one place where angles come from a matrix. Pitch lies in [-pi/2, pi/2]; at its ends (gimbal lock) roll is 0.
+    Pitch lies in [-pi/2, pi/2]; at its limits (gimbal lock), roll is 0.
     """
     m = np.asarray(matrix, np.float64)
     pitch = np.arcsin(np.clip(m[..., 1, 2], -1.0, 1.0))
@@ -163,7 +163,7 @@ def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera in pixels."""
+    """Pinhole camera: focal lengths and principal point in pixels."""
 
     fx: float
     fy: float
@@ -177,23 +177,23 @@ class Intrinsics:
     @staticmethod
     @functools.lru_cache(maxsize=8)
     def from_fov(width: int, height: int, fov_degrees: float = DEFAULT_FOV) -> Intrinsics:
-        """A camera whose longer side sees `fov_degrees`, centred."""
+        """Return a centered camera with this field of view along the longer side."""
         if not 0 < fov_degrees < 180:
             raise ValueError(f"the field of view must lie between 0 and 180 degrees, got {fov_degrees}")
         focal = max(width, height) / 2 / math.tan(math.radians(fov_degrees) / 2)
         return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def ray(self, x: float, y: float) -> np.ndarray:
-        """(3,) unit direction of the viewing ray through a pixel, camera frame."""
+        """Return the (3,) unit direction of the viewing ray through a pixel, camera frame."""
         right, down = (x - self.cx) / self.fx, (y - self.cy) / self.fy
         return np.array([right, down, 1.0]) / math.hypot(right, down, 1.0)
 
 
 def crop_to_camera(roi: ROI, intrinsics: Intrinsics) -> np.ndarray:
-    """(3, 3) rotation from the crop's frame to the camera's.
+    """Return the (3, 3) rotation from the crop's frame to the camera frame.
 
-    The network judges a head against the ray through its crop's centre and the crop's own upright axis. This is the
-    smallest rotation that takes the optical axis to that ray, after the crop's roll: camera = this @ crop.
+    The network's pose is relative to the ray through the crop's center and the crop's upright axis. The rotation is the
+    smallest one from the optical axis to that ray, after the crop's roll.
     """
     x, y, z = intrinsics.ray(roi.cx, roi.cy).tolist()
     # Rodrigues' formula for z-axis -> (x, y, z); z > 0 always, so 1 + z never vanishes.

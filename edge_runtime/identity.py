@@ -1,10 +1,10 @@
-"""Who is who: when two tracks follow one face, and which lost face a newly found one is.
+"""Identity of tracked faces: duplicate tracks, and re-identification of lost ones.
 
-The rules, in full. Two tracks whose landmarks lie closer than a fifth of the face follow the same face: the one that
-its own motion led there keeps it, the other is lost. A face that is lost is remembered for two seconds, and taken to
-move on as it did for the first of them. A face found within its own size of that place, no more than half as large
-again or as small, is the same one and gets its id back; among several the nearest. Any other face gets a new id, and no
-id is ever given to a second face. Looks are not compared.
+Two tracks are duplicates if the mean distance of their landmarks is less than a fifth of the face; the one with the
+larger motion residual is lost. A lost track is kept for two seconds and extrapolated over the first of them. A detected
+face takes its id if it is within one ROI size of the extrapolated position and at most 1.5 times larger or smaller.
+Among several the nearest is taken. Any other face gets a new id; ids are never reused. Re-identification uses position
+only, no appearance.
 """
 
 from __future__ import annotations
@@ -15,63 +15,66 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime.geometry import ROI
-from edge_runtime.motion import RegionMotion
+from edge_runtime.motion import RoiMotion
 
-SAME_FACE = 0.2
-"""Mean distance of two tracks' landmarks, in sizes of the smaller landmark extent, below which they are one face's."""
-MEMORY_SECONDS = 2.0
-CARRIED_ON_SECONDS = 1.0
-"""For which a lost face is taken to move on as it did."""
-MEMORY_REACH = 1.0
-"""In region sizes, from where a lost face was expected."""
-MEMORY_SCALE = 1.5
-"""Ratio of sizes."""
+DUPLICATE_DISTANCE_THRESHOLD = 0.2
+"""Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face."""
+REID_WINDOW_SECONDS = 2.0
+"""Time for which a lost track can be matched."""
+EXTRAPOLATION_SECONDS = 1.0
+"""Maximum time over which the motion of a lost track is extrapolated."""
+REID_MAX_DISTANCE = 1.0
+"""Maximum distance from the extrapolated position, in ROI sizes."""
+REID_MAX_SIZE_RATIO = 1.5
+"""Maximum ratio of the ROIs' sizes."""
 
 
 def same_face(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two sets of (N, 2) pixel landmarks lie on one face."""
+    """Return whether two sets of (N, 2) landmarks in pixels are of the same face."""
     distance = float(np.hypot(*(first - second).T).sum()) / len(first)
-    return all(distance < SAME_FACE * float(np.ptp(points, axis=0).max()) for points in (first, second))
+    return all(
+        distance < DUPLICATE_DISTANCE_THRESHOLD * float(np.ptp(points, axis=0).max()) for points in (first, second)
+    )
 
 
 @dataclass(frozen=True)
-class LostFace:
-    """A face that was held until lately."""
+class LostTrack:
+    """A face that is not tracked any more."""
 
     id: int
-    motion: RegionMotion
+    motion: RoiMotion
     time: float
-    """Seconds; when it was lost."""
+    """Time of the loss, seconds."""
 
 
-class LostFaces:
-    """The memory of one stream."""
+class LostTrackBuffer:
+    """Recently lost tracks of one stream."""
 
     def __init__(self) -> None:
-        self._faces: list[LostFace] = []
-
-    def remember(self, face: LostFace) -> None:
-        """A face was lost."""
-        self._faces.append(face)
+        self._tracks: list[LostTrack] = []
 
     def __len__(self) -> int:
-        return len(self._faces)
+        return len(self._tracks)
 
-    def forget_old(self, timestamp: float) -> None:
-        """Drop who was lost too long ago, or in a future that a clock set back made."""
-        self._faces = [face for face in self._faces if 0 <= timestamp - face.time <= MEMORY_SECONDS]
+    def add(self, track: LostTrack) -> None:
+        """Add a lost track."""
+        self._tracks.append(track)
 
-    def recall(self, roi: ROI, timestamp: float) -> int | None:
-        """The id of the lost face that is found again here; it is then not lost any more."""
+    def remove_expired(self, timestamp: float) -> None:
+        """Remove tracks lost over `REID_WINDOW_SECONDS` before `timestamp`, or after it if the clock was set back."""
+        self._tracks = [track for track in self._tracks if 0 <= timestamp - track.time <= REID_WINDOW_SECONDS]
+
+    def match(self, roi: ROI, timestamp: float) -> int | None:
+        """Remove the lost track that matches `roi` (frame pixels) and return its id, or None."""
         distances = {}
-        for face in self._faces:
-            expected = face.motion.carried_on(timestamp, CARRIED_ON_SECONDS)
-            ratio = max(roi.size, expected.size) / min(roi.size, expected.size)
-            distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / max(roi.size, expected.size)
-            if ratio <= MEMORY_SCALE and distance <= MEMORY_REACH:
-                distances[face.id] = distance
+        for track in self._tracks:
+            expected = track.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS)
+            smaller, larger = sorted((roi.size, expected.size))
+            distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / larger
+            if larger / smaller <= REID_MAX_SIZE_RATIO and distance <= REID_MAX_DISTANCE:
+                distances[track.id] = distance
         if not distances:
             return None
-        found = min(distances, key=lambda key: distances[key])
-        self._faces = [face for face in self._faces if face.id != found]
-        return found
+        nearest = min(distances, key=lambda key: distances[key])
+        self._tracks = [track for track in self._tracks if track.id != nearest]
+        return nearest

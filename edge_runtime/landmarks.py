@@ -1,27 +1,26 @@
-"""Landmark schemes: what each index means, how it mirrors, how it is drawn, and how schemes convert.
+"""Landmark schemes: groups, mirror pairs, drawing edges, and conversions.
 
-"Left" and "right" in group names are the image's sides of an unmirrored frontal face (the subject's right eye is
-`left_eye`), as in WFLW, iBUG and COFW figures.
+"Left" and "right" in group names are sides of the unmirrored image: the subject's right eye is `left_eye`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
 
-def _path(*indices: int) -> tuple[tuple[int, int], ...]:
-    """Edges joining the indices in order."""
-    return tuple(itertools.pairwise(indices))
+def _paths(*runs: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return edges joining the indices of each run in order."""
+    return tuple(edge for run in runs for edge in itertools.pairwise(run))
 
 
-def _loop(*indices: int) -> tuple[tuple[int, int], ...]:
-    """Edges joining the indices in order and back to the first."""
-    return _path(*indices, indices[0])
+def _loops(*runs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return edges joining the indices of each run in order, and its last index to the first."""
+    return _paths(*((*run, run[0]) for run in runs))
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,11 @@ class LandmarkScheme:
     groups: Mapping[str, tuple[int, ...]]
     """Disjoint parts of the face that together cover every index."""
     mirror_pairs: tuple[tuple[int, int], ...]
-    """Index pairs that swap when the image is flipped left to right; unlisted indices lie on the midline."""
+    """Index pairs that swap when the image is flipped horizontally; other indices are on the midline."""
     edges: tuple[tuple[int, int], ...]
     """Index pairs to join with a line in an overlay."""
     outer_eye_corners: tuple[int, int]
-    """The two indices whose distance is the inter-ocular normaliser of NME; the eyes' centres where there are no
-    corners."""
+    """Indices whose distance normalizes NME; eye centers if the scheme has no corners."""
     mirror: np.ndarray = field(init=False, repr=False, compare=False)
     """(count,) permutation: landmark i of a flipped image is landmark mirror[i] of the original."""
 
@@ -54,7 +52,7 @@ class LandmarkScheme:
         object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
 
     def inter_ocular(self, landmarks: np.ndarray) -> np.ndarray:
-        """(..., count, 2) landmarks to (...) distances between the outer eye corners, in the landmarks' unit."""
+        """Return the (...) distances between the outer eye corners of (..., count, 2) landmarks, in their unit."""
         left, right = self.outer_eye_corners
         return np.asarray(np.linalg.norm(landmarks[..., left, :] - landmarks[..., right, :], axis=-1))
 
@@ -91,15 +89,10 @@ WFLW_98 = LandmarkScheme(
     },
     mirror_pairs=_wflw_mirror_pairs(),
     edges=(
-        *_path(*range(33)),
-        *_loop(*range(33, 42)),
-        *_loop(*range(42, 51)),
-        *_path(51, 52, 53, 54),
-        *_path(55, 56, 57, 58, 59),
-        *_loop(*range(60, 68)),
-        *_loop(*range(68, 76)),
-        *_loop(*range(76, 88)),
-        *_loop(*range(88, 96)),
+        *_paths(range(33)),
+        *_loops(range(33, 42), range(42, 51)),
+        *_paths(range(51, 55), range(55, 60)),
+        *_loops(range(60, 68), range(68, 76), range(76, 88), range(88, 96)),
     ),
     outer_eye_corners=(60, 72),
 )
@@ -119,15 +112,8 @@ IBUG_68 = LandmarkScheme(
     },
     mirror_pairs=_ibug_mirror_pairs(),
     edges=(
-        *_path(*range(17)),
-        *_path(*range(17, 22)),
-        *_path(*range(22, 27)),
-        *_path(*range(27, 31)),
-        *_path(*range(31, 36)),
-        *_loop(*range(36, 42)),
-        *_loop(*range(42, 48)),
-        *_loop(*range(48, 60)),
-        *_loop(*range(60, 68)),
+        *_paths(range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36)),
+        *_loops(range(36, 42), range(42, 48), range(48, 60), range(60, 68)),
     ),
     outer_eye_corners=(36, 45),
 )
@@ -149,14 +135,10 @@ COFW_29 = LandmarkScheme(
         *((0, 1), (2, 3), (4, 6), (5, 7), (8, 9), (10, 11), (12, 14), (13, 15), (16, 17), (18, 19), (22, 23)),
     ),
     edges=(
-        *_loop(0, 4, 2, 5),
-        *_loop(1, 6, 3, 7),
-        *_loop(8, 12, 10, 13),
-        *_loop(9, 14, 11, 15),
-        *_path(18, 21, 19),
-        *_path(20, 21),
-        *_loop(22, 24, 23, 27),
-        *_path(22, 25, 23, 26, 22),
+        *_loops((0, 4, 2, 5), (1, 6, 3, 7), (8, 12, 10, 13), (9, 14, 11, 15)),
+        *_paths((18, 21, 19), (20, 21)),
+        *_loops((22, 24, 23, 27)),
+        *_paths((22, 25, 23, 26, 22)),
     ),
     outer_eye_corners=(8, 9),
 )
@@ -170,13 +152,13 @@ CELEBA_5 = LandmarkScheme(
     edges=((0, 2), (1, 2), (2, 3), (2, 4), (3, 4)),
     outer_eye_corners=(0, 1),
 )
-"""CelebA (Liu et al., 2015) and MAFL: eye centres, nose tip, mouth corners."""
+"""CelebA (Liu et al., 2015) and MAFL: eye centers, nose tip, mouth corners."""
 
 SCHEMES: Mapping[str, LandmarkScheme] = MappingProxyType({s.name: s for s in (WFLW_98, IBUG_68, COFW_29, CELEBA_5)})
 
 
 def scheme_by_name(name: str) -> LandmarkScheme:
-    """Look a scheme up by its name; a ValueError lists the known ones."""
+    """Return the scheme of this name. ValueError lists the known ones."""
     if name not in SCHEMES:
         raise ValueError(f"unknown landmark scheme {name!r}; known schemes: {', '.join(SCHEMES)}")
     return SCHEMES[name]
@@ -194,7 +176,7 @@ _WFLW_TO_IBUG: tuple[tuple[int, ...], ...] = tuple(
         *range(76, 96),
     )
 )
-# COFW marks the middle of the lower brow edge and the inner brow ends, where WFLW has two points each: their mean.
+# COFW has one point at the middle of the lower brow edge and at the inner brow end, WFLW two: take their mean.
 _WFLW_TO_COFW: tuple[tuple[int, ...], ...] = (
     *((33,), (46,), (37, 38), (42, 50), (35,), (39, 40), (44,), (48, 49)),
     *((60,), (72,), (64,), (68,), (62,), (66,), (70,), (74,), (96,), (97,)),
@@ -213,10 +195,10 @@ _CONVERSIONS: Mapping[tuple[str, str], tuple[tuple[int, ...], ...]] = MappingPro
 
 
 def convert(landmarks: np.ndarray, source: LandmarkScheme, target: LandmarkScheme) -> np.ndarray:
-    """Landmarks of one scheme as another's: (..., source.count, D) to (..., target.count, D).
+    """Convert (..., source.count, D) values per landmark to (..., target.count, D).
 
-    D may be any per-landmark value. Each target landmark is the mean of one or two source landmarks. Only the richer
-    WFLW scheme converts; a ValueError says so for the other directions.
+    Each target landmark is the mean of one or two source landmarks. ValueError if there is no such conversion; WFLW
+    converts to the others.
     """
     if source.name == target.name:
         return landmarks

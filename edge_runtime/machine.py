@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def processor_name() -> str:
-    """The processor's name as far as the system tells it; on boards without one, the board's."""
+    """Return the processor's name, or the board's where the system reports no processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Just enough of protobuf's wire format to find a string in a model file without the library that wrote it."""
+"""Minimal reader of protobuf's wire format: finds strings in a model file without further libraries."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def messages(data: memoryview, field: int) -> Iterator[memoryview]:
-    """The contents of a message's length-delimited fields of that number; ValueError when the data are damaged."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
+    """Yield a message's length-delimited fields of one number. ValueError if the data is damaged."""
+    offset = 0
+    while offset < len(data):
+        key, offset = _varint(data, offset)
         number, kind = key >> 3, key & 7
         size = {_FIXED64: 8, _FIXED32: 4}.get(kind, 0)
         if kind in (_VARINT, _BYTES):
-            size_or_value, place = _varint(data, place)
+            size_or_value, offset = _varint(data, offset)
             size = size_or_value if kind == _BYTES else 0
         elif size == 0:
-            raise ValueError(f"no protobuf message, or damaged: wire type {kind} at byte {place}")
-        if place + size > len(data):
-            raise ValueError(f"cut short: {place + size} bytes expected, {len(data)} found")
+            raise ValueError(f"not a protobuf message, or damaged: wire type {kind} at byte {offset}")
+        if offset + size > len(data):
+            raise ValueError(f"cut short: {offset + size} bytes expected, {len(data)} found")
         if number == field and kind == _BYTES:
-            yield data[place : place + size]
-        place += size
+            yield data[offset : offset + size]
+        offset += size
 
 
 def string_map(entries: Iterator[memoryview]) -> dict[str, str]:
-    """Messages of a key (field 1) and a value (field 2), as maps and ONNX's properties are stored."""
-    found = {}
+    """Return the entries of a protobuf map: messages of a key (field 1) and a value (field 2)."""
+    values = {}
     for entry in entries:
         key, value = (next(messages(entry, number), memoryview(b"")) for number in (1, 2))
-        found[bytes(key).decode()] = bytes(value).decode()
-    return found
+        values[bytes(key).decode()] = bytes(value).decode()
+    return values
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def _varint(data: memoryview, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        if place >= len(data) or shift > 63:
-            raise ValueError(f"cut short or damaged at byte {place}")
-        byte = data[place]
+        if offset >= len(data) or shift > 63:
+            raise ValueError(f"cut short or damaged at byte {offset}")
+        byte = data[offset]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if not byte & 0x80:
-            return value, place
+            return value, offset

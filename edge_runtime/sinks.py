@@ -1,9 +1,8 @@
-"""Where results go: an overlay video, overlay images, JSON lines, CSV.
+"""Sinks of results: overlay video, overlay images, JSON lines, CSV.
 
-A sink is a context manager. A video or a text file lies under a temporary name beside the target and gets its
-name when the sink closes. A run that ends early, by Ctrl-C or an error elsewhere, keeps what it has written so far,
-which replaces an earlier result; where writing itself fails, as on a full disk, nothing half-written stays and the
-earlier result survives. Images are written whole or not at all and replace their namesakes one by one.
+Videos and text files are written under a temporary name and renamed when the sink closes. A run that ends early, by
+Ctrl-C or an error elsewhere, keeps the frames written so far. If writing fails, as on a full disk, the temporary file
+is removed and an earlier file is kept. Images are written atomically, one by one.
 """
 
 from __future__ import annotations
@@ -23,25 +22,33 @@ from edge_runtime.files import write_atomically
 from edge_runtime.sources import IMAGE_SUFFIXES, Frame, open_capture
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
-"""The containers and codecs that OpenCV's wheels write without anything installed."""
+"""Containers and codecs that OpenCV's wheels can write."""
+_ROI_DIGITS = {"cx": 3, "cy": 3, "size": 3, "roll": 6}
 
 
 class Sink(Protocol):
-    """Takes the results of one frame after the other."""
+    """Writer of the results of consecutive frames; a context manager."""
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
-        """Take a frame, its faces, and the same picture with the faces drawn; SinkError when it cannot be written."""
+        """Write a frame, its faces, and its image with the faces drawn. SinkError if it cannot be written."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        return None
 
 
 def open_overlay_sink(path: Path, fps: float, length: int | None) -> Sink:
-    """A sink for overlays by the look of the path: .mp4 or .avi video, an image, or (no suffix) a folder of images.
+    """Open a sink for overlays by the path's suffix: .mp4 or .avi video, image, or folder of images (no suffix).
 
-    `length` is the number of frames to come, None when unknown. SinkError for another suffix, for several frames in one
-    image file, or when the folder above does not exist.
+    Args:
+        path: Target.
+        fps: Frame rate of a video.
+        length: Number of frames; None if unknown.
+
+    Raises:
+        SinkError: The suffix is not supported, an image would get several frames, or the parent folder does not exist.
     """
     suffix = path.suffix.lower()
     if suffix in VIDEO_CODECS:
@@ -49,14 +56,14 @@ def open_overlay_sink(path: Path, fps: float, length: int | None) -> Sink:
     if suffix in IMAGE_SUFFIXES and length == 1:
         return ImageSink(path)
     if suffix in IMAGE_SUFFIXES:
-        raise SinkError(f"one image, {path}, cannot hold several frames: save to .mp4, .avi or a folder")
+        raise SinkError(f"cannot save several frames to one image, {path}: use .mp4, .avi, or a folder")
     if suffix == "":
         return FolderSink(path)
-    raise SinkError(f"cannot save an overlay as {suffix}: use {', '.join(VIDEO_CODECS)}, an image, or a folder's name")
+    raise SinkError(f"cannot save an overlay as {suffix}: use {', '.join(VIDEO_CODECS)}, an image, or a folder")
 
 
-class VideoSink:
-    """Overlays as a video whose size is the first frame's; frames of another size are fitted into it."""
+class VideoSink(Sink):
+    """Overlays as a video of the first frame's size; frames of another size are letterboxed."""
 
     def __init__(self, path: Path, fps: float) -> None:
         _check_parent(path)
@@ -78,28 +85,25 @@ class VideoSink:
         self._writer.write(fit_into(overlay, self._size))
         self._written += 1
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._writer is None:
             return
         self._writer.release()
-        # OpenCV's writer says nothing when the disk is full: the proof of a video is that every frame reads.
+        # OpenCV's writer does not report a full disk: check that every frame can be read.
         readable = _count_frames(self._partial)
         if readable >= self._written:
             self._partial.replace(self._path)
             return
         self._partial.unlink(missing_ok=True)
-        # Ctrl-C is how many a recording ends: losing it is worth saying. Another error has its own message.
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception):  # other errors have their own message; Ctrl-C may end a recording
             raise SinkError(
-                f"{self._path} could not be written ({readable} of {self._written} frames read back): is the disk full?"
+                f"{self._path} could not be written ({readable} of {self._written} frames read back): "
+                "check the disk space"
             )
 
 
-class ImageSink:
-    """The overlay of one image."""
+class ImageSink(Sink):
+    """Overlay of one image."""
 
     def __init__(self, path: Path) -> None:
         _check_parent(path)
@@ -109,37 +113,21 @@ class ImageSink:
         """See `Sink.write`."""
         write_image(self._path, overlay)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        pass
-
-
-class FolderSink:
-    """Overlays as numbered PNG files in a folder, made when needed."""
-
-    def __init__(self, path: Path) -> None:
-        _check_parent(path)
-        self._path = path
+class FolderSink(ImageSink):
+    """Overlays as numbered PNG files in a folder, which is created if necessary."""
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
         """See `Sink.write`."""
         try:
             self._path.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkError(f"cannot make the folder {self._path}: {error.strerror}") from error
+            raise SinkError(f"cannot create the folder {self._path}: {error.strerror}") from error
         write_image(self._path / f"{frame.index:06d}.png", overlay)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        pass
-
-
-class _TextSink:
-    """Whole lines of text in a file that appears under its name at the end."""
+class _TextSink(Sink):
+    """Text file that is renamed to its path at the end."""
 
     def __init__(self, path: Path) -> None:
         _check_parent(path)
@@ -155,16 +143,12 @@ class _TextSink:
         except OSError as error:
             raise SinkError(f"cannot write to {self._path}: {error.strerror}") from error
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._file is None:
             return
         try:
             self._file.close()
-            # A disk that filled up cut a line short. Other errors, and Ctrl-C, leave whole lines, which are kept.
-            if not isinstance(error, SinkError):
+            if not isinstance(error, SinkError):  # a full disk truncates a line; other errors leave whole lines
                 self._partial.replace(self._path)
         except OSError as failure:
             raise SinkError(f"cannot write to {self._path}: {failure.strerror}") from failure
@@ -173,22 +157,17 @@ class _TextSink:
 
 
 class JsonLinesSink(_TextSink):
-    """One JSON object per frame and line: `frame`, `time` in seconds, and `faces` (see `face_to_dict`)."""
+    """One JSON object per frame and line; see `frame_to_json`."""
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
         """See `Sink.write`."""
-        record = {
-            "frame": frame.index,
-            "time": round(frame.timestamp, 6),
-            "faces": [face_to_dict(face) for face in faces],
-        }
-        self._write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+        self._write(frame_to_json(frame, faces) + "\n")
 
 
 class CsvSink(_TextSink):
-    """A line per face and frame: what spreadsheets take. Pixels, seconds, radians; a frame without a face has none.
+    """One line per face and frame, in pixels, seconds, and radians.
 
-    Columns of a template's points come last, `point_x0`, `point_y0` … `point_sigma0` ….
+    Columns of a template's points come last: `point_x0`, `point_y0` … `point_sigma0` ….
     """
 
     _columns = ("frame", "time", "id", "state", "confidence", "age", "pitch", "yaw", "roll", "cx", "cy", "size")
@@ -204,39 +183,33 @@ class CsvSink(_TextSink):
             numbers = [*face.pose.angles, roi.cx, roi.cy, roi.size, *face.landmarks.ravel(), *face.uncertainty]
             if face.points is not None and face.points_uncertainty is not None:
                 numbers += [*face.points.ravel(), *face.points_uncertainty]
-            start = (
-                frame.index,
-                f"{frame.timestamp:.6f}",
-                face.id,
-                face.state.value,
-                f"{face.confidence:.5f}",
-                face.age,
-            )
-            self._write(",".join([*map(str, start), *(f"{number:.4f}" for number in numbers)]) + "\n")
+            start = f"{frame.index},{frame.timestamp:.6f},{face.id},{face.state},{face.confidence:.5f},{face.age}"
+            self._write(",".join([start, *(f"{number:.4f}" for number in numbers)]) + "\n")
 
 
 def _columns(prefix: str, count: int) -> list[str]:
-    """Of so many points: x and y of each, then how uncertain each is."""
-    places = [f"{prefix}{axis}{i}" for i in range(count) for axis in "xy"]
-    return [*places, *(f"{prefix}sigma{i}" for i in range(count))]
+    """Return the columns of `count` points: x and y of each, then their sigmas."""
+    positions = [f"{prefix}{axis}{i}" for i in range(count) for axis in "xy"]
+    return [*positions, *(f"{prefix}sigma{i}" for i in range(count))]
+
+
+def frame_to_json(frame: Frame, faces: Sequence[Face]) -> str:
+    """Return a JSON object with `frame` (index), `time` (seconds), and `faces` (see `face_to_dict`)."""
+    record = {"frame": frame.index, "time": round(frame.timestamp, 6), "faces": [face_to_dict(face) for face in faces]}
+    return json.dumps(record, separators=(",", ":"), allow_nan=False)
 
 
 def face_to_dict(face: Face) -> dict[str, Any]:
-    """All of a face in JSON's types: pixels and radians as in `Face`, `pose` with `angles` and row-major `matrix`.
+    """Convert a face to JSON types: units as in `Face`, `pose` as `angles` and row-major `matrix`.
 
-    `points` and `points_uncertainty` are there when the face has a template's points.
+    `points` and `points_uncertainty` are omitted without a template.
     """
     record: dict[str, Any] = {
         "id": face.id,
         "state": face.state.value,
         "confidence": round(face.confidence, 5),
         "age": face.age,
-        "roi": {
-            "cx": round(face.roi.cx, 3),
-            "cy": round(face.roi.cy, 3),
-            "size": round(face.roi.size, 3),
-            "roll": round(face.roi.roll, 6),
-        },
+        "roi": {name: round(getattr(face.roi, name), digits) for name, digits in _ROI_DIGITS.items()},
         "pose": {
             "angles": dict(zip(("pitch", "yaw", "roll"), (round(a, 6) for a in face.pose.angles), strict=True)),
             "matrix": np.round(face.pose.matrix, 6).tolist(),
@@ -252,7 +225,7 @@ def face_to_dict(face: Face) -> dict[str, Any]:
 
 
 def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An (H, W, 3) uint8 picture scaled to fit (width, height), centred on black; itself when it has that size."""
+    """Letterbox an (H, W, 3) uint8 image to (width, height) on black; return it unchanged if it has that size."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image
@@ -265,7 +238,7 @@ def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write a picture in the format of the path's suffix, whole or not at all."""
+    """Write an image atomically, in the format of the path's suffix."""
     try:
         write_atomically(path, cv2.imencode(path.suffix, image)[1].tobytes())
     except OSError as error:
@@ -283,4 +256,4 @@ def _count_frames(path: Path) -> int:
 
 def _check_parent(path: Path) -> None:
     if not path.resolve().parent.is_dir():
-        raise SinkError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+        raise SinkError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video, an image, a folder of images."""
+"""Sources of frames: camera, video, image, or folder of images."""
 
 from __future__ import annotations
 
@@ -18,48 +18,50 @@ from edge_runtime.errors import SourceError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 DEFAULT_FPS = 30.0
-"""Frames per second of what does not say: folders, some cameras and containers."""
+"""Frame rate of sources that report none: folders, some cameras and containers."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a source."""
+    """One frame of a source."""
 
     image: np.ndarray
     """(H, W, 3) uint8 BGR."""
     timestamp: float
     """Seconds since the source's first frame."""
     index: int
-    """0 for the first frame that was read."""
+    """Index of the frame, from 0."""
 
 
 class Source(Protocol):
-    """Frames, once, in order; a context manager that frees the device or file."""
+    """Iterable of frames, once and in order; a context manager that releases the device or file."""
 
-    fps: float
+    fps: float = DEFAULT_FPS
     """Nominal frames per second."""
-    stills: bool
-    """Pictures rather than a stream: an image, or a folder of them."""
-    length: int | None
-    """Number of frames, at most; None when unknown."""
-    expected: int | None
-    """Number of frames that the source claims to have, to show progress by; None when it does not say."""
-    live: bool
-    """Frames come as time passes, whether anybody takes them or not."""
+    stills: bool = False
+    """The frames are separate images: one image, or a folder."""
+    length: int | None = None
+    """Maximum number of frames; None if unknown."""
+    expected: int | None = None
+    """Number of frames reported by the source, for progress; None if unknown."""
+    live: bool = False
+    """Frames arrive in real time, as from a camera."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        return None
 
 
 def open_source(source: str) -> Source:
-    """Open a camera by its number, or a video, image or folder by its path.
+    """Open a camera by its number, or a video, image, or folder by its path.
 
-    SourceError when it does not exist, cannot be read, or is empty.
+    SourceError if it does not exist, cannot be read, or is empty.
     """
     if source.isdecimal():
         return VideoSource.camera(int(source))
@@ -67,7 +69,7 @@ def open_source(source: str) -> Source:
     if path.is_dir():
         return ImageSource.folder(path)
     if not path.is_file():
-        raise SourceError(f"no such file: {source}; a source is a camera number, a video, an image or a folder")
+        raise SourceError(f"no such file: {source}; expected a camera number, video, image, or folder")
     if path.stat().st_size == 0:
         raise SourceError(f"{source} is empty")
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -75,21 +77,17 @@ def open_source(source: str) -> Source:
     return VideoSource.file(path)
 
 
-class VideoSource:
-    """A video file or a camera."""
-
-    stills = False
-    length: int | None = None
-    expected: int | None = None
+class VideoSource(Source):
+    """Video file or camera."""
 
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool) -> None:
-        """Take over an opened capture. SourceError when it gives no first frame."""
+        """Take ownership of an opened capture. SourceError if it has no first frame."""
         ok, first = capture.read()
         if not ok or first is None:
             capture.release()
             raise SourceError(f"{name} gives no frames: it is empty, damaged, or in use by another program")
         fps = capture.get(cv2.CAP_PROP_FPS)
-        # Containers without a frame rate say 0, some say 1000 or NaN.
+        # Containers without a frame rate report 0, 1000, or NaN.
         self.fps = fps if 1 <= fps <= 240 else DEFAULT_FPS
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.expected = count if not live and 0 < count < 10**8 else None
@@ -98,18 +96,18 @@ class VideoSource:
 
     @classmethod
     def camera(cls, index: int) -> VideoSource:
-        """A camera by its number, 0 for the first. SourceError when there is none."""
+        """Open a camera by its number, from 0. SourceError if there is none."""
         capture = open_capture(index)
         if not capture.isOpened():
-            raise SourceError(f"no camera {index}: none is plugged in under this number, or access to it is denied")
+            raise SourceError(f"no camera {index}: it is not connected, or access is denied; run with --list-cameras")
         return cls(capture, f"camera {index}", live=True)
 
     @classmethod
     def file(cls, path: Path) -> VideoSource:
-        """A video file. SourceError when it cannot be read."""
+        """Open a video file. SourceError if it cannot be read."""
         capture = open_capture(str(path))
         if not capture.isOpened():
-            raise SourceError(f"{path} is not a video or image that OpenCV reads, or is damaged")
+            raise SourceError(f"{path} is not a video or image that OpenCV can read, or is damaged")
         return cls(capture, str(path), live=False)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -120,39 +118,33 @@ class VideoSource:
             ok, image = self._capture.read()
             if not ok or image is None:
                 if self.live:
-                    raise SourceError(f"{self._name} stopped giving frames: was it unplugged?")
+                    raise SourceError(f"{self._name} stopped giving frames; check its connection")
                 return
             index += 1
             now = self._clock() - start
-            # Streams without time stamps report zeros, and some repeat one.
+            # Some streams report zeros or repeat a timestamp.
             timestamp = now if now > timestamp else timestamp + 1 / self.fps
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._capture.release()
 
     def _clock(self) -> float:
-        """When the last frame was taken, in seconds of any origin."""
+        """Return the time of the last frame in seconds, from any origin."""
         return time.monotonic() if self.live else float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
 
-class LatestFrames:
-    """The newest frame of a live source, each once: what a loop is too slow for is dropped, so that it never lags.
+class LatestFrames(Source):
+    """The newest frames of a live source; older ones are dropped if the consumer is slow.
 
-    A thread reads along from `__enter__` to `__exit__`. Frames keep their indices, so gaps tell what was dropped.
+    A thread reads frames from `__enter__` to `__exit__`. Frames keep their indices: a gap is a dropped frame.
     """
 
-    stills = False
     live = True
-    length: int | None = None
-    expected: int | None = None
 
     def __init__(self, source: Source) -> None:
         self.fps = source.fps
         self._source = source
-        self._news = threading.Condition()
+        self._condition = threading.Condition()
         self._frame: Frame | None = None
         self._error: Exception | None = None
         self._open = True
@@ -162,22 +154,22 @@ class LatestFrames:
         error: Exception | None = None
         try:
             for frame in self._source:
-                with self._news:
+                with self._condition:
                     if not self._open:
                         return
                     self._frame = frame
-                    self._news.notify()
-        except Exception as failure:  # told to whoever takes the frames
+                    self._condition.notify()
+        except Exception as failure:  # raised in the consumer
             error = failure
-        with self._news:
+        with self._condition:
             self._error, self._open = error, False
-            self._news.notify()
+            self._condition.notify()
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
-            with self._news:
+            with self._condition:
                 while self._frame is None and self._open:
-                    self._news.wait()
+                    self._condition.wait()
                 frame, self._frame = self._frame, None
                 if frame is None:
                     if self._error is not None:
@@ -191,16 +183,16 @@ class LatestFrames:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        with self._news:
+        with self._condition:
             self._open = False
-        self._reader.join(timeout=2)  # a camera that hangs is given up
+        self._reader.join(timeout=2)  # a camera may hang
         self._source.__exit__(kind, error, trace)
 
 
-def list_cameras(most: int = 10) -> list[tuple[int, str]]:
-    """(number, name) of the cameras that open, among the first numbers; no name where the system tells none."""
+def list_cameras(count: int = 10) -> list[tuple[int, str]]:
+    """Return (number, name) of the cameras among the first `count` numbers that open; "" if the name is unknown."""
     found = []
-    for index in range(most):
+    for index in range(count):
         capture = open_capture(index)
         if capture.isOpened():
             named = Path(f"/sys/class/video4linux/video{index}/name")
@@ -209,22 +201,18 @@ def list_cameras(most: int = 10) -> list[tuple[int, str]]:
     return found
 
 
-class ImageSource:
-    """Image files as frames."""
+class ImageSource(Source):
+    """Image files as frames, read during iteration."""
 
-    fps = DEFAULT_FPS
     stills = True
-    live = False
 
     def __init__(self, paths: list[Path]) -> None:
-        """Take the files in the order given, which are read as they are asked for."""
         self._paths = paths
-        self.length: int | None = len(paths)
-        self.expected: int | None = len(paths)
+        self.length = self.expected = len(paths)
 
     @classmethod
     def folder(cls, path: Path) -> ImageSource:
-        """The images of a folder, by name. SourceError when it holds none."""
+        """Open the images of a folder, sorted by name. SourceError if it has none."""
         paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         if not paths:
             raise SourceError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
@@ -245,15 +233,9 @@ class ImageSource:
         if index == 0:
             raise SourceError(f"none of the {len(self._paths)} images in {self._paths[0].parent} can be read")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        pass
-
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 BGR, turned upright by its EXIF data; SourceError when it cannot be read or is no image."""
+    """Read an image as (H, W, 3) uint8 BGR, rotated by its EXIF orientation. SourceError if it cannot be read."""
     image: np.ndarray | None = None
     try:
         data = np.fromfile(path, np.uint8)  # not cv2.imread: that cannot open every path on Windows
@@ -262,16 +244,16 @@ def read_image(path: Path) -> np.ndarray:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     except cv2.error:
-        pass  # the header promises more pixels than OpenCV takes
+        pass  # too many pixels for OpenCV
     if image is None:
-        raise SourceError(f"{path} is not an image that OpenCV reads, or is damaged")
+        raise SourceError(f"{path} is not an image that OpenCV can read, or is damaged")
     return image
 
 
 def open_capture(source: int | str) -> cv2.VideoCapture:
-    """Open a capture without OpenCV's and FFmpeg's own chatter: our error says it in one line."""
+    """Open a capture without log output of OpenCV and FFmpeg."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.11 has the same functions one floor up
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.11 has the functions in cv2
     level = log.getLogLevel()
     log.setLogLevel(0)  # silent
     try:

@@ -1,8 +1,7 @@
-"""ModelSpec: what a model file takes and gives, carried inside the file itself.
+"""ModelSpec: inputs, outputs, and thresholds of a model, stored as JSON in its file.
 
-ONNX keeps it in `metadata_props` under the key `model_spec`, CoreML in its user-defined metadata under the same;
-TFLite in a zip archive appended to the file (TFLite's "associated files"), as `model_spec.json`. Reading it takes no
-library but the standard one.
+ONNX files have it in `metadata_props` under `model_spec`, CoreML packages in the user-defined metadata under the same
+key, TFLite files in an appended zip archive (TFLite's "associated files") as `model_spec.json`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge_runtime import protobuf
-from edge_runtime.errors import ModelFileError
+from edge_runtime.errors import ModelFileError, require
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
@@ -31,16 +30,18 @@ SPEC_KEY = "model_spec"
 SPEC_FILE = "model_spec.json"
 """Name of the spec's JSON in the archive at the end of a TFLite file."""
 SUFFIXES = (".tflite", ".onnx", ".mlpackage")
-"""Of model files; the last is a folder."""
+"""Suffixes of model files; an .mlpackage is a folder."""
+_RENAMED = {"most_uncertain": "uncertainty_threshold"}
+_RENAMED_OUTPUTS = {"regions": "rois"}
+"""Names in specs of earlier versions, which are still read."""
 _COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
 
 
 def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -> dict[str, tuple[int, ...]]:
-    """A model's outputs in order, for this many landmarks; shapes without the batch axis.
+    """Return the outputs of a landmark model in order: name to shape without the batch axis.
 
-    Without the heads a model gives landmarks only, for crops that are known to hold a face. `points` are those of a
-    template or of prompts, besides the landmarks.
+    `with_heads` adds head pose and confidence; `points` is the number of template or query points.
     """
     outputs: dict[str, tuple[int, ...]] = {"landmarks": (landmarks, 2), "uncertainty": (landmarks,)}
     outputs |= {"pose": (3,), "confidence": (1,)} if with_heads else {}
@@ -48,80 +49,76 @@ def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -
 
 
 def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
-    """A face detector's outputs in order, for this many cells along a side; see `detector.read_regions`."""
-    return {"scores": (grid, grid), "regions": (grid, grid, 3)}
+    """Return the outputs of a face detector with `grid` cells per side; see `detector.decode_detections`."""
+    return {"scores": (grid, grid), "rois": (grid, grid, 3)}
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSpec:
-    """The contract of one exported model. A ValueError names the field that breaks it.
+    """Specification of one exported model: a landmark model for crops of one face, or a face detector for whole images.
 
-    Models are of two kinds: networks for crops of one face, and detectors that find faces in whole pictures
-    (`is_detector`), which have no landmark scheme and no mean shape.
+    Detectors (`is_detector`) have no landmark scheme and no mean shape. ValueError names an invalid field.
     """
 
     name: str
-    """What people call the model, for instance `atpn`."""
+    """Name of the model, for instance `atpn`."""
     scheme: str
-    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are user-drawn templates. A detector: empty."""
+    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are templates. Empty for a detector."""
     mean_shape: np.ndarray
-    """(N, 2) mean face in [0, 1] of the crop, upright: what a crop's roll is measured against."""
+    """(N, 2) upright mean face in [0, 1] of the crop, the reference of a crop's roll."""
     outputs: Mapping[str, tuple[int, ...]]
     """Name to shape without the batch axis, in the file's order; see `standard_outputs` and `detector_outputs`."""
     input_name: str = "image"
     input_size: int = 112
-    """Side of the square RGB uint8 crop or picture, pixels."""
+    """Side of the square RGB uint8 input, pixels."""
     crop_margin: float = ROI_MARGIN
-    """Margin of the crop rule that the model was trained with, or whose regions a detector gives; see
-    `ROI.from_landmarks`."""
+    """Margin of the crop rule in training, or of a detector's ROIs; see `ROI.from_landmarks`."""
     upright: bool = True
-    """The model was trained on crops turned upright by `geometry.upright_roll`."""
+    """The model was trained on upright crops; see `geometry.upright_roll`."""
     track_threshold: float = 0.7
-    """Confidence from which a crop counts as a face (thesis, section 3.2); a detector's score from which it is told."""
+    """Minimum confidence for a crop to count as a face, in (0, 1). For a detector: minimum score of a detection."""
     lost_threshold: float = 0.4
-    """Confidence below which a tracked face is lost at once; between the two thresholds it is doubted for a while."""
-    most_uncertain: float = 0.06
-    """Mean standard deviation of the landmarks, crop widths, above which a new region holds no face whatever the
-    confidence. Of held-out rendered faces 98 % lie below, of backgrounds with a face's confidence none."""
+    """Confidence below which a tracked face is lost at once; between the two thresholds, after some frames."""
+    uncertainty_threshold: float = 0.06
+    """Maximum mean standard deviation of a new face's landmarks, crop widths. 98 % of held-out rendered faces are
+    below, and no background whose confidence passes."""
     precision: str = "fp32"
-    """How weights and activations are stored: `fp32`, `fp16`, `int8` …"""
+    """Storage of weights and activations: `fp32`, `fp16`, or `int8`."""
     template: Template | None = None
-    """What the model finds besides the landmarks, fixed when it was exported; None: nothing, or what it is asked."""
+    """Template that the model was exported with; None for landmarks only or query points."""
     prompts: int = 0
-    """So many points of the mean-face plane are a second input, `plane`, (prompts, 2) float32 in [0, 1], and the model
-    finds these; 0: there is no such input."""
+    """Number of query points of the second input, (prompts, 2) float32 in [0, 1] of canonical face space; 0: none."""
     weights_sha256: str = ""
-    """Hash of the checkpoint that this file was exported from."""
+    """SHA-256 of the exported checkpoint."""
     provenance: Mapping[str, str] = field(default_factory=dict)
-    """Where the weights come from: data, seed, licence …, in free text."""
+    """Origin of the weights, such as data, seed, and license, in free text."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Library or exporter to version."""
+    """Versions of the exporter and its libraries."""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         _check_version(self.format_version)
         mean_shape = np.array(self.mean_shape, np.float32)
         mean_shape = mean_shape.reshape(0, 2) if mean_shape.size == 0 else mean_shape
-        if mean_shape.ndim != 2 or mean_shape.shape[1] != 2 or not np.isfinite(mean_shape).all():
-            raise ValueError(f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
+        finite = mean_shape.ndim == 2 and mean_shape.shape[1] == 2 and np.isfinite(mean_shape).all()
+        require(finite, f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
         if self.prompts < 0 or (self.prompts and self.template is not None):
-            raise ValueError(f"a model finds one template, or so many prompts, got {self.template} and {self.prompts}")
+            raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
         self._check_outputs(outputs, len(mean_shape))
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
-        if self.input_size < 8:
-            raise ValueError(f"input_size must be at least 8 pixels, got {self.input_size}")
-        if not (math.isfinite(self.crop_margin) and self.crop_margin >= 0):
-            raise ValueError(f"crop_margin must be 0 or more, got {self.crop_margin}")
-        if not 0 < self.lost_threshold <= self.track_threshold < 1:
-            raise ValueError(
-                "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
-                f"got {self.lost_threshold} and {self.track_threshold}"
-            )
-        if not self.most_uncertain > 0:
-            raise ValueError(f"most_uncertain must be positive, got {self.most_uncertain}")
+        require(self.input_size >= 8, f"input_size must be at least 8 pixels, got {self.input_size}")
+        require(0 <= self.crop_margin < math.inf, f"crop_margin must be 0 or more, got {self.crop_margin}")
+        require(
+            0 < self.lost_threshold <= self.track_threshold < 1,
+            "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
+            f"got {self.lost_threshold} and {self.track_threshold}",
+        )
+        require(
+            self.uncertainty_threshold > 0, f"uncertainty_threshold must be positive, got {self.uncertainty_threshold}"
+        )
         mean_shape.flags.writeable = False
         object.__setattr__(self, "mean_shape", mean_shape)
         for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
@@ -129,12 +126,12 @@ class ModelSpec:
 
     @property
     def is_detector(self) -> bool:
-        """Whether the model finds faces in whole pictures."""
+        """Whether the model is a face detector."""
         return "scores" in self.outputs
 
     @property
     def points(self) -> int:
-        """How many points the model gives besides the landmarks."""
+        """Number of points besides the landmarks."""
         return self.prompts if self.template is None else len(self.template.points)
 
     def _check_outputs(self, outputs: Mapping[str, tuple[int, ...]], landmarks: int) -> None:
@@ -153,26 +150,29 @@ class ModelSpec:
             raise ValueError(f"outputs must be {' or '.join(map(str, expected))} in this order, got {outputs}")
 
     def to_json(self) -> str:
-        """The spec as one JSON object, one key per field."""
+        """Return the spec as a JSON object with a key per field."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         for name in ("outputs", "provenance", "versions"):
             values[name] = dict(values[name])
         values["template"] = None if self.template is None else self.template.as_dict()
-        # Six decimals are a ten-thousandth of a crop pixel and keep the file readable.
+        # Six decimals are a ten-thousandth of a crop pixel.
         values["mean_shape"] = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
         return json.dumps(values, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`. A ValueError says what is missing, unknown or out of bounds."""
+        """Parse the result of `to_json`, of this or an earlier version. ValueError names an invalid field."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"the model spec is not JSON: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
-        # First, because another version may well have other fields.
+        # First: another version may have other fields.
         _check_version(values.get("format_version"))
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
+        if isinstance(outputs := values.get("outputs"), dict):
+            values["outputs"] = {_RENAMED_OUTPUTS.get(name, name): shape for name, shape in outputs.items()}
         fields = dataclasses.fields(cls)
         required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
         if missing := sorted(required - values.keys()):
@@ -188,10 +188,11 @@ class ModelSpec:
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read the spec out of a .tflite or .onnx file or an .mlpackage.
+        """Read the spec of a .tflite or .onnx file or an .mlpackage.
 
-        FileNotFoundError when there is no such file; ModelFileError when it is empty, damaged, of another format or
-        carries no spec.
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ModelFileError: The file is empty, damaged, of another format, or has no spec.
         """
         path = check_model_file(path)
         read = {".tflite": _spec_in_tflite, ".onnx": _spec_in_onnx, ".mlpackage": _spec_in_mlpackage}[path.suffix]
@@ -199,10 +200,10 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str | None, path: Path) -> Self:
-        """`from_json` of what was found in the file `path`; errors name the file. None means nothing was found."""
+        """Parse the JSON found in the file `path`, None if there was none. ModelFileError names the file."""
         if text is None:
             raise ModelFileError(
-                f"{path} carries no model spec: it was not exported by this project or was cut short; {_HOW_TO_MAKE}"
+                f"{path} has no model spec: it was not exported by this project or is truncated; {_HOW_TO_MAKE}"
             )
         try:
             return cls.from_json(text)
@@ -214,25 +215,25 @@ def _check_version(version: object) -> None:
     if version != FORMAT_VERSION:
         raise ValueError(
             f"the model spec's format_version is {version!r}, this runtime reads {FORMAT_VERSION}: "
-            "update the older of the two"
+            "update the runtime, or export the model again"
         )
 
 
 def check_model_file(path: Path | str) -> Path:
-    """The path when it is a non-empty model file of a known kind; FileNotFoundError or ModelFileError otherwise."""
+    """Return the path of a non-empty model file of a known format; raise FileNotFoundError or ModelFileError."""
     path = Path(path)
     if path.exists() and path.suffix not in SUFFIXES:
         raise ModelFileError(f"{path}: a model file ends in {', '.join(SUFFIXES)}, got {path.suffix!r}")
     content = path / _COREML_MODEL if path.suffix == ".mlpackage" else path
     if path.is_dir() and not content.is_file():
-        raise ModelFileError(f"{path} is no CoreML package or has lost its {_COREML_MODEL}; {_HOW_TO_MAKE}")
+        raise ModelFileError(f"{path} is not a CoreML package or lacks {_COREML_MODEL}; {_HOW_TO_MAKE}")
     if not content.is_file():
         raise FileNotFoundError(f"no model file at {path}; {_HOW_TO_MAKE}")
     with content.open("rb") as file:
         head = file.read(8)
     if not head:
         raise ModelFileError(f"{path} is empty; {_HOW_TO_MAKE}")
-    # Bytes 4 to 8 of every TFLite file; the others have no such mark, their engine's parser judges them.
+    # Bytes 4 to 8 of every TFLite file. The other formats have no such mark.
     if path.suffix == ".tflite" and head[4:] != b"TFL3":
         raise ModelFileError(f"{path} is not a TFLite file or is damaged; {_HOW_TO_MAKE}")
     return path

@@ -1,13 +1,12 @@
-"""Results for other programs while they happen: OSC and VMC over UDP, JSON over WebSocket."""
+"""Network sinks: OSC and VMC over UDP, JSON over WebSocket."""
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 import threading
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +14,16 @@ from edge_runtime.errors import SinkError
 from edge_runtime.expression import blink, mouth_open
 from edge_runtime.face import Face, Pose
 from edge_runtime.landmarks import LandmarkScheme
-from edge_runtime.sinks import face_to_dict
+from edge_runtime.sinks import Sink, frame_to_json
 from edge_runtime.sources import Frame
 
 OscValue = int | float | str
-_LARGEST_PACKET = 8192
-"""Bytes; receivers on one machine or network take them whole."""
+_MAX_PACKET_BYTES = 8192
+"""Maximum size of a UDP packet, bytes."""
 
 
 def osc_message(address: str, *values: OscValue) -> bytes:
-    """One Open Sound Control 1.0 message: int32, float32 and string arguments."""
+    """Encode an Open Sound Control 1.0 message with int32, float32, and string arguments."""
     tags, data = ",", b""
     for value in values:
         if isinstance(value, str):
@@ -37,7 +36,7 @@ def osc_message(address: str, *values: OscValue) -> bytes:
 
 
 def osc_bundle(messages: Sequence[bytes]) -> bytes:
-    """Messages to be taken at once, without delay."""
+    """Encode messages as one bundle to be handled immediately."""
     immediately = struct.pack(">Q", 1)
     return b"#bundle\0" + immediately + b"".join(struct.pack(">i", len(message)) + message for message in messages)
 
@@ -47,20 +46,48 @@ def _osc_string(text: str) -> bytes:
     return data + b"\0" * (-len(data) % 4)
 
 
-class OscSink:
-    """OSC over UDP, a bundle per face and one message for the frame.
+class _UdpSink(Sink):
+    """UDP socket of a sink."""
 
-    `/face/frame` index, seconds, number of faces; for each face, `/face/ID/pose` pitch, yaw, roll in radians,
-    `/face/ID/confidence`, `/face/ID/region` x, y, size, roll, `/face/ID/landmarks` x0, y0, x1, y1 … and, with a
-    template, `/face/ID/points` likewise; pixels as in `Face`.
-    """
+    _target: tuple[Any, ...]
 
     def __init__(self, host: str, port: int) -> None:
-        """SinkError for a host that nobody knows."""
-        self._socket, self._target = _udp(host, port)
+        """Resolve the host. SinkError if it is unknown."""
+        try:
+            family, kind, protocol, _, self._target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        except OSError as error:
+            raise SinkError(
+                f"cannot resolve host {host!r}: {error.strerror}; check the name or give an IP address"
+            ) from error
+        self._socket = socket.socket(family, kind, protocol)
+
+    def _send(self, packet: bytes) -> None:
+        if len(packet) > _MAX_PACKET_BYTES:
+            raise SinkError(
+                f"a message of {len(packet)} bytes exceeds the UDP limit of {_MAX_PACKET_BYTES}; "
+                "use JSON lines or a WebSocket"
+            )
+        try:
+            self._socket.sendto(packet, self._target)
+        except ConnectionError:
+            pass  # no receiver yet
+        except OSError as error:
+            raise SinkError(f"cannot send to {self._target[0]}:{self._target[1]}: {error.strerror}") from error
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._socket.close()
+
+
+class OscSink(_UdpSink):
+    """OSC over UDP: one message per frame and a bundle per face.
+
+    `/face/frame`: index, seconds, number of faces. Per face: `/face/ID/pose` (pitch, yaw, roll in radians),
+    `/face/ID/confidence`, `/face/ID/region` (ROI: x, y, size, roll), `/face/ID/landmarks` (x0, y0, x1, y1 …), and with
+    a template `/face/ID/points` likewise. Units as in `Face`.
+    """
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
-        """See `Sink.write`. That nobody listens is no error."""
+        """See `Sink.write`. A missing receiver is not an error."""
         self._send(osc_message("/face/frame", frame.index, frame.timestamp, len(faces)))
         for face in faces:
             at, roi = f"/face/{face.id}", face.roi
@@ -74,27 +101,18 @@ class OscSink:
                 messages.append(osc_message(f"{at}/points", *map(float, face.points.ravel())))
             self._send(osc_bundle(messages))
 
-    def _send(self, packet: bytes) -> None:
-        _send(self._socket, self._target, packet)
 
-    def __enter__(self) -> Self:
-        return self
+class VmcSink(_UdpSink):
+    """Head rotation, blinks, and mouth opening of the first face, by the Virtual Motion Capture protocol over UDP.
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._socket.close()
-
-
-class VmcSink:
-    """Head, blinks and mouth of the first face for virtual characters, by the Virtual Motion Capture protocol.
-
-    `/VMC/Ext/OK`, `/VMC/Ext/T`, the bone `Head` with its rotation in Unity's frame (its position stays 0: one camera
-    does not tell), and, where the landmark scheme has lids and lips, the blend shapes `Blink_L`, `Blink_R` (of the
-    character's own left and right) and `A`, each from 0 to 1.
+    Messages: `/VMC/Ext/OK`, `/VMC/Ext/T`, the bone `Head` with its rotation in Unity's frame (position 0), and the
+    blend shapes `Blink_L`, `Blink_R` (the character's left and right), and `A` in [0, 1], if the scheme has lids and
+    lips.
     """
 
     def __init__(self, host: str, port: int, scheme: LandmarkScheme | None) -> None:
-        """SinkError for a host that nobody knows."""
-        self._socket, self._target = _udp(host, port)
+        """Resolve the host. SinkError if it is unknown."""
+        super().__init__(host, port)
         self._scheme = scheme
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
@@ -105,7 +123,7 @@ class VmcSink:
             messages.append(osc_message("/VMC/Ext/Bone/Pos", "Head", 0.0, 0.0, 0.0, *unity_quaternion(face.pose)))
             messages += [osc_message("/VMC/Ext/Blend/Val", name, value) for name, value in self._shapes(face)]
             messages.append(osc_message("/VMC/Ext/Blend/Apply"))
-        _send(self._socket, self._target, osc_bundle(messages))
+        self._send(osc_bundle(messages))
 
     def _shapes(self, face: Face) -> list[tuple[str, float]]:
         if self._scheme is None:
@@ -117,17 +135,11 @@ class VmcSink:
         }
         return [(name, value) for name, value in found.items() if value is not None]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._socket.close()
-
 
 def unity_quaternion(pose: Pose) -> tuple[float, float, float, float]:
-    """(x, y, z, w) of a head's rotation in Unity's left-handed frame: y up, z out of the character's face.
+    """Convert a pose to an (x, y, z, w) quaternion in Unity's left-handed frame: y up, z out of the character's face.
 
-    Unity turns about y, then x, then z, as `Pose` does; to look up and to turn left are negative there.
+    Unity rotates about y, x, z in the order of `Pose`; looking up and turning left are negative.
     """
     pitch, yaw, roll = pose.angles
     halves = (-yaw / 2, -pitch / 2, roll / 2)
@@ -140,39 +152,39 @@ def unity_quaternion(pose: Pose) -> tuple[float, float, float, float]:
     )
 
 
-class WebSocketSink:
-    """A WebSocket server that sends every client the newest frame's JSON, the object of a JSON line.
+class WebSocketSink(Sink):
+    """WebSocket server that sends the newest frame to every client, as JSON (see `sinks.frame_to_json`).
 
-    A client that reads slowly misses frames instead of falling behind. Needs the `websocket` extra.
+    Slow clients miss frames. Requires the `websocket` extra.
     """
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        """SinkError when the port is taken or the library is not installed. Other machines reach host 0.0.0.0 only."""
+        """Start the server; 0.0.0.0 accepts other machines. SinkError if the port or the library is unavailable."""
         try:
             from websockets.sync.server import serve
         except ImportError as error:
             raise SinkError("websockets is not installed: pip install 'atpn[websocket]'") from error
-        self._news = threading.Condition()
+        self._condition = threading.Condition()
         self._text, self._number, self._open = "", 0, True
         try:
-            self._server = serve(self._attend, host, port)
+            self._server = serve(self._serve_client, host, port)
         except OSError as error:
             raise SinkError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         self.port = int(self._server.socket.getsockname()[1])
-        """The one that it listens on; with port 0, one that was free."""
+        """Port of the server; a free one if 0 was given."""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def _attend(self, connection: Any) -> None:
+    def _serve_client(self, connection: Any) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        seen = 0
+        sent = 0
         while True:
-            with self._news:
-                while self._open and self._number == seen:
-                    self._news.wait()
+            with self._condition:
+                while self._open and self._number == sent:
+                    self._condition.wait()
                 if not self._open:
                     return
-                seen, text = self._number, self._text
+                sent, text = self._number, self._text
             try:
                 connection.send(text)
             except ConnectionClosed:
@@ -180,44 +192,21 @@ class WebSocketSink:
 
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
         """See `Sink.write`."""
-        record = {"frame": frame.index, "time": round(frame.timestamp, 6), "faces": [face_to_dict(f) for f in faces]}
-        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
-        with self._news:
+        text = frame_to_json(frame, faces)
+        with self._condition:
             self._text, self._number = text, self._number + 1
-            self._news.notify_all()
-
-    def __enter__(self) -> Self:
-        return self
+            self._condition.notify_all()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        with self._news:
+        with self._condition:
             self._open = False
-            self._news.notify_all()
+            self._condition.notify_all()
         self._server.shutdown()
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, or a PORT of this machine; ValueError says what is wrong with another text."""
+    """Parse HOST:PORT, or PORT for this machine. ValueError if the text is neither."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"an address is HOST:PORT or PORT, with a port from 1 to 65535, got {text!r}")
+        raise ValueError(f"expected HOST:PORT or PORT, with a port from 1 to 65535, got {text!r}")
     return host or "127.0.0.1", int(port)
-
-
-def _udp(host: str, port: int) -> tuple[socket.socket, tuple[Any, ...]]:
-    try:
-        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    except OSError as error:
-        raise SinkError(f"nobody knows the host {host}: {error.strerror}") from error
-    return socket.socket(family, kind, protocol), target
-
-
-def _send(sender: socket.socket, target: tuple[Any, ...], packet: bytes) -> None:
-    if len(packet) > _LARGEST_PACKET:
-        raise SinkError(f"a message of {len(packet)} bytes is too long for UDP; use JSON lines or a WebSocket")
-    try:
-        sender.sendto(packet, target)
-    except OSError as error:
-        # A receiver that is not there yet answers with "connection refused": it may come.
-        if not isinstance(error, ConnectionError):
-            raise SinkError(f"cannot send to {target[0]}:{target[1]}: {error.strerror}") from error

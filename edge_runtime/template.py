@@ -1,11 +1,10 @@
-"""Landmark templates: points that a user draws on the mean-face plane, to be found on faces.
+"""Templates: custom points in canonical face space.
 
-The plane's coordinates are those of the crop around a neutral face seen from the front: x right, y down, 0 to 1 across
-the crop. As JSON:
+Canonical face space is the crop around a frontal neutral face: x right, y down, 0 to 1 across the crop. As JSON:
 
     {"name": "lips", "points": [[0.4, 0.7], …], "names": ["corner", …], "groups": {"outer": [0]}, "edges": [[0, 1]]}
 
-where only name and points are needed; null stands for an optional field that is left out.
+Only name and points are required; null is an omitted field.
 """
 
 from __future__ import annotations
@@ -20,84 +19,91 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_runtime.errors import TemplateError
+from edge_runtime.errors import TemplateError, require
 from edge_runtime.landmarks import SCHEMES
 
-MOST_POINTS = 256
-"""More are a mesh, not a template."""
-LEAST_DISTANCE = 0.002
-"""Of the crop; a quarter of a pixel. Two points closer than this are one that was entered twice."""
+MAX_POINTS = 256
+"""Maximum number of points."""
+MIN_DISTANCE = 0.002
+"""Minimum distance of two points, crop widths (a quarter of a pixel); closer ones are duplicates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A named set of points on the mean-face plane. A ValueError says which of them breaks what rule."""
+    """Named set of points in canonical face space. ValueError names an invalid point or field."""
 
     name: str
     points: np.ndarray
-    """(M, 2) float32, [0, 1] of the plane."""
+    """(M, 2) float32 in [0, 1], x then y."""
     names: tuple[str, ...] = ()
-    """What each point is called; empty: by its number."""
+    """Name of each point, or empty."""
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Parts by name; a point may be in several or in none."""
+    """Indices by group; a point may be in several groups or in none."""
     edges: tuple[tuple[int, int], ...] = ()
-    """Points to join with a line in an overlay."""
+    """Index pairs to join with a line in an overlay."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
-            raise ValueError(f"a template needs a printable name, got {self.name!r}")
-        if self.name in SCHEMES:
-            raise ValueError(f"{self.name} is the name of a landmark scheme; call the template something else")
+        printable = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
+        require(printable, f"a template needs a printable name, got {self.name!r}")
+        require(self.name not in SCHEMES, f"{self.name} is the name of a landmark scheme; rename the template")
         try:
             points = np.array(self.points, np.float32)
         except (TypeError, ValueError):
             raise ValueError(f"template {self.name}: points must be pairs of numbers") from None
-        if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-            raise ValueError(f"template {self.name}: points must be (M, 2), x then y, got shape {points.shape}")
-        if len(points) > MOST_POINTS:
-            raise ValueError(f"template {self.name} has {len(points)} points, {MOST_POINTS} at most can be found")
-        _check_points(self.name, points)
+        is_list = points.ndim == 2 and points.shape[1] == 2 and len(points) > 0
+        self._require(is_list, f"points must be (M, 2), x then y, got shape {points.shape}")
+        self._require(len(points) <= MAX_POINTS, f"got {len(points)} points, expected at most {MAX_POINTS}")
+        self._check_points(points)
         names = self._names(len(points))
-        if not isinstance(self.groups, Mapping) or not all(isinstance(group, str) for group in self.groups):
-            raise ValueError(f"template {self.name}: groups are lists of indices by name, got {self.groups!r}")
+        by_name = isinstance(self.groups, Mapping) and all(isinstance(group, str) for group in self.groups)
+        self._require(by_name, f"groups are lists of indices by name, got {self.groups!r}")
         groups = {group: self._indices(members, len(points)) for group, members in self.groups.items()}
-        if not _is_list(self.edges):
-            raise ValueError(f"template {self.name}: edges are a list of pairs of indices, got {self.edges!r}")
+        self._require(_is_list(self.edges), f"edges are a list of pairs of indices, got {self.edges!r}")
         edges = tuple(self._edge(edge, len(points)) for edge in self.edges)
         points.flags.writeable = False
         for key, value in (("points", points), ("names", names), ("edges", edges)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "groups", MappingProxyType(groups))
 
+    def _require(self, valid: object, message: str) -> None:
+        require(valid, f"template {self.name}: {message}")
+
+    def _check_points(self, points: np.ndarray) -> None:
+        """Raise ValueError for points that are not finite, outside [0, 1], or duplicates."""
+        for row, point in enumerate(points):
+            self._require(np.isfinite(point).all(), f"point {row} is {_written(point)}, expected finite numbers")
+            inside = (point >= 0).all() and (point <= 1).all()
+            self._require(inside, f"point {row} at {_written(point)} lies outside [0, 1]")
+        distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
+        for first, second in np.argwhere(distance < MIN_DISTANCE):
+            self._require(False, f"points {first} and {second} are equal, {_written(points[first])}")
+
     def _names(self, count: int) -> tuple[str, ...]:
-        if not _is_list(self.names) or not all(isinstance(name, str) for name in self.names):
-            raise ValueError(f"template {self.name}: names are a list of strings, got {self.names!r}")
-        if self.names and (len(self.names) != count or len(set(self.names)) < count):
-            raise ValueError(
-                f"template {self.name}: names must differ and be one per point ({count}), got {list(self.names)}"
-            )
+        strings = _is_list(self.names) and all(isinstance(name, str) for name in self.names)
+        self._require(strings, f"names are a list of strings, got {self.names!r}")
+        unique = not self.names or len(self.names) == count == len(set(self.names))
+        self._require(unique, f"names must be unique, one per point ({count}), got {list(self.names)}")
         return tuple(self.names)
 
     def _indices(self, values: Any, count: int) -> tuple[int, ...]:
-        # True is an Integral, too, and numpy's integers are.
-        if not _is_list(values) or not all(isinstance(i, Integral) and not isinstance(i, bool) for i in values):
-            raise ValueError(f"template {self.name}: groups and edges are lists of indices, got {values!r}")
-        if not all(0 <= index < count for index in values):
-            raise ValueError(f"template {self.name}: {list(values)} names points outside 0 to {count - 1}")
+        # bool is an Integral, too.
+        integers = _is_list(values) and all(isinstance(i, Integral) and not isinstance(i, bool) for i in values)
+        self._require(integers, f"groups and edges are lists of indices, got {values!r}")
+        within = all(0 <= index < count for index in values)
+        self._require(within, f"indices must lie in 0 to {count - 1}, got {list(values)}")
         return tuple(map(int, values))
 
     def _edge(self, values: Any, count: int) -> tuple[int, int]:
         indices = self._indices(values, count)
-        if len(indices) != 2 or indices[0] == indices[1]:
-            raise ValueError(f"template {self.name}: an edge joins two points, got {list(indices)}")
+        self._require(len(set(indices)) == len(indices) == 2, f"an edge joins two points, got {list(indices)}")
         return indices[0], indices[1]
 
     def to_json(self) -> str:
-        """The template as one JSON object."""
+        """Return the template as a JSON object."""
         return json.dumps(self.as_dict(), indent=1)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the template as a dict of plain values."""
         return {
             "name": self.name,
             # Five decimals are a thousandth of a crop pixel.
@@ -109,20 +115,20 @@ class Template:
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
-        """The inverse of `as_dict`; ValueError says what is missing, unknown or wrong."""
+        """Create a template from the result of `as_dict`. ValueError names an invalid field."""
         known = ("name", "points", "names", "groups", "edges")
         if not isinstance(values, dict) or not {"name", "points"} <= values.keys():
-            raise ValueError("a template is a JSON object with `name` and `points`, and perhaps names, groups, edges")
+            raise ValueError("a template is a JSON object with `name` and `points`; names, groups, edges are optional")
         if unknown := sorted(values.keys() - set(known)):
-            raise ValueError(f"a template has no {', '.join(unknown)}; it has {', '.join(known)}")
+            raise ValueError(f"unknown template fields: {', '.join(unknown)}; known: {', '.join(known)}")
         return cls(**{key: value for key, value in values.items() if value is not None or key in known[:2]})
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read a template's JSON; FileNotFoundError or TemplateError names the file."""
+        """Read a template from a JSON file. FileNotFoundError or TemplateError names the file."""
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"no template at {path}; `python -m atpn template new` makes one")
+            raise FileNotFoundError(f"no template at {path}; create one with `python -m atpn template new`")
         try:
             return cls.from_dict(json.loads(path.read_bytes()))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -135,23 +141,6 @@ def _is_list(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
-def _check_points(name: str, points: np.ndarray) -> None:
-    """ValueError for points that are no numbers, outside the plane, or the same as another."""
-    if not np.isfinite(points).all():
-        row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise ValueError(f"template {name}: point {row} is {_written(points[row])}, expected finite numbers")
-    outside = np.flatnonzero(((points < 0) | (points > 1)).any(axis=1))
-    if len(outside):
-        row = int(outside[0])
-        raise ValueError(
-            f"template {name}: point {row} at {_written(points[row])} lies outside the plane, 0 to 1 both ways"
-        )
-    distance = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(len(points))
-    if (distance < LEAST_DISTANCE).any():
-        first, second = (int(i) for i in np.argwhere(distance < LEAST_DISTANCE)[0])
-        raise ValueError(f"template {name}: points {first} and {second} are the same place, {_written(points[first])}")
-
-
 def _written(point: np.ndarray) -> list[float]:
-    """A point as its user wrote it, without what float32 adds."""
+    """Return a point without the digits that float32 adds."""
     return [round(float(value), 5) for value in point]

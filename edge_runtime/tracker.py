@@ -1,7 +1,4 @@
-"""The loop: detect faces once, then follow each by re-cropping from its own landmarks.
-
-A frame of a held face costs one run of the network and no detector (thesis, section 3.2).
-"""
+"""Tracking loop: detect a face once, then track it by cropping around its own landmarks (thesis, section 3.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import Detector, default_detector
-from edge_runtime.errors import TemplateError
+from edge_runtime.errors import TemplateError, require
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import (
@@ -27,104 +24,102 @@ from edge_runtime.geometry import (
     extract_crop,
     upright_roll,
 )
-from edge_runtime.identity import LostFace, LostFaces, same_face
-from edge_runtime.motion import RegionMotion
+from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.motion import RoiMotion
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
 
-DETECT_EVERY = 5
-"""The detector runs in every fifth frame at most, so that a camera without a face, or with one that comes and goes,
-stays smooth. It is due at once in the first frame, after `reset`, and in the frame that loses a longer held face."""
-DETECT_EVERY_HELD = 15
-"""The same while at least one face is held, none was lost lately and there is room for more: nobody minds to be seen
-half a second late."""
+DETECTION_INTERVAL = 5
+"""Minimum number of frames between two runs of the detector. Raise it for less load, lower it to find faces sooner. The
+detector also runs in the first frame, after `reset`, and when a long-tracked face is lost."""
+DETECTION_INTERVAL_TRACKED = 15
+"""The same while a face is tracked, none was lost recently, and `max_faces` is not reached."""
 MAX_CANDIDATES = 3
-"""Detector candidates that the network looks at per detection: bounds the cost of cluttered pictures."""
-HELD_IOU = 0.4
-"""A candidate that overlaps a held face's region this much is that face; the network need not look."""
+"""Maximum number of detections that the network checks per run of the detector; `max_faces` if that is larger."""
+DUPLICATE_IOU_THRESHOLD = 0.4
+"""IoU with a tracked face's ROI from which a detection is discarded as that face."""
 REFINEMENTS = 2
-"""Runs on a re-made crop after the first one at detection: a detector's box is off by a fifth of a face and knows
-nothing of roll, and the network is at its best on the crops that it was trained on."""
-SURPRISE_FADES = 0.9
-"""Per frame. A track slips onto another face over several frames, and then moves as smoothly as that face."""
-HELD_SPREAD = 1.7
-"""Times the uncertainty that a new face may have, from which a held one is doubted: motion blurs."""
-MAX_DOUBTS = 5
-"""Consecutive frames between the two thresholds, or with all landmarks uncertain, after which a face is lost: a blink
-of an occlusion is forgiven."""
+"""Number of further crops after a detection, each from the previous landmarks. A detector's box is inexact and has no
+roll."""
+RESIDUAL_DECAY = 0.9
+"""Decay per frame of a track's peak motion residual. Raise it to remember a jump longer when duplicates are removed."""
+TRACKED_UNCERTAINTY_FACTOR = 1.7
+"""Uncertainty threshold of a tracked face relative to a new one's: motion blur raises the uncertainty."""
+MAX_LOW_CONFIDENCE_FRAMES = 5
+"""Consecutive frames below the tracking threshold, or above the uncertainty threshold, after which a face is lost.
+Raise it to bridge longer occlusions."""
 MIN_ROI_SIZE = 8.0
-"""Pixels; fewer hold no face."""
-MIN_INSIDE = 0.5
-"""Share of the landmarks' rectangle that must lie inside the frame."""
+"""Minimum side of an ROI, pixels."""
+MIN_INSIDE_FRACTION = 0.5
+"""Minimum fraction of the landmarks' rectangle inside the frame."""
 EXTENT_LIMITS = (0.25, 1.25)
-"""The landmarks' longer extent as a share of the crop. The crop rule makes it 0.67; outside these limits the
-landmarks collapsed or exploded."""
+"""Limits of the landmarks' longer extent, as a fraction of the crop. The crop rule makes it 0.67."""
 MAX_ASPECT = 3.0
-"""Longer over shorter extent of the landmarks; a profile with the mouth wide open stays below 2.5."""
+"""Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5."""
 
 
 @dataclass
 class TrackerStats:
-    """What a tracker has done since it was made."""
+    """Counts since the tracker was created; `reset` keeps them."""
 
     frames: int = 0
     detector_runs: int = 0
     detections: int = 0
-    """Faces that began to be tracked."""
-    losses: int = 0
-    """Faces that stopped being tracked, `reset` not counted."""
+    """Tracks started."""
+    lost_count: int = 0
+    """Tracks lost; `reset` is not counted."""
     network_runs: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"detect": 0.0, "crop": 0.0, "network": 0.0})
-    """Time spent per stage."""
+    """Total time per stage."""
 
 
 @dataclass(frozen=True)
 class _Observation:
-    """What the network said about one crop, in pixels of the frame and in the camera's frame."""
+    """The network's results for one crop, in frame pixels and the camera frame."""
 
     roi: ROI
     landmarks: np.ndarray
     uncertainty: np.ndarray
     rotation: np.ndarray
     confidence: float
-    spread: float
+    mean_sigma: float
     """Mean standard deviation of the landmarks, crop widths."""
     next_roi: ROI
-    """The crop that these landmarks ask for."""
+    """Crop around these landmarks."""
     direction: np.ndarray
     points: np.ndarray | None = None
     points_uncertainty: np.ndarray | None = None
 
 
+class _Filters:
+    """Smoothing filters of one face."""
+
+    def __init__(self, smoothing: float) -> None:
+        self.landmarks, self.points = OneEuroPoints(smoothing), OneEuroPoints(smoothing)
+        self.rotation = OneEuroRotation(smoothing)
+
+
 @dataclass(eq=False)
 class _Track:
-    """One held face."""
+    """One tracked face."""
 
     id: int
     observation: _Observation
-    motion: RegionMotion
-    point_filter: OneEuroPoints | None = None
-    rotation_filter: OneEuroRotation | None = None
-    template_filter: OneEuroPoints | None = None
+    motion: RoiMotion
+    filters: _Filters | None
     age: int = 0
-    doubts: int = 0
-    """Consecutive frames below the tracking threshold."""
-    surprise: float = 0.0
-    """How far the face lately was from where its motion led, in region sizes."""
-
-    def smooth(self, strength: float) -> None:
-        """Smooth what follows; 0 does not."""
-        self.point_filter = OneEuroPoints(strength) if strength else None
-        self.rotation_filter = OneEuroRotation(strength) if strength else None
-        self.template_filter = OneEuroPoints(strength) if strength else None
+    low_confidence_count: int = 0
+    """Consecutive frames below the tracking threshold or above the uncertainty threshold."""
+    motion_residual: float = 0.0
+    """Decaying peak distance from the predicted position, ROI sizes."""
 
 
 class FaceTracker:
-    """Follows faces through a stream of frames.
+    """Tracks faces through one stream of frames; call `reset` before another stream.
 
-    A tracker belongs to one stream; `reset` it before feeding it another. An id is never given to a second face, not
-    even across `reset`; `identity` tells when a lost face that is found again keeps its own.
+    Ids are never given to a second face, not even after `reset`. A lost face that is found again soon and nearby keeps
+    its id (see `identity`).
     """
 
     def __init__(
@@ -140,187 +135,196 @@ class FaceTracker:
     ) -> None:
         """Load the model.
 
-        `model` is a .tflite or .onnx file; None takes the exported shipped weights (`backends.default_model_path`).
-        `detector` finds a face's first region; None takes the best one here (`detector.default_detector`).
-        `max_faces` are followed at a time; each costs a run of the network per frame.
-        `smoothing` in [0, 1] trades jitter against lag; 0 returns what the network says.
-        `intrinsics` are the camera's; None assumes a 60 degree field of view of every frame's own size.
-        `backend` names the inference engine (see `backends.load_backend`) or is a loaded one, and then `model` is None.
-        `template` says which points to find besides the landmarks, for a model that takes them as an input; a model
-        that was exported for one template has it inside. TemplateError when the two do not go together.
+        Args:
+            model: .tflite or .onnx file; None: the exported shipped weights (`backends.default_model_path`).
+            detector: Face detector; None: the best one available (`detector.default_detector`).
+            max_faces: Maximum number of tracked faces. Each costs one run of the network per frame.
+            smoothing: In [0, 1]. Raise it for less jitter and more lag; 0 returns the network's results.
+            intrinsics: Camera; None: a field of view of 60 degrees for every frame size.
+            threads: Number of threads of the inference engine.
+            backend: Name of the inference engine (`backends.load_backend`), or a loaded backend without `model`.
+            template: Points to track besides the landmarks, for a model with query points. Models exported for one
+                template contain it.
+
+        Raises:
+            TemplateError: The model cannot find the template, or needs one.
         """
         self._tracks: list[_Track] = []
         self._smoothing = 0.0
         self.smoothing = smoothing
-        if max_faces < 1:
-            raise ValueError(f"max_faces must be 1 or more, got {max_faces}")
+        require(max_faces >= 1, f"max_faces must be 1 or more, got {max_faces}")
         if isinstance(backend, str):
             self._backend = load_backend(model or default_model_path(backend), backend, threads)
         elif model is None:
             self._backend = backend
         else:
             raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
-        if self.spec.is_detector:
-            raise ValueError(f"the model {self.spec.name} is a face detector; it goes in `detector`, not in `model`")
-        if "confidence" not in self.spec.outputs:
-            raise ValueError(
-                f"the model {self.spec.name} gives landmarks only; tracking needs head pose and confidence too: "
-                "use a file exported with its heads"
-            )
-        self.template = self._chosen(template)
-        """What `Face.points` are; None when the model gives landmarks only."""
+        name = repr(self.spec.name)
+        require(not self.spec.is_detector, f"model {name} is a face detector; pass it as `detector`, not as `model`")
+        require(
+            "confidence" in self.spec.outputs,
+            f"model {name} gives landmarks only; tracking needs head pose and confidence: "
+            "use a file exported with its heads",
+        )
+        self.template = self._select_template(template)
+        """Template of `Face.points`; None if the model gives landmarks only."""
         self._detector = detector or default_detector()
         self._max_faces = max_faces
         self.intrinsics = intrinsics
-        """The camera; may be changed between frames, as when its picture's size changes."""
+        """Camera; may be changed between frames, for instance with their size."""
         self._next_id = 0
         self.stats = TrackerStats()
         self.reset()
 
     @property
     def spec(self) -> ModelSpec:
-        """The spec of the loaded model."""
+        """Spec of the loaded model."""
         return self._backend.spec
 
-    def _chosen(self, template: Template | None) -> Template | None:
-        """The template that is found, its points told to the model where it takes them."""
+    def _select_template(self, template: Template | None) -> Template | None:
+        """Return the template that the model finds; set its points as query points if the model takes them."""
         spec = self.spec
         if spec.prompts:
             if template is None:
                 raise TemplateError(
-                    f"the model {spec.name} finds any points of the mean face, up to {spec.prompts}: "
-                    "say which by a template"
+                    f"model {spec.name!r} needs query points: got no template, expected one with 1 to {spec.prompts} "
+                    "points; pass template=Template.read(path)"
                 )
             self._backend.prompt(template.points)
             return template
-        inside = "landmarks only" if spec.template is None else f"the template {spec.template.name}"
         if template is not None and (spec.template is None or template.name != spec.template.name):
+            found = "landmarks only" if spec.template is None else f"template {spec.template.name!r}"
             raise TemplateError(
-                f"the model {spec.name} finds {inside}, not {template.name}: "
-                "leave the template out, or take a model that was exported with it or with prompts"
+                f"model {spec.name!r} finds {found}, got template {template.name!r}: "
+                "omit the template, or use a model exported with it or with query points"
             )
         return spec.template
 
     @property
     def smoothing(self) -> float:
-        """In [0, 1], 0 for none; may be changed between frames: another strength begins anew for every face."""
+        """Smoothing in [0, 1], 0 for none; may be changed between frames, which restarts the filters."""
         return self._smoothing
 
     @smoothing.setter
-    def smoothing(self, strength: float) -> None:
-        if not 0 <= strength <= 1:
-            raise ValueError(f"smoothing must lie in [0, 1], got {strength}")
-        if strength == self._smoothing:
+    def smoothing(self, smoothing: float) -> None:
+        require(0 <= smoothing <= 1, f"smoothing must lie in [0, 1], got {smoothing}")
+        if smoothing == self._smoothing:
             return
-        self._smoothing = strength
+        self._smoothing = smoothing
         for track in self._tracks:
-            track.smooth(strength)
+            track.filters = _Filters(smoothing) if smoothing else None
 
     def reset(self) -> None:
-        """Forget the faces and look for new ones in the next frame; ids and `stats` count on."""
+        """Drop all tracks and run the detector in the next frame; ids and `stats` continue."""
         self._tracks = []
-        self._lost = LostFaces()
-        self._frames_since_search = DETECT_EVERY
+        self._lost = LostTrackBuffer()
+        self._frames_since_detection = DETECTION_INTERVAL
 
     def update(self, frame: np.ndarray, timestamp: float) -> list[Face]:
-        """Find or follow the faces in the next frame.
+        """Track faces in the next frame.
 
-        `frame` is anything that `frames.as_bgr` takes, channels in OpenCV's order; `timestamp` is in seconds, of any
-        origin, and may stand still or run back. FrameError for what is no picture, ValueError for a timestamp that is
-        no number.
+        Args:
+            frame: (H, W, 3) BGR image, uint8, uint16, or float in [0, 1]. Gray and BGRA are converted.
+            timestamp: Seconds from any origin. It may repeat or decrease.
+
+        Returns:
+            One `Face` per tracked face, oldest track first.
+
+        Raises:
+            FrameError: The shape, dtype, or value range of `frame` is not supported.
+            ValueError: `timestamp` is not finite.
         """
-        if not math.isfinite(timestamp):
-            raise ValueError(f"a timestamp must be a finite number of seconds, got {timestamp}")
+        require(math.isfinite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp}")
         frame = as_bgr(frame)
         height, width = frame.shape[:2]
         intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)
         self.stats.frames += 1
 
-        held = [track for track in self._tracks if self._follow(track, frame, timestamp, intrinsics)]
-        held = _one_per_face(held)
+        tracked = [track for track in self._tracks if self._update_track(track, frame, timestamp, intrinsics)]
+        tracked = _remove_duplicates(tracked)
         for track in self._tracks:
-            if track not in held:
-                self.stats.losses += 1
-                self._lost.remember(LostFace(track.id, track.motion, timestamp))
-        self._tracks = held
-        self._lost.forget_old(timestamp)
+            if track not in tracked:
+                self.stats.lost_count += 1
+                self._lost.add(LostTrack(track.id, track.motion, timestamp))
+        self._tracks = tracked
+        self._lost.remove_expired(timestamp)
 
-        self._frames_since_search += 1
-        pause = DETECT_EVERY if self._lost or not held else DETECT_EVERY_HELD
-        if len(self._tracks) < self._max_faces and self._frames_since_search >= pause:
-            self._frames_since_search = 0
+        self._frames_since_detection += 1
+        interval = DETECTION_INTERVAL if self._lost or not tracked else DETECTION_INTERVAL_TRACKED
+        if len(self._tracks) < self._max_faces and self._frames_since_detection >= interval:
+            self._frames_since_detection = 0
             self._detect(frame, timestamp, intrinsics)
-        return [self._report(track, timestamp) for track in self._tracks]
+        return [self._to_face(track, timestamp) for track in self._tracks]
 
-    def _follow(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
-        """Bring a track to this frame; False when its face is lost."""
+    def _update_track(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
+        """Update a track with this frame and return whether its face is still tracked."""
         expected = track.motion.predict(timestamp)
-        seen = self._observe(frame, expected, intrinsics)
-        if seen is None or seen.confidence < self.spec.lost_threshold:
+        observation = self._observe(frame, expected, intrinsics)
+        if observation is None or observation.confidence < self.spec.lost_threshold:
             return False
-        sure = self._is_face(seen, HELD_SPREAD * self.spec.most_uncertain)
-        track.doubts = 0 if sure else track.doubts + 1
-        track.observation = seen
-        leap = math.hypot(seen.next_roi.cx - expected.cx, seen.next_roi.cy - expected.cy) / expected.size
-        track.surprise = max(leap, SURPRISE_FADES * track.surprise)
-        track.motion.update(seen.next_roi, timestamp)
+        confident = self._is_face(observation, TRACKED_UNCERTAINTY_FACTOR)
+        track.low_confidence_count = 0 if confident else track.low_confidence_count + 1
+        track.observation = observation
+        roi = observation.next_roi
+        residual = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / expected.size
+        track.motion_residual = max(residual, RESIDUAL_DECAY * track.motion_residual)
+        track.motion.update(roi, timestamp)
         track.age += 1
-        return track.doubts < MAX_DOUBTS
+        return track.low_confidence_count < MAX_LOW_CONFIDENCE_FRAMES
 
     def _detect(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
-        """Look for faces that are not held yet, up to `max_faces` in all."""
+        """Start tracks of newly detected faces, up to `max_faces` tracks."""
         self.stats.detector_runs += 1
-        began = time.perf_counter()
-        candidates = self._detector.detect(frame)
-        self.stats.seconds["detect"] += time.perf_counter() - began
-        regions = [track.observation.next_roi for track in self._tracks]
-        new = [roi for roi in candidates if all(roi.iou(region) < HELD_IOU for region in regions)]
-        for candidate in new[: max(MAX_CANDIDATES, self._max_faces)]:
+        start = time.perf_counter()
+        detections = self._detector.detect(frame)
+        self.stats.seconds["detect"] += time.perf_counter() - start
+        tracked = [track.observation.next_roi for track in self._tracks]
+        candidates = [roi for roi in detections if all(roi.iou(other) < DUPLICATE_IOU_THRESHOLD for other in tracked)]
+        for candidate in candidates[: max(MAX_CANDIDATES, self._max_faces)]:
             if len(self._tracks) == self._max_faces:
                 return
-            seen = self._observe(frame, candidate, intrinsics)
+            observation = self._observe(frame, candidate, intrinsics)
             for _ in range(REFINEMENTS):
-                if seen is not None:
-                    seen = self._observe(frame, seen.next_roi, intrinsics)
-            if seen is None or not self._is_face(seen, self.spec.most_uncertain):
+                if observation is not None:
+                    observation = self._observe(frame, observation.next_roi, intrinsics)
+            if observation is None or not self._is_face(observation):
                 continue
-            if any(same_face(seen.landmarks, track.observation.landmarks) for track in self._tracks):
-                continue
-            self._begin(seen, timestamp)
+            if not any(same_face(observation.landmarks, track.observation.landmarks) for track in self._tracks):
+                self._start_track(observation, timestamp)
 
-    def _is_face(self, seen: _Observation, most_uncertain: float) -> bool:
-        """A network that is sure of a face but not of a single landmark looks at a print, an emblem or a hand."""
-        return seen.confidence >= self.spec.track_threshold and seen.spread <= most_uncertain
+    def _is_face(self, observation: _Observation, uncertainty_factor: float = 1.0) -> bool:
+        """Return whether confidence and uncertainty pass: prints and hands may have a high confidence."""
+        limit = uncertainty_factor * self.spec.uncertainty_threshold
+        return observation.confidence >= self.spec.track_threshold and observation.mean_sigma <= limit
 
-    def _begin(self, seen: _Observation, timestamp: float) -> None:
-        known = self._lost.recall(seen.next_roi, timestamp)
-        if known is None:
-            known, self._next_id = self._next_id, self._next_id + 1
-        track = _Track(id=known, observation=seen, motion=RegionMotion(seen.next_roi, timestamp))
-        track.smooth(self._smoothing)
-        self._tracks.append(track)
+    def _start_track(self, observation: _Observation, timestamp: float) -> None:
+        track_id = self._lost.match(observation.next_roi, timestamp)
+        if track_id is None:
+            track_id, self._next_id = self._next_id, self._next_id + 1
+        filters = _Filters(self._smoothing) if self._smoothing else None
+        self._tracks.append(_Track(track_id, observation, RoiMotion(observation.next_roi, timestamp), filters))
         self.stats.detections += 1
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:
-        """Run the network on a region; None when its results are not numbers or its landmarks cannot be a face's."""
+        """Run the network on an ROI. Return None if a result is not finite or the landmarks are not plausible."""
         spec = self.spec
         if roi.size < MIN_ROI_SIZE:
             return None
-        began = time.perf_counter()
+        start = time.perf_counter()
         crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
         cropped = time.perf_counter()
         outputs = self._backend.run(crop)
-        self.stats.seconds["crop"] += cropped - began
+        self.stats.seconds["crop"] += cropped - start
         self.stats.seconds["network"] += time.perf_counter() - cropped
         self.stats.network_runs += 1
         landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
-        confidence, spread = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
-        numbers = confidence, spread, *outputs["pose"].tolist()
+        confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
+        numbers = confidence, mean_sigma, *outputs["pose"].tolist()
         if not (all(map(math.isfinite, numbers)) and np.isfinite(landmarks).all()):
             return None
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
         rectangle = Rectangle.around(landmarks, roll)
-        if not plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
+        if not is_plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
             return None
         next_roi = rectangle.squared(spec.crop_margin)
         return _Observation(
@@ -329,55 +333,50 @@ class FaceTracker:
             uncertainty=uncertainty.astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
             confidence=confidence,
-            spread=spread,
+            mean_sigma=mean_sigma,
             next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
             points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
             points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
         )
 
-    def _report(self, track: _Track, timestamp: float) -> Face:
-        seen = track.observation
-        landmarks, rotation, points = seen.landmarks, seen.rotation, seen.points
-        if track.point_filter is not None and track.rotation_filter is not None:
-            landmarks = track.point_filter(landmarks, timestamp, seen.roi.size)
-            rotation = track.rotation_filter(rotation, timestamp)
-        if track.template_filter is not None and points is not None:
-            points = track.template_filter(points, timestamp, seen.roi.size)
+    def _to_face(self, track: _Track, timestamp: float) -> Face:
+        observation, filters = track.observation, track.filters
+        landmarks, rotation, points = observation.landmarks, observation.rotation, observation.points
+        if filters is not None:
+            size = observation.roi.size
+            landmarks = filters.landmarks(landmarks, timestamp, size)
+            rotation = filters.rotation(rotation, timestamp)
+            points = None if points is None else filters.points(points, timestamp, size)
         return Face(
             id=track.id,
             state=TrackState.TRACKED if track.age else TrackState.DETECTED,
             landmarks=landmarks,
-            uncertainty=seen.uncertainty,
+            uncertainty=observation.uncertainty,
             pose=Pose(rotation),
-            confidence=seen.confidence,
-            roi=seen.roi,
-            direction=seen.direction,
+            confidence=observation.confidence,
+            roi=observation.roi,
+            direction=observation.direction,
             age=track.age,
             points=points,
-            points_uncertainty=seen.points_uncertainty,
+            points_uncertainty=observation.points_uncertainty,
         )
 
 
-def _one_per_face(tracks: list[_Track]) -> list[_Track]:
-    """The tracks without those that slipped onto another one's face."""
-    if len(tracks) < 2:
-        return tracks
+def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
+    """Remove tracks on the same face as a track with a smaller motion residual, or an older one."""
     kept: list[_Track] = []
-    for track in sorted(tracks, key=lambda t: (t.surprise, -t.age)):
+    for track in sorted(tracks, key=lambda t: (t.motion_residual, -t.age)):
         if not any(same_face(track.observation.landmarks, other.observation.landmarks) for other in kept):
             kept.append(track)
     return [track for track in tracks if track in kept]
 
 
-def plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
-    """Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them.
-
-    `frame_size` is (width, height).
-    """
+def is_plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
+    """Return whether size, aspect, and position of the landmarks' rectangle, found in crop `roi`, can be a face's."""
     shorter, longer = sorted((rectangle.width, rectangle.height))
     return (
         EXTENT_LIMITS[0] <= longer / roi.size <= EXTENT_LIMITS[1]
         and longer <= MAX_ASPECT * shorter
-        and rectangle.share_inside(*frame_size) >= MIN_INSIDE
+        and rectangle.fraction_inside(*frame_size) >= MIN_INSIDE_FRACTION
     )

@@ -1,5 +1,6 @@
-"""`python -m edge_runtime.webcam`: track faces in a camera, a video or images; show and save what is seen."""
+"""Track faces in a camera, video, or images; show and save the results."""
 
+# ruff: noqa: RUF009 -- `flag` is a dataclass field
 from __future__ import annotations
 
 import contextlib
@@ -15,9 +16,9 @@ from pathlib import Path
 from edge_runtime.backends import BackendName
 from edge_runtime.calibration import Calibration
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.errors import EdgeRuntimeError, require
 from edge_runtime.face import TrackState
-from edge_runtime.flags import parse_flags
+from edge_runtime.flags import flag, parse_flags
 from edge_runtime.geometry import DEFAULT_FOV, Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 from edge_runtime.preview import Preview
@@ -29,109 +30,91 @@ from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C or a polite kill, as shells expect it."""
+"""Exit code after SIGINT or SIGTERM."""
 
 
 @dataclass(frozen=True)
 class WebcamConfig:
-    """What the command does; each field is a flag. A ValueError names the flag that is out of bounds."""
+    """Flags of the command. ValueError names an invalid flag."""
 
-    source: str = field(default="0", metadata={"help": "camera number, video, image, or folder of images"})
-    model: Path | None = field(
-        default=None, metadata={"help": ".tflite or .onnx file; the shipped model's export in dist/ when left out"}
-    )
-    template: Path | None = field(
-        default=None, metadata={"help": "JSON with the points to find, for a model that takes them as an input"}
-    )
-    save: Path | None = field(
-        default=None, metadata={"help": "write the overlay: .mp4 or .avi, an image, or a folder (no suffix)"}
-    )
-    jsonl: Path | None = field(default=None, metadata={"help": "write one JSON object per frame to this file"})
-    csv: Path | None = field(default=None, metadata={"help": "write one line per face and frame to this file"})
-    osc: str | None = field(default=None, metadata={"help": "send OSC over UDP to HOST:PORT"})
-    vmc: str | None = field(default=None, metadata={"help": "send head and expression by VMC over UDP to HOST:PORT"})
-    websocket: str | None = field(default=None, metadata={"help": "serve JSON to WebSocket clients on [HOST:]PORT"})
-    headless: bool = field(default=False, metadata={"help": "open no window"})
-    mirror: bool = field(
-        default=False, metadata={"help": "mirror the picture in the window; results and what is saved stay as filmed"}
-    )
-    backend: BackendName = field(default="auto", metadata={"help": "inference engine"})
-    faces: int = field(default=1, metadata={"help": "follow so many faces at a time, at most"})
-    threads: int = field(default=1, metadata={"help": "threads of the inference engine"})
-    smoothing: float = field(default=0.5, metadata={"help": "0: none, 1: strongest; less jitter for more lag"})
-    fov: float | None = field(
-        default=None, metadata={"help": "the camera's field of view along the longer side, degrees (default: 60.0)"}
-    )
-    intrinsics: Path | None = field(
-        default=None, metadata={"help": "the camera's calibration file, of OpenCV or plain JSON, instead of --fov"}
-    )
-    list_cameras: bool = field(default=False, metadata={"help": "print the cameras' numbers and names, and stop"})
-    max_frames: int | None = field(default=None, metadata={"help": "stop after this many frames"})
-    sequence: bool = field(
-        default=False, metadata={"help": "a folder holds a video's consecutive frames, not separate photographs"}
-    )
+    source: str = flag("0", "camera number, video, image, or folder of images", "input")
+    sequence: bool = flag(False, "images of a folder as consecutive frames of a video", "input")
+    max_frames: int | None = flag(None, "maximum number of frames (default: all)", "input")
+    fov: float | None = flag(None, "field of view along the longer side, degrees (default: 60.0)", "input")
+    intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
+    list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
+    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped model's export in dist/)", "model")
+    template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
+    backend: BackendName = flag("auto", "inference engine", "model")
+    threads: int = flag(1, "number of threads of the inference engine", "model")
+    faces: int = flag(1, "maximum number of tracked faces", "tracking")
+    smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
+    save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
+    jsonl: Path | None = flag(None, "file with a JSON object per frame and line", "output")
+    csv: Path | None = flag(None, "file with a row per face and frame", "output")
+    osc: str | None = flag(None, "HOST:PORT to send OSC to, over UDP", "output")
+    vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
+    websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
+    headless: bool = flag(False, "no window", "output")
+    mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
     def __post_init__(self) -> None:
-        if self.faces < 1:
-            raise ValueError(f"--faces must be 1 or more, got {self.faces}")
-        if self.threads < 1:
-            raise ValueError(f"--threads must be 1 or more, got {self.threads}")
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"--smoothing must lie in [0, 1], got {self.smoothing}")
-        if self.fov is not None and not 0 < self.fov < 180:
-            raise ValueError(f"--fov must lie between 0 and 180 degrees, got {self.fov}")
-        if self.fov is not None and self.intrinsics is not None:
-            raise ValueError("--fov and --intrinsics both say what the camera sees: give one of them")
+        require(self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
+        require(self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
+        require(0 <= self.smoothing <= 1, f"--smoothing must lie in [0, 1], got {self.smoothing}")
+        if self.fov is not None:
+            require(0 < self.fov < 180, f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+            require(self.intrinsics is None, "--fov and --intrinsics exclude each other: give one of them")
+        if self.max_frames is not None:
+            require(self.max_frames >= 1, f"--max-frames must be 1 or more, got {self.max_frames}")
         for name in ("osc", "vmc", "websocket"):
             try:
                 _address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
-        if self.max_frames is not None and self.max_frames < 1:
-            raise ValueError(f"--max-frames must be 1 or more, got {self.max_frames}")
 
 
 @dataclass
 class Summary:
-    """What happened in a run."""
+    """Statistics of a run."""
 
     frames: int = 0
     frames_with_face: int = 0
     frames_tracked: int = 0
     dropped: int = 0
-    """Frames of a camera that came while the loop was busy."""
+    """Frames of a camera skipped while the loop was busy."""
     first_face: int | None = None
     """Index of the first frame with a face."""
     loop_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
-    """Time from one frame to the next, everything included; of the last frames, so that no run is too long."""
+    """Total time of each of the last frames."""
 
     def text(self, tracker: FaceTracker) -> str:
-        """A few lines for people."""
+        """Return the statistics as lines of text."""
         if self.frames == 0:
             return "no frames"
         stats = tracker.stats
-        share = [100 * n / self.frames for n in (self.frames_with_face, self.frames_tracked)]
+        percent = [100 * n / self.frames for n in (self.frames_with_face, self.frames_tracked)]
         first = "none" if self.first_face is None else str(self.first_face)
         fps = 1 / statistics.median(self.loop_seconds)
         runs = {"detect": stats.detector_runs, "crop": stats.network_runs, "network": stats.network_runs}
         stages = [f"{name} {1e3 * stats.seconds[name] / n:.2f} ms x {n}" for name, n in runs.items() if n]
         return (
             f"frames {self.frames}{f', {self.dropped} dropped' if self.dropped else ''}; first face in frame {first}; "
-            f"with a face {share[0]:.1f} %, tracked {share[1]:.1f} %\n"
-            f"detections {stats.detections}, losses {stats.losses}, detector runs {stats.detector_runs}\n"
-            f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'nothing ran'}"
+            f"with a face {percent[0]:.1f} %, tracked {percent[1]:.1f} %\n"
+            f"detections {stats.detections}, lost {stats.lost_count}, detector runs {stats.detector_runs}\n"
+            f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'none'}"
         )
 
 
 class Progress:
-    """How far a file has come, on a terminal and twice a second."""
+    """Progress of a file, printed on a terminal twice a second."""
 
     def __init__(self, expected: int | None) -> None:
         self._expected = expected if sys.stderr.isatty() else None
         self._next = 0.0
 
     def show(self, done: int) -> None:
-        """So many frames are done."""
+        """Print the number of frames done."""
         now = time.perf_counter()
         if self._expected is None or (now < self._next and done < self._expected):
             return
@@ -141,7 +124,7 @@ class Progress:
 
 
 def run(config: WebcamConfig) -> int:
-    """Run the command and print its summary; returns the exit code. EdgeRuntimeError or OSError say what is wrong."""
+    """Run the command, print the summary, and return the exit code. EdgeRuntimeError or OSError if it fails."""
     if config.list_cameras:
         cameras = list_cameras()
         print("\n".join(f"{index}  {name}".rstrip() for index, name in cameras) or "no camera found")
@@ -150,7 +133,7 @@ def run(config: WebcamConfig) -> int:
         check_display()
     summary = Summary()
     intrinsics = _camera(config)
-    # The model first: a camera's light should not come on for a run that cannot begin.
+    # Before the camera is opened: the model may fail to load.
     tracker = FaceTracker(
         config.model,
         max_faces=config.faces,
@@ -159,38 +142,37 @@ def run(config: WebcamConfig) -> int:
         backend=config.backend,
         template=None if config.template is None else Template.read(config.template),
     )
-    code = 0
     try:
         with contextlib.ExitStack() as stack:
             opened = open_source(config.source)
             source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
-            sinks: list[Sink] = []
-            if config.save is not None:
-                sinks.append(stack.enter_context(open_overlay_sink(config.save, source.fps, source.length)))
-            sinks.extend(map(stack.enter_context, _open_sinks(config, SCHEMES.get(tracker.spec.scheme))))
+            scheme = SCHEMES.get(tracker.spec.scheme)
+            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source, scheme)]
             preview = None
             if not config.headless:
                 window = stack.enter_context(Window("ATPN (h: keys)"))
-                preview = Preview(window, tracker, SCHEMES.get(tracker.spec.scheme), config.mirror)
+                preview = Preview(window, tracker, scheme, config.mirror)
             _loop(config, source, tracker, intrinsics, sinks, preview, summary)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        return INTERRUPTED
     finally:
         if summary.frames:
             print(summary.text(tracker))
-    return code
+    return 0
 
 
 def _camera(config: WebcamConfig) -> Callable[[int, int], Intrinsics]:
-    """From a frame's width and height to the camera's intrinsics."""
+    """Return a function from a frame's width and height to the intrinsics."""
     if config.intrinsics is not None:
         return Calibration.read(config.intrinsics).at
     fov = DEFAULT_FOV if config.fov is None else config.fov
     return lambda width, height: Intrinsics.from_fov(width, height, fov)
 
 
-def _open_sinks(config: WebcamConfig, scheme: LandmarkScheme | None) -> Iterator[Sink]:
-    """One after the other, so that those before a failing one are closed."""
+def _open_sinks(config: WebcamConfig, source: Source, scheme: LandmarkScheme | None) -> Iterator[Sink]:
+    """Yield the sinks one by one, so that all are closed if one fails."""
+    if config.save is not None:
+        yield open_overlay_sink(config.save, source.fps, source.length)
     if config.jsonl is not None:
         yield JsonLinesSink(config.jsonl)
     if config.csv is not None:
@@ -239,16 +221,16 @@ def _loop(
         summary.loop_seconds.append(now - start)
         progress.show(summary.frames)
         start = now
-        if preview is not None and not preview.show(frame.image, faces, hold=separate):
+        if preview is not None and not preview.show(frame.image, faces, pause=separate):
             return
         if summary.frames == config.max_frames:
             return
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: exit code 0, 1 for what cannot be done, 2 for wrong flags, 130 when interrupted."""
+    """Run the command line; return 0, or 1 for errors, 2 for invalid flags, 130 when interrupted."""
     config = parse_flags(WebcamConfig, "python -m edge_runtime.webcam", __doc__ or "", arguments)
-    # A service manager's stop is treated as Ctrl-C, so that files are closed properly.
+    # As Ctrl-C, so that files are closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(config)

@@ -1,4 +1,4 @@
-"""A window for the overlay, opened only where one can be: OpenCV ends the process otherwise."""
+"""Window for the overlay. Without a display, OpenCV would end the process."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _ESCAPE = 27
 def check_display(
     environment: Mapping[str, str] = os.environ, platform: str = sys.platform, build: str | None = None
 ) -> None:
-    """DisplayError where no window can open; `build` is OpenCV's build information."""
+    """Raise DisplayError if no window can be opened; `build` is OpenCV's build information."""
     if platform.startswith("linux") and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
-        raise DisplayError("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): run with --headless")
+        raise DisplayError("no display: DISPLAY and WAYLAND_DISPLAY are empty; run with --headless")
     build = cv2.getBuildInformation() if build is None else build
     if re.search(r"^\s*GUI:\s*NONE\s*$", build, re.MULTILINE):
         raise DisplayError(
-            "this OpenCV opens no windows: pip uninstall opencv-python-headless, then pip install 'opencv-python<5', "
+            "this OpenCV build has no GUI: pip uninstall opencv-python-headless, then pip install 'opencv-python<5', "
             "or run with --headless"
         )
 
 
 class Window:
-    """A window that shows frames and tells the keys; Esc closes it as its close button does."""
+    """Window that shows frames and returns key presses; Esc closes it."""
 
     def __init__(self, title: str) -> None:
         check_display()
@@ -41,9 +41,10 @@ class Window:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, image: np.ndarray, wait_ms: int) -> str | None:
-        """Show an (H, W, 3) uint8 BGR picture for `wait_ms`, 1 or more, or until a key.
+        """Show an (H, W, 3) uint8 BGR image for `wait_ms` (1 or more) or until a key is pressed.
 
-        The key pressed, in lower case; "" for none, None when the user closed the window.
+        Returns:
+            The key in lower case, "" for none, None if the window was closed.
         """
         if not self._sized:
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])

@@ -1,4 +1,4 @@
-"""Find points of your own, given as places on the mean face, with a model that takes query points.
+"""Track custom points, given in canonical face space, with a model that takes query points.
 
 Example:
     python -m export tflite --weights atpn/weights/prompts.safetensors --precision fp32

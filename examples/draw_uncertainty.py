@@ -20,9 +20,9 @@ SUBPIXEL_BITS = 4
 def draw(image: np.ndarray, face: Face) -> None:
     """Draw into an (H, W, 3) uint8 BGR image: green where the network is certain, red where not."""
     for point, sigma in zip(face.landmarks, face.uncertainty, strict=True):
-        doubt = min(1.0, float(sigma) / (0.05 * face.roi.size))  # 5 % of the crop: red
+        level = min(1.0, float(sigma) / (0.05 * face.roi.size))  # 5 % of the crop: red
         center, radius = np.rint(point * 2**SUBPIXEL_BITS).astype(int), round(2 * float(sigma) * 2**SUBPIXEL_BITS)
-        color = (0, 255 * (1 - doubt), 255 * doubt)
+        color = (0, 255 * (1 - level), 255 * level)
         cv2.circle(image, tuple(map(int, center)), radius, color, 1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 

@@ -16,7 +16,7 @@ from edge_runtime.sources import LatestFrames, open_source
 def watch(source: str, tracker: FaceTracker, on_face: Callable[[float, Face], None]) -> None:
     """Track until the source ends; `on_face` gets the time in seconds and a face."""
     opened = open_source(source)
-    # A live source drops the frames that the loop is too slow for, so that the newest one counts.
+    # A live source drops older frames if the loop is slow.
     with LatestFrames(opened) if opened.live else opened as frames:
         for frame in frames:
             for face in tracker.update(frame.image, frame.timestamp):

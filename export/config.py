@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 import atpn
-from edge_runtime.template import MOST_POINTS
+from edge_runtime.template import MAX_POINTS
 
 WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
 """Shipped weights, and rendered images to calibrate and evaluate their files with."""
@@ -67,8 +67,8 @@ class ExportConfig(OutputOptions, LandmarkOptions):
     """Number of query points of the files of weights with a prompt head, without a template."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.prompts <= MOST_POINTS:
-            raise ValueError(f"--prompts must be between 1 and {MOST_POINTS}, got {self.prompts}")
+        if not 1 <= self.prompts <= MAX_POINTS:
+            raise ValueError(f"--prompts must be between 1 and {MAX_POINTS}, got {self.prompts}")
         if self.calibration_crops is not None and self.calibration_crops < 1:
             raise ValueError(f"--calibration-crops must be at least 1, got {self.calibration_crops}")
 

@@ -14,7 +14,7 @@ from atpn.model import load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
 from atpn.train.detection import MIN_SCORE, compute_metrics, raw_detections
-from edge_runtime.detector import read_regions
+from edge_runtime.detector import decode_detections
 from edge_runtime.spec import ModelSpec, detector_outputs
 from export.config import DetectorConfig, DetectorOptions
 from export.errors import ExportError
@@ -132,7 +132,7 @@ class DetectorEvaluator:
     def evaluate(self, predictor: Predictor, spec: ModelSpec) -> DetectorParity:
         """Compare a file with the network."""
         outputs = [predictor(image) for image in self.held_out.images]
-        scores, regions = (np.stack([row[name] for row in outputs]) for name in ("scores", "regions"))
+        scores, regions = (np.stack([row[name] for row in outputs]) for name in ("scores", "rois"))
         detected = self.scores >= spec.track_threshold
         file, network = self._accuracy(scores, regions), self._accuracy(self.scores, self.regions)
         return DetectorParity(
@@ -145,7 +145,7 @@ class DetectorEvaluator:
         )
 
     def _accuracy(self, scores: np.ndarray, regions: np.ndarray) -> dict[str, float]:
-        detections = [read_regions(s, r, MIN_SCORE) for s, r in zip(scores, regions, strict=True)]
+        detections = [decode_detections(s, r, MIN_SCORE) for s, r in zip(scores, regions, strict=True)]
         return compute_metrics(detections, self.held_out.composites)
 
     def report(self, artifacts: Sequence[ArtifactReport[DetectorParity]]) -> Report:

@@ -1,9 +1,9 @@
-"""Whether compiled classes use only what Android had at an API level, by name: no constants, no overloads.
+"""Check that compiled classes use only members of an Android API level, by name, without constants and overloads.
 
     python api_level.py android-platform-26.d.ts FOLDER
 
-The first is that level's API as TypeScript declarations; FOLDER holds the classes. `javap` reads them. Exits with 1 and
-a line for everything that the level lacks.
+The first file is the level's API as TypeScript declarations; FOLDER holds the classes, read by `javap`. Exits with 1
+and a line per missing member.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Type:
 
 
 def read_level(text: str) -> dict[str, Type]:
-    """Types by their dotted names; an inner one's is Outer.Inner."""
+    """Return the types by dotted name; inner types are Outer.Inner."""
     types: dict[str, Type] = {}
     scope: list[tuple[str, str]] = []
     for raw in text.splitlines():
@@ -44,7 +44,7 @@ def read_level(text: str) -> dict[str, Type]:
                 types.setdefault(".".join(name for _, name in scope), Type()).parents += parents
         elif line.startswith("}"):
             scope.pop() if scope else None
-        elif line.endswith("{"):  # what an interface's instance is made of
+        elif line.endswith("{"):  # members of an interface's instance
             scope.append(("other", ""))
         elif scope and scope[-1][0] in ("class", "interface") and (found := MEMBER.match(line)):
             name = "<init>" if found["name"] == "constructor" else found["name"]
@@ -53,7 +53,7 @@ def read_level(text: str) -> dict[str, Type]:
 
 
 def read_classes(folder: Path) -> tuple[dict[str, Type], list[tuple[str, str, str]]]:
-    """The folder's own types, and what they use: (in which class, owner, member)."""
+    """Return the folder's own types, and their uses as (class, owner, member)."""
     own: dict[str, Type] = {}
     uses: list[tuple[str, str, str]] = []
     files = sorted(map(str, folder.rglob("*.class")))
@@ -72,7 +72,7 @@ def read_classes(folder: Path) -> tuple[dict[str, Type], list[tuple[str, str, st
 
 
 def has(types: dict[str, Type], owner: str, member: str) -> bool:
-    """Whether a type or one above it has a member; types of neither Android nor these classes are not judged."""
+    """Return whether a type or a parent has a member; True for types of other libraries."""
     known = types.get(owner)
     if known is None:
         return not owner.startswith("android.")
@@ -84,7 +84,7 @@ def has(types: dict[str, Type], owner: str, member: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Check; the exit status."""
+    """Run the check and return the exit code."""
     level, folder = map(Path, arguments)
     types = read_level(level.read_text())
     own, uses = read_classes(folder)
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
     for here, owner, member in lacking:
         print(f"{here} uses {owner}.{member}, which {level.stem} lacks", file=sys.stderr)
     android = {use[1:] for use in uses if use[1].startswith("android.")}
-    print(f"{len(android)} of Android's members are used, {len(lacking)} of them are not in {level.stem}")
+    print(f"{len(android)} Android members used, {len(lacking)} not in {level.stem}")
     return 1 if lacking or not android else 0
 
 

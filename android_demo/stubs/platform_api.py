@@ -1,9 +1,9 @@
-"""Android's published API as Java sources without code, to compile an app against where there is no Android SDK.
+"""Write Android's published API as Java declarations, to compile an app without the Android SDK.
 
     python platform_api.py current.txt FOLDER
 
-`current.txt` is AOSP's list of the API in its signature format 2.0. Nullability is left out, and so are all bodies: the
-Kotlin compiler reads only declarations.
+`current.txt` is AOSP's API list in its signature format 2.0. Nullability and bodies are omitted: the Kotlin compiler
+reads only declarations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZERO = {"boolean": "false", "char": "(char) 0", "byte": "(byte) 0", "short": "(s
 
 @dataclass
 class Declared:
-    """A class, interface, annotation or enum with what it contains."""
+    """A class, interface, annotation, or enum with its members."""
 
     header: str
     kind: str
@@ -34,14 +34,14 @@ class Declared:
     inner: dict[str, Declared] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """Java source."""
+        """Return the Java source lines."""
         enum = [", ".join(self.constants) + ";"] if self.kind == "enum" else []
         inner = [line for declared in self.inner.values() for line in declared.lines()]
         return [self.header + " {", *enum, *self.members, *inner, "}"]
 
 
 def read_api(text: str) -> dict[str, dict[str, Declared]]:
-    """Package to its top-level types by name."""
+    """Return the top-level types by name, by package."""
     packages: dict[str, dict[str, Declared]] = {}
     types: dict[str, Declared] = {}
     current: Declared | None = None
@@ -104,7 +104,7 @@ def _member(kind: str, text: str, of: str) -> str | None:
 
 
 def _parameters(signature: str) -> str:
-    """`int, T...) throws X` with names."""
+    """Add names to the parameters of `int, T...) throws X`."""
     inside, _, thrown = signature.rpartition(")")
     depth, types, start = 0, [], 0
     for i, letter in enumerate(inside):

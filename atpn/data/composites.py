@@ -16,7 +16,7 @@ import numpy as np
 from atpn.data.augment import AugmentConfig, augment
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
-from edge_runtime.detector import BAR
+from edge_runtime.detector import PAD_VALUE
 from edge_runtime.geometry import ROI, extract_crop
 
 # Small faces do not survive a strong loss of resolution, nor covers sized as fractions of the image.
@@ -111,7 +111,7 @@ class Compositor:
         image = image.copy()
         wide = rng.random() < 0.5
         across = image if wide else image.transpose(1, 0, 2)
-        across[:bar] = across[size - bar :] = BAR
+        across[:bar] = across[size - bar :] = PAD_VALUE
         edge = bar / size
         return (image, (0.0, edge), (1.0, 1 - edge)) if wide else (image, (edge, 0.0), (1 - edge, 1.0))
 

@@ -55,7 +55,7 @@ def find_faces(image: np.ndarray, atpn: ATPN, detector: Detector) -> list[Detect
     faces: list[DetectedFace] = []
     for roi in detector.detect(np.ascontiguousarray(image[:, :, ::-1])):
         face = refine_face(image, roi, atpn)
-        accepted = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.most_uncertain
+        accepted = face.confidence >= ModelSpec.track_threshold and face.spread <= ModelSpec.uncertainty_threshold
         if accepted and not any(same_face(face.landmarks, other.landmarks) for other in faces):
             faces.append(face)
     return faces

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_runtime.geometry import ROI
 
-SAME_FACE_IOU = 0.5
+NMS_IOU_THRESHOLD = 0.5
 """Minimum IoU of a detection with the face that it finds."""
 IGNORE_IOU = 0.2
 """A detection with a higher IoU with a face that is not required is not a false alarm."""
@@ -16,7 +16,7 @@ def match_detections(
     detections: Sequence[tuple[float, ROI]],
     faces: Sequence[ROI],
     required: Sequence[bool],
-    same_face: float = SAME_FACE_IOU,
+    same_face: float = NMS_IOU_THRESHOLD,
 ) -> tuple[list[float | None], list[int]]:
     """Match (score, ROI) detections, best first, to faces; each face is matched once.
 

@@ -17,7 +17,7 @@ from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, Steps, stack
 from atpn.train.losses.detection import focal_loss, region_loss
-from edge_runtime.detector import read_regions
+from edge_runtime.detector import decode_detections
 from edge_runtime.geometry import ROI
 
 MIN_SCORE = 0.02
@@ -133,7 +133,7 @@ def raw_detections(model: FaceDetector, images: np.ndarray, batch: int = 50) -> 
 def detection_metrics(model: FaceDetector, images: Sequence[Composite]) -> dict[str, float]:
     """Run a network on images and compute its metrics."""
     raw = raw_detections(model, np.stack([image.image for image in images]))
-    return compute_metrics([read_regions(*each, threshold=MIN_SCORE) for each in zip(*raw, strict=True)], images)
+    return compute_metrics([decode_detections(*each, threshold=MIN_SCORE) for each in zip(*raw, strict=True)], images)
 
 
 def compute_metrics(predictions: Sequence[list[tuple[float, ROI]]], images: Sequence[Composite]) -> dict[str, float]:

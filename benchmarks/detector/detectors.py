@@ -12,7 +12,7 @@ import numpy as np
 from atpn.evaluate.detectors import SCORE_THRESHOLD, YuNetDetector
 from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend
-from edge_runtime.detector import SAME_FACE_IOU, CascadeDetector, NetworkDetector
+from edge_runtime.detector import NMS_IOU_THRESHOLD, CascadeDetector, NetworkDetector
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import MIN_ROI_SIZE, REFINEMENTS
@@ -64,7 +64,7 @@ def verify(verifier: Backend, image: np.ndarray, candidate: ROI) -> tuple[float,
     for step in range(1 + REFINEMENTS):
         outputs = verifier.run(extract_crop(image, roi, spec.input_size))
         landmarks = roi.to_frame(outputs["landmarks"])
-        uncertain = float(outputs["uncertainty"].mean()) > spec.most_uncertain
+        uncertain = float(outputs["uncertainty"].mean()) > spec.uncertainty_threshold
         score = 0.0 if uncertain else float(outputs["confidence"][0])
         if np.ptp(landmarks, axis=0).max() < MIN_ROI_SIZE:
             return 0.0, roi
@@ -77,6 +77,6 @@ def remove_duplicates(found: Sequence[tuple[float, ROI]]) -> Scored:
     """Return verified detections without rejected ones and duplicates of a face."""
     kept: Scored = []
     for score, roi in sorted(found, key=lambda pair: -pair[0]):
-        if score > 0 and all(roi.iou(other) < SAME_FACE_IOU for _, other in kept):
+        if score > 0 and all(roi.iou(other) < NMS_IOU_THRESHOLD for _, other in kept):
             kept.append((score, roi))
     return kept

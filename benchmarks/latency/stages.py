@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.backends import Backend
-from edge_runtime.detector import fit_frame, read_regions
+from edge_runtime.detector import decode_detections, letterbox
 from edge_runtime.draw import draw_faces
 from edge_runtime.geometry import Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
 from edge_runtime.landmarks import SCHEMES
@@ -32,12 +32,12 @@ def stages(backend: Backend) -> Stages:
 
 def _detection(backend: Backend, frame: np.ndarray) -> Stages:
     spec = backend.spec
-    image = cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(letterbox(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB)
     outputs = backend.run(image)
     return {
-        "crop": lambda: cv2.cvtColor(fit_frame(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB),
+        "crop": lambda: cv2.cvtColor(letterbox(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB),
         "network": lambda: backend.run(image),
-        "decode": lambda: read_regions(outputs["scores"], outputs["regions"], spec.track_threshold),
+        "decode": lambda: decode_detections(outputs["scores"], outputs["rois"], spec.track_threshold),
     }
 
 

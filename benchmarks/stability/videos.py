@@ -38,7 +38,7 @@ def _metrics(
     """Return the metrics of one file on one video."""
     table, faces, frames = f"video {video}", [face for _, face in observations if face is not None], len(observations)
     hours = (observations[-1][0] - observations[0][0]) * frames / max(frames - 1, 1) / 3600
-    losses = tracker.stats.losses
+    losses = tracker.stats.lost_count
     rate, rate_error = (losses / hours, max(losses, 1) ** 0.5 / hours) if hours else (math.nan, 0.0)
     tracks = tracks_of(observations)
     raw, smooth = ([track.smoothed(smoothing) for track in tracks] for smoothing in (0.0, SMOOTHING))

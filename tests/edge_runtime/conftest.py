@@ -1,4 +1,4 @@
-"""Tiny models and scripted parts for the runtime's tests."""
+"""Tiny models, scripted backends and detectors."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, ModelSpec, Template
+from edge_runtime import ROI, ModelSpec, Template, tracker
 from edge_runtime.spec import SPEC_FILE, standard_outputs
 
 
 @pytest.fixture
 def bare_tflite() -> Path:
-    """A 16 px TFLite model without a spec; same rule as the ONNX one, outputs named by the converter.
-
-    It lies here ready made, so that tests of the engines run where there is no converter: on ARM, with tflite-runtime.
-    """
+    """A 16 px TFLite model without a spec, like the ONNX one. It is committed, for machines without the converter."""
     return Path(__file__).with_name("tiny.tflite")
 
 
 @pytest.fixture
 def converted_tflite(tmp_path: Path, ring: np.ndarray) -> Path:
-    """How `bare_tflite` was made."""
+    """`bare_tflite` as the converter writes it now."""
     torch = pytest.importorskip("torch")
     litert_torch = pytest.importorskip("litert_torch")
 
@@ -42,7 +39,7 @@ def converted_tflite(tmp_path: Path, ring: np.ndarray) -> Path:
 
 
 def with_spec(bare: Path, spec: ModelSpec, path: Path) -> Path:
-    """Writes the model to `path` with its spec in it."""
+    """Write the model with a spec to `path`."""
     path.write_bytes(bare.read_bytes())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(SPEC_FILE, dataclasses.replace(spec, input_size=16).to_json())
@@ -56,12 +53,12 @@ def tiny_tflite(bare_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fresh_tflite(converted_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
-    """`tiny_tflite` as the converter makes it now."""
+    """`tiny_tflite` as the converter writes it now."""
     return with_spec(converted_tflite, spec, tmp_path / "fresh.tflite")
 
 
 class ScriptedBackend:
-    """A network that says what the test wants: `confidence`, landmarks = mean shape moved by `shift` crop sides."""
+    """Backend with scripted outputs; by default the mean shape, moved by `shift` crop widths."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -86,7 +83,7 @@ class ScriptedBackend:
 
 
 class ScriptedDetector:
-    """A detector that finds `rois` and counts how often it is asked."""
+    """Detector that returns `rois` and counts its calls."""
 
     def __init__(self) -> None:
         self.rois = [ROI(160.0, 120.0, 90.0)]
@@ -95,6 +92,19 @@ class ScriptedDetector:
     def detect(self, frame: np.ndarray) -> list[ROI]:
         self.calls += 1
         return list(self.rois)
+
+
+class CenterDetector:
+    """Detector of a face in the center of every image; the tiny model's confidence is the image's brightness."""
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        height, width = frame.shape[:2]
+        return [ROI(width / 2, height / 2, height / 2)]
+
+
+@pytest.fixture
+def center_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker, "default_detector", CenterDetector)
 
 
 @pytest.fixture
@@ -114,7 +124,7 @@ def frame() -> np.ndarray:
 
 @pytest.fixture
 def write_video(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a video of grey frames, one per brightness."""
+    """Write a video of gray frames, one per brightness."""
 
     def write(brightness: list[int], name: str = "in.avi", size: tuple[int, int] = (320, 240)) -> Path:
         path = tmp_path / name
@@ -130,20 +140,20 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def prompt_spec(spec: ModelSpec) -> ModelSpec:
-    """Of a model that takes five points of the plane."""
+    """Spec of a model with five query points."""
     return dataclasses.replace(spec, prompts=5, outputs=standard_outputs(98, points=5))
 
 
 @pytest.fixture
 def prompt_onnx(write_onnx: Callable[..., Path], prompt_spec: ModelSpec) -> Path:
-    """The tiny ONNX model, which finds every point where it lies on the plane."""
+    """The tiny ONNX model, which returns its query points."""
     onnx = pytest.importorskip("onnx")
     path = write_onnx(prompt_spec.to_json())
     model = onnx.load(path)
     real = onnx.TensorProto.FLOAT
     model.graph.input.insert(0, onnx.helper.make_tensor_value_info("plane", real, [1, 5, 2]))
     model.graph.node.append(onnx.helper.make_node("Identity", ["plane"], ["points"]))
-    # A place's x, only to have something that differs from point to point.
+    # The x coordinates, to have different values per point.
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0), "x"))
     model.graph.node.append(onnx.helper.make_node("Gather", ["plane", "x"], ["points_uncertainty"], axis=2))
     for name in ("points", "points_uncertainty"):
@@ -155,5 +165,5 @@ def prompt_onnx(write_onnx: Callable[..., Path], prompt_spec: ModelSpec) -> Path
 
 @pytest.fixture
 def lips() -> Template:
-    """Three points, two of them joined."""
+    """Template of three points, two of them joined."""
     return Template("lips", np.array([[0.3, 0.7], [0.5, 0.65], [0.7, 0.7]]), edges=((0, 1),))

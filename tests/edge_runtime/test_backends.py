@@ -39,14 +39,14 @@ def test_tflite_runs_with_the_converters_names(tiny_tflite, engine, module):
 
 
 @pytest.mark.slow
-def test_the_tiny_model_is_what_the_converter_makes(tiny_tflite, fresh_tflite):
+def test_tiny_model_equals_the_converters_output(tiny_tflite, fresh_tflite):
     crop = np.full((16, 16, 3), 77, np.uint8)
     ready, fresh = (load_backend(path).run(crop) for path in (tiny_tflite, fresh_tflite))
     assert all(np.array_equal(ready[name], fresh[name]) for name in ready)
 
 
 @pytest.mark.parametrize(
-    ("dtype", "shape", "scales", "refused"),
+    ("dtype", "shape", "scales", "rejected"),
     [
         (np.int8, (196, 1280), 196, True),
         (np.int8, (196, 1280), 1, False),
@@ -55,17 +55,17 @@ def test_the_tiny_model_is_what_the_converter_makes(tiny_tflite, fresh_tflite):
     ],
     ids=["a scale per output", "one scale", "a convolution", "float"],
 )
-def test_tflite_runtime_is_not_trusted_with_a_linear_layers_scales(dtype, shape, scales, refused):
+def test_tflite_runtime_rejects_linear_layers_with_a_scale_per_output(dtype, shape, scales, rejected):
     quantization = {"scales": np.ones(scales, np.float32)}
     tensors = [{"name": "weights", "dtype": dtype, "shape": np.array(shape), "quantization_parameters": quantization}]
     expected = (
-        pytest.raises(ModelFileError, match=r"wrong results.*weights: take the fp32") if refused else nullcontext()
+        pytest.raises(ModelFileError, match=r"wrong results.*weights: take the fp32") if rejected else nullcontext()
     )
     with expected:
         backends._check_linear_weights(Path("m.tflite"), tensors)
 
 
-def test_shipped_int8_file_is_refused_by_tflite_runtime():
+def test_shipped_int8_file_is_rejected_by_tflite_runtime():
     pytest.importorskip("tflite_runtime")
     path = Path(__file__).resolve().parents[2] / "dist" / "atpn_int8.tflite"
     if not path.is_file():
@@ -95,7 +95,7 @@ def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
     assert match_outputs(path, one, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
 
 
-def test_inputs_are_told_apart_by_type_and_shape(prompt_spec):
+def test_match_inputs_uses_type_and_shape(prompt_spec):
     image, plane = ((1, 112, 112, 3), "uint8"), ((1, 5, 2), "float32")
     assert match_inputs(Path("m.tflite"), prompt_spec, {4: plane, 9: image}) == (9, 4)
     assert match_inputs(Path("m.onnx"), prompt_spec, {"a": (("N", 112, 112, 3), "uint8"), "b": plane}) == ("a", "b")
@@ -111,39 +111,39 @@ def test_inputs_are_told_apart_by_type_and_shape(prompt_spec):
         {0: ((2, 112, 112, 3), "uint8"), 1: ((1, 5, 2), "float32")},
     ],
 )
-def test_other_inputs_than_the_spec_promises_are_refused(prompt_spec, inputs):
-    with pytest.raises(ModelFileError, match=r"1, 5, 2.*float32") as refused:
+def test_match_inputs_rejects_inputs_not_in_the_spec(prompt_spec, inputs):
+    with pytest.raises(ModelFileError, match=r"1, 5, 2.*float32") as rejected:
         match_inputs(Path("m.tflite"), prompt_spec, inputs)
-    assert "its spec promises" in str(refused.value)
+    assert "its spec declares" in str(rejected.value)
 
 
-def test_outputs_of_other_shapes_are_refused(spec):
-    with pytest.raises(ModelFileError, match="its spec promises"):
+def test_outputs_of_other_shapes_are_rejected(spec):
+    with pytest.raises(ModelFileError, match="its spec declares"):
         match_outputs(Path("m.onnx"), spec, [*SHUFFLED[:3], ("o1", (68,))])
 
 
-def test_crop_of_another_kind_is_refused(write_onnx):
+def test_crop_of_another_kind_is_rejected(write_onnx):
     backend = load_backend(write_onnx())
     for crop in (np.zeros((100, 112, 3), np.uint8), np.zeros((112, 112, 3), np.float32)):
         with pytest.raises(ValueError, match=r"\(112, 112, 3\) uint8 RGB crop"):
             backend.run(crop)
 
 
-def test_onnx_with_another_input_size_than_its_spec_is_refused(write_onnx):
-    with pytest.raises(ModelFileError, match=r"64, 64, 3.*its spec promises"):
+def test_onnx_with_another_input_size_than_its_spec_is_rejected(write_onnx):
+    with pytest.raises(ModelFileError, match=r"64, 64, 3.*its spec declares"):
         load_backend(write_onnx(size=64))
 
 
-def test_tflite_with_another_input_size_than_its_spec_is_refused(bare_tflite, spec, tmp_path):
+def test_tflite_with_another_input_size_than_its_spec_is_rejected(bare_tflite, spec, tmp_path):
     path = tmp_path / "wrong.tflite"
     path.write_bytes(bare_tflite.read_bytes())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(SPEC_FILE, spec.to_json())
-    with pytest.raises(ModelFileError, match=r"16, 16, 3.*its spec promises"):
+    with pytest.raises(ModelFileError, match=r"16, 16, 3.*its spec declares"):
         load_backend(path)
 
 
-def test_tflite_damaged_inside_is_refused(tiny_tflite):
+def test_tflite_damaged_inside_is_rejected(tiny_tflite):
     pytest.importorskip("ai_edge_litert", reason="tflite-runtime checks no file: one that is damaged ends the process")
     data = bytearray(tiny_tflite.read_bytes())
     data[8:200] = b"\xff" * 192
@@ -197,7 +197,7 @@ def test_default_model_is_found_in_dist(tmp_path, monkeypatch):
         assert default_model_path(backend) == path
 
 
-def test_no_default_model_says_what_to_run(tmp_path, monkeypatch):
+def test_default_model_path_names_the_command_when_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backends, "__file__", str(tmp_path / "package" / "backends.py"))
     with pytest.raises(FileNotFoundError, match="make export-tflite"):

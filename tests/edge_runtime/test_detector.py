@@ -6,13 +6,13 @@ import pytest
 
 from edge_runtime import FaceTracker, ModelSpec
 from edge_runtime.detector import (
-    BAR,
     FRONTAL_TO_LANDMARKS,
+    PAD_VALUE,
     CascadeDetector,
     NetworkDetector,
+    decode_detections,
     default_detector,
-    fit_frame,
-    read_regions,
+    letterbox,
     roi_from_cascade_box,
     tiles,
 )
@@ -20,14 +20,14 @@ from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.spec import detector_outputs
 
 
-def cartoon_face(width: int, height: int, centre: tuple[int, int], size: int) -> np.ndarray:
+def cartoon_face(width: int, height: int, center: tuple[int, int], size: int) -> np.ndarray:
     """A frontal face of dark features on a light oval, enough for a cascade; `size` is the oval's width."""
     image = np.full((height, width, 3), 90, np.uint8)
-    x, y = centre
+    x, y = center
 
-    def oval(dx: float, dy: float, rx: float, ry: float, grey: int) -> None:
+    def oval(dx: float, dy: float, rx: float, ry: float, gray: int) -> None:
         at = (round(x + dx * size), round(y + dy * size))
-        cv2.ellipse(image, at, (round(rx * size), round(ry * size)), 0, 0, 360, (grey,) * 3, cv2.FILLED)
+        cv2.ellipse(image, at, (round(rx * size), round(ry * size)), 0, 0, 360, (gray,) * 3, cv2.FILLED)
 
     oval(0, 0, 0.5, 0.68, 215)
     for side in (-1, 1):
@@ -42,11 +42,11 @@ def cartoon_face(width: int, height: int, centre: tuple[int, int], size: int) ->
 
 @pytest.mark.parametrize(("width", "height", "size"), [(640, 480, 160), (1920, 1080, 400), (300, 400, 120)])
 def test_a_drawn_face_is_found_where_it_is(width, height, size):
-    centre = (round(width * 0.55), round(height * 0.45))
-    rois = CascadeDetector().detect(cartoon_face(width, height, centre, size))
+    center = (round(width * 0.55), round(height * 0.45))
+    rois = CascadeDetector().detect(cartoon_face(width, height, center, size))
     assert rois, "no candidate"
     best = rois[0]
-    assert np.hypot(best.cx - centre[0], best.cy - centre[1]) < 0.3 * size
+    assert np.hypot(best.cx - center[0], best.cy - center[1]) < 0.3 * size
     assert 0.9 * size < best.size < 2.2 * size
 
 
@@ -56,12 +56,12 @@ def test_candidates_are_distinct():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 2000), (480, 640)])
-def test_nothing_is_found_in_nothing(shape):
+def test_detect_returns_nothing_in_an_empty_image(shape):
     assert CascadeDetector().detect(np.zeros((*shape, 3), np.uint8)) == []
 
 
 def test_box_becomes_the_rectangle_it_stands_for():
-    # A box of pixels 100 to 199: its centre is 149.5.
+    # A box of pixels 100 to 199: its center is 149.5.
     roi = roi_from_cascade_box((100, 100, 100, 100), FRONTAL_TO_LANDMARKS)
     assert (roi.cx, roi.cy, roi.size) == pytest.approx((149.5, 149.5 + 16, 132))
 
@@ -83,20 +83,20 @@ def test_a_fitted_frame_lies_where_its_region_says(shape):
     height, width = shape
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    picture, place = fit_frame(frame, 96)
-    assert picture.shape == (96, 96, 3)
+    image, square = letterbox(frame, 96)
+    assert image.shape == (96, 96, 3)
     grid = (np.arange(96) + 0.5) / 96
-    rows, columns = (np.flatnonzero(~(picture == BAR).all(axis=(1 - axis, 2))) for axis in (0, 1))
+    rows, columns = (np.flatnonzero(~(image == PAD_VALUE).all(axis=(1 - axis, 2))) for axis in (0, 1))
     # The frame's own pixels, and only those, lie inside it.
-    xs, ys = (place.to_frame(np.column_stack([grid, grid]))[:, axis] for axis in (0, 1))
-    assert xs[columns[0]] == pytest.approx(-0.5, abs=place.size / 96)
-    assert xs[columns[-1]] == pytest.approx(width - 0.5, abs=place.size / 96)
-    assert ys[rows[0]] == pytest.approx(-0.5, abs=place.size / 96)
-    assert ys[rows[-1]] == pytest.approx(height - 0.5, abs=place.size / 96)
+    xs, ys = (square.to_frame(np.column_stack([grid, grid]))[:, axis] for axis in (0, 1))
+    assert xs[columns[0]] == pytest.approx(-0.5, abs=square.size / 96)
+    assert xs[columns[-1]] == pytest.approx(width - 0.5, abs=square.size / 96)
+    assert ys[rows[0]] == pytest.approx(-0.5, abs=square.size / 96)
+    assert ys[rows[-1]] == pytest.approx(height - 0.5, abs=square.size / 96)
 
 
 class SquareFinder:
-    """A detector network that finds bright pixels: each cell's score is its brightness, its region a tenth wide."""
+    """A detector network that finds bright pixels: each cell's score is its brightness, its roi a tenth wide."""
 
     def __init__(self, spec: ModelSpec) -> None:
         grid = 24
@@ -105,11 +105,11 @@ class SquareFinder:
             spec, scheme="", mean_shape=np.empty((0, 2)), outputs=outputs, input_size=96, track_threshold=0.5
         )
         axis = (np.arange(grid) + 0.5) / grid
-        self._regions = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
+        self._rois = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         scores = cv2.resize(crop[..., 0], (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        return {"scores": scores, "regions": self._regions}
+        return {"scores": scores, "rois": self._rois}
 
 
 @pytest.mark.parametrize(("width", "height", "at"), [(480, 240, (360, 60)), (240, 480, (60, 360)), (96, 96, (50, 20))])
@@ -124,21 +124,21 @@ def test_found_regions_come_back_in_the_frames_pixels(spec, width, height, at):
 
 
 def test_regions_are_peaks_and_distinct():
-    scores, regions = np.zeros((6, 6), np.float32), np.zeros((6, 6, 3), np.float32)
+    scores, rois = np.zeros((6, 6), np.float32), np.zeros((6, 6, 3), np.float32)
     for row, column, score, size in ((1, 1, 0.9, 2.0), (1, 2, 0.8, 2.0), (1, 4, 0.7, 0.5), (4, 4, 0.6, 1.0)):
-        scores[row, column], regions[row, column] = score, (column, row, size)
-    regions[4, 4] = (1.1, 1.1, 2.0)  # says the same face as the best cell
-    found = read_regions(scores, regions, 0.5)
+        scores[row, column], rois[row, column] = score, (column, row, size)
+    rois[4, 4] = (1.1, 1.1, 2.0)  # same face as the best cell
+    found = decode_detections(scores, rois, 0.5)
     assert [(round(score, 2), roi.cx, roi.cy) for score, roi in found] == [(0.9, 1.0, 1.0), (0.7, 4.0, 1.0)]
-    assert read_regions(scores, regions, 0.95) == []
+    assert decode_detections(scores, rois, 0.95) == []
 
 
 def test_a_landmark_network_is_no_detector(backend):
-    with pytest.raises(ModelFileError, match="gives landmarks, uncertainty, pose, confidence, a detector gives scores"):
+    with pytest.raises(ModelFileError, match="outputs are landmarks, uncertainty, pose, confidence, expected scores"):
         NetworkDetector(backend)
 
 
-def test_the_exported_detector_is_taken_where_it_lies(tmp_path, monkeypatch):
+def test_default_detector_uses_the_exported_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "edge_runtime" / "backends.py"))
     assert isinstance(default_detector(), CascadeDetector)
@@ -149,7 +149,7 @@ def test_the_exported_detector_is_taken_where_it_lies(tmp_path, monkeypatch):
 
 
 def test_a_detector_is_no_landmark_network(spec, detector):
-    with pytest.raises(ValueError, match="is a face detector; it goes in `detector`"):
+    with pytest.raises(ValueError, match="is a face detector; pass it as `detector`"):
         FaceTracker(backend=SquareFinder(spec), detector=detector)
 
 

@@ -1,4 +1,4 @@
-"""Every Python block of the pages that a user copies from runs, and finds a face."""
+"""The Python blocks of the pages run and find a face."""
 
 import json
 import re
@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, tracker
 from edge_runtime.sources import VideoSource
 from edge_runtime.webcam import main
 
@@ -19,7 +18,7 @@ BRIGHT = 230
 
 
 def blocks():
-    """(code padded to its own lines, page) of every block."""
+    """Yield (code padded to its own lines, page) of every block."""
     for page in PAGES:
         text = (ROOT / page).read_text()
         for found in re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
@@ -27,25 +26,18 @@ def blocks():
             yield pytest.param("\n" * line + found[1], page, id=f"{page}:{line + 1}")
 
 
-class CentreDetector:
-    def detect(self, frame):
-        height, width = frame.shape[:2]
-        return [ROI(width / 2, height / 2, height / 2)]
-
-
 @pytest.fixture
-def workplace(tmp_path, monkeypatch, tiny_tflite, write_video):
-    """A folder with what the pages name: a model, a clip, photographs, frames, a calibration, results, a camera."""
+def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
+    """A folder with the files that the pages name, and a camera."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracker, "default_detector", CentreDetector)
     Path("dist").mkdir()
     tiny_tflite.rename("dist/atpn_int8.tflite")
     clip = write_video([BRIGHT] * 6, "clip.mp4")
     monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index: cls.file(clip)))
     Path("photographs").mkdir()
     frames = np.full((3, 240, 320, 3), BRIGHT, np.uint8)
-    for number, picture in enumerate(frames):
-        cv2.imwrite(f"photographs/{number}.png", picture)
+    for number, image in enumerate(frames):
+        cv2.imwrite(f"photographs/{number}.png", image)
     np.save("frames.npy", frames)
     Path("camera.yml").write_text(json.dumps({"fx": 300, "fy": 300, "cx": 150, "cy": 118, "width": 640, "height": 480}))
     handler = signal.getsignal(signal.SIGTERM)
@@ -55,11 +47,11 @@ def workplace(tmp_path, monkeypatch, tiny_tflite, write_video):
 
 
 @pytest.mark.parametrize(("code", "page"), list(blocks()))
-def test_the_block_runs_and_finds_faces(code, page, workplace, capsys):
+def test_the_block_runs_and_finds_faces(code, page, workspace, capsys):
     capsys.readouterr()
     exec(compile(code, page, "exec"), {"__name__": "__main__"})
     printed = capsys.readouterr().out
-    assert printed.strip(), "an example shows what it found"
+    assert printed.strip(), "an example prints its results"
     assert "nobody" not in printed
     assert not re.search(r"\[\]|^\d+ 0$", printed, re.MULTILINE), "no frame was without its face"
 

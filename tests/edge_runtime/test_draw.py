@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
-from edge_runtime.draw import draw_faces, uncertainty_colours
+from edge_runtime.draw import draw_faces, uncertainty_colors
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -36,21 +36,21 @@ def test_faces_of_any_size_are_drawn_on_a_copy(size, scheme):
 
 
 @pytest.mark.parametrize("place", [(0, 0), (319, 239), (-50, 120), (1e9, -1e9)])
-def test_faces_beyond_the_edge_are_survived_and_their_text_stays_inside(place):
+def test_draw_faces_keeps_text_inside_when_faces_are_outside(place):
     drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(*place, 60)])
     assert (drawn > 180).all(axis=2).sum() > 100
 
 
-def test_one_pixel_is_survived():
+def test_draw_faces_accepts_one_pixel():
     assert draw_faces(np.zeros((1, 1, 3), np.uint8), [face(0, 0, 20)]).shape == (1, 1, 3)
 
 
-def test_colours_run_from_green_over_yellow_to_red():
-    colours = uncertainty_colours(np.array([0.0, 0.5, 2.75, 5.0, 50.0]), 100.0)
-    assert colours.tolist() == [[0, 255, 0], [0, 255, 0], [0, 255, 255], [0, 0, 255], [0, 0, 255]]
+def test_uncertainty_colors_go_from_green_over_yellow_to_red():
+    colors = uncertainty_colors(np.array([0.0, 0.5, 2.75, 5.0, 50.0]), 100.0)
+    assert colors.tolist() == [[0, 255, 0], [0, 255, 0], [0, 255, 255], [0, 0, 255], [0, 0, 255]]
 
 
-def test_blue_axis_points_where_the_face_looks():
+def test_blue_axis_points_in_the_direction_of_the_face():
     # Yaw to the subject's left: the face looks to the image's right.
     drawn = draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120, Pose.from_angles(0, 1.2, 0))])
     blue = (drawn[..., 0] > 200) & (drawn[..., 2] < 100)
@@ -71,23 +71,21 @@ def test_a_templates_points_and_edges_are_magenta(lips):
     assert not dots[y, x]
 
 
-def magenta(picture):
-    return (picture[..., 0] > 200) & (picture[..., 1] < 100) & (picture[..., 2] > 200)
+def magenta(image):
+    return (image[..., 0] > 200) & (image[..., 1] < 100) & (image[..., 2] > 200)
 
 
-def test_a_mirror_turns_everything_but_the_text(monkeypatch):
-    picture = np.random.default_rng(0).integers(0, 100, (240, 320, 3), np.uint8)
+def test_mirror_flips_everything_but_the_text(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 100, (240, 320, 3), np.uint8)
     seen, written = face(90, 120, 80, Pose.from_angles(0.1, 0.4, 0.2)), []
     put_text = cv2.putText
     monkeypatch.setattr(cv2, "putText", lambda *given: written.append(given[1:3]) or put_text(*given))
-    plain = draw_faces(picture, [seen], WFLW_98)
+    plain = draw_faces(image, [seen], WFLW_98)
     straight, written[:] = list(written), []
-    turned = draw_faces(picture, [seen], WFLW_98, mirror=True)
+    turned = draw_faces(image, [seen], WFLW_98, mirror=True)
     assert [text for text, _ in written] == [text for text, _ in straight], "true angles, in a mirror too"
     monkeypatch.setattr(cv2, "putText", lambda *given: None)
-    assert np.array_equal(
-        draw_faces(picture, [seen], WFLW_98, mirror=True), draw_faces(picture, [seen], WFLW_98)[:, ::-1]
-    )
+    assert np.array_equal(draw_faces(image, [seen], WFLW_98, mirror=True), draw_faces(image, [seen], WFLW_98)[:, ::-1])
     # The text is where the face is, each read from left to right.
-    left, right = ((p != q).any(axis=2).nonzero()[1] for p, q in ((plain, picture), (turned, picture[:, ::-1])))
+    left, right = ((p != q).any(axis=2).nonzero()[1] for p, q in ((plain, image), (turned, image[:, ::-1])))
     assert left.mean() < 130 < 190 < right.mean()

@@ -1,4 +1,4 @@
-"""What a tracker meets in a long life: odd frames, odd times, faces come and go. Nothing escapes or grows."""
+"""Random frames, timestamps, and outputs: only documented errors, and no memory leak."""
 
 import gc
 import tracemalloc
@@ -8,11 +8,11 @@ import pytest
 
 from edge_runtime import ROI, FaceTracker
 from edge_runtime.errors import FrameError
-from edge_runtime.tracker import DETECT_EVERY
+from edge_runtime.tracker import DETECTION_INTERVAL
 
 
-class MoodyBackend:
-    """Confidence, landmarks and pose at random, now and then nonsense."""
+class RandomBackend:
+    """Backend of random, sometimes invalid outputs."""
 
     def __init__(self, spec, seed):
         self.spec = spec
@@ -32,8 +32,8 @@ class MoodyBackend:
         }
 
 
-class MoodyDetector:
-    """Regions anywhere, of any size."""
+class RandomDetector:
+    """Detector of random ROIs."""
 
     def __init__(self, seed):
         self._rng = np.random.default_rng(seed)
@@ -53,56 +53,56 @@ def read_only(array):
 
 
 def frames(rng):
-    """Pictures of every kind that is taken, and some that are not."""
-    grey = rng.integers(0, 256, (120, 160), dtype=np.uint8)
-    colour = rng.integers(0, 256, (90, 160, 3), dtype=np.uint8)
-    taken = [
-        grey,
-        grey[:, :, None],
-        colour,
-        colour[::2, ::-1],
-        np.dstack([colour, colour[..., 0]]),
-        (grey.astype(np.uint16) << 8),
-        colour.astype(np.float32) / 255,
-        colour.transpose(1, 0, 2),
-        colour[:1, :1],
+    """Return valid and invalid frames."""
+    gray = rng.integers(0, 256, (120, 160), dtype=np.uint8)
+    color = rng.integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    valid = [
+        gray,
+        gray[:, :, None],
+        color,
+        color[::2, ::-1],
+        np.dstack([color, color[..., 0]]),
+        (gray.astype(np.uint16) << 8),
+        color.astype(np.float32) / 255,
+        color.transpose(1, 0, 2),
+        color[:1, :1],
         np.zeros((1, 4000, 3), np.uint8),
-        colour[..., ::-1],
-        np.broadcast_to(colour[:1], colour.shape),
-        np.asfortranarray(colour),
-        (grey.astype(np.uint16) * 257)[::-1, ::-1],
-        read_only(colour),
+        color[..., ::-1],
+        np.broadcast_to(color[:1], color.shape),
+        np.asfortranarray(color),
+        (gray.astype(np.uint16) * 257)[::-1, ::-1],
+        read_only(color),
     ]
-    refused = [
+    invalid = [
         np.full((9, 9), np.nan, np.float32),
-        colour.astype(np.float64),
+        color.astype(np.float64),
         np.zeros((0, 4, 3), np.uint8),
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((2, 3, 4, 3), np.uint8),
-        colour.astype(np.int32),
-        colour > 100,
-        colour.astype(complex),
+        color.astype(np.int32),
+        color > 100,
+        color.astype(complex),
         np.broadcast_to(np.uint8(0), (9, 40_000, 3)),
         np.array([["a"]]),
     ]
-    return taken, refused
+    return valid, invalid
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_nothing_escapes_but_what_is_documented(spec, seed):
+def test_update_raises_only_documented_errors(spec, seed):
     rng = np.random.default_rng(seed)
-    taken, refused = frames(rng)
-    tracker = FaceTracker(backend=MoodyBackend(spec, seed), detector=MoodyDetector(seed), max_faces=3)
+    valid, invalid = frames(rng)
+    tracker = FaceTracker(backend=RandomBackend(spec, seed), detector=RandomDetector(seed), max_faces=3)
     time, seen, owners = 0.0, 0, set()
     for number in range(5000):
         time += rng.choice([1 / 30, 0.0, -5.0, 1e6, 1e-9], p=[0.9, 0.04, 0.02, 0.02, 0.02])
         if rng.random() < 0.05:
             with pytest.raises(FrameError):
-                tracker.update(refused[rng.integers(len(refused))], time)
+                tracker.update(invalid[rng.integers(len(invalid))], time)
             continue
         if rng.random() < 0.002:
             tracker.reset()
-        faces = tracker.update(taken[rng.integers(len(taken))], time)
+        faces = tracker.update(valid[rng.integers(len(valid))], time)
         assert len(faces) <= 3
         assert len({face.id for face in faces}) == len(faces)
         for face in faces:
@@ -116,26 +116,26 @@ def test_nothing_escapes_but_what_is_documented(spec, seed):
     assert tracker.stats.detections >= len(owners)
 
 
-def test_after_nonsense_faces_are_found_as_ever(spec, backend, detector, frame):
-    moody, steady = MoodyBackend(spec, 2), backend.run
+def test_faces_are_tracked_again_after_invalid_outputs(spec, backend, detector, frame):
+    random, steady = RandomBackend(spec, 2), backend.run
     tracker = FaceTracker(backend=backend, detector=detector)
     for number in range(200):
-        backend.run = moody.run
+        backend.run = random.run
         tracker.update(frame, number / 30)
     backend.run = steady
-    held = [tracker.update(frame, (200 + number) / 30) for number in range(DETECT_EVERY + 10)]
-    assert all(held[DETECT_EVERY:]), "found again at the next search at the latest"
-    assert held[-1][0].id == held[DETECT_EVERY][0].id
+    tracked = [tracker.update(frame, (200 + number) / 30) for number in range(DETECTION_INTERVAL + 10)]
+    assert all(tracked[DETECTION_INTERVAL:]), "found again at the next search at the latest"
+    assert tracked[-1][0].id == tracked[DETECTION_INTERVAL][0].id
 
 
-def test_a_huge_frame_is_taken(backend, detector):
+def test_update_accepts_a_huge_frame(backend, detector):
     tracker = FaceTracker(backend=backend, detector=detector)
     assert len(tracker.update(np.zeros((6000, 8000), np.uint8), 0.0)) == 1
 
 
 @pytest.mark.slow
-def test_a_long_run_keeps_nothing(spec, frame):
-    tracker = FaceTracker(backend=MoodyBackend(spec, 3), detector=MoodyDetector(3), max_faces=2)
+def test_a_long_run_does_not_leak_memory(spec, frame):
+    tracker = FaceTracker(backend=RandomBackend(spec, 3), detector=RandomDetector(3), max_faces=2)
     sizes = []
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Every script of examples/ runs as a user starts it, and does what its first line says."""
+"""The scripts of examples/ run and do what their first line says."""
 
 import json
 import runpy
@@ -10,24 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, tracker
-
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BRIGHT = 230
 FRAMES = 4
 
 
-class CenterDetector:
-    def detect(self, frame):
-        height, width = frame.shape[:2]
-        return [ROI(width / 2, height / 2, height / 2)]
-
-
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, center_detector):
     """Run an example with these arguments in an empty folder; every frame has a face in its middle."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracker, "default_detector", CenterDetector)
 
     def start(name, *arguments):
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])

@@ -23,7 +23,7 @@ def test_writers_of_one_path_do_not_disturb_each_other(tmp_path, monkeypatch):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file.bin", b"content")]
 
 
-def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path, monkeypatch):
+def test_write_atomically_keeps_the_older_file_on_failure(tmp_path, monkeypatch):
     (tmp_path / "file.bin").write_bytes(b"older")
 
     def full(descriptor):

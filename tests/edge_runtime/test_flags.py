@@ -58,7 +58,7 @@ def test_a_field_without_a_default_is_positional(capsys):
     [
         (["--count", "many"], "invalid int value: 'many'"),
         (["--kind", "z"], "invalid choice: 'z'"),
-        (["--colour", "red"], "unrecognized arguments"),
+        (["--color", "red"], "unrecognized arguments"),
         (["--cou", "3"], "unrecognized arguments"),
         (["--sizes"], "expected at least one argument"),
         (["--sizes", "1", "x"], "invalid int value: 'x'"),

@@ -36,8 +36,8 @@ def test_roi_turns_with_the_face(roll):
     points = RNG.normal(size=(20, 2)) * (30, 50)
     upright = ROI.from_landmarks(points)
     roi = ROI.from_landmarks(turned(points, roll), roll=roll)
-    centre = turned(np.array([[upright.cx, upright.cy]]), roll)[0]
-    assert (roi.cx, roi.cy) == pytest.approx(tuple(centre))
+    center = turned(np.array([[upright.cx, upright.cy]]), roll)[0]
+    assert (roi.cx, roi.cy) == pytest.approx(tuple(center))
     assert roi.size == pytest.approx(upright.size)
     assert np.allclose(roi.to_crop(turned(points, roll)), upright.to_crop(points))
 
@@ -73,7 +73,7 @@ def test_a_point_lands_where_the_coordinates_say(size, roll):
 
 
 def test_shrinking_does_not_alias():
-    # A one-pixel checkerboard averages to grey.
+    # A one-pixel checkerboard averages to gray.
     board = np.indices((640, 640)).sum(axis=0) % 2 * np.uint8(255)
     crop = extract_crop(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), ROI(319.5, 319.5, 600.0, 0.2), 64)
     assert crop.std() < 25
@@ -107,7 +107,7 @@ def test_iou_of_distant_squares_is_zero():
 
 
 @pytest.mark.parametrize("bad", [(0, 0, 0), (0, 0, -1), (math.nan, 0, 5), (0, math.inf, 5)])
-def test_roi_refuses_what_is_no_square(bad):
+def test_roi_rejects_invalid_squares(bad):
     with pytest.raises(ValueError, match="positive size"):
         ROI(*bad)
 
@@ -201,7 +201,7 @@ def test_crop_roll_adds_to_the_heads_roll():
 @pytest.mark.parametrize("pixel", [(80, 60), (900, 500), (60, 420), (500, 300)])
 @pytest.mark.parametrize("angles", [(0, 0, 0), (0.2, -0.5, 0.3), (-0.3, 0.6, -0.5)])
 def test_a_projected_heads_pose_comes_back_from_its_crop(pixel, angles):
-    """A head of known pose before a camera whose principal point is not its picture's middle.
+    """A head of known pose before a camera whose principal point is not its image's middle.
 
     Perspective-n-point judges the head as the network does: from its crop alone, as if the crop's middle were the
     camera's axis. The turn by the viewing ray then gives the pose in the camera, but for what the affine crop does to
@@ -210,7 +210,7 @@ def test_a_projected_heads_pose_comes_back_from_its_crop(pixel, angles):
     camera, truth = Intrinsics(900, 880, 500, 300), angles_to_matrix(np.array(angles))
     place = np.random.default_rng(0).uniform(-1, 1, (400, 2))
     place = place[(place**2).sum(axis=1) < 1][:98]
-    head = np.column_stack([place * (70, 90), -80 * np.sqrt(1 - (place**2).sum(axis=1))])  # half an egg, millimetres
+    head = np.column_stack([place * (70, 90), -80 * np.sqrt(1 - (place**2).sum(axis=1))])  # half an egg, millimeters
     ray = camera.ray(*pixel)
     seen = head @ truth.T + ray / ray[2] * 1500
     points = seen[:, :2] / seen[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)

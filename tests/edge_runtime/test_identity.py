@@ -2,48 +2,48 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI
-from edge_runtime.identity import MEMORY_SECONDS, LostFace, LostFaces, same_face
-from edge_runtime.motion import RegionMotion
+from edge_runtime.identity import REID_WINDOW_SECONDS, LostTrack, LostTrackBuffer, same_face
+from edge_runtime.motion import RoiMotion
 
 
 def lost(number, x, time=0.0):
-    return LostFace(number, RegionMotion(ROI(x, 100, 80), time), time)
+    return LostTrack(number, RoiMotion(ROI(x, 100, 80), time), time)
 
 
-def test_the_nearest_lost_face_is_recalled_once():
-    faces = LostFaces()
-    faces.remember(lost(3, 100))
-    faces.remember(lost(5, 150))
-    assert faces.recall(ROI(140, 100, 80), 0.5) == 5
-    assert faces.recall(ROI(140, 100, 80), 0.5) == 3
-    assert faces.recall(ROI(140, 100, 80), 0.5) is None
+def test_match_returns_the_nearest_track_once():
+    faces = LostTrackBuffer()
+    faces.add(lost(3, 100))
+    faces.add(lost(5, 150))
+    assert faces.match(ROI(140, 100, 80), 0.5) == 5
+    assert faces.match(ROI(140, 100, 80), 0.5) == 3
+    assert faces.match(ROI(140, 100, 80), 0.5) is None
 
 
 @pytest.mark.parametrize("roi", [ROI(190, 100, 80), ROI(100, 100, 130), ROI(100, 100, 50)])
-def test_a_face_elsewhere_or_of_another_size_is_somebody_else(roi):
-    faces = LostFaces()
-    faces.remember(lost(0, 100))
-    assert faces.recall(roi, 0.1) is None
+def test_match_returns_none_for_another_position_or_size(roi):
+    faces = LostTrackBuffer()
+    faces.add(lost(0, 100))
+    assert faces.match(roi, 0.1) is None
 
 
-def test_memory_fades_and_a_clock_set_back_clears_it():
-    for now in (MEMORY_SECONDS + 0.1, -5.0):
-        faces = LostFaces()
-        faces.remember(lost(0, 100))
-        faces.forget_old(now)
-        assert faces.recall(ROI(100, 100, 80), now) is None
+def test_remove_expired_removes_old_tracks_and_those_after_the_timestamp():
+    for now in (REID_WINDOW_SECONDS + 0.1, -5.0):
+        faces = LostTrackBuffer()
+        faces.add(lost(0, 100))
+        faces.remove_expired(now)
+        assert faces.match(ROI(100, 100, 80), now) is None
 
 
-def test_a_moving_face_is_expected_farther_on():
-    motion = RegionMotion(ROI(0, 100, 80), 0.0)
+def test_match_extrapolates_motion():
+    motion = RoiMotion(ROI(0, 100, 80), 0.0)
     for i in range(1, 10):
         motion.update(ROI(10 * i, 100, 80), i / 30)
-    faces = LostFaces()
-    faces.remember(LostFace(7, motion, 0.3))
-    assert faces.recall(ROI(190, 100, 80), 0.5) == 7
+    faces = LostTrackBuffer()
+    faces.add(LostTrack(7, motion, 0.3))
+    assert faces.match(ROI(190, 100, 80), 0.5) == 7
 
 
-def test_two_sets_of_landmarks_lie_on_one_face_when_they_nearly_agree():
+def test_same_face_compares_landmarks():
     points = np.random.default_rng(0).uniform(0, 100, (98, 2))
     assert same_face(points, points + 5)
     assert not same_face(points, points + 30)

@@ -1,4 +1,4 @@
-"""The loop computes in few steps, for speed; here each step is written plainly, and a whole sequence must agree."""
+"""A sequence against the plain formulas of each step."""
 
 import math
 
@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, FaceTracker, Intrinsics
 from edge_runtime.geometry import Rectangle
-from edge_runtime.motion import RegionMotion
+from edge_runtime.motion import RoiMotion
 from edge_runtime.smoothing import (
     DERIVATIVE_CUTOFF_HZ,
     LANDMARK_SPEED_COEFFICIENT,
@@ -38,7 +38,7 @@ def roll_of(landmarks, mean_shape):
     return math.atan2(rotation[1, 0], rotation[0, 0])
 
 
-def region_of(landmarks, roll, margin):
+def roi_around(landmarks, roll, margin):
     low, high = (f(landmarks @ turned(roll), axis=0) for f in (np.min, np.max))
     return ROI(*(turned(roll) @ (low + high) / 2).tolist(), float((high - low).max()) * (1 + 2 * margin), roll)
 
@@ -54,7 +54,7 @@ def rotation_of(angles, roi):
 
 
 class Smoother:
-    """One-Euro as in the paper; a rotation is blended as a matrix and the nearest one taken by polar decomposition."""
+    """One-Euro as in the paper; rotations are blended as matrices and projected by polar decomposition."""
 
     def __init__(self, coefficient, velocity_of, length_of, nearest):
         self.coefficient, self.velocity_of, self.length_of, self.nearest = coefficient, velocity_of, length_of, nearest
@@ -92,8 +92,8 @@ def rotation_smoother():
     )
 
 
-def test_a_sequence_agrees_with_the_formulas_written_plainly(backend, detector, frame, spec):
-    """A face that sways, grows, tilts, turns and jitters, in part outside the frame."""
+def test_sequence_equals_the_plain_formulas(backend, detector, frame, spec):
+    """A face that moves, grows, tilts, turns, and jitters, partly outside the frame."""
     tracker = FaceTracker(backend=backend, detector=detector, smoothing=SMOOTHING, intrinsics=CAMERA)
     points, rotations = points_smoother(), rotation_smoother()
     detector.rois = [ROI(280.0, 70.0, 120.0)]
@@ -103,24 +103,24 @@ def test_a_sequence_agrees_with_the_formulas_written_plainly(backend, detector, 
         if motion:
             roi = motion.predict(now)
             size, roll = 80 * (1 + 0.2 * math.sin(number / 9)), 0.4 * math.sin(number / 7)
-            middle = 280 + 25 * math.sin(number / 6), 70 + 20 * math.cos(number / 8)
-            seen = (spec.mean_shape - spec.mean_shape.mean(axis=0)) * size * 1.5 @ turned(roll).T + middle
+            center = 280 + 25 * math.sin(number / 6), 70 + 20 * math.cos(number / 8)
+            shape = (spec.mean_shape - spec.mean_shape.mean(axis=0)) * size * 1.5 @ turned(roll).T + center
             jitter = RNG.normal(0, 0.002, (98, 2))
-            backend.landmarks = ((seen - (roi.cx, roi.cy)) @ turned(roi.roll) / roi.size + 0.5 + jitter).astype(
+            backend.landmarks = ((shape - (roi.cx, roi.cy)) @ turned(roi.roll) / roi.size + 0.5 + jitter).astype(
                 np.float32
             )
         backend.pose = (0.6 * np.sin(number / np.array([8, 11, 13])) + RNG.normal(0, 0.02, 3)).astype(np.float32)
         (face,) = tracker.update(frame, now)
-        # A new face is looked at three times, and its region's past begins with the last look.
+        # A new face is observed three times; its motion starts with the last one.
         if not motion:
             roi, backend.landmarks = face.roi, spec.mean_shape
 
         landmarks = to_frame(backend.landmarks.astype(np.float64), roi)
-        region = region_of(landmarks, roll_of(landmarks, spec.mean_shape.astype(np.float64)), spec.crop_margin)
+        next_roi = roi_around(landmarks, roll_of(landmarks, spec.mean_shape.astype(np.float64)), spec.crop_margin)
         if motion:
-            motion.update(region, now)
+            motion.update(next_roi, now)
         else:
-            motion = RegionMotion(region, now)
+            motion = RoiMotion(next_roi, now)
 
         assert (face.roi.cx, face.roi.cy, face.roi.size, face.roi.roll) == pytest.approx(
             (roi.cx, roi.cy, roi.size, roi.roll), abs=1e-6
@@ -132,7 +132,7 @@ def test_a_sequence_agrees_with_the_formulas_written_plainly(backend, detector, 
 
 
 @pytest.mark.parametrize("roll", [0.0, 0.3, -1.2, math.pi])
-def test_share_of_a_rectangle_inside_the_frame_against_its_pixels(roll):
+def test_fraction_inside_equals_the_fraction_of_pixels(roll):
     for cx, cy, width, height in [(160, 120, 60, 90), (5, 120, 80, 60), (310, 235, 70, 50), (160, 120, 500, 40)]:
         rectangle = Rectangle(cx, cy, width, height, roll)
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2 * (width, height) @ turned(roll).T + (cx, cy)
@@ -140,7 +140,7 @@ def test_share_of_a_rectangle_inside_the_frame_against_its_pixels(roll):
             np.zeros((1240, 1320), np.uint8), np.rint((corners + 500) * 16).astype(int), 1, shift=4
         )
         expected = painted[500:740, 500:820].sum() / painted.sum()
-        assert rectangle.share_inside(320, 240) == pytest.approx(expected, abs=0.03)
+        assert rectangle.fraction_inside(320, 240) == pytest.approx(expected, abs=0.03)
 
 
 def test_a_rectangle_around_landmarks_holds_them_all_and_touches_four():

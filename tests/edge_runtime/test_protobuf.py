@@ -29,6 +29,6 @@ def test_maps_of_strings():
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05abc", b"\x0b", b"\x80" * 12])
-def test_damaged_messages_are_refused(data):
+def test_damaged_messages_are_rejected(data):
     with pytest.raises(ValueError, match=r"damaged|cut short"):
         list(messages(memoryview(data), 1))

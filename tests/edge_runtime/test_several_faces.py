@@ -1,4 +1,4 @@
-"""Several faces at a time, in a drawn scene: who is who, and where the crop goes."""
+"""Several faces in a synthetic scene: identities and crops."""
 
 import dataclasses
 import math
@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, FaceTracker
-from edge_runtime.tracker import DETECT_EVERY_HELD
+from edge_runtime.tracker import DETECTION_INTERVAL_TRACKED
 
 
 class Scene:
-    """Faces as bright squares in the frame; a network and a detector that see them, to follow several at once."""
+    """Backend and detector of bright squares in the frame."""
 
     def __init__(self, spec):
         self.spec = spec
         self.faces: dict[str, tuple[float, float, float]] = {}
-        """Name to x, y, region size; painted in this order, later ones in front."""
+        """Name to x, y, ROI size, in drawing order."""
         self.searches = 0
 
     def frame(self):
@@ -31,7 +31,7 @@ class Scene:
         return [ROI(x, y, size) for x, y, size in self.faces.values()]
 
     def run(self, crop):
-        """Landmarks around the brightest square that the crop shows a good part of: the face in front."""
+        """Return landmarks around the brightest square of the crop, the face in front."""
         bright = crop[..., 0].astype(int)
         best = max((level for level in (120, 180, 240) if (abs(bright - level) < 30).sum() > 300), default=None)
         outputs = {
@@ -64,7 +64,7 @@ def nearest(scene, face):
     return min(scene.faces, key=lambda name: math.hypot(scene.faces[name][0] - x, scene.faces[name][1] - y))
 
 
-def test_several_faces_are_followed_up_to_the_limit(scene):
+def test_faces_are_tracked_up_to_the_limit(scene):
     scene.faces = {"a": (80, 120, 90), "b": (240, 120, 90), "c": (400, 120, 90)}
     assert len(FaceTracker(backend=scene, detector=scene, max_faces=2).update(scene.frame(), 0.0)) == 2
     tracker = FaceTracker(backend=scene, detector=scene, max_faces=3)
@@ -76,12 +76,12 @@ def test_several_faces_are_followed_up_to_the_limit(scene):
     assert scene.searches == 2, "one per tracker: no slot was free afterwards"
 
 
-def test_no_face_is_held_twice(scene):
+def test_no_face_is_tracked_twice(scene):
     scene.faces = {"a": (240, 120, 90)}
     tracker = FaceTracker(backend=scene, detector=scene, max_faces=4)
-    for i in range(2 * DETECT_EVERY_HELD + 2):
+    for i in range(2 * DETECTION_INTERVAL_TRACKED + 2):
         assert len(tracker.update(scene.frame(), i / 30)) == 1
-    assert scene.searches == 3, "with a face held and room for more, a search in every fifteenth frame"
+    assert scene.searches == 3, "with a face tracked and room for more, a search in every fifteenth frame"
 
 
 def test_identities_survive_crossing(scene):

@@ -67,20 +67,20 @@ def test_video_of_an_interrupted_run_is_kept(tmp_path):
     assert len(list(open_source(str(tmp_path / "out.avi")))) == 2
 
 
-def test_video_that_could_not_be_written_is_removed_and_said(tmp_path):
+def test_video_sink_removes_unreadable_videos(tmp_path):
     (tmp_path / "out.mp4").write_text("an earlier result")
     sink = VideoSink(tmp_path / "out.mp4", 25)
     write(sink, frame(0))
     sink._writer.release()
     (tmp_path / "out.partial.mp4").write_bytes(b"cut short")
-    with pytest.raises(SinkError, match="disk full"):
+    with pytest.raises(SinkError, match="check the disk space"):
         sink.__exit__(None, None, None)
     assert files(tmp_path) == ["out.mp4"]
     assert (tmp_path / "out.mp4").read_text() == "an earlier result"
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
-def test_video_whose_end_is_missing_is_removed_and_said(tmp_path, error):
+def test_video_sink_removes_truncated_videos(tmp_path, error):
     sink = VideoSink(tmp_path / "out.avi", 25)
     write(sink, *(frame(i, 10 * i) for i in range(20)))
     sink._writer.release()
@@ -97,7 +97,7 @@ def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
     assert {f.image.shape for f in open_source(str(tmp_path / "out.avi"))} == {(48, 64, 3)}
 
 
-def test_run_without_frames_leaves_nothing(tmp_path):
+def test_sinks_write_nothing_without_frames(tmp_path):
     for sink in (VideoSink(tmp_path / "a.mp4", 25), JsonLinesSink(tmp_path / "a.jsonl"), FolderSink(tmp_path / "a")):
         with sink:
             pass
@@ -120,7 +120,7 @@ def test_json_lines_hold_every_field(tmp_path):
     assert face["uncertainty"] == [1.5] * 98
 
 
-def test_json_lines_of_a_full_disk_leave_nothing(tmp_path):
+def test_json_lines_sink_removes_the_file_on_a_full_disk(tmp_path):
     class FullDisk:
         def write(self, text):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -164,9 +164,9 @@ def test_path_chooses_the_sink(tmp_path, name, length, kind):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.png", "cannot hold several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
+    [("a.png", "cannot save several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
 )
-def test_paths_that_cannot_work_are_refused(tmp_path, name, message):
+def test_open_overlay_sink_rejects_invalid_paths(tmp_path, name, message):
     with pytest.raises(SinkError, match=message):
         open_overlay_sink(tmp_path / name, 25, None)
 

@@ -11,7 +11,7 @@ from edge_runtime.smoothing import (
     OneEuroRotation,
     low_pass_weight,
     min_cutoff_hz,
-    share_of_turn,
+    turn_fraction,
 )
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_one_point_against_the_paper_written_out():
         assert smooth(np.array([[x, 0.0]]), i * dt, size)[0, 0] == pytest.approx(previous)
 
 
-def test_stillness_is_calmed_and_motion_followed():
+def test_filter_reduces_noise_and_follows_motion():
     noise = RNG.normal(0, 1, (300, 98, 2))
     still = OneEuroPoints(0.5)
     calm = np.array([still(100 + n, i / 30, 200.0) for i, n in enumerate(noise)])
@@ -49,7 +49,7 @@ def test_size_of_the_frame_does_not_matter():
         assert np.allclose(small(p, i / 30, 100.0) * 8, large(p * 8, i / 30, 800.0))
 
 
-def test_knob_orders_the_strength():
+def test_more_smoothing_reduces_noise():
     noise = RNG.normal(0, 1, (100, 1, 2))
     spread = []
     for knob in (0.01, 0.3, 0.6, 1.0):
@@ -59,7 +59,7 @@ def test_knob_orders_the_strength():
 
 
 @pytest.mark.parametrize("times", [[0, 0, 0], [5, 4, 3], [0, 1e9, -1e9]])
-def test_time_that_stands_still_or_runs_back_is_survived(times):
+def test_filters_accept_timestamps_that_repeat_or_decrease(times):
     points, rotation = OneEuroPoints(0.5), OneEuroRotation(0.5)
     for t in times:
         assert np.isfinite(points(RNG.normal(size=(3, 2)), t, 10.0)).all()
@@ -67,7 +67,7 @@ def test_time_that_stands_still_or_runs_back_is_survived(times):
         assert np.allclose(matrix @ matrix.T, np.eye(3))
 
 
-def test_reset_forgets():
+def test_reset_clears_the_state():
     smooth = OneEuroPoints(1.0)
     smooth(np.zeros((2, 2)), 0.0, 10.0)
     smooth.reset()
@@ -75,13 +75,13 @@ def test_reset_forgets():
 
 
 @pytest.mark.parametrize("bad", [0.0, -0.1, 1.1])
-def test_filters_refuse_a_knob_out_of_bounds(bad):
+def test_filters_reject_smoothing_out_of_bounds(bad):
     for kind in (OneEuroPoints, OneEuroRotation):
         with pytest.raises(ValueError, match="smoothing"):
             kind(bad)
 
 
-def test_rotations_stay_rotations_and_calm_down():
+def test_rotation_filter_returns_rotations_and_reduces_noise():
     truth = Rotation.from_euler("YXZ", [3.1, 0.2, -0.4])
     smooth, errors = OneEuroRotation(0.5), []
     for i in range(200):
@@ -96,13 +96,13 @@ def test_rotations_stay_rotations_and_calm_down():
 
 @pytest.mark.parametrize("angle", [0.0, 1e-4, 0.3, 2.0, 3.1])
 @pytest.mark.parametrize("weight", [0.01, 0.3, 0.5, 0.99, 1.0])
-def test_share_of_a_turn_against_the_polar_decomposition_of_the_mean(angle, weight):
+def test_turn_fraction_equals_the_polar_decomposition_of_the_mean(angle, weight):
     from scipy.linalg import polar
 
     before, axis = Rotation.random(random_state=3), np.array([0.6, 0.0, -0.8])
     after = Rotation.from_rotvec(angle * axis) * before
     nearest = polar((1 - weight) * before.as_matrix() + weight * after.as_matrix())[0]
-    turned = Rotation.from_rotvec(share_of_turn(angle, weight) * angle * axis) * before
+    turned = Rotation.from_rotvec(turn_fraction(angle, weight) * angle * axis) * before
     assert np.allclose(turned.as_matrix(), nearest, atol=1e-9)
 
 

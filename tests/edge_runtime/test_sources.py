@@ -23,7 +23,7 @@ def test_video_frames_come_in_order_with_their_times(write_video, name):
 
 
 class Capture:
-    """A camera or video that gives so many frames and reports these positions."""
+    """Capture of `frames` frames at these positions."""
 
     def __init__(self, frames, positions=None, fps=0.0):
         self.frames, self.positions, self.fps = frames, positions or [0.0] * frames, fps
@@ -51,7 +51,7 @@ def test_time_starts_at_the_first_frame():
     assert [f.timestamp for f in source] == pytest.approx([0, 0.04, 0.14])
 
 
-def test_unplugged_camera_is_said_after_its_frames():
+def test_video_source_raises_when_the_camera_is_unplugged():
     capture, frames = Capture(2), []
     with (
         pytest.raises(SourceError, match="camera 0 stopped giving frames"),
@@ -62,7 +62,7 @@ def test_unplugged_camera_is_said_after_its_frames():
     assert capture.released
 
 
-def test_capture_without_frames_is_refused_and_freed():
+def test_video_source_rejects_and_releases_a_capture_without_frames():
     capture = Capture(0)
     with pytest.raises(SourceError, match="gives no frames"):
         VideoSource(capture, "camera 0", True)
@@ -81,15 +81,15 @@ def test_image_and_folder(tmp_path):
         assert frame.image.shape == (6, 8, 3)
 
 
-@pytest.mark.parametrize("picture", [np.full((3, 4), 9000, np.uint16), np.zeros((3, 4, 4), np.uint8)])
-def test_deep_and_transparent_images_become_bgr(tmp_path, picture):
-    cv2.imwrite(str(tmp_path / "x.png"), picture)
+@pytest.mark.parametrize("image", [np.full((3, 4), 9000, np.uint16), np.zeros((3, 4, 4), np.uint8)])
+def test_deep_and_transparent_images_become_bgr(tmp_path, image):
+    cv2.imwrite(str(tmp_path / "x.png"), image)
     (frame,) = open_source(str(tmp_path / "x.png"))
     assert frame.image.shape == (3, 4, 3)
     assert frame.image.dtype == np.uint8
 
 
-def test_damaged_image_in_a_folder_is_skipped_and_said(tmp_path, caplog):
+def test_damaged_image_in_a_folder_is_skipped_and_logged(tmp_path, caplog):
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((6, 8, 3), np.uint8))
     (tmp_path / "a.png").write_bytes(b"damaged")
     (tmp_path / "c.png").touch()
@@ -101,7 +101,7 @@ def test_damaged_image_in_a_folder_is_skipped_and_said(tmp_path, caplog):
 
 @pytest.fixture
 def huge_png(tmp_path):
-    """A PNG whose header promises 60000 x 60000 pixels."""
+    """A PNG whose header declares 60000 x 60000 pixels."""
     chunks = b""
     for name, data in ((b"IHDR", struct.pack(">2I5B", 60000, 60000, 8, 2, 0, 0, 0)), (b"IEND", b"")):
         chunks += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -118,7 +118,7 @@ def test_image_of_an_absurd_size_is_damaged(huge_png, caplog):
     assert "huge.png" in caplog.text
 
 
-def test_file_that_cannot_be_opened_is_skipped_or_said(tmp_path, caplog):
+def test_unreadable_file_is_skipped_or_raises(tmp_path, caplog):
     closed, good = tmp_path / "closed.png", tmp_path / "good.png"
     closed.mkdir()  # opening it fails for root too
     cv2.imwrite(str(good), np.zeros((6, 8, 3), np.uint8))
@@ -130,7 +130,7 @@ def test_file_that_cannot_be_opened_is_skipped_or_said(tmp_path, caplog):
         list(ImageSource([closed, closed]))
 
 
-def test_what_gives_no_frames_is_refused(tmp_path, write_video):
+def test_open_source_rejects_sources_without_frames(tmp_path, write_video):
     with pytest.raises(SourceError, match=r"no such file: absent.mp4"):
         open_source("absent.mp4")
     with pytest.raises(SourceError, match="holds no images"):
@@ -160,7 +160,7 @@ def test_camera_that_is_not_there():
 
 
 class Ticking:
-    """A live source whose frames come when the test says so."""
+    """A live source whose frames the test triggers."""
 
     fps, stills, length, expected, live = 30.0, False, None, None, True
 
@@ -191,7 +191,7 @@ class Ticking:
             assert self.taken.acquire(timeout=60)
 
 
-def test_a_slow_loop_gets_the_newest_frames_and_misses_the_others():
+def test_latest_frames_drops_older_frames():
     source = Ticking()
     with LatestFrames(source) as latest:
         frames = iter(latest)
@@ -204,7 +204,7 @@ def test_a_slow_loop_gets_the_newest_frames_and_misses_the_others():
     assert source.closed
 
 
-def test_an_unplugged_camera_is_told_to_the_loop():
+def test_latest_frames_raises_the_sources_error():
     source = Ticking()
     with LatestFrames(source) as latest:
         source.tick(1)
@@ -214,7 +214,7 @@ def test_an_unplugged_camera_is_told_to_the_loop():
     assert source.closed
 
 
-def test_leaving_early_ends_the_reader():
+def test_latest_frames_stops_reading_on_exit():
     source = Ticking()
     with LatestFrames(source) as latest:
         source.tick(1)
@@ -240,7 +240,7 @@ def test_cameras_are_listed_by_number(monkeypatch):
     assert [index for index, _ in list_cameras(4)] == [0, 2]
 
 
-def test_a_video_says_how_many_frames_to_expect(write_video):
+def test_video_reports_the_expected_number_of_frames(write_video):
     with open_source(str(write_video([50] * 7))) as source:
         assert source.expected == 7
         assert source.length is None, "what a container claims need not be true"

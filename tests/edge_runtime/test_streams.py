@@ -80,18 +80,18 @@ def test_messages_follow_the_specification():
     assert parse(osc_bundle([osc_message("/a", 1), osc_message("/b", 2.0)])) == {"/a": [1], "/b": [2.0]}
 
 
-def test_osc_tells_the_frame_and_each_face(receiver):
+def test_osc_sends_the_frame_and_each_face(receiver):
     with OscSink(*receiver.getsockname()) as sink:
         sink.write(FRAME, [face()], FRAME.image)
     assert parse(receiver.recv(9000)) == {"/face/frame": [7, 1.5, 1]}
-    told = parse(receiver.recv(9000))
-    assert told["/face/3/pose"] == pytest.approx([0.1, -0.2, 0.3], abs=1e-6)
-    assert told["/face/3/confidence"] == [0.75]
-    assert told["/face/3/region"] == [10, 20, 30, 0.5]
-    assert told["/face/3/landmarks"] == list(range(196))
+    messages = parse(receiver.recv(9000))
+    assert messages["/face/3/pose"] == pytest.approx([0.1, -0.2, 0.3], abs=1e-6)
+    assert messages["/face/3/confidence"] == [0.75]
+    assert messages["/face/3/region"] == [10, 20, 30, 0.5]
+    assert messages["/face/3/landmarks"] == list(range(196))
 
 
-def test_osc_tells_a_templates_points(receiver):
+def test_osc_sends_a_templates_points(receiver):
     points = np.array([[1.0, 2.0], [3.0, 4.0]])
     with OscSink(*receiver.getsockname()) as sink:
         sink.write(FRAME, [dataclasses.replace(face(), points=points)], FRAME.image)
@@ -99,7 +99,7 @@ def test_osc_tells_a_templates_points(receiver):
     assert parse(receiver.recv(4096))["/face/3/points"] == [1, 2, 3, 4]
 
 
-def test_nobody_listening_is_no_error():
+def test_osc_sink_accepts_a_missing_receiver():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()
@@ -109,7 +109,7 @@ def test_nobody_listening_is_no_error():
 
 
 def drawn(open_eyes, open_mouth):
-    """98 points with eyes and mouth of width 30 and 40, opened by these shares of their widths."""
+    """Return 98 points with eyes and mouth of width 30 and 40, opened by these fractions of their widths."""
     points = np.random.default_rng(0).uniform(0, 200, (98, 2))
     for first, width, gap in ((60, 30, open_eyes), (68, 30, open_eyes), (88, 40, open_mouth)):
         pairs = 3
@@ -139,13 +139,13 @@ def test_vmc_moves_a_head_and_its_face(receiver):
     with VmcSink(*receiver.getsockname(), WFLW_98) as sink:
         sink.write(FRAME, [face(points, (0, 0, 0))], FRAME.image)
         sink.write(FRAME, [], FRAME.image)
-    told = parse(receiver.recv(9000))
-    assert told["/VMC/Ext/OK"] == [1]
-    assert told["/VMC/Ext/T"] == [1.5]
-    assert told["/VMC/Ext/Bone/Pos:Head"] == ["Head", 0, 0, 0, 0, 0, 0, 1]
-    shapes = {name: told[f"/VMC/Ext/Blend/Val:{name}"][1] for name in ("Blink_L", "Blink_R", "A")}
+    messages = parse(receiver.recv(9000))
+    assert messages["/VMC/Ext/OK"] == [1]
+    assert messages["/VMC/Ext/T"] == [1.5]
+    assert messages["/VMC/Ext/Bone/Pos:Head"] == ["Head", 0, 0, 0, 0, 0, 0, 1]
+    shapes = {name: messages[f"/VMC/Ext/Blend/Val:{name}"][1] for name in ("Blink_L", "Blink_R", "A")}
     assert shapes == pytest.approx({"Blink_L": 0, "Blink_R": 1, "A": 0.5}, abs=1e-6)
-    assert "/VMC/Ext/Blend/Apply" in told
+    assert "/VMC/Ext/Blend/Apply" in messages
     assert parse(receiver.recv(9000)) == {"/VMC/Ext/OK": [0], "/VMC/Ext/T": [1.5]}
 
 
@@ -165,12 +165,12 @@ def test_websocket_clients_get_the_newest_frame():
             assert record["frame"] == 7
             assert record["faces"][0]["id"] == 3
             assert record["faces"][0]["pose"]["angles"]["yaw"] == pytest.approx(-0.2)
-        sink.write(FRAME, [], FRAME.image)  # to nobody
+        sink.write(FRAME, [], FRAME.image)  # no client
         with client.connect(f"ws://127.0.0.1:{sink.port}") as late:
             assert json.loads(late.recv(timeout=60))["faces"] == []
 
 
-def test_a_port_in_use_is_said():
+def test_websocket_sink_rejects_a_port_in_use():
     pytest.importorskip("websockets")
     with WebSocketSink(0) as sink, pytest.raises(SinkError, match=f"cannot listen on 127.0.0.1:{sink.port}"):
         WebSocketSink(sink.port)
@@ -182,8 +182,8 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
         WebSocketSink(0)
 
 
-def test_unknown_hosts_are_said():
-    with pytest.raises(SinkError, match=r"nobody knows the host no\.such\.host\.invalid"):
+def test_osc_sink_rejects_unknown_hosts():
+    with pytest.raises(SinkError, match=r"cannot resolve host 'no\.such\.host\.invalid'"):
         OscSink("no.such.host.invalid", 9000)
 
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from edge_runtime.template import LEAST_DISTANCE, MOST_POINTS, Template
+from edge_runtime.template import MAX_POINTS, MIN_DISTANCE, Template
 
 
 def lips(**changes):
@@ -31,7 +31,7 @@ def test_only_name_and_points_are_needed():
     assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
 
 
-def test_null_stands_for_what_is_left_out():
+def test_null_is_an_omitted_field():
     template = Template.from_dict({"name": "dot", "points": [[0, 1]], "names": None, "groups": None, "edges": None})
     assert (template.names, template.edges, dict(template.groups)) == ((), (), {})
 
@@ -56,31 +56,31 @@ def test_a_template_cannot_be_changed():
         template.groups["new"] = (0,)
 
 
-def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
-    near = 0.5 + 1.01 * LEAST_DISTANCE
+def test_template_accepts_border_points_and_the_minimum_distance():
+    near = 0.5 + 1.01 * MIN_DISTANCE
     assert len(Template("edges", [[0, 0], [1, 1], [0, 1], [0.5, 0.5], [near, 0.5]]).points) == 5
     grid = np.stack(np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16)), axis=-1).reshape(-1, 2)
-    assert len(Template("grid", grid).points) == MOST_POINTS
+    assert len(Template("grid", grid).points) == MAX_POINTS
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"points": [[0.4, 0.7], [0.6, 1.01]]}, r"point 1 at \[0.6.*, 1.01.*\] lies outside the plane"),
-        ({"points": [[-0.001, 0.7]]}, "point 0 .* lies outside the plane"),
+        ({"points": [[0.4, 0.7], [0.6, 1.01]]}, r"point 1 at \[0.6.*, 1.01.*\] lies outside"),
+        ({"points": [[-0.001, 0.7]]}, "point 0 .* lies outside"),
         ({"points": [[0.4, float("nan")]]}, r"point 0 is \[0.4.*, nan\], expected finite"),
         ({"points": [[0.4, float("inf")]]}, "expected finite"),
-        ({"points": [[0.4, 0.7], [0.5, 0.5], [0.4, 0.7]]}, "points 0 and 2 are the same place"),
-        ({"points": [[0.4, 0.7], [0.4, 0.7 + LEAST_DISTANCE / 2]]}, "points 0 and 1 are the same place"),
-        ({"points": [[i / 300, 0.5] for i in range(257)]}, "has 257 points, 256 at most"),
+        ({"points": [[0.4, 0.7], [0.5, 0.5], [0.4, 0.7]]}, "points 0 and 2 are equal"),
+        ({"points": [[0.4, 0.7], [0.4, 0.7 + MIN_DISTANCE / 2]]}, "points 0 and 1 are equal"),
+        ({"points": [[i / 300, 0.5] for i in range(257)]}, "got 257 points, expected at most 256"),
         ({"points": []}, "points must be"),
         ({"points": [0.4, 0.7]}, r"must be \(M, 2\).*got shape \(2,\)"),
         ({"points": [[0.4, 0.7, 0.1]]}, r"must be \(M, 2\)"),
         ({"points": [[0.4, 0.7], [0.5]]}, "pairs of numbers"),
         ({"points": [["a", "b"]]}, "pairs of numbers"),
         ({"points": None}, "points must be"),
-        ({"names": ["left", "left", "middle"]}, "names must differ and be one per point"),
-        ({"names": ["left"]}, r"names must differ and be one per point \(3\), got \['left'\]"),
+        ({"names": ["left", "left", "middle"]}, "names must be unique, one per point"),
+        ({"names": ["left"]}, r"names must be unique, one per point \(3\), got \['left'\]"),
         ({"names": "abc"}, "names are a list of strings, got 'abc'"),
         ({"names": [1, 2, 3]}, "names are a list of strings, got"),
         ({"names": 3}, "names are a list of strings, got 3"),
@@ -90,10 +90,10 @@ def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
         ({"groups": {"corners": [True]}}, r"lists of indices, got \[True\]"),
         ({"groups": {"corners": "01"}}, "lists of indices, got '01'"),
         ({"groups": {"corners": None}}, "lists of indices, got None"),
-        ({"groups": {"corners": [0, 3]}}, r"\[0, 3\] names points outside 0 to 2"),
+        ({"groups": {"corners": [0, 3]}}, r"indices must lie in 0 to 2, got \[0, 3\]"),
         ({"groups": {"corners": ["a"]}}, "lists of indices"),
         ({"groups": {"corners": 1}}, "lists of indices"),
-        ({"edges": [[0, -1]]}, "names points outside"),
+        ({"edges": [[0, -1]]}, "indices must lie in 0 to 2"),
         ({"edges": [[0, 1, 2]]}, "an edge joins two points"),
         ({"edges": [0]}, "lists of indices"),
         ({"edges": [[0, 0]]}, r"an edge joins two points, got \[0, 0\]"),
@@ -104,17 +104,17 @@ def test_points_on_the_plane_s_edge_and_as_near_as_allowed_are_taken():
         ({"name": 3}, "needs a printable name"),
         ({"name": "a\nb"}, "needs a printable name"),
         ({"name": "wflw98"}, "the name of a landmark scheme"),
-        ({"colour": "red"}, "a template has no colour; it has name"),
+        ({"color": "red"}, "unknown template fields: color; known: name"),
     ],
 )
-def test_what_is_wrong_is_said(changes, message):
+def test_template_rejects_invalid_fields(changes, message):
     values = lips(names=[], groups={}, edges=[]) | changes
     with pytest.raises(ValueError, match=message):
         Template.from_dict(values)
 
 
 @pytest.mark.parametrize("values", [[], "lips", {"name": "lips"}, {"points": [[0.5, 0.5]]}, None])
-def test_other_json_is_refused(values):
+def test_template_rejects_other_json(values):
     with pytest.raises(ValueError, match="JSON object with `name` and `points`"):
         Template.from_dict(values)
 

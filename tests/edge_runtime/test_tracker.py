@@ -7,10 +7,16 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, FaceTracker, Intrinsics, Template, TrackState
 from edge_runtime.errors import FrameError, TemplateError
-from edge_runtime.frames import LONGEST_SIDE
+from edge_runtime.frames import MAX_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
 from edge_runtime.spec import standard_outputs
-from edge_runtime.tracker import DETECT_EVERY, MAX_CANDIDATES, MAX_DOUBTS, REFINEMENTS, plausible
+from edge_runtime.tracker import (
+    DETECTION_INTERVAL,
+    MAX_CANDIDATES,
+    MAX_LOW_CONFIDENCE_FRAMES,
+    REFINEMENTS,
+    is_plausible,
+)
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def test_detects_once_and_then_tracks(tracker, backend, detector, frame):
     assert backend.runs == 1 + REFINEMENTS + 2
     assert first.confidence == pytest.approx(0.9)
     stats = tracker.stats
-    assert (stats.frames, stats.detector_runs, stats.detections, stats.losses) == (3, 1, 1, 0)
+    assert (stats.frames, stats.detector_runs, stats.detections, stats.lost_count) == (3, 1, 1, 0)
     assert stats.network_runs == backend.runs
 
 
@@ -47,7 +53,7 @@ def test_crop_follows_the_crop_rule(tracker, backend, frame, spec):
 
 
 @pytest.mark.parametrize(("upright", "roll"), [(True, 0.25), (False, 0.0)])
-def test_crop_turns_upright_when_the_model_wants_it(backend, detector, frame, spec, upright, roll):
+def test_crop_is_upright_when_the_model_requires_it(backend, detector, frame, spec, upright, roll):
     backend.spec = dataclasses.replace(spec, upright=upright)
     tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
     tracker.update(frame, 0.0)
@@ -58,42 +64,42 @@ def test_crop_turns_upright_when_the_model_wants_it(backend, detector, frame, sp
     assert face.roi.roll == pytest.approx(turned.roi.roll + roll, abs=1e-5)
 
 
-def test_unsure_detection_is_no_face(tracker, backend, detector, frame):
+def test_detect_rejects_face_when_confidence_is_low(tracker, backend, detector, frame):
     backend.confidence = 0.69
     assert play(tracker, frame, 1) == [[]]
     assert tracker.stats.detections == 0
 
 
-def test_a_sure_network_that_knows_no_landmark_sees_no_face(tracker, backend, frame):
+def test_detect_rejects_face_when_landmarks_are_uncertain(tracker, backend, frame):
     backend.confidence, backend.uncertainty = 0.99, np.full(98, 0.07)
     assert play(tracker, frame, 1) == [[]]
     backend.uncertainty = np.full(98, 0.05)
     tracker.reset()
     assert len(play(tracker, frame, 1)[0]) == 1
-    backend.uncertainty = np.full(98, 0.09)  # blurred by motion, held all the same
+    backend.uncertainty = np.full(98, 0.09)  # blurred by motion, tracked all the same
     assert all(play(tracker, frame, 20, start=1))
     backend.uncertainty = np.full(98, 0.15)
-    held = [bool(faces) for faces in play(tracker, frame, MAX_DOUBTS, start=21)]
-    assert held == [True] * (MAX_DOUBTS - 1) + [False]
+    tracked = [bool(faces) for faces in play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES, start=21)]
+    assert tracked == [True] * (MAX_LOW_CONFIDENCE_FRAMES - 1) + [False]
 
 
-def test_search_is_due_in_every_fifth_frame_at_most(tracker, detector, frame):
+def test_detector_runs_at_most_in_every_fifth_frame(tracker, detector, frame):
     detector.rois = []
     calls = []
-    for i in range(3 * DETECT_EVERY):
+    for i in range(3 * DETECTION_INTERVAL):
         tracker.update(frame, i / 30)
         calls.append(detector.calls)
-    assert calls == [1 + i // DETECT_EVERY for i in range(3 * DETECT_EVERY)]
+    assert calls == [1 + i // DETECTION_INTERVAL for i in range(3 * DETECTION_INTERVAL)]
 
 
-def test_network_looks_at_few_candidates(tracker, backend, detector, frame):
+def test_network_runs_on_few_candidates(tracker, backend, detector, frame):
     backend.confidence = 0.1
     detector.rois = [ROI(160, 120, 60 + i) for i in range(10)]
     tracker.update(frame, 0.0)
     assert backend.runs == MAX_CANDIDATES * (1 + REFINEMENTS)
 
 
-def test_second_candidate_is_taken_when_the_first_is_nonsense(tracker, detector, frame):
+def test_second_candidate_is_used_when_the_first_is_invalid(tracker, detector, frame):
     detector.rois = [ROI(-500, -500, 50), ROI(160, 120, 90)]
     ((face,),) = play(tracker, frame, 1)
     assert face.roi.cx == pytest.approx(160, abs=1)
@@ -103,27 +109,27 @@ def test_face_below_the_lost_threshold_is_lost_at_once(tracker, backend, detecto
     play(tracker, frame, 5)
     backend.confidence = 0.39
     assert tracker.update(frame, 1.0) == []
-    assert tracker.stats.losses == 1
+    assert tracker.stats.lost_count == 1
     assert detector.calls == 2, "looked for again in the same frame"
 
 
-def test_face_between_the_thresholds_is_doubted_for_a_while(tracker, backend, frame):
+def test_face_between_the_thresholds_is_lost_after_some_frames(tracker, backend, frame):
     play(tracker, frame, 2)
     backend.confidence = 0.5
-    held = play(tracker, frame, MAX_DOUBTS - 1, start=2)
-    assert all(held)
+    tracked = play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES - 1, start=2)
+    assert all(tracked)
     assert tracker.update(frame, 1.0) == []
-    assert tracker.stats.losses == 1
+    assert tracker.stats.lost_count == 1
 
 
-def test_doubts_are_forgotten_when_confidence_returns(tracker, backend, frame):
+def test_low_confidence_count_restarts_when_confidence_returns(tracker, backend, frame):
     play(tracker, frame, 2)
     for _ in range(4):
         backend.confidence = 0.5
-        assert all(play(tracker, frame, MAX_DOUBTS - 1))
+        assert all(play(tracker, frame, MAX_LOW_CONFIDENCE_FRAMES - 1))
         backend.confidence = 0.71
         assert all(play(tracker, frame, 1))
-    assert tracker.stats.losses == 0
+    assert tracker.stats.lost_count == 0
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,7 @@ def test_doubts_are_forgotten_when_confidence_returns(tracker, backend, frame):
     [(0, 1, 0.3, True), (60, 1, 0.3, True), (0, 1, 3.0, False), (140, 1, 0.3, False), (0, 1.8, 0.3, False)],
     ids=["at once", "near by", "after seconds", "far away", "of another size"],
 )
-def test_a_lost_face_keeps_its_id_when_it_is_found_again_soon_and_near(
+def test_lost_face_keeps_its_id_when_found_again_soon_and_nearby(
     tracker, backend, detector, frame, moved, grown, later, same
 ):
     ((first,), *_) = play(tracker, frame, 4)
@@ -139,27 +145,27 @@ def test_a_lost_face_keeps_its_id_when_it_is_found_again_soon_and_near(
     play(tracker, frame, 2, start=4)
     backend.confidence = 0.9
     detector.rois = [ROI(160 - moved, 120, 90 * grown)]
-    faces = [f for i in range(DETECT_EVERY) for f in tracker.update(frame, 5 / 30 + later + i / 1000)]
+    faces = [f for i in range(DETECTION_INTERVAL) for f in tracker.update(frame, 5 / 30 + later + i / 1000)]
     assert faces[0].state == TrackState.DETECTED
     assert faces[0].age == 0
     assert {f.id for f in faces} == {first.id if same else first.id + 1}
 
 
-def test_flicker_between_found_and_lost_does_not_run_the_detector_in_every_frame(tracker, backend, detector, frame):
+def test_detector_interval_holds_when_a_face_is_lost_repeatedly(tracker, backend, detector, frame):
     for i in range(12):
         backend.confidence = 0.9 if i % 2 == 0 else 0.1
         tracker.update(frame, i / 30)
-    assert detector.calls <= math.ceil(12 / DETECT_EVERY)
+    assert detector.calls <= math.ceil(12 / DETECTION_INTERVAL)
 
 
-def test_reset_forgets_the_face_but_not_the_ids(tracker, detector, frame):
+def test_reset_drops_the_tracks_and_keeps_the_ids(tracker, detector, frame):
     ((first,), _) = play(tracker, frame, 2)
     tracker.reset()
     ((again,),) = play(tracker, frame, 1)
     assert again.state == TrackState.DETECTED
     assert again.id == first.id + 1
     assert detector.calls == 2
-    assert tracker.stats.losses == 0
+    assert tracker.stats.lost_count == 0
 
 
 @pytest.mark.parametrize(
@@ -172,14 +178,14 @@ def test_reset_forgets_the_face_but_not_the_ids(tracker, detector, frame):
         pytest.param(np.random.default_rng(0).uniform(0.45, 0.55, (98, 2)), id="collapsed"),
     ],
 )
-def test_confident_nonsense_is_lost(tracker, backend, detector, frame, landmarks):
+def test_face_is_lost_when_landmarks_are_not_plausible(tracker, backend, detector, frame, landmarks):
     play(tracker, frame, 2)
     detector.rois = []
     backend.landmarks = landmarks
     assert tracker.update(frame, 1.0) == []
 
 
-def test_uncertainty_that_is_no_number_loses_the_face(tracker, backend, detector, frame):
+def test_face_is_lost_when_uncertainty_is_not_finite(tracker, backend, detector, frame):
     play(tracker, frame, 2)
     detector.rois = []
     backend.uncertainty = np.full(98, np.nan)
@@ -190,13 +196,13 @@ def test_face_that_leaves_the_frame_is_lost(tracker, backend, detector, frame):
     play(tracker, frame, 1)
     detector.rois = []
     backend.shift = np.array([0.15, 0.0])
-    centres = []
-    while faces := tracker.update(frame, len(centres) / 30):
-        centres.append(faces[0].landmarks.mean(axis=0)[0])
-    assert 280 < max(centres) < 325
+    centers = []
+    while faces := tracker.update(frame, len(centers) / 30):
+        centers.append(faces[0].landmarks.mean(axis=0)[0])
+    assert 280 < max(centers) < 325
 
 
-def test_face_that_shrinks_to_nothing_is_lost(tracker, backend, detector, frame, spec):
+def test_face_is_lost_when_its_roi_is_too_small(tracker, backend, detector, frame, spec):
     play(tracker, frame, 1)
     detector.rois = []
     backend.landmarks = (spec.mean_shape - 0.5) * 0.6 + 0.5
@@ -208,10 +214,10 @@ def test_face_that_shrinks_to_nothing_is_lost(tracker, backend, detector, frame,
 
 def test_close_face_larger_than_the_frame_is_kept():
     landmarks = np.array([[-40.0, -20], [360, -20], [-40, 260], [360, 260]])
-    assert plausible(Rectangle.around(landmarks, 0.0), ROI.from_landmarks(landmarks), (320, 240))
+    assert is_plausible(Rectangle.around(landmarks, 0.0), ROI.from_landmarks(landmarks), (320, 240))
 
 
-def test_smoothing_off_returns_what_the_network_says_and_on_calms_it(backend, detector, frame):
+def test_smoothing_reduces_jitter_and_0_returns_raw_results(backend, detector, frame):
     raw = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
     calm = FaceTracker(backend=backend, detector=detector, smoothing=0.8)
     rng = np.random.default_rng(0)
@@ -232,7 +238,7 @@ def test_smoothing_off_returns_what_the_network_says_and_on_calms_it(backend, de
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
-def test_time_may_stand_still_or_run_back(backend, detector, frame, smoothing):
+def test_update_accepts_timestamps_that_repeat_or_decrease(backend, detector, frame, smoothing):
     tracker = FaceTracker(backend=backend, detector=detector, smoothing=smoothing)
     for t in (10.0, 10.0, 3.0, -5.0, 1e9):
         (face,) = tracker.update(frame, t)
@@ -240,7 +246,7 @@ def test_time_may_stand_still_or_run_back(backend, detector, frame, smoothing):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_time_must_be_a_number(tracker, frame, bad):
+def test_update_rejects_timestamps_that_are_not_finite(tracker, frame, bad):
     with pytest.raises(ValueError, match="finite number of seconds"):
         tracker.update(frame, bad)
 
@@ -276,17 +282,17 @@ def test_crop_is_rgb(backend, detector):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (7, 2000, 3), (240, 320), (240, 320, 4)])
-def test_odd_pictures_are_survived(backend, shape):
+def test_update_accepts_unusual_shapes(backend, shape):
     tracker = FaceTracker(backend=backend)
     assert tracker.update(np.zeros(shape, np.uint8), 0.0) == []
 
 
-def test_detector_that_points_at_one_pixel_is_survived(backend, detector):
+def test_roi_of_one_pixel_has_no_face(backend, detector):
     detector.rois = [ROI(0, 0, 0.5), ROI(0, 0, 100)]
     assert FaceTracker(backend=backend, detector=detector).update(np.zeros((1, 1, 3), np.uint8), 0.0) == []
 
 
-def test_what_is_no_picture_is_refused(tracker):
+def test_update_rejects_frames_that_are_not_arrays(tracker):
     with pytest.raises(FrameError, match="NoneType"):
         tracker.update(None, 0.0)
 
@@ -300,7 +306,7 @@ def test_smoothing_must_lie_between_0_and_1(backend, tracker, bad):
     assert tracker.smoothing == 0
 
 
-def test_smoothing_may_change_while_a_face_is_held(tracker, backend, frame):
+def test_smoothing_may_change_while_a_face_is_tracked(tracker, backend, frame):
     def step(number):
         backend.pose = np.array([0.0, 0.2 * (number % 2), 0.0])
         (face,) = tracker.update(frame, number / 30)
@@ -344,26 +350,26 @@ def test_a_face_off_the_axis_has_its_direction(tracker, detector, frame):
     assert np.allclose(face.direction, expected / np.linalg.norm(expected), atol=1e-6)
 
 
-def test_a_frame_as_large_as_opencv_warps_is_taken(tracker, detector):
-    detector.rois = [ROI(LONGEST_SIDE - 60, 60, 90)]
-    assert len(tracker.update(np.zeros((120, LONGEST_SIDE), np.uint8), 0.0)) == 1
+def test_update_accepts_frames_up_to_the_maximum_side(tracker, detector):
+    detector.rois = [ROI(MAX_SIDE - 60, 60, 90)]
+    assert len(tracker.update(np.zeros((120, MAX_SIDE), np.uint8), 0.0)) == 1
     with pytest.raises(FrameError, match="must not exceed"):
-        tracker.update(np.zeros((120, LONGEST_SIDE + 1), np.uint8), 0.0)
+        tracker.update(np.zeros((120, MAX_SIDE + 1), np.uint8), 0.0)
 
 
 def with_points(backend, lips, **spec):
-    """A backend that finds the lips where they lie on the plane, moved by `backend.slip` crop sides."""
+    """Return a backend that finds the lips at their template points, moved by `backend.slip` crop widths."""
     count = spec.get("prompts", len(lips.points))
     outputs = standard_outputs(98, points=count)
     backend.spec = dataclasses.replace(backend.spec, outputs=outputs, **spec)
-    backend.asked, backend.slip = lips.points, 0.0
-    backend.prompt = lambda points: setattr(backend, "asked", points)
+    backend.query_points, backend.slip = lips.points, 0.0
+    backend.prompt = lambda points: setattr(backend, "query_points", points)
     plain = backend.run
     backend.run = lambda crop: (
         plain(crop)
         | {
-            "points": (backend.asked + backend.slip).astype(np.float32),
-            "points_uncertainty": np.full(len(backend.asked), 0.05, np.float32),
+            "points": (backend.query_points + backend.slip).astype(np.float32),
+            "points_uncertainty": np.full(len(backend.query_points), 0.05, np.float32),
         }
     )
     return backend
@@ -378,7 +384,7 @@ def test_a_template_of_the_model_is_found_in_pixels(backend, detector, frame, li
     FaceTracker(backend=backend, detector=detector, template=Template("lips", lips.points))
 
 
-def test_prompts_are_asked_for_the_template(backend, detector, frame, lips):
+def test_template_sets_the_query_points(backend, detector, frame, lips):
     backend = with_points(backend, lips, prompts=5)
     eyes = Template("eyes", np.array([[0.3, 0.4], [0.7, 0.4]]))
     tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0, template=eyes)
@@ -401,16 +407,16 @@ def test_points_are_smoothed_on_their_own(backend, detector, frame, lips):
     assert np.allclose(face.points, face.roi.to_frame(lips.points + 0.02), atol=1e-3)
 
 
-def test_a_model_of_landmarks_gives_no_points(tracker, frame):
+def test_landmark_model_has_no_points(tracker, frame):
     (face,) = tracker.update(frame, 0.0)
     assert tracker.template is face.points is face.points_uncertainty is None
 
 
-def test_a_model_and_a_template_that_do_not_go_together(backend, detector, lips):
-    with pytest.raises(TemplateError, match="tiny finds landmarks only, not lips"):
+def test_tracker_rejects_a_template_that_the_model_cannot_find(backend, detector, lips):
+    with pytest.raises(TemplateError, match="'tiny' finds landmarks only, got template 'lips'"):
         FaceTracker(backend=backend, detector=detector, template=lips)
     eyes = Template("eyes", lips.points)
-    with pytest.raises(TemplateError, match="tiny finds the template lips, not eyes"):
+    with pytest.raises(TemplateError, match="'tiny' finds template 'lips', got template 'eyes'"):
         FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, template=eyes)
-    with pytest.raises(TemplateError, match="up to 5: say which by a template"):
+    with pytest.raises(TemplateError, match="got no template, expected one with 1 to 5 points"):
         FaceTracker(backend=with_points(backend, lips, template=None, prompts=5), detector=detector)

@@ -10,23 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, tracker, webcam
+from edge_runtime import tracker, webcam
 from edge_runtime.sources import VideoSource, open_source
 from edge_runtime.webcam import INTERRUPTED, Progress, Summary, main
 
 
-class CentreDetector:
-    """Finds a face in the middle of every picture; the tiny model's confidence is the picture's brightness."""
-
-    def detect(self, frame: np.ndarray) -> list[ROI]:
-        height, width = frame.shape[:2]
-        return [ROI(width / 2, height / 2, height / 2)]
-
-
 @pytest.fixture(autouse=True)
-def centre_detector(monkeypatch):
-    monkeypatch.setattr(tracker, "default_detector", CentreDetector)
-    # main() sets a handler for SIGTERM; leave the test runner's own as it was.
+def restore_sigterm(center_detector):
+    """Restore the handler of SIGTERM that `main` replaces."""
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
@@ -42,8 +33,7 @@ def test_video_end_to_end(write_video, write_onnx, tmp_path, capsys):
     assert main([str(a) for a in arguments]) == 0
     records = [json.loads(line) for line in jsonl.read_text().splitlines()]
     ids = [record["faces"][0]["id"] if record["faces"] else None for record in records]
-    # Search in frames 0 and 5; lost in 12, where a search is due and vain; found again at the next turn, in 17.
-    # After a fifth of a second and in the same place it is the same face.
+    # Detector runs in frames 0 and 5; lost in 12, where it finds nothing; found again in 17 with the same id.
     assert ids == [None] * 5 + [0] * 7 + [None] * 5 + [0] * 3
     assert [record["time"] for record in records] == pytest.approx([i / 25 for i in range(20)], abs=1e-3)
     overlay = list(open_source(str(save)))
@@ -51,7 +41,7 @@ def test_video_end_to_end(write_video, write_onnx, tmp_path, capsys):
     assert overlay[5].image.std() > 10 > overlay[0].image.std()
     summary = capsys.readouterr().out
     assert "frames 20; first face in frame 5; with a face 50.0 %, tracked 40.0 %" in summary
-    assert "detections 2, losses 1" in summary
+    assert "detections 2, lost 1" in summary
     assert "fps" in summary
 
 
@@ -94,7 +84,7 @@ def fails(arguments: list[str], capsys) -> str:
     return lines[0]
 
 
-def test_what_cannot_be_done_is_one_line_and_code_1(write_video, write_onnx, tmp_path, capsys):
+def test_errors_are_one_line_and_code_1(write_video, write_onnx, tmp_path, capsys):
     video, model = str(write_video([BRIGHT] * 3)), str(write_onnx())
     empty = tmp_path / "empty.avi"
     empty.touch()
@@ -110,7 +100,7 @@ def test_what_cannot_be_done_is_one_line_and_code_1(write_video, write_onnx, tmp
     assert "is empty" in fails([*given, str(empty)], capsys)
     assert "no camera 97" in fails([*given, "97"], capsys)
     assert "no model spec" in fails(["--headless", "--source", video, "--model", str(write_onnx(None))], capsys)
-    assert "its spec promises" in fails(["--headless", "--source", video, "--model", str(write_onnx(size=64))], capsys)
+    assert "its spec declares" in fails(["--headless", "--source", video, "--model", str(write_onnx(size=64))], capsys)
 
 
 def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, tmp_path, capsys):
@@ -121,12 +111,12 @@ def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, t
     assert main([str(a) for a in arguments]) == 0
     (face,) = json.loads(jsonl.read_text().splitlines()[-1])["faces"]
     assert len(face["points"]) == 3
-    picture = list(open_source(str(tmp_path / "out.avi")))[-1].image.astype(int)
+    image = list(open_source(str(tmp_path / "out.avi")))[-1].image.astype(int)
     x, y = np.rint(face["points"][0]).astype(int)
-    assert picture[y, x, [0, 2]].min() > picture[y, x, 1] + 80
+    assert image[y, x, [0, 2]].min() > image[y, x, 1] + 80
 
     without = [str(a) for a in arguments if a not in ("--template", template)]
-    assert "say which by a template" in fails(without, capsys)
+    assert "needs query points: got no template" in fails(without, capsys)
     template.write_text("{}")
     assert "lips.json: a template is a JSON object with `name` and `points`" in fails(list(map(str, arguments)), capsys)
     template.unlink()
@@ -199,12 +189,12 @@ def test_a_calibration_file_turns_the_pose_and_is_scaled_to_the_frames(write_vid
     ):
         assert main([str(a) for a in [*base, "--intrinsics", camera]]) == 0
         yaws.append(json.loads(jsonl.read_text().splitlines()[0])["faces"][0]["pose"]["angles"]["yaw"])
-    # The face is in the middle of the picture: with the axis at the left edge it stands 25 degrees to the right.
+    # The face is in the middle of the image: with the axis at the left edge it is 25 degrees to the right.
     assert abs(yaws[1] - yaws[0]) == pytest.approx(math.atan((159.5 - 20) / 300), abs=0.05)
     assert yaws[2] == pytest.approx(yaws[1], abs=1e-4)
 
 
-def test_a_calibration_of_another_picture_is_refused(write_video, write_onnx, tmp_path, capsys):
+def test_calibration_of_another_aspect_ratio_is_rejected(write_video, write_onnx, tmp_path, capsys):
     base = ["--headless", "--source", str(write_video([BRIGHT])), "--model", str(write_onnx()), "--intrinsics"]
     wide = calibration_file(tmp_path / "wide.json", 300, 200, 120, 640, 360)
     assert "calibrated at 640 x 360, the frames have 320 x 240" in fails([*base, str(wide)], capsys)
@@ -212,13 +202,13 @@ def test_a_calibration_of_another_picture_is_refused(write_video, write_onnx, tm
 
 
 class Screen:
-    """A window that shows nothing, keeps the pictures, and has these keys pressed."""
+    """Window that records images and returns scripted keys."""
 
     def __init__(self, keys=""):
-        self.keys, self.pictures = list(keys), []
+        self.keys, self.images = list(keys), []
 
     def show(self, image, wait_ms):
-        self.pictures.append(image.copy())
+        self.images.append(image.copy())
         return self.keys.pop(0) if self.keys else ""
 
     def __enter__(self):
@@ -236,10 +226,10 @@ def screen(monkeypatch):
     return screen
 
 
-def test_a_mirrored_window_leaves_results_and_files_as_filmed(write_onnx, tmp_path, screen):
-    picture = np.full((240, 320, 3), BRIGHT, np.uint8)
-    picture[:, :60] = 0
-    cv2.imwrite(str(tmp_path / "in.png"), picture)
+def test_mirror_does_not_change_results_and_files(write_onnx, tmp_path, screen):
+    image = np.full((240, 320, 3), BRIGHT, np.uint8)
+    image[:, :60] = 0
+    cv2.imwrite(str(tmp_path / "in.png"), image)
     results = []
     for flags in ([], ["--mirror"]):
         screen.keys = [" "]
@@ -248,7 +238,7 @@ def test_a_mirrored_window_leaves_results_and_files_as_filmed(write_onnx, tmp_pa
         assert main([str(a) for a in arguments]) == 0
         results.append((save.read_bytes(), jsonl.read_text()))
     assert results[0] == results[1]
-    straight, mirrored = screen.pictures
+    straight, mirrored = screen.images
     assert straight[5, 5].tolist() == [0, 0, 0] == mirrored[5, -5].tolist()
     assert mirrored[5, 5].tolist() == [BRIGHT] * 3
 
@@ -261,7 +251,7 @@ def test_q_ends_the_run_and_keeps_what_was_written(write_video, write_onnx, tmp_
 
 
 class FailingCamera:
-    """Gives so many bright frames, then none."""
+    """Camera of a number of bright frames."""
 
     def __init__(self, frames):
         self.left = frames
@@ -277,7 +267,7 @@ class FailingCamera:
         pass
 
 
-def test_a_camera_that_stops_is_said_and_its_frames_are_kept(write_onnx, tmp_path, monkeypatch, capsys):
+def test_files_are_kept_when_the_camera_stops(write_onnx, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         VideoSource, "camera", classmethod(lambda cls, index: cls(FailingCamera(20), f"camera {index}", live=True))
     )
@@ -301,7 +291,7 @@ def test_files_show_progress_on_a_terminal_only(write_video, write_onnx, monkeyp
     assert capsys.readouterr().err == "", "a camera has no end to come to"
 
 
-def test_a_run_of_any_length_remembers_the_last_times_only():
+def test_summary_keeps_a_limited_number_of_times():
     summary = Summary()
     summary.loop_seconds.extend(np.arange(100_000) / 1e6)
     assert len(summary.loop_seconds) == 1000
@@ -324,7 +314,7 @@ def test_runs_as_a_module(tmp_path):
     ]
 
 
-def test_device_code_needs_nothing_of_the_training_stack():
+def test_runtime_does_not_import_the_training_stack():
     root = Path(__file__).resolve().parents[2]
     code = (
         "import sys, edge_runtime.webcam\n"

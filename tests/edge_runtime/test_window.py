@@ -9,7 +9,7 @@ GUI = "  GUI:                           QT5\n"
 NO_GUI = "  GUI:                           NONE\n"
 
 
-def test_no_display_is_said_before_opencv_ends_the_process():
+def test_window_raises_without_a_display():
     with pytest.raises(DisplayError, match=r"no display.*--headless"):
         check_display({}, "linux", GUI)
 
@@ -25,7 +25,7 @@ def test_display_and_gui_pass_and_the_headless_wheel_does_not(environment, platf
 
 
 @pytest.mark.parametrize(
-    ("pressed", "visible", "told"),
+    ("pressed", "visible", "expected"),
     [
         (-1, 1, ""),
         (ord("m"), 1, "m"),
@@ -37,7 +37,7 @@ def test_display_and_gui_pass_and_the_headless_wheel_does_not(environment, platf
     ],
     ids=["none", "m", "caps lock", "num lock", "space", "Esc", "closed"],
 )
-def test_keys_are_told(monkeypatch, pressed, visible, told):
+def test_show_returns_keys(monkeypatch, pressed, visible, expected):
     opened, shown, waited = [], [], []
     monkeypatch.setattr(window, "check_display", lambda: None)
     monkeypatch.setattr(window.cv2, "namedWindow", lambda title, flags: opened.append(title))
@@ -46,8 +46,8 @@ def test_keys_are_told(monkeypatch, pressed, visible, told):
     monkeypatch.setattr(window.cv2, "waitKey", lambda wait_ms: waited.append(wait_ms) or pressed)
     monkeypatch.setattr(window.cv2, "getWindowProperty", lambda title, which: visible)
     monkeypatch.setattr(window.cv2, "destroyAllWindows", opened.clear)
-    picture = np.zeros((4, 6, 3), np.uint8)
+    image = np.zeros((4, 6, 3), np.uint8)
     with Window("title") as open_window:
         assert opened == ["title"]
-        assert open_window.show(picture, 7) == told
-    assert (shown[0] is picture, waited, opened) == (True, [7], [])
+        assert open_window.show(image, 7) == expected
+    assert (shown[0] is image, waited, opened) == (True, [7], [])

@@ -97,7 +97,7 @@ def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     for name in FILES:
         spec, entry = ModelSpec.read(files / name), report["files"][name]
         assert spec.is_detector
-        assert spec.outputs == {"scores": (16, 16), "regions": (16, 16, 3)}
+        assert spec.outputs == {"scores": (16, 16), "rois": (16, 16, 3)}
         assert spec.provenance["licence"] == "CC0-1.0"
         assert entry["parity"]["average_precision"] > 0.9
         assert entry["transposes"] <= 2

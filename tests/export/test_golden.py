@@ -12,7 +12,7 @@ from edge_runtime.geometry import extract_crop
 from edge_runtime.spec import ModelSpec
 from export.testing.golden.command import difference, golden_again, read_golden
 from export.testing.golden.constants import constants
-from export.testing.golden.scenes import Paste, paint, read_ppm, scenes, write_ppm
+from export.testing.golden.scenes import Sprite, composite, read_ppm, scenes, write_ppm
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
 AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"
@@ -23,15 +23,15 @@ def written():
     return read_golden(FOLDER)
 
 
-def test_the_committed_vectors_are_todays(written):
+def test_committed_vectors_equal_the_runtimes_results(written):
     found = difference(golden_again(FOLDER), written, 1e-5)
     assert found is None, f"the runtime gives other results than the golden vectors ({found}): {AGAIN}"
 
 
-def test_another_runtime_is_noticed(written, monkeypatch):
-    monkeypatch.setattr(tracker, "SURPRISE_FADES", 0.8)
+def test_changed_constant_is_detected(written, monkeypatch):
+    monkeypatch.setattr(tracker, "RESIDUAL_DECAY", 0.8)
     again = golden_again(FOLDER)
-    assert difference(again, written, 1e-5) == ".constants.json.SURPRISE_FADES: 0.8 and 0.9"
+    assert difference(again, written, 1e-5) == ".constants.json.RESIDUAL_DECAY: 0.8 and 0.9"
     assert "tracks" in difference(
         again | {"constants.json": constants()}, written | {"constants.json": constants()}, 1e-5
     )
@@ -40,18 +40,18 @@ def test_another_runtime_is_noticed(written, monkeypatch):
 def test_the_written_sequences_are_the_ones_that_the_command_records(written):
     for scene in scenes():
         document = written[f"sequence_{scene.name}.json"]
-        pastes = [tuple(Paste(*paste) for paste in frame["pastes"]) for frame in document["frames"]]
-        assert pastes == [moment.pastes for moment in scene.moments], AGAIN
+        sprites = [tuple(Sprite(*sprite) for sprite in frame["sprites"]) for frame in document["frames"]]
+        assert sprites == [frame.sprites for frame in scene.frames], AGAIN
         assert (document["width"], document["height"]) == (scene.width, scene.height)
 
 
-def test_the_sequences_hold_what_they_are_for(written):
+def test_sequences_cover_their_cases(written):
     def ids(name):
         return [[face["id"] for face in frame["faces"]] for frame in written[f"sequence_{name}.json"]["frames"]]
 
     assert set(map(tuple, ids("still"))) == {(0,)}
     fast = written["sequence_fast.json"]["frames"]
-    assert fast[-1]["stats"]["losses"] == 2
+    assert fast[-1]["stats"]["lost_count"] == 2
     assert {id_ for frame in ids("fast") for id_ in frame} == {0, 1, 2}
     assert any(len(frame["searches"]) > 1 for frame in fast), "a large frame is searched in parts"
     crossing = ids("crossing")
@@ -61,20 +61,22 @@ def test_the_sequences_hold_what_they_are_for(written):
     slipped = written["sequence_slipped.json"]["frames"]
     assert [len(frame["faces"]) for frame in slipped] == [2, 2, 2, 2, 1, 1]
     assert all(run["outputs"]["confidence"][0] > 0.9 for run in slipped[4]["runs"]), "none is lost by itself"
-    assert max(track[2] for frame in written["sequence_doubted.json"]["frames"] for track in frame["tracks"]) == 4
+    assert (
+        max(track[2] for frame in written["sequence_low_confidence.json"]["frames"] for track in frame["tracks"]) == 4
+    )
 
 
-def test_a_frame_is_painted_by_the_written_rule():
+def test_composite_follows_the_documented_rule():
     width, height, number = 40, 30, 3
     face = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3) * 5
-    picture = paint(width, height, number, [Paste(0, -2, 20, scale=2)], [face])
+    image = composite(width, height, number, [Sprite(0, -2, 20, scale=2)], [face])
     for x, y in ((0, 0), (0, 20), (5, 27), (6, 27), (39, 29)):
         mixed = x * 0x9E3779B1 % 2**32 ^ y * 0x85EBCA77 % 2**32 ^ number * 0xC2B2AE3D % 2**32
         mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
         noise = (mixed ^ mixed >> 12) >> 8 & 7
         inside = x < 6 and 20 <= y < 28
         rgb = face[(y - 20) // 2, (x + 2) // 2] if inside else [60 + (x + 2 * y) // 8 % 64 + 20 * c for c in range(3)]
-        assert picture[y, x, ::-1].tolist() == [min(int(value) + noise, 255) for value in rgb]
+        assert image[y, x, ::-1].tolist() == [min(int(value) + noise, 255) for value in rgb]
 
 
 def test_crops_are_opencvs_fixed_point_bilinear():
@@ -98,15 +100,15 @@ def test_crops_are_opencvs_fixed_point_bilinear():
     assert np.array_equal(extract_crop(image, roi, 32), (upper * (32 - down) + lower * down + 512) >> 10)
 
 
-def test_pictures_survive_the_file(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (3, 10, 3), dtype=np.uint8)
-    picture[0, 0] = 10  # a line's end in the pixels
-    (tmp_path / "a.ppm").write_bytes(write_ppm(picture))
-    assert np.array_equal(read_ppm(tmp_path / "a.ppm"), picture)
+def test_ppm_round_trip(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (3, 10, 3), dtype=np.uint8)
+    image[0, 0] = 10  # a line's end in the pixels
+    (tmp_path / "a.ppm").write_bytes(write_ppm(image))
+    assert np.array_equal(read_ppm(tmp_path / "a.ppm"), image)
 
 
 def test_constants_are_numbers_and_none_is_forgotten(written):
-    assert constants()["DETECT_EVERY"] == tracker.DETECT_EVERY
+    assert constants()["DETECTION_INTERVAL"] == tracker.DETECTION_INTERVAL
     assert constants()["EXTENT_LIMITS"] == list(tracker.EXTENT_LIMITS)
     assert "SEARCH_SIZE" not in constants()
     assert set(written["constants.json"]) == set(constants())
@@ -129,5 +131,5 @@ def test_the_specs_are_read_as_any_files(written):
         ([1], [2], "[0]: 1 and 2"),
     ],
 )
-def test_differences_are_told_by_place(ours, theirs, found):
+def test_difference_names_the_path(ours, theirs, found):
     assert difference(ours, json.loads(json.dumps(theirs)), 1e-4) == found

@@ -71,7 +71,7 @@ def test_device_outputs_list_unsupported_files(tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(b"\0\0\0\0TFL3")
     outputs = device_outputs([path], 1)
-    assert "carries no model spec" in outputs.unsupported["a.tflite"]
+    assert "has no model spec" in outputs.unsupported["a.tflite"]
 
 
 def test_device_outputs_repeat_on_the_same_machine():

@@ -1,1 +1,1 @@
-"""Golden vectors: what `edge_runtime` gives on short sequences, for ports of it to other languages to be tested by."""
+"""Golden vectors: results of `edge_runtime` on short sequences, to test its ports to other languages."""

@@ -1,4 +1,4 @@
-"""`python -m export golden`: write the vectors, and work them out again from what is written."""
+"""Write the golden vectors, and compute them again from the recorded network outputs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from export.testing.golden.steps import steps
 log = logging.getLogger(__name__)
 
 MODEL_HEAD = b"\x1c\x00\x00\x00TFL3"
-"""How a TFLite file begins: enough to carry a spec that is read before any network is."""
+"""Start of a TFLite file, enough to hold a spec."""
 SEQUENCES = "sequence_*.json"
 
 Document = dict[str, Any]
 
 
 def write_golden(config: GoldenConfig) -> None:
-    """Track the scenes with the exported files and write everything; FileNotFoundError or ModelFileError for those."""
+    """Track the scenes and write the vectors. FileNotFoundError or ModelFileError for the exported files."""
     networks = [load_backend(path) for path in (config.model, config.detector)]
     faces = cut_faces()
     files = {f"face_{number}.ppm": write_ppm(face) for number, face in enumerate(faces)}
@@ -48,48 +48,48 @@ def write_golden(config: GoldenConfig) -> None:
 
 
 def read_golden(folder: Path) -> dict[str, Document]:
-    """Return the JSON files by name."""
+    """Read the JSON files by name."""
     return {path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
 
 
 def golden_again(folder: Path) -> dict[str, Document]:
-    """Compute today's results from the written faces, specs and network outputs; no network runs."""
+    """Compute the vectors again from the recorded faces, specs, and network outputs."""
     faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
     network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
-    made: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}
+    documents: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}
     for path in sorted(folder.glob(SEQUENCES)):
-        written = json.loads(path.read_bytes())
-        network = Replayer(network_spec, network_outputs(written, network_spec))
-        detector = Replayer(detector_spec, detector_outputs(written, detector_spec))
-        made[path.name] = play(scene_of(path.stem, written), network, detector, faces)
-    return {name: json.loads(_text(document)) for name, document in made.items()}
+        recorded = json.loads(path.read_bytes())
+        network = Replayer(network_spec, network_outputs(recorded, network_spec))
+        detector = Replayer(detector_spec, detector_outputs(recorded, detector_spec))
+        documents[path.name] = play(scene_of(path.stem, recorded), network, detector, faces)
+    return {name: json.loads(_text(document)) for name, document in documents.items()}
 
 
-def difference(ours: Any, theirs: Any, tolerance: float, place: str = "") -> str | None:
-    """Where two documents first differ, and how; None when they agree within the tolerance."""
+def difference(ours: Any, theirs: Any, tolerance: float, path: str = "") -> str | None:
+    """Return where and how two documents first differ, or None if they agree within the tolerance."""
     if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
-        pairs: Sequence[tuple[str, Any, Any]] = [(f"{place}.{key}", ours[key], theirs[key]) for key in ours]
+        pairs: Sequence[tuple[str, Any, Any]] = [(f"{path}.{key}", ours[key], theirs[key]) for key in ours]
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        pairs = [(f"{place}[{i}]", a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+        pairs = [(f"{path}[{i}]", a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
     elif isinstance(ours, float) and isinstance(theirs, float):
-        return None if abs(ours - theirs) <= tolerance else f"{place}: {ours} and {theirs}"
+        return None if abs(ours - theirs) <= tolerance else f"{path}: {ours} and {theirs}"
     else:
-        return None if ours == theirs else f"{place}: {str(ours)[:60]} and {str(theirs)[:60]}"
+        return None if ours == theirs else f"{path}: {str(ours)[:60]} and {str(theirs)[:60]}"
     return next((found for p, a, b in pairs if (found := difference(a, b, tolerance, p)) is not None), None)
 
 
 def _text(document: Document) -> str:
-    """JSON with a line for each frame or case."""
+    """Format JSON with a line per frame or case."""
     plain = json.loads(json.dumps(document, default=_plain, allow_nan=False))
-    return _broken(plain, 2) + "\n"
+    return _format(plain, 2) + "\n"
 
 
-def _broken(value: Any, levels: int) -> str:
+def _format(value: Any, levels: int) -> str:
     if levels and isinstance(value, dict):
-        inner = (f"{json.dumps(key)}: {_broken(item, levels - 1)}" for key, item in value.items())
+        inner = (f"{json.dumps(key)}: {_format(item, levels - 1)}" for key, item in value.items())
         return "{\n" + ",\n".join(inner) + "\n}"
     if levels and isinstance(value, list) and value and isinstance(value[0], list | dict):
-        return "[\n" + ",\n".join(_broken(item, 0) for item in value) + "\n]"
+        return "[\n" + ",\n".join(_format(item, 0) for item in value) + "\n]"
     return json.dumps(value, separators=(",", ":"))
 
 

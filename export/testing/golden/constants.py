@@ -1,4 +1,4 @@
-"""The runtime's tuned numbers by name: a port that has others is another runtime."""
+"""Constants of the runtime by name, which ports must share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from edge_runtime import detector, geometry, identity, motion, smoothing, tracke
 
 MODULES = (detector, geometry, identity, motion, smoothing, tracker)
 NOT_PORTED = {
-    *("SEARCH_SIZE", "SMALLEST_FACE", "SCALE_STEP", "MIN_NEIGHBOURS", "SURE_NEIGHBOURS"),
+    *("SEARCH_SIZE", "MIN_FACE_SIZE", "SCALE_STEP", "MIN_NEIGHBORS", "CONFIDENT_NEIGHBORS"),
     *("FRONTAL_TO_LANDMARKS", "PROFILE_TO_LANDMARKS"),
 }
-"""Of OpenCV's cascades."""
+"""Constants of OpenCV's cascades."""
 
 
 def constants() -> dict[str, float | list[float]]:
-    """Every number, or pair of them, that a module of the loop itself defines."""
+    """Return the numbers and pairs of numbers that the modules of the loop define."""
     found: dict[str, float | list[float]] = {}
     for module in MODULES:
         for name in sorted(_own(module) - NOT_PORTED):

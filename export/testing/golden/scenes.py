@@ -1,4 +1,4 @@
-"""The golden sequences' frames: rendered faces pasted by whole pixels, so that any language paints the same bytes."""
+"""Frames of the golden sequences: rendered faces composited by whole pixels, so that ports compose equal bytes."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import numpy as np
 from export.config import WEIGHTS_FOLDER
 from export.image_set import read_image_set
 
-PICTURES = WEIGHTS_FOLDER / "detector_heldout.npz"
+FACE_IMAGES = WEIGHTS_FOLDER / "detector_heldout.npz"
 CUTS = ((22, 4, 36, 108), (21, 72, 26, 120))
-"""Of each face: number of the picture, left, top and side in it. Nobody that a network was trained on."""
+"""Index of the image, left, top, and side of each face. The images are held out."""
 FPS = 30.0
 
 Outputs = dict[str, np.ndarray]
-"""A network's, by name."""
+"""Outputs of a network by name."""
 
 
 @dataclass(frozen=True)
-class Paste:
+class Sprite:
     """A face in a frame."""
 
     face: int
     x: int
-    """Pixel column of its left edge; may lie outside the frame."""
+    """Pixel column of the left edge; may be outside the frame."""
     y: int
     scale: int = 1
-    """Each of its pixels becomes so many squared."""
+    """Integer scale factor."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class SceneFrame:
     """One frame of a sequence."""
 
     time: float
-    pastes: tuple[Paste, ...] = ()
-    """The nearer ones later."""
+    sprites: tuple[Sprite, ...] = ()
+    """In drawing order."""
 
 
 @dataclass(frozen=True)
@@ -49,109 +49,115 @@ class Scene:
     name: str
     width: int
     height: int
-    moments: Sequence[Moment]
+    frames: Sequence[SceneFrame]
     max_faces: int = 1
     smoothing: float = 0.5
     intrinsics: tuple[float, float, float, float] | None = None
     """fx, fy, cx, cy; None: the runtime's default camera."""
-    disturbed: Mapping[int, Callable[[Outputs], Outputs]] = field(default_factory=dict)
-    """By frame, what becomes of the network's outputs: states that no picture leads to reliably."""
+    perturbations: Mapping[int, Callable[[Outputs], Outputs]] = field(default_factory=dict)
+    """Changes of the network's outputs by frame, for states that no image produces reliably."""
 
 
 def cut_faces() -> list[np.ndarray]:
-    """(S, S, 3) uint8 RGB pictures."""
-    pictures = read_image_set(PICTURES).images
-    return [pictures[number, top : top + side, left : left + side] for number, left, top, side in CUTS]
+    """Return the faces as (S, S, 3) uint8 RGB images."""
+    images = read_image_set(FACE_IMAGES).images
+    return [images[number, top : top + side, left : left + side] for number, left, top, side in CUTS]
 
 
-def paint(width: int, height: int, number: int, pastes: Sequence[Paste], faces: Sequence[np.ndarray]) -> np.ndarray:
-    """(height, width, 3) uint8 BGR: frame `number`, faces before a slanted ramp, with noise of its own.
+def composite(
+    width: int, height: int, number: int, sprites: Sequence[Sprite], faces: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Compose frame `number`: faces over a slanted ramp with noise, (height, width, 3) uint8 BGR.
 
-    All arithmetic is of whole numbers, the noise's modulo 2^32.
+    All arithmetic is on integers, the noise's modulo 2^32.
     """
     y, x = np.mgrid[:height, :width].astype(np.uint32)
     base = np.stack([60 + (x + 2 * y) // 8 % 64 + 20 * channel for channel in range(3)], axis=-1)
-    for paste in pastes:
-        face = np.repeat(np.repeat(faces[paste.face], paste.scale, axis=0), paste.scale, axis=1)
-        x0, y0 = max(paste.x, 0), max(paste.y, 0)
-        x1, y1 = min(paste.x + face.shape[1], width), min(paste.y + face.shape[0], height)
+    for sprite in sprites:
+        face = np.repeat(np.repeat(faces[sprite.face], sprite.scale, axis=0), sprite.scale, axis=1)
+        x0, y0 = max(sprite.x, 0), max(sprite.y, 0)
+        x1, y1 = min(sprite.x + face.shape[1], width), min(sprite.y + face.shape[0], height)
         if x0 < x1 and y0 < y1:
-            base[y0:y1, x0:x1] = face[y0 - paste.y : y1 - paste.y, x0 - paste.x : x1 - paste.x]
+            base[y0:y1, x0:x1] = face[y0 - sprite.y : y1 - sprite.y, x0 - sprite.x : x1 - sprite.x]
     mixed = x * np.uint32(0x9E3779B1) ^ y * np.uint32(0x85EBCA77) ^ np.uint32(number * 0xC2B2AE3D % 2**32)
     mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(0x2C1B3C6D)
     noise = (mixed ^ mixed >> np.uint32(12)) >> np.uint32(8) & np.uint32(7)
     return np.ascontiguousarray(np.minimum(base + noise[..., None], 255).astype(np.uint8)[..., ::-1])
 
 
-def write_ppm(picture: np.ndarray) -> bytes:
-    """Encode an (H, W, 3) uint8 RGB image as a binary PPM file."""
-    return f"P6\n{picture.shape[1]} {picture.shape[0]}\n255\n".encode() + picture.tobytes()
+def write_ppm(image: np.ndarray) -> bytes:
+    """Encode an (H, W, 3) uint8 RGB image as binary PPM."""
+    return f"P6\n{image.shape[1]} {image.shape[0]}\n255\n".encode() + image.tobytes()
 
 
 def read_ppm(path: Path) -> np.ndarray:
-    """Read what `write_ppm` wrote."""
+    """Decode the result of `write_ppm`."""
     _, size, _, pixels = path.read_bytes().split(b"\n", 3)
     width, height = map(int, size.split())
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
 
 def scenes() -> list[Scene]:
-    """All sequences."""
-    return [_still(), _fast(), _crossing(), _slipped(), _doubted()]
+    """Return all sequences."""
+    return [_still(), _fast(), _crossing(), _slipped(), _low_confidence()]
 
 
 def _still() -> Scene:
-    """Show a large tilted face that only noise moves; the clock runs unevenly, stands still and is set back.
+    """Return a scene of a large, tilted, still face; timestamps are uneven, repeat, and decrease.
 
-    There would be room for a second face, which is looked for now and then.
+    `max_faces` is 2, so that the detector runs while the face is tracked.
     """
     times = [0.0, 0.033, 0.066, 0.1, 0.134, 0.134, 0.2, 0.5, 0.53, 0.1, 0.133, 0.166, 0.2, 0.233, 0.266, 0.3, 0.333]
-    pastes = (Paste(1, 60, 10, scale=3),)
+    sprites = (Sprite(1, 60, 10, scale=3),)
     camera = (520.0, 500.0, 230.0, 190.0)
-    return Scene("still", 480, 360, [Moment(time, pastes) for time in times], max_faces=2, intrinsics=camera)
+    return Scene("still", 480, 360, [SceneFrame(time, sprites) for time in times], max_faces=2, intrinsics=camera)
 
 
 def _fast() -> Scene:
-    """Show a face that speeds up to a third of its ROI a frame, leaves, is back within a second, and then after three.
+    """Return a scene of a face that accelerates to a third of its ROI per frame, leaves, and returns twice.
 
-    The frame is large enough to be searched in parts.
+    It returns within a second and after three. The frame is large enough to be searched in tiles.
     """
-    moments = []
+    frames = []
     x = 20.0
     for number in range(14):
-        moments.append(Moment(number / FPS, (Paste(0, round(x), 130 + 4 * number, scale=2),)))
+        frames.append(SceneFrame(number / FPS, (Sprite(0, round(x), 130 + 4 * number, scale=2),)))
         x += min(6.0 * number, 54.0)
-    away = [Moment(number / FPS) for number in range(14, 18)]
-    back = [Moment(number / FPS, (Paste(0, 420 - 8 * (number - 18), 180, scale=2),)) for number in range(18, 24)]
-    later = [Moment(3.9 + number / FPS, (Paste(0, 380, 180, scale=2),) if number > 1 else ()) for number in range(8)]
-    return Scene("fast", 640, 480, [*moments, *away, *back, *later])
+    away = [SceneFrame(number / FPS) for number in range(14, 18)]
+    back = [SceneFrame(number / FPS, (Sprite(0, 420 - 8 * (number - 18), 180, scale=2),)) for number in range(18, 24)]
+    later = [
+        SceneFrame(3.9 + number / FPS, (Sprite(0, 380, 180, scale=2),) if number > 1 else ()) for number in range(8)
+    ]
+    return Scene("fast", 640, 480, [*frames, *away, *back, *later])
 
 
 def _crossing() -> Scene:
-    """Two faces past each other, one before the other."""
-    moments = []
+    """Return a scene of two faces that cross, one in front of the other."""
+    frames = []
     for number in range(26):
-        behind, front = Paste(0, 10 + 9 * number, 40), Paste(1, 240 - 9 * number, 60)
-        moments.append(Moment(number / FPS, (behind, front)))
-    return Scene("crossing", 360, 240, moments, max_faces=2)
+        behind, front = Sprite(0, 10 + 9 * number, 40), Sprite(1, 240 - 9 * number, 60)
+        frames.append(SceneFrame(number / FPS, (behind, front)))
+    return Scene("crossing", 360, 240, frames, max_faces=2)
 
 
 def _slipped() -> Scene:
-    """Two faces, of which one vanishes as the other jumps to where both tracks find it: one of them gives way."""
-    apart = (Paste(1, 132, 50), Paste(1, 60, 60))
-    ways = [apart, apart, apart, *[(Paste(1, 96, 55),)] * 3]
-    return Scene("slipped", 320, 240, [Moment(n / FPS, pastes) for n, pastes in enumerate(ways)], max_faces=2)
+    """Return a scene of two faces: one vanishes, the other jumps between them, so that both tracks find it."""
+    apart = (Sprite(1, 132, 50), Sprite(1, 60, 60))
+    steps = [apart, apart, apart, *[(Sprite(1, 96, 55),)] * 3]
+    return Scene("slipped", 320, 240, [SceneFrame(n / FPS, sprites) for n, sprites in enumerate(steps)], max_faces=2)
 
 
-def _doubted() -> Scene:
-    """Show a face with low confidence, high uncertainty, or invalid outputs, unsmoothed."""
-    moments = [Moment(n / FPS, (Paste(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(46)]
-    disturbed = dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11), _set("confidence", 0.69)) | {6: _set("confidence", 0.71)}
-    # Uncertain beyond what a new face may be, within and beyond what a held one may be.
-    disturbed |= {16: _uncertain(0.061), 22: _uncertain(0.101), 23: _uncertain(0.103), 24: _uncertain(0.101)}
-    disturbed |= {26: _set("confidence", 0.41), 27: _set("confidence", 0.39), 33: _set("pose", math.nan)}
-    disturbed |= {39: _collapsed, 44: _set("landmarks", 0.5)}
-    return Scene("doubted", 320, 240, moments, smoothing=0.0, disturbed=disturbed)
+def _low_confidence() -> Scene:
+    """Return a scene of a face with low confidence, high uncertainty, or invalid outputs, without smoothing."""
+    frames = [SceneFrame(n / FPS, (Sprite(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(46)]
+    perturbations = dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11), _set("confidence", 0.69)) | {
+        6: _set("confidence", 0.71)
+    }
+    # Above the threshold of a new face, below and above that of a tracked one.
+    perturbations |= {16: _uncertain(0.061), 22: _uncertain(0.101), 23: _uncertain(0.103), 24: _uncertain(0.101)}
+    perturbations |= {26: _set("confidence", 0.41), 27: _set("confidence", 0.39), 33: _set("pose", math.nan)}
+    perturbations |= {39: _collapsed, 44: _set("landmarks", 0.5)}
+    return Scene("low_confidence", 320, 240, frames, smoothing=0.0, perturbations=perturbations)
 
 
 def _set(name: str, value: float) -> Callable[[Outputs], Outputs]:

@@ -1,4 +1,4 @@
-"""Single steps of the runtime on drawn inputs, most of them near the limits that decide something."""
+"""Single steps of the runtime on random inputs, most of them near thresholds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.detector import fit_frame, read_regions, tiles
+from edge_runtime.detector import decode_detections, letterbox, tiles
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -19,43 +19,43 @@ from edge_runtime.geometry import (
     matrix_to_angles,
     upright_roll,
 )
-from edge_runtime.identity import LostFace, LostFaces, same_face
-from edge_runtime.motion import RegionMotion
-from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, share_of_turn
-from edge_runtime.tracker import plausible
-from export.testing.golden.recorder import DECIMALS, numbers, pixels, region, rgb
-from export.testing.golden.scenes import Paste, paint
+from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.motion import RoiMotion
+from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, turn_fraction
+from edge_runtime.tracker import is_plausible
+from export.testing.golden.recorder import DECIMALS, numbers, pixels, rgb, roi_values
+from export.testing.golden.scenes import Sprite, composite
 
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
-"""Uneven, once standing still, once set back."""
+"""Uneven; one repeats, one decreases."""
 TILED = ((1280, 720, 192), (575, 400, 192), (576, 400, 192), (480, 1000, 192), (4000, 3001, 320), (1000, 870, 192))
-"""Width and height of frames, and a detector's input size."""
+"""Width and height of frames, and input size of a detector."""
 
 
 def steps(faces: Sequence[np.ndarray]) -> dict[str, list[Any]]:
-    """By name of the step, cases of inputs and results; `faces` are `scenes.cut_faces()`."""
+    """Return cases of inputs and results by step; `faces` are `scenes.cut_faces()`."""
     rng = np.random.default_rng(SEED)
     return {
         "iou": _iou(rng),
-        "share_inside": _share_inside(rng),
-        "plausible": _plausible(),
+        "fraction_inside": _fraction_inside(rng),
+        "is_plausible": _is_plausible(),
         "upright_roll": _upright_roll(rng),
         "angles": _angles(rng),
         "crop_to_camera": _crop_to_camera(rng),
         "one_euro_points": _one_euro_points(rng),
         "one_euro_rotation": _one_euro_rotation(rng),
-        "share_of_turn": [
-            [angle, weight, _rounded(share_of_turn(angle, weight))]
+        "turn_fraction": [
+            [angle, weight, _rounded(turn_fraction(angle, weight))]
             for angle in (0.0, 0.1, 2.0, 3.1)
             for weight in (0.05, 0.5, 0.9)
         ],
         "motion": _motion(rng),
         "same_face": _same_face(rng),
-        "recall": _recall(),
-        "read_regions": _read_regions(rng),
+        "match_lost_track": _match_lost_track(),
+        "decode_detections": _decode_detections(rng),
         "tiles": [[*sizes, tiles(*sizes)] for sizes in TILED],
-        "fit_frame": _fit_frame(faces),
+        "letterbox": _letterbox(faces),
         "extract_crop": _extract_crop(faces),
     }
 
@@ -75,25 +75,25 @@ def _iou(rng: np.random.Generator) -> list[Any]:
     pairs += [
         (square, other) for other in (square, ROI(90, 60, 40), ROI(200, 60, 40), ROI(50, 60, 20), ROI(70, 60, 40))
     ]
-    return [[region(a), region(b), _rounded(a.iou(b))] for a, b in pairs]
+    return [[roi_values(a), roi_values(b), _rounded(a.iou(b))] for a, b in pairs]
 
 
-def _share_inside(rng: np.random.Generator) -> list[Any]:
+def _fraction_inside(rng: np.random.Generator) -> list[Any]:
     cases = []
     for _ in range(20):
         values = numbers(rng.uniform((-20, -20, 30, 30, -1.5), (340, 260, 150, 150, 1.5)))
-        cases.append([values, 320, 240, _rounded(Rectangle(*values).share_inside(320, 240))])
+        cases.append([values, 320, 240, _rounded(Rectangle(*values).fraction_inside(320, 240))])
     return cases
 
 
-def _plausible() -> list[Any]:
-    """Extent, aspect and place a little to either side of their limits."""
+def _is_plausible() -> list[Any]:
+    """Return cases of extent, aspect, and position on either side of their limits."""
     roi = ROI(100, 100, 100)
     boxes = [
         (100.0, 100.0, w, h) for w, h in ((24.9, 24), (25.1, 24), (125.1, 100), (124.9, 100), (90, 29.9), (90, 30.1))
     ]
     boxes += [(x, 100.0, 60.0, 60.0) for x in (-0.6, -0.4, 319.4, 319.6)]
-    return [[[*b, 0.0], region(roi), 320, 240, plausible(Rectangle(*b, 0.0), roi, (320, 240))] for b in boxes]
+    return [[[*b, 0.0], roi_values(roi), 320, 240, is_plausible(Rectangle(*b, 0.0), roi, (320, 240))] for b in boxes]
 
 
 def _upright_roll(rng: np.random.Generator) -> list[Any]:
@@ -109,7 +109,7 @@ def _angles(rng: np.random.Generator) -> list[Any]:
     cases = []
     for values in drawn:
         angles = np.array(numbers(np.array(values)))
-        if abs(abs(angles[0]) - math.pi / 2) < 1e-3:  # exactly there, whatever was rounded
+        if abs(abs(angles[0]) - math.pi / 2) < 1e-3:  # exact, not rounded
             angles[0] = math.copysign(math.pi / 2, angles[0])
         matrix = angles_to_matrix(angles)
         cases.append([angles.tolist(), numbers(matrix), numbers(matrix_to_angles(matrix))])
@@ -121,7 +121,7 @@ def _crop_to_camera(rng: np.random.Generator) -> list[Any]:
     for _ in range(8):
         roi, camera = _drawn_roi(rng), numbers(rng.uniform((200, 200, 100, 80), (400, 400, 220, 160)))
         rotation = crop_to_camera(roi, Intrinsics(*camera))
-        cases.append([region(roi), camera, numbers(rotation), numbers(Intrinsics(*camera).ray(roi.cx, roi.cy))])
+        cases.append([roi_values(roi), camera, numbers(rotation), numbers(Intrinsics(*camera).ray(roi.cx, roi.cy))])
     cases.append([*cases[0][:1], numbers(np.array(_camera_values(1280, 720))), *_default_camera(cases[0][0])])
     return cases
 
@@ -150,23 +150,25 @@ def _one_euro_rotation(rng: np.random.Generator) -> list[Any]:
     cases = []
     for strength in (0.1, 0.5, 1.0):
         smooth, walk = OneEuroRotation(strength), rng.normal(0, 0.2, (len(TIMES), 3)).cumsum(axis=0).round(3)
-        walk[-1] = walk[-2]  # a turn by nothing, at least from one frame to the next
+        walk[-1] = walk[-2]  # no rotation between two frames
         results = [numbers(smooth(angles_to_matrix(angles), time)) for angles, time in zip(walk, TIMES, strict=True)]
         cases.append([strength, list(TIMES), [numbers(angles) for angles in walk], results])
     return cases
 
 
 def _motion(rng: np.random.Generator) -> list[Any]:
-    """Predict before each update: slow motion, then faster than an ROI may move, and after a long pause."""
+    """Return predictions before each update: slow motion, motion beyond `MAX_STEP`, and a long gap."""
     cases = []
     for speed in (30.0, 900.0):
-        motion, place, time = RegionMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0
+        motion, place, time = RoiMotion(ROI(100, 100, 60, 0.1), 0.0), np.array([100.0, 100.0]), 0.0
         rows: list[Any] = []
         for dt in (0.033, 0.034, 0.033, 0.0, 0.03, 0.6, -0.2, 0.1):
             time = round(time + dt, DECIMALS)
             place = (place + rng.normal((speed * dt, -0.5 * speed * dt), 1.0)).round(3)
             seen = ROI(float(place[0]), float(place[1]), 60.0 + len(rows), 0.1)
-            rows.append([time, region(motion.predict(time)), region(motion.carried_on(time, 1.0)), region(seen)])
+            rows.append(
+                [time, roi_values(motion.predict(time)), roi_values(motion.extrapolate(time, 1.0)), roi_values(seen)]
+            )
             motion.update(seen, time)
         cases.append(rows)
     return cases
@@ -175,14 +177,14 @@ def _motion(rng: np.random.Generator) -> list[Any]:
 def _same_face(rng: np.random.Generator) -> list[Any]:
     face = rng.uniform(0, 100, (10, 2)).round(2)
     extent = float(np.ptp(face, axis=0).max())
-    moved = [(face + np.array([share * extent, 0.0]), face) for share in (0.0, 0.19, 0.21, 0.5)]
+    moved = [(face + np.array([shift * extent, 0.0]), face) for shift in (0.0, 0.19, 0.21, 0.5)]
     smaller = face * 0.5
     pairs = [*moved, (smaller, face), (face * 0.8 + 10, face)]
     return [[numbers(a), numbers(b), same_face(a, b)] for a, b in pairs]
 
 
-def _recall() -> list[Any]:
-    """[lost faces as [id, region, speed x, time], region found, time, id or null], each limit from both sides."""
+def _match_lost_track() -> list[Any]:
+    """Return [lost tracks as [id, ROI, x velocity, time], ROI, time, id or null] on both sides of each limit."""
     near, far = [0, [100, 100, 60, 0.0], 0.0, 1.0], [1, [180, 100, 60, 0.0], 0.0, 1.0]
     moving = [2, [100, 100, 60, 0.0], 60.0, 1.0]
     cases = [
@@ -200,53 +202,53 @@ def _recall() -> list[Any]:
         ([moving], [184.5, 100, 60, 0.0], 2.9),
         ([moving], [186, 100, 60, 0.0], 2.9),
     ]
-    return [[lost, found, time, _recalled(lost, found, time)] for lost, found, time in cases]
+    return [[lost, found, time, _matched(lost, found, time)] for lost, found, time in cases]
 
 
-def _recalled(lost: Sequence[Any], found: Sequence[float], now: float) -> int | None:
-    memory = LostFaces()
+def _matched(lost: Sequence[Any], found: Sequence[float], now: float) -> int | None:
+    buffer = LostTrackBuffer()
     for number, place, speed, time in lost:
         cx, cy, size, roll = place
-        motion = RegionMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
+        motion = RoiMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
         motion.update(ROI(cx, cy, size, roll), time)
-        memory.remember(LostFace(number, motion, time))
-    memory.forget_old(now)
-    return memory.recall(ROI(*found), now)
+        buffer.add(LostTrack(number, motion, time))
+    buffer.remove_expired(now)
+    return buffer.match(ROI(*found), now)
 
 
-def _read_regions(rng: np.random.Generator) -> list[Any]:
+def _decode_detections(rng: np.random.Generator) -> list[Any]:
     cases = []
     for grid in (6, 6, 9):
-        # Few levels, so that neighbours tie and the order of equals shows.
+        # Few levels, so that neighbors tie and the order of equals matters.
         scores = (rng.integers(0, 8, (grid, grid)) / 8).astype(np.float32)
-        centres = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), axis=-1) + 0.5) / grid
+        centers = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), axis=-1) + 0.5) / grid
         sizes = rng.uniform(0.1, 0.4, (grid, grid, 1))
-        regions = np.concatenate([centres, sizes], axis=-1).round(4).astype(np.float32)
-        cases.append(_read(scores, regions))
+        rois = np.concatenate([centers, sizes], axis=-1).round(4).astype(np.float32)
+        cases.append(_read(scores, rois))
     for shift in (0.53, 0.55):  # squares of side 1 so far apart overlap by 0.307 and 0.290
-        scores, regions = np.zeros((5, 5), np.float32), np.ones((5, 5, 3), np.float32)
-        scores[0, 0], scores[3, 3], regions[3, 3, 0] = 0.9, 0.8, 1 + shift
-        cases.append(_read(scores, regions))
+        scores, rois = np.zeros((5, 5), np.float32), np.ones((5, 5, 3), np.float32)
+        scores[0, 0], scores[3, 3], rois[3, 3, 0] = 0.9, 0.8, 1 + shift
+        cases.append(_read(scores, rois))
     return cases
 
 
-def _read(scores: np.ndarray, regions: np.ndarray) -> list[Any]:
-    found = [[_rounded(score), *region(roi)] for score, roi in read_regions(scores, regions, 0.3)]
-    return [len(scores), numbers(scores), numbers(regions), 0.3, found]
+def _read(scores: np.ndarray, rois: np.ndarray) -> list[Any]:
+    found = [[_rounded(score), *roi_values(roi)] for score, roi in decode_detections(scores, rois, 0.3)]
+    return [len(scores), numbers(scores), numbers(rois), 0.3, found]
 
 
-def _fit_frame(faces: Sequence[np.ndarray]) -> list[Any]:
+def _letterbox(faces: Sequence[np.ndarray]) -> list[Any]:
     cases = []
     for width, height in ((640, 480), (384, 384), (300, 200), (1280, 720), (200, 301), (192, 192), (120, 90)):
-        paste = Paste(0, 5, -10, 1)
-        picture, place = fit_frame(paint(width, height, 1, [paste], faces), 192)
-        cases.append([width, height, pixels(rgb(picture)), region(place)])
+        sprite = Sprite(0, 5, -10, 1)
+        image, square = letterbox(composite(width, height, 1, [sprite], faces), 192)
+        cases.append([width, height, pixels(rgb(image)), roi_values(square)])
     return cases
 
 
 def _extract_crop(faces: Sequence[np.ndarray]) -> list[Any]:
-    """Upright, tilted, beyond the frame's edges; enlarged and shrunk up to eightfold."""
+    """Return upright and tilted crops, beyond the frame's edges, enlarged and shrunk."""
     rois = [(100, 90, 112, 0), (100.3, 90.7, 90.5, 0.3), (5, 8, 130, -2.5), (150, 120, 224, 0.1), (150, 120, 226, 0.1)]
     rois += [(160, 110, 500, -0.2), (160, 110, 1000, 0), (160, 110, 3000, 1.0), (60, 60, 9, 0.5)]
-    picture = paint(320, 240, 2, [Paste(1, 40, 30), Paste(0, 200, 100)], faces)
-    return [[list(map(float, r)), pixels(rgb(extract_crop(picture, ROI(*r), 112)))] for r in rois]
+    image = composite(320, 240, 2, [Sprite(1, 40, 30), Sprite(0, 200, 100)], faces)
+    return [[list(map(float, r)), pixels(rgb(extract_crop(image, ROI(*r), 112)))] for r in rois]

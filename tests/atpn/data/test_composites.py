@@ -4,7 +4,7 @@ import pytest
 from atpn.data.augment import NO_AUGMENT
 from atpn.data.composites import CompositeConfig, Compositor
 from atpn.data.store import SampleStore
-from edge_runtime.detector import BAR
+from edge_runtime.detector import PAD_VALUE
 
 PLAIN = {"augment": NO_AUGMENT, "distractors": (0, 1), "bars_prob": 0.0}
 
@@ -83,7 +83,7 @@ def test_bars_leave_a_wide_or_tall_image_and_cut_faces_off(store):
     shapes = set()
     for number in range(20):
         made = maker.compose(96, np.random.default_rng(number))
-        gray = (made.image == BAR).all(axis=2)
+        gray = (made.image == PAD_VALUE).all(axis=2)
         rows, columns = np.flatnonzero(~gray.all(axis=1)), np.flatnonzero(~gray.all(axis=0))
         shapes.add((len(rows) < 96) - (len(columns) < 96))
         low, high = np.array([columns[0], rows[0]]) / 96, np.array([columns[-1] + 1, rows[-1] + 1]) / 96

@@ -83,13 +83,13 @@ def test_a_file_is_replaced_only_when_asked_for(call, portrait, prompt_weights, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mine", "--points", "0.5,1.2"], "point 0 at [0.5, 1.2] lies outside the plane"),
-        (["mine", "--points", "0.5,0.5 0.5,0.5005"], "points 0 and 1 are the same place"),
+        (["mine", "--points", "0.5,1.2"], "point 0 at [0.5, 1.2] lies outside [0, 1]"),
+        (["mine", "--points", "0.5,0.5 0.5,0.5005"], "points 0 and 1 are equal"),
         (["mine", "--points", "nan,0.5"], "point 0 is [nan, 0.5], expected finite numbers"),
-        (["mine", "--points", *(f"{i / 300:.4f},0.5" for i in range(257))], "has 257 points, 256 at most"),
+        (["mine", "--points", *(f"{i / 300:.4f},0.5" for i in range(257))], "got 257 points, expected at most 256"),
         (["wflw98", "--points", "0.5,0.5"], "wflw98 is the name of a landmark scheme"),
         (["mine", "--points", "0.5"], "'0.5' is not a point"),
-        (["mine", "--points", "0.5,0.5", "--edges", "0-1"], "names points outside 0 to 0"),
+        (["mine", "--points", "0.5,0.5", "--edges", "0-1"], "indices must lie in 0 to 0"),
         (["mine", "--points", "0.5,0.5", "--names", "a", "b"], "one per point (1)"),
         (["mine", "--points", "0.5,0.5", "--points-file", "x.csv"], "either with --points or with --points-file"),
         (["mine", "--points-file", "x.csv"], "no points file x.csv"),
@@ -209,7 +209,7 @@ def test_show_draws_a_row_per_template_and_a_column_per_face(call, portrait, pro
         ("{", "t.json is not JSON"),
         ("[]", "`name` and `points`"),
         ('{"name": "t", "points": [[0.5, NaN]]}', "expected finite numbers"),
-        ('{"name": "t", "points": [[0.5, 0.5]], "color": 3}', "a template has no color"),
+        ('{"name": "t", "points": [[0.5, 0.5]], "color": 3}', "unknown template fields: color"),
     ],
 )
 def test_show_names_a_broken_template(content, message, call, prompt_weights):

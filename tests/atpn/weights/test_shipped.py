@@ -63,7 +63,7 @@ def test_held_out_renders_are_fitted(model):
 
 def test_uncertainty_tells_faces_from_what_confidence_takes_for_them(model):
     crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")
-    predicted, limit = predict(model, crops.crops), ModelSpec.most_uncertain
+    predicted, limit = predict(model, crops.crops), ModelSpec.uncertainty_threshold
     spread = predicted.uncertainty.mean(axis=1)
     assert (spread[crops.has_face] <= limit).mean() > 0.95
     assert not (spread[~crops.has_face] <= limit)[predicted.confidence[~crops.has_face] >= 0.7].any()

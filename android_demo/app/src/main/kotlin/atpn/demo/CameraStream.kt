@@ -13,34 +13,34 @@ import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
 import android.util.Size
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 import atpn.runtime.Plane
 import atpn.runtime.uprightRgb
 import java.io.Closeable
 import kotlin.math.abs
 
-/** Pixels that a frame should have: enough for faces at arm's length, little enough to be converted in milliseconds. */
-private const val WANTED_PIXELS = 640 * 480
+/** Preferred number of pixels per frame: enough for faces at arm's length, and converted in milliseconds. */
+private const val TARGET_PIXELS = 640 * 480
 private const val BUFFERS = 2
 
-/** Which way a camera looks. */
+/** Direction of a camera. */
 enum class Facing(val value: Int) {
     FRONT(CameraCharacteristics.LENS_FACING_FRONT),
     BACK(CameraCharacteristics.LENS_FACING_BACK),
 }
 
 /**
- * One camera's frames, upright whichever way the phone is held, newest first: what comes while one is looked at is
- * dropped. All calls back come on [handler]'s thread, and [close] belongs there, too.
+ * Upright frames of one camera; frames that arrive during [onFrame] are dropped. Callbacks run on [handler]'s thread, where
+ * [close] must be called, too.
  */
 class CameraStream(
     context: Context,
     private val facing: Facing,
-    /** Degrees by which the screen is turned from the phone's natural way up, counter-clockwise. */
+    /** Counter-clockwise rotation of the screen from its natural orientation, degrees. */
     private val screenDegrees: () -> Int,
     private val handler: Handler,
-    /** A picture, valid until the call returns, and its time in seconds. */
-    private val onFrame: (Picture, Double) -> Unit,
+    /** Receives an image, valid until the call returns, and its time in seconds. */
+    private val onFrame: (RgbImage, Double) -> Unit,
     private val onError: (String) -> Unit,
 ) : Closeable {
     private val manager = context.getSystemService(CameraManager::class.java)
@@ -50,7 +50,7 @@ class CameraStream(
     private var pixels: ByteArray? = null
     private var closed = false
 
-    /** Opens the camera, for which the user has given permission. */
+    /** Opens the camera; requires its permission. */
     @SuppressLint("MissingPermission")
     fun open() {
         try {
@@ -60,15 +60,15 @@ class CameraStream(
             val about = manager.getCameraCharacteristics(id)
             sensorDegrees = about.get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0
             val sizes = about.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)?.getOutputSizes(ImageFormat.YUV_420_888)
-            val size = sizes.orEmpty().minByOrNull { abs(it.width * it.height - WANTED_PIXELS) } ?: Size(640, 480)
+            val size = sizes.orEmpty().minByOrNull { abs(it.width * it.height - TARGET_PIXELS) } ?: Size(640, 480)
             reader = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, BUFFERS).also {
-                it.setOnImageAvailableListener({ source -> source.acquireLatestImage()?.use(::give) }, handler)
+                it.setOnImageAvailableListener({ source -> source.acquireLatestImage()?.use(::deliver) }, handler)
             }
             manager.openCamera(id, DeviceCallback(), handler)
         } catch (error: CameraAccessException) {
-            onError("the camera cannot be opened: ${error.message}")
+            onError("cannot open the camera: ${error.message}")
         } catch (error: SecurityException) {
-            onError("the camera may not be used: ${error.message}")
+            onError("no access to the camera: ${error.message}")
         }
     }
 
@@ -80,14 +80,14 @@ class CameraStream(
         reader = null
     }
 
-    private fun give(image: Image) {
+    private fun deliver(image: Image) {
         if (closed) return
         val (y, u, v) = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
-        // A front camera is turned the other way round as seen from the front.
+        // A front camera rotates in the opposite direction.
         val turn = if (facing == Facing.FRONT) sensorDegrees + screenDegrees() else sensorDegrees - screenDegrees() + 360
-        val picture = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
-        pixels = picture.pixels
-        onFrame(picture, image.timestamp / 1e9)
+        val rgb = uprightRgb(y, u, v, image.width, image.height, turn % 360, pixels)
+        pixels = rgb.pixels
+        onFrame(rgb, image.timestamp / 1e9)
     }
 
     private inner class DeviceCallback : CameraDevice.StateCallback() {
@@ -99,13 +99,13 @@ class CameraStream(
                 @Suppress("DEPRECATION") // its successor needs API level 28
                 device.createCaptureSession(listOf(surface), SessionCallback(device), handler)
             } catch (error: CameraAccessException) {
-                onError("the camera gives no pictures: ${error.message}")
+                onError("the camera has no images: ${error.message}")
             }
         }
 
         override fun onDisconnected(device: CameraDevice) {
             device.close()
-            onError("another app took the camera")
+            onError("another app is using the camera")
         }
 
         override fun onError(device: CameraDevice, error: Int) {
@@ -124,12 +124,12 @@ class CameraStream(
                 request.set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_VIDEO)
                 session.setRepeatingRequest(request.build(), null, handler)
             } catch (error: CameraAccessException) {
-                onError("the camera gives no pictures: ${error.message}")
+                onError("the camera has no images: ${error.message}")
             } catch (error: IllegalStateException) {
-                onError("the camera was closed meanwhile: ${error.message}")
+                onError("the camera was closed: ${error.message}")
             }
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = onError("the camera refuses this kind of picture")
+        override fun onConfigureFailed(session: CameraCaptureSession) = onError("the camera does not support this image format")
     }
 }

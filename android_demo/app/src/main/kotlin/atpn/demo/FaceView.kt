@@ -8,17 +8,17 @@ import android.graphics.Matrix
 import android.graphics.Paint
 import android.view.View
 import atpn.runtime.Face
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 
 private val AXES = listOf(Color.RED, Color.GREEN, Color.BLUE)
 
-/** Of an axis, in sizes of the face's region. */
-private const val AXIS = 0.35f
+/** Length of a pose axis, in ROI sizes. */
+private const val AXIS_LENGTH = 0.35f
 
-/** What is shown of one frame. */
+/** Overlay of one frame. */
 private class Shown(val bitmap: Bitmap, val faces: List<Face>, val milliseconds: Double, val mirrored: Boolean)
 
-/** The camera's picture with what was found in it: points, axes of the head's pose, confidence, time per frame. */
+/** Camera image with landmarks, pose axes, confidence, and time per frame. */
 class FaceView(context: Context) : View(context) {
     private var shown: Shown? = null
     private var message = ""
@@ -33,9 +33,9 @@ class FaceView(context: Context) : View(context) {
     }
     private val density get() = resources.displayMetrics.density
 
-    /** Shows a frame, [mirrored] as a front camera's user expects it; from any thread. [picture] may be used again. */
-    fun show(picture: Picture, faces: List<Face>, milliseconds: Double, mirrored: Boolean) {
-        val next = Shown(bitmapOf(picture), faces, milliseconds, mirrored)
+    /** Shows a frame, [mirrored] for a front camera; from any thread. [image] is copied. */
+    fun show(image: RgbImage, faces: List<Face>, milliseconds: Double, mirrored: Boolean) {
+        val next = Shown(bitmapOf(image), faces, milliseconds, mirrored)
         post {
             shown = next
             message = ""
@@ -43,11 +43,11 @@ class FaceView(context: Context) : View(context) {
         }
     }
 
-    /** Shows words instead of a frame; from any thread. */
-    fun say(words: String) {
+    /** Shows a message instead of a frame; from any thread. */
+    fun showMessage(text: String) {
         post {
             shown = null
-            message = words
+            message = text
             invalidate()
         }
     }
@@ -67,12 +67,12 @@ class FaceView(context: Context) : View(context) {
         val scale = minOf(width / bitmap.width.toFloat(), height / bitmap.height.toFloat())
         val left = (width - scale * bitmap.width) / 2
         val top = (height - scale * bitmap.height) / 2
-        val placing = Matrix()
-        placing.setScale(if (shown.mirrored) -scale else scale, scale)
-        placing.postTranslate(if (shown.mirrored) left + scale * bitmap.width else left, top)
-        canvas.drawBitmap(bitmap, placing, null)
-        // Pixel centres lie at integers in the runtime and at halves on the canvas.
-        fun place(x: Double, y: Double) = floatArrayOf(x.toFloat() + 0.5f, y.toFloat() + 0.5f).also(placing::mapPoints)
+        val transform = Matrix()
+        transform.setScale(if (shown.mirrored) -scale else scale, scale)
+        transform.postTranslate(if (shown.mirrored) left + scale * bitmap.width else left, top)
+        canvas.drawBitmap(bitmap, transform, null)
+        // Pixel centers: integers in the runtime, halves on the canvas.
+        fun place(x: Double, y: Double) = floatArrayOf(x.toFloat() + 0.5f, y.toFloat() + 0.5f).also(transform::mapPoints)
         for (face in shown.faces) {
             dots(canvas, face.landmarks, points, ::place)
             face.points?.let { dots(canvas, it, template, ::place) }
@@ -90,26 +90,26 @@ class FaceView(context: Context) : View(context) {
         }
     }
 
-    /** The head's axes as the camera sees them, without perspective: to the right red, down green, backwards blue. */
+    /** Draws the head's axes in parallel projection: right red, down green, backward blue. */
     private fun axes(canvas: Canvas, face: Face, place: (Double, Double) -> FloatArray) {
         val (x, y) = place(face.roi.cx, face.roi.cy)
-        val reach = AXIS * face.roi.size
-        for ((axis, colour) in AXES.withIndex()) {
-            lines.color = colour
-            val (endX, endY) = place(face.roi.cx + reach * face.pose.matrix[axis], face.roi.cy + reach * face.pose.matrix[3 + axis])
+        val length = AXIS_LENGTH * face.roi.size
+        for ((axis, color) in AXES.withIndex()) {
+            lines.color = color
+            val (endX, endY) = place(face.roi.cx + length * face.pose.matrix[axis], face.roi.cy + length * face.pose.matrix[3 + axis])
             canvas.drawLine(x, y, endX, endY, lines)
         }
     }
 }
 
-private fun bitmapOf(picture: Picture): Bitmap {
-    val colours = IntArray(picture.width * picture.height) { i ->
+private fun bitmapOf(image: RgbImage): Bitmap {
+    val colors = IntArray(image.width * image.height) { i ->
         val at = 3 * i
         Color.rgb(
-            picture.pixels[at].toInt() and 0xFF,
-            picture.pixels[at + 1].toInt() and 0xFF,
-            picture.pixels[at + 2].toInt() and 0xFF,
+            image.pixels[at].toInt() and 0xFF,
+            image.pixels[at + 1].toInt() and 0xFF,
+            image.pixels[at + 2].toInt() and 0xFF,
         )
     }
-    return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888)
+    return Bitmap.createBitmap(colors, image.width, image.height, Bitmap.Config.ARGB_8888)
 }

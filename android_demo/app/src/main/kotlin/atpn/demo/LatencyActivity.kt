@@ -20,10 +20,10 @@ import java.util.Random
 import kotlin.concurrent.thread
 import org.tensorflow.lite.TensorFlowLite
 
-private const val ASK_FOR_FILE = 1
+private const val REQUEST_FILE = 1
 private val THREADS = listOf(1, 4)
 
-/** Times every model on everything that can run it, and writes what `python -m benchmarks` reads. */
+/** Measures the latency of every model on every accelerator, and saves JSON for `python -m benchmarks`. */
 class LatencyActivity : Activity() {
     private lateinit var measure: Button
     private lateinit var save: Button
@@ -36,9 +36,9 @@ class LatencyActivity : Activity() {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         measure = Button(this).apply { text = "Measure"; setOnClickListener { begin() } }
-        save = Button(this).apply { text = "Save the JSON"; isEnabled = false; setOnClickListener { askForFile() } }
+        save = Button(this).apply { text = "Save the JSON"; isEnabled = false; setOnClickListener { requestFile() } }
         log = TextView(this)
-        log.text = "Let the phone cool down and leave it alone meanwhile.\n"
+        log.text = "Let the phone cool down, and do not use it during the measurement.\n"
         setContentView(
             LinearLayout(this).apply {
                 orientation = LinearLayout.VERTICAL
@@ -57,20 +57,20 @@ class LatencyActivity : Activity() {
     override fun onActivityResult(code: Int, result: Int, data: Intent?) {
         val document = data?.data
         val content = report
-        if (code != ASK_FOR_FILE || result != RESULT_OK || document == null || content == null) return
+        if (code != REQUEST_FILE || result != RESULT_OK || document == null || content == null) return
         try {
-            val stream = contentResolver.openOutputStream(document) ?: throw IOException("the file cannot be opened")
+            val stream = contentResolver.openOutputStream(document) ?: throw IOException("cannot open the file")
             stream.use { it.write(content.toByteArray()) }
-            say("saved")
+            print("saved")
         } catch (error: IOException) {
-            say("not saved: ${error.message}")
+            print("cannot save the file: ${error.message}")
         }
     }
 
     private fun begin() {
         measure.isEnabled = false
         val store = ModelStore(this)
-        // One thread for all: a GPU delegate stays on the thread that made it.
+        // One thread: a GPU delegate must stay on the thread that created it.
         thread(name = "latency") {
             val before = batteryCelsius()
             val runs = ArrayList<LatencyRun>()
@@ -78,15 +78,16 @@ class LatencyActivity : Activity() {
                 val model = store.read(name)
                 for ((accelerator, threads) in runners()) {
                     if (stopped) return@thread
-                    runs += timed(model, accelerator, threads).also { say(described(it)) }
+                    runs += measureLatency(model, accelerator, threads).also { print(describe(it)) }
                 }
             }
-            val made = latencyJson(device(), appVersion(), TensorFlowLite.runtimeVersion(), Pair(before, batteryCelsius()), runs)
+            val battery = Pair(before, batteryCelsius())
+            val json = latencyJson(device(), appVersion(), TensorFlowLite.runtimeVersion(), battery, runs)
             runOnUiThread {
-                report = made
+                report = json
                 save.isEnabled = runs.isNotEmpty()
                 measure.isEnabled = true
-                if (runs.isEmpty()) say("there is no model to measure")
+                if (runs.isEmpty()) print("no model files")
             }
         }
     }
@@ -95,12 +96,12 @@ class LatencyActivity : Activity() {
         listOf(Accelerator.CPU, Accelerator.XNNPACK).flatMap { on -> THREADS.map { on to it } } +
             listOf(Accelerator.GPU, Accelerator.NNAPI).map { it to THREADS.last() }
 
-    private fun say(line: String) = runOnUiThread { log.append("$line\n") }
+    private fun print(line: String) = runOnUiThread { log.append("$line\n") }
 
-    private fun askForFile() {
-        val named = "atpn-latency-${Build.MODEL.replace(Regex("[^A-Za-z0-9]+"), "-")}.json"
+    private fun requestFile() {
+        val name = "atpn-latency-${Build.MODEL.replace(Regex("[^A-Za-z0-9]+"), "-")}.json"
         val intent = Intent(Intent.ACTION_CREATE_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE)
-        startActivityForResult(intent.setType("application/json").putExtra(Intent.EXTRA_TITLE, named), ASK_FOR_FILE)
+        startActivityForResult(intent.setType("application/json").putExtra(Intent.EXTRA_TITLE, name), REQUEST_FILE)
     }
 
     private fun batteryCelsius(): Double? {
@@ -112,13 +113,13 @@ class LatencyActivity : Activity() {
     private fun appVersion() = packageManager.getPackageInfo(packageName, 0).versionName.orEmpty()
 }
 
-/** Times of a network on noise; what the accelerator says instead where it refuses. */
-private fun timed(model: ModelFile, accelerator: Accelerator, threads: Int): LatencyRun {
+/** Measures a network on noise; returns the error if the accelerator fails. */
+private fun measureLatency(model: ModelFile, accelerator: Accelerator, threads: Int): LatencyRun {
     fun run(initMs: Double?, framesMs: List<Double>, error: String?) =
         LatencyRun(model.name, model.sha256, accelerator, threads, initMs, framesMs, error)
     return try {
         val began = System.nanoTime()
-        LiteRtRegressor(model, accelerator, threads).use { network ->
+        LiteRtBackend(model, accelerator, threads).use { network ->
             val ready = System.nanoTime()
             val crop = ByteArray(network.spec.inputSize * network.spec.inputSize * 3).also(Random(0)::nextBytes)
             val frames = List(LATENCY_FRAMES) {
@@ -128,17 +129,17 @@ private fun timed(model: ModelFile, accelerator: Accelerator, threads: Int): Lat
             }
             run((ready - began) / 1e6, frames, null)
         }
-    } catch (error: RuntimeException) { // each delegate has exceptions of its own
+    } catch (error: RuntimeException) { // each delegate has its own exceptions
         run(null, emptyList(), error.message ?: error.javaClass.simpleName)
-    } catch (error: LinkageError) { // a delegate's library that this phone cannot load
+    } catch (error: LinkageError) { // the delegate's library cannot be loaded
         run(null, emptyList(), error.message ?: error.javaClass.simpleName)
     }
 }
 
-private fun described(run: LatencyRun): String {
+private fun describe(run: LatencyRun): String {
     val median = run.framesMs.sorted().getOrNull(run.framesMs.size / 2)
-    val found = if (median == null) run.error.orEmpty().lineSequence().first() else "%.2f ms".format(median)
-    return "${run.model}, ${run.accelerator.name}, ${run.threads}: $found"
+    val result = if (median == null) run.error.orEmpty().lineSequence().first() else "%.2f ms".format(median)
+    return "${run.model}, ${run.accelerator.name}, ${run.threads}: $result"
 }
 
 private fun device() = Device(
@@ -152,7 +153,7 @@ private fun device() = Device(
     api = Build.VERSION.SDK_INT,
 )
 
-/** By reflection: the fields came with API level 31, and these sources compile against older ones, too. */
+/** Returns the SoC by reflection: the fields exist from API level 31. */
 private fun soc(): String? =
     try {
         listOf("SOC_MANUFACTURER", "SOC_MODEL").joinToString(" ") { Build::class.java.getField(it).get(null) as String }

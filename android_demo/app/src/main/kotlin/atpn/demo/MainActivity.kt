@@ -19,32 +19,32 @@ import atpn.runtime.Accelerator
 import atpn.runtime.FaceTracker
 import atpn.runtime.ModelFileException
 import atpn.runtime.NetworkDetector
-import atpn.runtime.Picture
+import atpn.runtime.RgbImage
 import java.io.IOException
 
-private const val ASK_FOR_CAMERA = 1
-private const val ASK_FOR_MODEL = 2
+private const val REQUEST_CAMERA = 1
+private const val REQUEST_MODEL = 2
 private const val MAX_FACES = 2
 private const val THREADS = 2
 private const val PREFERRED = "atpn_int8.tflite"
 private const val MODEL = "model"
 private const val FACING = "facing"
 
-/** Follows faces before the camera and shows what it finds. */
+/** Tracks faces in the camera's frames and shows them. */
 class MainActivity : Activity() {
     private lateinit var view: FaceView
     private lateinit var store: ModelStore
     private var facing = Facing.FRONT
     private var model = PREFERRED
-    private var running: Running? = null
+    private var session: Session? = null
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
         store = ModelStore(this)
-        val kept = getPreferences(MODE_PRIVATE)
-        model = kept.getString(MODEL, PREFERRED) ?: PREFERRED
-        facing = if (kept.getString(FACING, null) == Facing.BACK.name) Facing.BACK else Facing.FRONT
+        val preferences = getPreferences(MODE_PRIVATE)
+        model = preferences.getString(MODEL, PREFERRED) ?: PREFERRED
+        facing = if (preferences.getString(FACING, null) == Facing.BACK.name) Facing.BACK else Facing.FRONT
         view = FaceView(this)
         val buttons = LinearLayout(this)
         fun button(label: String, onClick: () -> Unit) =
@@ -52,8 +52,8 @@ class MainActivity : Activity() {
         button("Camera") { restart { facing = if (facing == Facing.FRONT) Facing.BACK else Facing.FRONT } }
         button("Model", ::pickModel)
         button("Latency") { startActivity(Intent(this, LatencyActivity::class.java)) }
-        val low = FrameLayout.LayoutParams(FrameLayout.LayoutParams.WRAP_CONTENT, FrameLayout.LayoutParams.WRAP_CONTENT, Gravity.BOTTOM)
-        setContentView(FrameLayout(this).apply { addView(view); addView(buttons, low) })
+        val bottom = FrameLayout.LayoutParams(FrameLayout.LayoutParams.WRAP_CONTENT, FrameLayout.LayoutParams.WRAP_CONTENT, Gravity.BOTTOM)
+        setContentView(FrameLayout(this).apply { addView(view); addView(buttons, bottom) })
     }
 
     override fun onResume() {
@@ -61,9 +61,9 @@ class MainActivity : Activity() {
         if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
             start()
         } else if (shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)) {
-            view.say("without the camera there is nothing to see: allow it in the system's settings")
+            view.showMessage("no access to the camera: allow it in the system settings")
         } else {
-            requestPermissions(arrayOf(Manifest.permission.CAMERA), ASK_FOR_CAMERA)
+            requestPermissions(arrayOf(Manifest.permission.CAMERA), REQUEST_CAMERA)
         }
     }
 
@@ -74,15 +74,15 @@ class MainActivity : Activity() {
 
     override fun onRequestPermissionsResult(code: Int, permissions: Array<out String>, granted: IntArray) {
         if (granted.none { it == PackageManager.PERMISSION_GRANTED }) {
-            view.say("without the camera there is nothing to see: allow it in the system's settings")
+            view.showMessage("no access to the camera: allow it in the system settings")
         }
     }
 
     override fun onActivityResult(code: Int, result: Int, data: Intent?) {
         val document = data?.data
-        if (code != ASK_FOR_MODEL || result != RESULT_OK || document == null) return
+        if (code != REQUEST_MODEL || result != RESULT_OK || document == null) return
         try {
-            choose(store.bring(document))
+            choose(store.importDocument(document))
         } catch (error: ModelFileException) {
             Toast.makeText(this, error.message, Toast.LENGTH_LONG).show()
         } catch (error: IOException) {
@@ -95,33 +95,33 @@ class MainActivity : Activity() {
         val labels = (names + "Another file …").toTypedArray()
         AlertDialog.Builder(this)
             .setTitle(model)
-            .setItems(labels) { _, which -> if (which < names.size) choose(names[which]) else askForModel() }
+            .setItems(labels) { _, which -> if (which < names.size) choose(names[which]) else requestModel() }
             .show()
     }
 
-    private fun askForModel() {
+    private fun requestModel() {
         val any = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*")
-        startActivityForResult(any, ASK_FOR_MODEL)
+        startActivityForResult(any, REQUEST_MODEL)
     }
 
     private fun choose(name: String) = restart { model = name }
 
-    /** Changes something and begins anew, where the camera is running. */
+    /** Applies a change and restarts the camera if it was running. */
     private fun restart(change: () -> Unit) {
-        val ran = running != null
+        val wasRunning = session != null
         stop()
         change()
         getPreferences(MODE_PRIVATE).edit().putString(MODEL, model).putString(FACING, facing.name).apply()
-        if (ran) start()
+        if (wasRunning) start()
     }
 
     private fun start() {
-        if (running == null) running = Running(this, view, store, model, facing, ::screenDegrees)
+        if (session == null) session = Session(this, view, store, model, facing, ::screenDegrees)
     }
 
     private fun stop() {
-        running?.stop()
-        running = null
+        session?.stop()
+        session = null
     }
 
     @Suppress("DEPRECATION") // its successor needs API level 30
@@ -133,8 +133,8 @@ class MainActivity : Activity() {
     }
 }
 
-/** A camera and a tracker on a thread of their own, until [stop]. */
-private class Running(
+/** Camera and tracker on their own thread, until [stop]. */
+private class Session(
     activity: Activity,
     private val view: FaceView,
     private val store: ModelStore,
@@ -144,44 +144,44 @@ private class Running(
 ) {
     private val thread = HandlerThread("tracking").apply { start() }
     private val handler = Handler(thread.looper)
-    private val networks = ArrayList<LiteRtRegressor>()
-    private val camera = CameraStream(activity, facing, screenDegrees, handler, ::track, view::say)
+    private val networks = ArrayList<LiteRtBackend>()
+    private val camera = CameraStream(activity, facing, screenDegrees, handler, ::track, view::showMessage)
     private var tracker: FaceTracker? = null
 
     init {
-        handler.post(::begin)
+        handler.post(::start)
     }
 
-    /** Comes back at once; what is open is closed on its own thread. */
+    /** Returns at once; camera and networks are closed on their own thread. */
     fun stop() {
         handler.post {
             camera.close()
-            networks.forEach(LiteRtRegressor::close)
+            networks.forEach(LiteRtBackend::close)
             thread.quit()
         }
     }
 
-    private fun begin() {
+    private fun start() {
         try {
             val names = store.trackers()
             val name = if (model in names) model else names.first()
-            val finder = store.detectors().first()
-            tracker = FaceTracker(load(name), NetworkDetector(load(finder)), MAX_FACES)
+            val detector = store.detectors().first()
+            tracker = FaceTracker(load(name), NetworkDetector(load(detector)), MAX_FACES)
             camera.open()
         } catch (_: NoSuchElementException) {
-            view.say("no model files: make export-tflite, then build the app again, or choose one under Model")
+            view.showMessage("no model files: run make export-tflite and build the app again, or choose a file under Model")
         } catch (error: IllegalArgumentException) {
-            view.say(error.message.orEmpty())
+            view.showMessage(error.message.orEmpty())
         } catch (error: IOException) {
-            view.say(error.message.orEmpty())
+            view.showMessage(error.message.orEmpty())
         }
     }
 
-    private fun load(name: String) = LiteRtRegressor(store.read(name), Accelerator.XNNPACK, THREADS).also(networks::add)
+    private fun load(name: String) = LiteRtBackend(store.read(name), Accelerator.XNNPACK, THREADS).also(networks::add)
 
-    private fun track(picture: Picture, time: Double) {
+    private fun track(image: RgbImage, time: Double) {
         val began = System.nanoTime()
-        val faces = tracker?.update(picture, time) ?: return
-        view.show(picture, faces, (System.nanoTime() - began) / 1e6, mirrored = facing == Facing.FRONT)
+        val faces = tracker?.update(image, time) ?: return
+        view.show(image, faces, (System.nanoTime() - began) / 1e6, mirrored = facing == Facing.FRONT)
     }
 }

@@ -12,46 +12,46 @@ import java.security.MessageDigest
 private const val ASSETS = "models"
 private const val SUFFIX = ".tflite"
 
-/** A model file by name. */
+/** A model file. */
 class ModelFile(val name: String, val bytes: ByteArray) {
-    /** Of the file, in hexadecimal digits. */
+    /** SHA-256 of the file, hexadecimal. */
     val sha256: String get() = MessageDigest.getInstance("SHA-256").digest(bytes).joinToString("") { "%02x".format(it) }
 }
 
-/** The model files at hand: those that the app was built with, and those that its user brought. */
+/** Model files of the app and of its user. */
 class ModelStore(private val context: Context) {
-    private val brought = File(context.filesDir, ASSETS)
+    private val imported = File(context.filesDir, ASSETS)
 
-    /** Names of the tracking networks; files that cannot be used are left out. */
+    /** Returns the names of the usable landmark models. */
     fun trackers(): List<String> = names().filter { specOrNull(it)?.isDetector == false }
 
-    /** Names of the face detectors. */
+    /** Returns the names of the usable face detectors. */
     fun detectors(): List<String> = names().filter { specOrNull(it)?.isDetector == true }
 
-    /** A file by its name; what was brought hides what was built in. */
+    /** Reads a file; an imported one replaces a built-in one of the same name. */
     fun read(name: String): ModelFile {
-        val file = File(brought, name)
+        val file = File(imported, name)
         val bytes = if (file.isFile) file.readBytes() else context.assets.open("$ASSETS/$name").use { it.readBytes() }
         return ModelFile(name, bytes)
     }
 
-    /** Keeps a copy of a document and returns its name; ModelFileException or IOException say why it cannot be used. */
-    fun bring(document: Uri): String {
+    /** Imports a document and returns its name. ModelFileException or IOException if it cannot be used. */
+    fun importDocument(document: Uri): String {
         val name = File(nameOf(document)).name
-        if (!name.endsWith(SUFFIX)) throw ModelFileException("a model file ends in $SUFFIX, got $name")
-        val stream = context.contentResolver.openInputStream(document) ?: throw IOException("$name cannot be opened")
+        if (!name.endsWith(SUFFIX)) throw ModelFileException("expected a $SUFFIX file, got $name")
+        val stream = context.contentResolver.openInputStream(document) ?: throw IOException("cannot open $name")
         val bytes = stream.use { it.readBytes() }
         ModelSpec.read(bytes, name)
-        brought.mkdirs()
-        val part = File(brought, "$name.part")
+        imported.mkdirs()
+        val part = File(imported, "$name.part")
         part.writeBytes(bytes)
-        if (!part.renameTo(File(brought, name))) throw IOException("$name cannot be stored")
+        if (!part.renameTo(File(imported, name))) throw IOException("cannot store $name")
         return name
     }
 
     private fun names(): List<String> {
         val built = context.assets.list(ASSETS).orEmpty().toList()
-        return (built + brought.list().orEmpty()).filter { it.endsWith(SUFFIX) }.distinct().sorted()
+        return (built + imported.list().orEmpty()).filter { it.endsWith(SUFFIX) }.distinct().sorted()
     }
 
     private fun specOrNull(name: String): ModelSpec? =

@@ -1,6 +1,3 @@
-/*
- * The zip archive at the end of a TFLite file: TFLite's "associated files".
- */
 package atpn.runtime
 
 import java.io.ByteArrayInputStream
@@ -15,9 +12,9 @@ const val SPEC_FILE = "model_spec.json"
 private const val END_OF_ARCHIVE = 0x06054b50
 private const val END_SIZE = 22
 private const val ENTRY = 0x02014b50
-private const val LONGEST_COMMENT = 0xFFFF
+private const val MAX_COMMENT_SIZE = 0xFFFF
 
-/** The UTF-8 text of an archived file; null without an archive, or without such a file in it. */
+/** Returns the UTF-8 text of a file in the zip archive appended to a TFLite file, or null if there is none. */
 internal fun associatedFile(file: ByteArray, name: String): String? {
     val begin = firstEntry(file) ?: return null
     try {
@@ -32,11 +29,11 @@ internal fun associatedFile(file: ByteArray, name: String): String? {
     }
 }
 
-/** Where the archive's first file begins. `java.util.zip.ZipFile` would need a path, and a model may be an asset. */
+/** Returns the offset of the archive's first entry. `java.util.zip.ZipFile` needs a path; a model may be an asset. */
 private fun firstEntry(file: ByteArray): Int? {
     val bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
     val last = file.size - END_SIZE
-    val end = (last downTo maxOf(last - LONGEST_COMMENT, 0)).firstOrNull { bytes.getInt(it) == END_OF_ARCHIVE }
+    val end = (last downTo maxOf(last - MAX_COMMENT_SIZE, 0)).firstOrNull { bytes.getInt(it) == END_OF_ARCHIVE }
     val directory = end?.let { bytes.getInt(it + 16) } ?: return null
     if (directory < 0 || directory > last || bytes.getInt(directory) != ENTRY) return null
     return bytes.getInt(directory + 42).takeIf { it in 0 until directory }

@@ -1,7 +1,5 @@
 /*
- * Finding a face's first region of interest: edge_runtime/detector.py without OpenCV's cascades.
- *
- * The tracking network judges every candidate, so a detector here may be rough and generous.
+ * Face detection: edge_runtime/detector.py without OpenCV's cascades.
  */
 package atpn.runtime
 
@@ -9,81 +7,79 @@ import kotlin.math.ceil
 import kotlin.math.max
 import kotlin.math.min
 
-/** Candidates that overlap more than this are one face. */
-const val SAME_FACE_IOU = 0.3
+/** IoU from which the lower-scored of two detections is suppressed. */
+const val NMS_IOU_THRESHOLD = 0.3
 
-/** Times the detector network's input: frames this long are searched in parts, too. */
-const val LARGE_FRAME = 3
+/** Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too. */
+const val LARGE_FRAME_RATIO = 3
 
-/** Side of a part, of the frame's longer side. */
-const val TILE = 0.5
+/** Side of a tile, as a fraction of the frame's longer side. */
+const val TILE_FRACTION = 0.5
 
-/** Share that neighbouring parts have in common, at least. */
+/** Minimum overlap of adjacent tiles, as a fraction of their side. */
 const val TILE_OVERLAP = 0.25
 
-/** Parts that one search looks at. */
+/** Number of tiles per search. */
 const val TILES_PER_SEARCH = 2
 
-/** Grey level beside a frame that is not square: the middle of the range, to a network nothing at all. */
-const val BAR = 127
+/** Gray level of the letterbox's padding: the middle of the range. */
+const val PAD_VALUE = 127
 
-/** A region of the frame, and how sure the detector is of it. */
-data class Candidate(val score: Double, val roi: Roi)
+/** A detected ROI and its score. */
+data class Detection(val score: Double, val roi: Roi)
 
-/** Finds faces in a picture. */
+/** Face detector. */
 fun interface Detector {
-    /** Regions by the crop rule, best first. */
-    fun detect(frame: Picture): List<Roi>
+    /** Returns the ROIs of the faces, by the crop rule, best first. */
+    fun detect(frame: RgbImage): List<Roi>
 }
 
 /**
- * A detector network of this project.
- *
- * In a large frame small faces are smaller than the network sees. Each search therefore looks at the whole frame and at
- * two of its overlapping parts, the next ones in turn: a few searches see all of it, and each costs the same.
+ * Detector network of this project. Large frames are also searched in overlapping tiles, [TILES_PER_SEARCH] per call in
+ * turn.
  */
-class NetworkDetector(private val regressor: Regressor) : Detector {
-    private var turn = 0
+class NetworkDetector(private val backend: Backend) : Detector {
+    private var nextTile = 0
 
     init {
-        val spec = regressor.spec
+        val spec = backend.spec
         if (!spec.isDetector) {
             throw ModelFileException(
-                "the model ${spec.name} gives ${spec.outputs.keys.joinToString()}, a detector gives scores and regions; " +
-                    "`make export-tflite` makes one",
+                "model '${spec.name}' is not a detector: its outputs are ${spec.outputs.keys.joinToString()}, " +
+                    "expected scores and rois; run `make export-tflite`",
             )
         }
     }
 
-    override fun detect(frame: Picture): List<Roi> {
+    override fun detect(frame: RgbImage): List<Roi> {
         val found = scored(frame).toMutableList()
-        val parts = tiles(frame.width, frame.height, regressor.spec.inputSize)
+        val parts = tiles(frame.width, frame.height, backend.spec.inputSize)
         repeat(min(TILES_PER_SEARCH, parts.size)) {
-            val (x, y, side) = parts[turn++ % parts.size]
-            found += scored(frame.part(x, y, side)).map { (score, roi) ->
-                Candidate(score, roi.copy(cx = roi.cx + x, cy = roi.cy + y))
+            val (x, y, side) = parts[nextTile++ % parts.size]
+            found += scored(frame.view(x, y, side)).map { (score, roi) ->
+                Detection(score, roi.copy(cx = roi.cx + x, cy = roi.cy + y))
             }
         }
-        return distinct(found.sortedByDescending { it.score }).map { it.roi }
+        return nms(found.sortedByDescending { it.score }).map { it.roi }
     }
 
-    private fun scored(frame: Picture): List<Candidate> {
-        val spec = regressor.spec
-        val fitted = fitFrame(frame, spec.inputSize)
-        val outputs = regressor.run(fitted.pixels)
+    private fun scored(frame: RgbImage): List<Detection> {
+        val spec = backend.spec
+        val letterboxed = letterbox(frame, spec.inputSize)
+        val outputs = backend.run(letterboxed.pixels)
         val threshold = spec.trackThreshold
-        return readRegions(outputs.getValue("scores"), outputs.getValue("regions"), fitted.place, threshold)
+        return decodeDetections(outputs.getValue("scores"), outputs.getValue("rois"), letterboxed.square, threshold)
     }
 }
 
-/** A square part of a frame, in pixels. */
+/** Square tile of a frame, in pixels. */
 data class Tile(val x: Int, val y: Int, val side: Int)
 
-/** Overlapping squares that cover a frame too large to be seen at once; none for others. */
+/** Returns overlapping tiles that cover a large frame; an empty list for smaller ones. */
 fun tiles(width: Int, height: Int, inputSize: Int): List<Tile> {
     val longest = max(width, height)
-    if (longest < LARGE_FRAME * inputSize) return emptyList()
-    val side = Math.rint(TILE * longest).toInt()
+    if (longest < LARGE_FRAME_RATIO * inputSize) return emptyList()
+    val side = Math.rint(TILE_FRACTION * longest).toInt()
 
     fun starts(extent: Int): List<Int> {
         val steps = ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP))).toInt()
@@ -92,33 +88,33 @@ fun tiles(width: Int, height: Int, inputSize: Int): List<Tile> {
     return starts(height).flatMap { y -> starts(width).map { x -> Tile(x, y, side) } }
 }
 
-/** size x size RGB [pixels] of a whole frame, and the square of the frame, bars included, that they show. */
-class FittedFrame(val pixels: ByteArray, val place: Roi)
+/** RGB [pixels] of a letterboxed frame, and their square in the frame. */
+class LetterboxedFrame(val pixels: ByteArray, val square: Roi)
 
-/** A frame in the middle of a square picture of [size] pixels, bars beside it. */
-fun fitFrame(frame: Picture, size: Int): FittedFrame {
+/** Scales a frame into a padded square of [size] pixels. */
+fun letterbox(frame: RgbImage, size: Int): LetterboxedFrame {
     val scale = size.toDouble() / max(frame.width, frame.height)
     val width = max(1, Math.rint(frame.width * scale).toInt())
     val height = max(1, Math.rint(frame.height * scale).toInt())
     val left = (size - width) / 2
     val top = (size - height) / 2
     val inner = resize(frame, width, height)
-    val pixels = ByteArray(size * size * 3) { BAR.toByte() }
+    val pixels = ByteArray(size * size * 3) { PAD_VALUE.toByte() }
     for (row in 0 until height) {
         inner.copyInto(pixels, ((top + row) * size + left) * 3, row * width * 3, (row + 1) * width * 3)
     }
-    // Pixel centres at integers: the frame's own edges lie half a pixel outside its outermost centres.
+    // Pixel centers at integers: the frame's edges are half a pixel outside the outermost centers.
     val side = size / scale
-    return FittedFrame(pixels, Roi(-left / scale - 0.5 + side / 2, -top / scale - 0.5 + side / 2, side))
+    return LetterboxedFrame(pixels, Roi(-left / scale - 0.5 + side / 2, -top / scale - 0.5 + side / 2, side))
 }
 
 /**
- * What a detector network says about its G x G cells, best first.
+ * Decodes the outputs of a detector network to detections, best first, after NMS.
  *
- * [regions] has each cell's centre x, y and size, in sides of the square [place], from its top left on. A face is the
- * best cell among its neighbours, from [threshold] on; of two that overlap by SAME_FACE_IOU the better one stays.
+ * [scores] are (G, G); a detection is a local maximum of 3 x 3 cells with at least [threshold]. [rois] are (G, G, 3):
+ * center x, center y, and size, in sides of [square] from its top left.
  */
-fun readRegions(scores: FloatArray, regions: FloatArray, place: Roi, threshold: Double): List<Candidate> {
+fun decodeDetections(scores: FloatArray, rois: FloatArray, square: Roi, threshold: Double): List<Detection> {
     val grid = Math.rint(Math.sqrt(scores.size.toDouble())).toInt()
     val peaks = scores.indices.filter { cell ->
         val row = cell / grid
@@ -128,17 +124,17 @@ fun readRegions(scores: FloatArray, regions: FloatArray, place: Roi, threshold: 
         }
     }
     val found = peaks.sortedByDescending { scores[it] }.map { cell ->
-        val (x, y, size) = List(3) { (regions[3 * cell + it] * place.size.toFloat()).toDouble() }
-        Candidate(scores[cell].toDouble(), Roi(x + place.cx - place.size / 2, y + place.cy - place.size / 2, size))
+        val (x, y, size) = List(3) { (rois[3 * cell + it] * square.size.toFloat()).toDouble() }
+        Detection(scores[cell].toDouble(), Roi(x + square.cx - square.size / 2, y + square.cy - square.size / 2, size))
     }
-    return distinct(found)
+    return nms(found)
 }
 
-/** The candidates, best first, whose regions no earlier one overlaps much. */
-private fun distinct(found: List<Candidate>): List<Candidate> {
-    val kept = ArrayList<Candidate>()
-    for (candidate in found) {
-        if (kept.all { candidate.roi.iou(it.roi) < SAME_FACE_IOU }) kept += candidate
+/** Suppresses detections whose ROI overlaps an earlier one's; [found] is sorted, best first. */
+private fun nms(found: List<Detection>): List<Detection> {
+    val kept = ArrayList<Detection>()
+    for (detection in found) {
+        if (kept.all { detection.roi.iou(it.roi) < NMS_IOU_THRESHOLD }) kept += detection
     }
     return kept
 }

@@ -1,11 +1,11 @@
 package atpn.runtime
 
-/** Where a face stands in the tracking loop. */
+/** State of a face in the tracking loop. */
 enum class TrackState {
     /** Found by the detector in this frame. */
     DETECTED,
 
-    /** Followed from the previous frame's landmarks, without a detector. */
+    /** Tracked from the previous frame's landmarks, without a detector. */
     TRACKED,
 }
 
@@ -15,32 +15,32 @@ enum class TrackState {
  * [matrix] is (3, 3), row by row, and maps head coordinates to camera coordinates; it is the identity for an upright
  * head that faces the camera. Angles are intrinsic rotations about the head's own axes, first yaw (y), then pitch (x),
  * then roll (z). Signs: pitch > 0 looks up; yaw > 0 turns to the subject's left (the image's right); roll > 0 tilts the
- * head clockwise as seen in the image (towards the subject's left shoulder).
+ * head clockwise as seen in the image (toward the subject's left shoulder).
  */
 class Pose(val matrix: DoubleArray) {
     /** (pitch, yaw, roll) in radians. */
     val angles: DoubleArray get() = matrixToAngles(matrix)
 }
 
-/** One face in one frame: edge_runtime/face.py. */
+/** One face in one frame. */
 class Face(
-    /** Constant while the face is held; never used again for another one by the same tracker. */
+    /** Constant while the face is tracked; a tracker never reuses it for another face. */
     val id: Int,
     val state: TrackState,
-    /** x0, y0, x1, y1 ... in pixels of the frame; smoothed when smoothing is on. */
+    /** x0, y0, x1, y1 ... in pixels of the frame; smoothed if smoothing is on. */
     val landmarks: DoubleArray,
     /** Standard deviation of each landmark in pixels of the frame. */
     val uncertainty: DoubleArray,
     val pose: Pose,
     /** Probability in [0, 1] that the crop holds a face. */
     val confidence: Double,
-    /** The crop that the network saw. */
+    /** Input crop of the network. */
     val roi: Roi,
-    /** Unit vector from the camera to the middle of the face, camera frame. */
+    /** Unit vector from the camera to the center of the face, camera frame. */
     val direction: DoubleArray,
     /** Frames since this face was detected; 0 in the frame of its detection. */
     val age: Int,
-    /** The template's points, as the landmarks; null for a model that gives landmarks only. */
+    /** Points of the template, as the landmarks; null for a model that gives landmarks only. */
     val points: DoubleArray?,
     /** Standard deviation of each point in pixels of the frame. */
     val pointsUncertainty: DoubleArray?,

@@ -1,8 +1,8 @@
 /*
  * Regions of interest and the crop rule: edge_runtime/geometry.py.
  *
- * Pixels: x right, y down, pixel centres at integers. Camera frame: x right, y down, z forward. Crop coordinates are
- * normalised: u in [0, 1] across the crop, and crop pixel = u * crop size - 0.5. Points are flat: x0, y0, x1, y1 ...
+ * Pixels: x right, y down, pixel centers at integers. Camera frame: x right, y down, z forward. Crop coordinates are
+ * normalized: u in [0, 1] across the crop, and crop pixel = u * crop size - 0.5. Points are flat: x0, y0, x1, y1 ...
  */
 package atpn.runtime
 
@@ -16,34 +16,30 @@ import kotlin.math.sin
 import kotlin.math.sqrt
 import kotlin.math.tan
 
-/** Each side of the landmarks' rectangle moves out by this share of its width or height (thesis, section 3.2). */
+/** Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2). */
 const val ROI_MARGIN = 0.25
 
-/** Degrees along the longer side: typical of webcams and phones. */
+/** Field of view along the longer side, degrees: typical of webcams and phones. */
 const val DEFAULT_FOV = 60.0
 
-/**
- * An oriented square of the frame, in pixels: what the network gets to see.
- *
- * [roll] is in radians: the square's upright axis turned clockwise as seen in the image.
- */
+/** Region of interest: an oriented square of the frame, in pixels; [roll] in radians, clockwise in the image. */
 data class Roi(val cx: Double, val cy: Double, val size: Double, val roll: Double = 0.0) {
     init {
         require(cx.isFinite() && cy.isFinite() && size.isFinite() && roll.isFinite() && size > 0) {
-            "a region needs finite numbers and a positive size, got ($cx, $cy), $size, $roll"
+            "an ROI needs finite numbers and a positive size, got ($cx, $cy), $size, $roll"
         }
     }
 
-    /** Affine map from frame pixels to crop pixels, row by row: (2, 3). */
+    /** Returns the (2, 3) affine matrix from frame pixels to crop pixels, row by row. */
     fun cropMatrix(cropSize: Int): DoubleArray {
         val scale = cropSize / size
         val c = scale * cos(roll)
         val s = scale * sin(roll)
-        val middle = (cropSize - 1) / 2.0
-        return doubleArrayOf(c, s, middle - c * cx - s * cy, -s, c, middle + s * cx - c * cy)
+        val center = (cropSize - 1) / 2.0
+        return doubleArrayOf(c, s, center - c * cx - s * cy, -s, c, center + s * cx - c * cy)
     }
 
-    /** Points in crop coordinates to frame pixels. */
+    /** Converts points in crop coordinates to frame pixels. */
     fun toFrame(points: FloatArray): DoubleArray {
         val c = size * cos(roll)
         val s = size * sin(roll)
@@ -56,7 +52,7 @@ data class Roi(val cx: Double, val cy: Double, val size: Double, val roll: Doubl
         }
     }
 
-    /** Intersection over union with another square, rolls included. */
+    /** Returns the intersection over union with another ROI of any roll. */
     fun iou(other: Roi): Double {
         val area = intersectionArea(corners(), other.corners())
         return area / (size * size + other.size * other.size - area)
@@ -65,20 +61,20 @@ data class Roi(val cx: Double, val cy: Double, val size: Double, val roll: Doubl
     private fun corners() = Rectangle(cx, cy, size, size, roll).corners()
 }
 
-/** An oriented rectangle of the frame, in pixels and radians: where a face's landmarks lie. */
+/** Oriented bounding rectangle of landmarks, in pixels and radians. */
 data class Rectangle(val cx: Double, val cy: Double, val width: Double, val height: Double, val roll: Double) {
-    /** The square around the same middle, its sides the longer one's and [margin] of it at either end. */
+    /** Returns the square of the same center whose side is the longer one, widened by [margin] at each end. */
     fun squared(margin: Double) = Roi(cx, cy, max(width, height) * (1 + 2 * margin), roll)
 
-    /** Of the rectangle's area, the share within a frame of so many pixels. */
-    fun shareInside(frameWidth: Int, frameHeight: Int): Double {
-        // Pixels reach half a pixel beyond their centres.
+    /** Returns the fraction of the area that lies inside a frame of this size. */
+    fun fractionInside(frameWidth: Int, frameHeight: Int): Double {
+        // Pixels extend half a pixel beyond their centers.
         val (right, low) = Pair(frameWidth - 0.5, frameHeight - 0.5)
         val frame = doubleArrayOf(-0.5, -0.5, right, -0.5, right, low, -0.5, low)
         return intersectionArea(corners(), frame) / (width * height)
     }
 
-    /** Four points from the rectangle's own top left, clockwise. */
+    /** Returns the four corners, clockwise from the rectangle's own top left. */
     fun corners(): DoubleArray {
         val c = cos(roll) / 2
         val s = sin(roll) / 2
@@ -93,7 +89,7 @@ data class Rectangle(val cx: Double, val cy: Double, val width: Double, val heig
     }
 
     companion object {
-        /** The smallest one, of this roll, around pixel landmarks. */
+        /** Returns the smallest rectangle of this roll around pixel landmarks. */
         fun around(landmarks: DoubleArray, roll: Double): Rectangle {
             val c = cos(roll)
             val s = sin(roll)
@@ -116,28 +112,28 @@ data class Rectangle(val cx: Double, val cy: Double, val width: Double, val heig
     }
 }
 
-/** Radians by which landmarks are turned clockwise against an upright mean shape of as many points (least squares). */
+/** Returns the clockwise rotation of landmarks against an upright mean shape, radians (least squares). */
 fun uprightRoll(landmarks: DoubleArray, meanShape: FloatArray): Double {
     val count = landmarks.size / 2
-    var middleX = 0.0
-    var middleY = 0.0
+    var centerX = 0.0
+    var centerY = 0.0
     for (i in 0 until count) {
-        middleX += landmarks[2 * i] / count
-        middleY += landmarks[2 * i + 1] / count
+        centerX += landmarks[2 * i] / count
+        centerY += landmarks[2 * i + 1] / count
     }
     var along = 0.0
     var across = 0.0
-    // Where one of the two is centred, the other's middle drops out of the products.
+    // Centering one of the two is enough: the other's mean cancels in the products.
     for (i in 0 until count) {
-        val x = landmarks[2 * i] - middleX
-        val y = landmarks[2 * i + 1] - middleY
+        val x = landmarks[2 * i] - centerX
+        val y = landmarks[2 * i + 1] - centerY
         along += meanShape[2 * i] * x + meanShape[2 * i + 1] * y
         across += meanShape[2 * i] * y - meanShape[2 * i + 1] * x
     }
     return atan2(across, along)
 }
 
-/** A pinhole camera in pixels. */
+/** Pinhole camera: focal lengths and principal point in pixels. */
 data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Double) {
     init {
         require(fx.isFinite() && fy.isFinite() && cx.isFinite() && cy.isFinite() && fx > 0 && fy > 0) {
@@ -145,7 +141,7 @@ data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Do
         }
     }
 
-    /** Unit direction (x, y, z) of the viewing ray through a pixel, camera frame. */
+    /** Returns the unit direction (x, y, z) of the viewing ray through a pixel, camera frame. */
     fun ray(x: Double, y: Double): DoubleArray {
         val right = (x - cx) / fx
         val down = (y - cy) / fy
@@ -154,7 +150,7 @@ data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Do
     }
 
     companion object {
-        /** A camera whose longer side sees [fovDegrees], centred. */
+        /** Returns a centered camera with this field of view along the longer side. */
         fun fromFov(width: Int, height: Int, fovDegrees: Double = DEFAULT_FOV): Intrinsics {
             require(fovDegrees > 0 && fovDegrees < 180) {
                 "the field of view must lie between 0 and 180 degrees, got $fovDegrees"
@@ -165,7 +161,7 @@ data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Do
     }
 }
 
-/** Area that two convex polygons share; points clockwise as seen in the image. Each side of [second] cuts [first]. */
+/** Returns the intersection area of two convex polygons, clockwise in the image: [first] is clipped by [second]. */
 fun intersectionArea(first: DoubleArray, second: DoubleArray): Double {
     var polygon = first
     for (i in second.indices step 2) {
@@ -175,7 +171,7 @@ fun intersectionArea(first: DoubleArray, second: DoubleArray): Double {
     return area(polygon)
 }
 
-/** The part of a polygon to the right of the line from a to b, which is inside for clockwise sides. */
+/** Returns the part of a polygon to the right of the line from a to b, the inside of clockwise polygons. */
 private fun clipped(polygon: DoubleArray, ax: Double, ay: Double, bx: Double, by: Double): DoubleArray {
     fun side(x: Double, y: Double) = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
     val kept = ArrayList<Double>(polygon.size + 2)
@@ -185,10 +181,10 @@ private fun clipped(polygon: DoubleArray, ax: Double, ay: Double, bx: Double, by
         val next = side(polygon[j], polygon[j + 1])
         if (here >= 0) kept += listOf(polygon[i], polygon[i + 1])
         if ((here > 0 && next < 0) || (here < 0 && next > 0)) {
-            val share = here / (here - next)
+            val fraction = here / (here - next)
             kept += listOf(
-                polygon[i] + share * (polygon[j] - polygon[i]),
-                polygon[i + 1] + share * (polygon[j + 1] - polygon[i + 1]),
+                polygon[i] + fraction * (polygon[j] - polygon[i]),
+                polygon[i + 1] + fraction * (polygon[j + 1] - polygon[i + 1]),
             )
         }
     }
@@ -204,5 +200,5 @@ private fun area(polygon: DoubleArray): Double {
     return abs(twice) / 2
 }
 
-/** Distance of two regions' middles, pixels. */
+/** Returns the distance of two ROIs' centers, pixels. */
 internal fun distance(first: Roi, second: Roi) = hypot(first.cx - second.cx, first.cy - second.cy)

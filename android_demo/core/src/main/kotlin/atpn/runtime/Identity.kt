@@ -1,8 +1,5 @@
 /*
- * Who is who: edge_runtime/identity.py, which tells the rules in full.
- *
- * Two tracks whose landmarks lie closer than a fifth of the face follow the same face. A face that is lost is
- * remembered for two seconds, and gets its id back when it is found near to where it was going. Looks are not compared.
+ * Duplicate tracks and re-identification of lost ones: edge_runtime/identity.py, which states the rules.
  */
 package atpn.runtime
 
@@ -10,61 +7,61 @@ import kotlin.math.hypot
 import kotlin.math.max
 import kotlin.math.min
 
-/** Mean distance of two tracks' landmarks, in sizes of the smaller landmark extent, below which they are one face's. */
-const val SAME_FACE = 0.2
+/** Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face. */
+const val DUPLICATE_DISTANCE_THRESHOLD = 0.2
 
-/** For which a lost face is remembered. */
-const val MEMORY_SECONDS = 2.0
+/** Time for which a lost track can be matched. */
+const val REID_WINDOW_SECONDS = 2.0
 
-/** For which a lost face is taken to move on as it did. */
-const val CARRIED_ON_SECONDS = 1.0
+/** Maximum time over which the motion of a lost track is extrapolated. */
+const val EXTRAPOLATION_SECONDS = 1.0
 
-/** In region sizes, from where a lost face was expected. */
-const val MEMORY_REACH = 1.0
+/** Maximum distance from the extrapolated position, in ROI sizes. */
+const val REID_MAX_DISTANCE = 1.0
 
-/** Ratio of sizes. */
-const val MEMORY_SCALE = 1.5
+/** Maximum ratio of the ROIs' sizes. */
+const val REID_MAX_SIZE_RATIO = 1.5
 
-/** Whether two sets of pixel landmarks, x0, y0, x1 ..., lie on one face. */
+/** Returns whether two sets of landmarks in pixels are of the same face. */
 fun sameFace(first: DoubleArray, second: DoubleArray): Boolean {
     var sum = 0.0
     for (i in first.indices step 2) sum += hypot(first[i] - second[i], first[i + 1] - second[i + 1])
     val distance = sum / (first.size / 2)
     return listOf(first, second).all { points ->
         val extent = Rectangle.around(points, 0.0)
-        distance < SAME_FACE * max(extent.width, extent.height)
+        distance < DUPLICATE_DISTANCE_THRESHOLD * max(extent.width, extent.height)
     }
 }
 
-/** A face that was held until [time] seconds. */
-class LostFace(val id: Int, val motion: RegionMotion, val time: Double)
+/** A face that was lost at [time] seconds. */
+class LostTrack(val id: Int, val motion: RoiMotion, val time: Double)
 
-/** The lost faces of one stream. */
-class LostFaces {
-    private var faces = listOf<LostFace>()
+/** Recently lost tracks of one stream. */
+class LostTrackBuffer {
+    private var tracks = listOf<LostTrack>()
 
-    /** How many are remembered. */
-    val size get() = faces.size
+    /** Number of tracks. */
+    val size get() = tracks.size
 
-    /** A face was lost. */
-    fun remember(face: LostFace) {
-        faces = faces + face
+    /** Adds a lost track. */
+    fun add(track: LostTrack) {
+        tracks = tracks + track
     }
 
-    /** Drops who was lost too long ago, or in a future that a clock set back made. */
-    fun forgetOld(timestamp: Double) {
-        faces = faces.filter { timestamp - it.time in 0.0..MEMORY_SECONDS }
+    /** Removes tracks lost over [REID_WINDOW_SECONDS] before [timestamp], or after it if the clock was set back. */
+    fun removeExpired(timestamp: Double) {
+        tracks = tracks.filter { timestamp - it.time in 0.0..REID_WINDOW_SECONDS }
     }
 
-    /** The id of the lost face that is found again here; it is then not lost any more. */
-    fun recall(roi: Roi, timestamp: Double): Int? {
-        val found = faces
-            .map { it to it.motion.carriedOn(timestamp, CARRIED_ON_SECONDS) }
-            .filter { (_, expected) -> max(roi.size, expected.size) / min(roi.size, expected.size) <= MEMORY_SCALE }
-            .map { (face, expected) -> face to distance(roi, expected) / max(roi.size, expected.size) }
-            .filter { (_, distance) -> distance <= MEMORY_REACH }
+    /** Removes the lost track that matches [roi] (frame pixels) and returns its id, or null. */
+    fun match(roi: Roi, timestamp: Double): Int? {
+        val found = tracks
+            .map { it to it.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS) }
+            .filter { (_, expected) -> max(roi.size, expected.size) / min(roi.size, expected.size) <= REID_MAX_SIZE_RATIO }
+            .map { (track, expected) -> track to distance(roi, expected) / max(roi.size, expected.size) }
+            .filter { (_, distance) -> distance <= REID_MAX_DISTANCE }
             .minByOrNull { (_, distance) -> distance }?.first ?: return null
-        faces = faces - found
+        tracks = tracks - found
         return found.id
     }
 }

@@ -1,15 +1,15 @@
 /*
- * JSON: a model's spec is JSON, and the core has no library but Kotlin's own.
+ * Reader and writer of JSON, without libraries.
  */
 package atpn.runtime
 
-/** Text is not JSON; the message says where. */
+/** The text is not JSON; the message gives the position. */
 class JsonException(message: String) : IllegalArgumentException(message)
 
-/** A JSON value as Map (keys in the text's order), List, String, Boolean, null, or Double for every number. */
+/** Parses JSON to Map (in the text's order), List, String, Boolean, null, or Double for every number. */
 fun parseJson(text: String): Any? = JsonReader(text).document()
 
-/** A Map, List, String, Boolean, null or finite number as JSON. */
+/** Writes a Map, List, String, Boolean, null, or finite number as JSON. */
 fun writeJson(value: Any?): String =
     when (value) {
         null, is Boolean, is Int, is Long -> value.toString()
@@ -117,7 +117,7 @@ private class JsonReader(private val text: String) {
         return text.substring(begin, at).toDoubleOrNull() ?: fail("a value")
     }
 
-    /** The next character that is no blank. */
+    /** Skips white space and returns the next character. */
     private fun peek(): Char {
         while (at < text.length && text[at] in " \t\r\n") at++
         return text.getOrElse(at) { END }

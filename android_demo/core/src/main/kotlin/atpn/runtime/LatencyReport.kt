@@ -1,19 +1,18 @@
 /*
- * What the latency page shares: the JSON that `python -m benchmarks` reads, which tells what the values mean
- * (benchmarks/phone/app.py).
+ * JSON of the latency page; benchmarks/phone/app.py reads it and documents its values.
  */
 package atpn.runtime
 
-/** The version of the format. */
+/** Version of the format. */
 const val LATENCY_FORMAT = 1
 
-/** Frames that each runner is timed for. */
+/** Number of timed frames per run. */
 const val LATENCY_FRAMES = 200
 
-/** What runs a network: as the format calls it. */
+/** Runtime of a network, by its name in the format. */
 enum class Accelerator { CPU, XNNPACK, GPU, NNAPI }
 
-/** One model on one runner; an [error] comes instead of times, which are in milliseconds. */
+/** Times of one model on one accelerator in milliseconds, or an [error]. */
 class LatencyRun(
     val model: String,
     val sha256: String,
@@ -36,7 +35,7 @@ class Device(
     val api: Int,
 )
 
-/** All runs as JSON; [battery] is the temperature before and after in degrees Celsius, null where it is not told. */
+/** Returns all runs as JSON; [battery] is the temperature before and after in degrees Celsius, null if unknown. */
 fun latencyJson(
     device: Device,
     appVersion: String,

@@ -1,54 +1,58 @@
 /*
- * What a model file takes and gives, read from the file itself: edge_runtime/spec.py.
+ * Inputs, outputs, and thresholds of a model, read from its file: edge_runtime/spec.py.
  */
 package atpn.runtime
 
-/** The version of the spec that is read here. */
+/** Supported version of the spec. */
 const val FORMAT_VERSION = 1
 
 private const val HOW_TO_MAKE = "make one with `make export-tflite`"
 private val SCHEMES = mapOf("wflw98" to 98, "ibug68" to 68, "cofw29" to 29)
 private val REQUIRED = listOf("name", "scheme", "mean_shape", "outputs")
 private val KNOWN = REQUIRED + listOf(
-    "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "most_uncertain",
+    "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "uncertainty_threshold",
     "precision", "template", "prompts", "weights_sha256", "provenance", "versions", "format_version",
 )
 
-/** A model file is empty, damaged, without a spec, or not what its spec says. */
+/** Names in specs of earlier versions, which are still read. */
+private val RENAMED = mapOf("most_uncertain" to "uncertainty_threshold")
+private val RENAMED_OUTPUTS = mapOf("regions" to "rois")
+
+/** A model file is empty or damaged, has no spec, or does not match it. */
 class ModelFileException(message: String, cause: Throwable? = null) : IllegalArgumentException(message, cause)
 
-/** The contract of one exported model; an IllegalArgumentException names the field that breaks it. */
+/** Specification of one exported model; an IllegalArgumentException names an invalid field. */
 data class ModelSpec(
-    /** What people call the model, for instance `atpn`. */
+    /** Name of the model, for instance `atpn`. */
     val name: String,
-    /** Landmark scheme of the outputs; other names than the known ones are user-drawn templates. A detector: empty. */
+    /** Landmark scheme of the outputs; unknown names are templates. Empty for a detector. */
     val scheme: String,
-    /** x0, y0, x1 ...: mean face in [0, 1] of the crop, upright, against which a crop's roll is measured. */
+    /** x0, y0, x1 ...: upright mean face in [0, 1] of the crop, the reference of a crop's roll. */
     val meanShape: FloatArray,
     /** Name to shape without the batch axis, in the file's order. */
     val outputs: Map<String, List<Int>>,
-    /** Side of the square RGB crop or picture, pixels. */
+    /** Side of the square RGB input, pixels. */
     val inputSize: Int = 112,
-    /** Margin of the crop rule that the model was trained with. */
+    /** Margin of the crop rule in training. */
     val cropMargin: Double = ROI_MARGIN,
-    /** The model was trained on crops turned upright by [uprightRoll]. */
+    /** The model was trained on upright crops; see [uprightRoll]. */
     val upright: Boolean = true,
-    /** Confidence from which a crop counts as a face; a detector's score from which it is told. */
+    /** Minimum confidence for a crop to count as a face. For a detector: minimum score of a detection. */
     val trackThreshold: Double = 0.7,
-    /** Confidence below which a tracked face is lost at once; between the two it is doubted for a while. */
+    /** Confidence below which a tracked face is lost at once; between the two thresholds, after some frames. */
     val lostThreshold: Double = 0.4,
-    /** Mean standard deviation of the landmarks, crop widths, above which a new region holds no face. */
-    val mostUncertain: Double = 0.06,
-    /** How weights and activations are stored: `fp32`, `fp16`, `int8` ... */
+    /** Maximum mean standard deviation of a new face's landmarks, crop widths. */
+    val uncertaintyThreshold: Double = 0.06,
+    /** Storage of weights and activations: `fp32`, `fp16`, or `int8`. */
     val precision: String = "fp32",
-    /** What the model finds besides the landmarks, fixed when it was exported. */
+    /** Template that the model was exported with. */
     val template: Template? = null,
-    /** So many points of the mean-face plane are a second input; 0: there is no such input. */
+    /** Number of query points of the second input; 0: none. */
     val prompts: Int = 0,
 ) {
     init {
         val landmarks = meanShape.size / 2
-        require(prompts >= 0 && (prompts == 0 || template == null)) { "a model finds one template, or so many prompts" }
+        require(prompts >= 0 && (prompts == 0 || template == null)) { "a model has a template or query points" }
         val points = template?.count ?: prompts
         val expected = when {
             !isDetector -> listOf(true, false).map { standardOutputs(landmarks, it, points) }
@@ -70,14 +74,14 @@ data class ModelSpec(
         require(0 < lostThreshold && lostThreshold <= trackThreshold && trackThreshold < 1) {
             "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, got $lostThreshold and $trackThreshold"
         }
-        require(mostUncertain > 0) { "most_uncertain must be positive, got $mostUncertain" }
+        require(uncertaintyThreshold > 0) { "uncertainty_threshold must be positive, got $uncertaintyThreshold" }
     }
 
-    /** Whether the model finds faces in whole pictures. */
+    /** Whether the model is a face detector. */
     val isDetector get() = "scores" in outputs
 
     companion object {
-        /** The spec in a .tflite file of these bytes; ModelFileException, which calls the file [name], when it has none. */
+        /** Reads the spec of a .tflite file of these bytes. ModelFileException, with the file's [name], if it has none. */
         fun read(file: ByteArray, name: String): ModelSpec {
             if (file.isEmpty()) throw ModelFileException("$name is empty; $HOW_TO_MAKE")
             // Bytes 4 to 8 of every TFLite file.
@@ -85,7 +89,7 @@ data class ModelSpec(
                 throw ModelFileException("$name is not a TFLite file or is damaged; $HOW_TO_MAKE")
             }
             val text = associatedFile(file, SPEC_FILE) ?: throw ModelFileException(
-                "$name carries no model spec: it was not exported by this project or was cut short; $HOW_TO_MAKE",
+                "$name has no model spec: it was not exported by this project or is truncated; $HOW_TO_MAKE",
             )
             try {
                 return fromJson(text)
@@ -94,18 +98,19 @@ data class ModelSpec(
             }
         }
 
-        /** A spec from its JSON; IllegalArgumentException says what is missing, unknown or out of bounds. */
+        /** Parses a spec's JSON, of this or an earlier version. IllegalArgumentException names an invalid field. */
         fun fromJson(text: String): ModelSpec {
-            val values = try {
+            val json = try {
                 parseJson(text)
             } catch (error: JsonException) {
                 throw IllegalArgumentException("the model spec is not JSON: ${error.message}", error)
             }
-            require(values is Map<*, *>) { "the model spec must be a JSON object" }
-            // First, because another version may well have other fields.
+            require(json is Map<*, *>) { "the model spec must be a JSON object" }
+            val values = json.mapKeys { (name, _) -> RENAMED[name] ?: name }
+            // First: another version may have other fields.
             require(values["format_version"] == FORMAT_VERSION.toDouble()) {
                 "the model spec's format_version is ${values["format_version"]}, this runtime reads $FORMAT_VERSION: " +
-                    "update the older of the two"
+                    "update the app, or export the model again"
             }
             val missing = REQUIRED.filter { it !in values }
             require(missing.isEmpty()) { "the model spec lacks ${missing.joinToString()}" }
@@ -116,7 +121,7 @@ data class ModelSpec(
     }
 }
 
-/** A model's outputs in order; [points] are those of a template or of prompts. */
+/** Returns the outputs of a landmark model in order; [points] are those of a template or query points. */
 fun standardOutputs(landmarks: Int, withHeads: Boolean = true, points: Int = 0): Map<String, List<Int>> = buildMap {
     put("landmarks", listOf(landmarks, 2))
     put("uncertainty", listOf(landmarks))
@@ -130,23 +135,25 @@ fun standardOutputs(landmarks: Int, withHeads: Boolean = true, points: Int = 0):
     }
 }
 
-/** A face detector's outputs in order, for this many cells along a side. */
+/** Returns the outputs of a face detector with [grid] cells per side. */
 fun detectorOutputs(grid: Int): Map<String, List<Int>> =
-    mapOf("scores" to listOf(grid, grid), "regions" to listOf(grid, grid, 3))
+    mapOf("scores" to listOf(grid, grid), "rois" to listOf(grid, grid, 3))
 
-/** The values of a spec's JSON, taken by type. */
+/** Typed access to the values of a spec's JSON. */
 private class Fields(private val values: Map<*, *>) {
     fun spec() = ModelSpec(
         name = take("name", ""),
         scheme = take("scheme", ""),
         meanShape = pointsOf(values["mean_shape"], "mean_shape"),
-        outputs = take("outputs", emptyMap<String, Any?>()).map { (name, shape) -> name to shapeOf(name, shape) }.toMap(),
+        outputs = take("outputs", emptyMap<String, Any?>()).entries.associate { (name, shape) ->
+            (RENAMED_OUTPUTS[name] ?: name) to shapeOf(name, shape)
+        },
         inputSize = whole("input_size", 112),
         cropMargin = take("crop_margin", ROI_MARGIN),
         upright = take("upright", true),
         trackThreshold = take("track_threshold", 0.7),
         lostThreshold = take("lost_threshold", 0.4),
-        mostUncertain = take("most_uncertain", 0.06),
+        uncertaintyThreshold = take("uncertainty_threshold", 0.06),
         precision = take("precision", "fp32"),
         template = values["template"]?.let(Template::of),
         prompts = whole("prompts", 0),

@@ -1,43 +1,43 @@
 /*
- * One look of the network at one region: `_observe` of edge_runtime/tracker.py.
+ * One run of the network: `_observe` of edge_runtime/tracker.py.
  */
 package atpn.runtime
 
 import kotlin.math.max
 import kotlin.math.min
 
-/** Pixels; fewer hold no face. */
+/** Minimum side of an ROI, pixels. */
 const val MIN_ROI_SIZE = 8.0
 
-/** Share of the landmarks' rectangle that must lie inside the frame. */
-const val MIN_INSIDE = 0.5
+/** Minimum fraction of the landmarks' rectangle inside the frame. */
+const val MIN_INSIDE_FRACTION = 0.5
 
-/** The landmarks' longer extent as a share of the crop; outside these limits they collapsed or exploded. */
+/** Limits of the landmarks' longer extent, as a fraction of the crop. The crop rule makes it 0.67. */
 val EXTENT_LIMITS = 0.25..1.25
 
-/** Longer over shorter extent of the landmarks; a profile with the mouth wide open stays below 2.5. */
+/** Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5. */
 const val MAX_ASPECT = 3.0
 
-/** What the network said about one crop, in pixels of the frame and in the camera's frame. */
+/** The network's results for one crop, in frame pixels and the camera frame. */
 internal class Observation(
     val roi: Roi,
     val landmarks: DoubleArray,
     val uncertainty: DoubleArray,
-    /** From head to camera, the crop's viewing ray taken into account. */
+    /** Head to camera, with the crop's viewing ray. */
     val rotation: DoubleArray,
     val confidence: Double,
     /** Mean standard deviation of the landmarks, crop widths. */
-    val spread: Double,
-    /** The crop that these landmarks ask for. */
+    val meanSigma: Double,
+    /** Crop around these landmarks. */
     val nextRoi: Roi,
     val direction: DoubleArray,
     val points: DoubleArray?,
     val pointsUncertainty: DoubleArray?,
 )
 
-/** Runs the network on a region; null when its results are not numbers or its landmarks cannot be a face's. */
+/** Runs the network on an ROI. Returns null if a result is not finite or the landmarks are not plausible. */
 internal fun observe(
-    frame: Picture,
+    frame: RgbImage,
     roi: Roi,
     camera: Intrinsics,
     spec: ModelSpec,
@@ -49,21 +49,21 @@ internal fun observe(
     val uncertainty = outputs.getValue("uncertainty")
     val (pitch, yaw, turn) = outputs.getValue("pose").map { it.toDouble() }
     val confidence = outputs.getValue("confidence")[0].toDouble()
-    val spread = uncertainty.sumOf { it.toDouble() } / uncertainty.size
-    val numbers = doubleArrayOf(pitch, yaw, turn, confidence, spread) + landmarks
+    val meanSigma = uncertainty.sumOf { it.toDouble() } / uncertainty.size
+    val numbers = doubleArrayOf(pitch, yaw, turn, confidence, meanSigma) + landmarks
     if (!numbers.all { it.isFinite() }) return null
     val roll = if (spec.upright) uprightRoll(landmarks, spec.meanShape) else 0.0
     val rectangle = Rectangle.around(landmarks, roll)
-    if (!plausible(rectangle, roi, frame.width, frame.height)) return null
+    if (!isPlausible(rectangle, roi, frame.width, frame.height)) return null
     val nextRoi = rectangle.squared(spec.cropMargin)
-    fun inPixels(share: FloatArray) = DoubleArray(share.size) { share[it] * roi.size }
+    fun inPixels(fraction: FloatArray) = DoubleArray(fraction.size) { fraction[it] * roi.size }
     return Observation(
         roi = roi,
         landmarks = landmarks,
         uncertainty = inPixels(uncertainty),
         rotation = product(cropToCamera(roi, camera), anglesToMatrix(pitch, yaw, turn)),
         confidence = confidence,
-        spread = spread,
+        meanSigma = meanSigma,
         nextRoi = nextRoi,
         direction = camera.ray(nextRoi.cx, nextRoi.cy),
         points = outputs["points"]?.let(roi::toFrame),
@@ -71,11 +71,11 @@ internal fun observe(
     )
 }
 
-/** Whether landmarks seen in a region can be a face's, by size, aspect and place of the rectangle around them. */
-fun plausible(rectangle: Rectangle, roi: Roi, frameWidth: Int, frameHeight: Int): Boolean {
+/** Returns whether size, aspect, and position of the landmarks' rectangle can be a face's. */
+fun isPlausible(rectangle: Rectangle, roi: Roi, frameWidth: Int, frameHeight: Int): Boolean {
     val longer = max(rectangle.width, rectangle.height)
     val shorter = min(rectangle.width, rectangle.height)
     return longer / roi.size in EXTENT_LIMITS &&
         longer <= MAX_ASPECT * shorter &&
-        rectangle.shareInside(frameWidth, frameHeight) >= MIN_INSIDE
+        rectangle.fractionInside(frameWidth, frameHeight) >= MIN_INSIDE_FRACTION
 }

@@ -1,5 +1,5 @@
 /*
- * Pictures of another size: `cv2.resize` by area where they shrink, bilinear where they grow, to the byte.
+ * `cv2.resize`, equal to the byte: by area to shrink, bilinear to enlarge.
  */
 package atpn.runtime
 
@@ -9,26 +9,26 @@ import kotlin.math.floor
 import kotlin.math.max
 import kotlin.math.roundToInt
 
-/** Bits of a bilinear weight. */
+/** Fraction bits of a bilinear weight. */
 private const val WEIGHT_BITS = 11
 
-/** width x height RGB pixels, row by row: means of areas, or bilinear for a picture that grows. */
-fun resize(picture: Picture, width: Int, height: Int): ByteArray {
-    val scaleX = 1 / (width.toDouble() / picture.width)
-    val scaleY = 1 / (height.toDouble() / picture.height)
+/** Resizes an image to width x height RGB pixels, row by row. */
+fun resize(image: RgbImage, width: Int, height: Int): ByteArray {
+    val scaleX = 1 / (width.toDouble() / image.width)
+    val scaleY = 1 / (height.toDouble() / image.height)
     val stepX = scaleX.roundToInt()
     val stepY = scaleY.roundToInt()
     return when {
-        width == picture.width && height == picture.height -> blocks(picture, width, height, 1, 1)
-        scaleX < 1 || scaleY < 1 -> bilinear(picture, width, height)
-        max(abs(scaleX - stepX), abs(scaleY - stepY)) < Math.ulp(1.0) -> blocks(picture, width, height, stepX, stepY)
-        else -> areas(picture, width, height, scaleX, scaleY)
+        width == image.width && height == image.height -> blocks(image, width, height, 1, 1)
+        scaleX < 1 || scaleY < 1 -> bilinear(image, width, height)
+        max(abs(scaleX - stepX), abs(scaleY - stepY)) < Math.ulp(1.0) -> blocks(image, width, height, stepX, stepY)
+        else -> areas(image, width, height, scaleX, scaleY)
     }
 }
 
-/** Means of blocks of whole pixels. */
-private fun blocks(picture: Picture, width: Int, height: Int, stepX: Int, stepY: Int): ByteArray {
-    val made = ByteArray(width * height * 3)
+/** Averages blocks of whole pixels. */
+private fun blocks(image: RgbImage, width: Int, height: Int, stepX: Int, stepY: Int): ByteArray {
+    val result = ByteArray(width * height * 3)
     val scale = 1f / (stepX * stepY)
     var at = 0
     for (row in 0 until height) {
@@ -36,21 +36,21 @@ private fun blocks(picture: Picture, width: Int, height: Int, stepX: Int, stepY:
             for (channel in 0..2) {
                 var sum = 0
                 for (y in row * stepY until (row + 1) * stepY) {
-                    val line = picture.offset(channel) + y * picture.rowStride
+                    val line = image.offset(channel) + y * image.rowStride
                     for (x in column * stepX until (column + 1) * stepX) {
-                        sum += picture.pixels[line + x * picture.pixelStride].toInt() and 0xFF
+                        sum += image.pixels[line + x * image.pixelStride].toInt() and 0xFF
                     }
                 }
-                // Two by two is rounded up at a half, the others to the even neighbour.
+                // 2 x 2 rounds half up, other blocks half to even.
                 val mean = if (stepX == 2 && stepY == 2) (sum + 2) shr 2 else Math.rint((sum * scale).toDouble()).toInt()
-                made[at++] = mean.toByte()
+                result[at++] = mean.toByte()
             }
         }
     }
-    return made
+    return result
 }
 
-/** What of a line's pixels goes into one pixel of a shorter line: those from [first] on, by their [weights]. */
+/** [weights] of a line's pixels, from [first], in one pixel of a shorter line. */
 private class Cell(val first: Int, val weights: FloatArray)
 
 private fun cells(from: Int, to: Int, scale: Double) = List(to) { i ->
@@ -67,60 +67,60 @@ private fun cells(from: Int, to: Int, scale: Double) = List(to) { i ->
     Cell(if (before) firstWhole - 1 else firstWhole, weights.toFloatArray())
 }
 
-/** Means of areas whose edges cut pixels. */
-private fun areas(picture: Picture, width: Int, height: Int, scaleX: Double, scaleY: Double): ByteArray {
-    val columns = cells(picture.width, width, scaleX)
-    val made = ByteArray(width * height * 3)
+/** Averages areas of fractional pixels. */
+private fun areas(image: RgbImage, width: Int, height: Int, scaleX: Double, scaleY: Double): ByteArray {
+    val columns = cells(image.width, width, scaleX)
+    val result = ByteArray(width * height * 3)
     val sums = FloatArray(width * 3)
-    for ((row, lines) in cells(picture.height, height, scaleY).withIndex()) {
+    for ((row, lines) in cells(image.height, height, scaleY).withIndex()) {
         sums.fill(0f)
         for ((k, weight) in lines.weights.withIndex()) {
             for (channel in 0..2) {
-                val line = picture.offset(channel) + (lines.first + k) * picture.rowStride
+                val line = image.offset(channel) + (lines.first + k) * image.rowStride
                 for ((column, cell) in columns.withIndex()) {
                     var sum = 0f
-                    for ((i, share) in cell.weights.withIndex()) {
-                        sum += (picture.pixels[line + (cell.first + i) * picture.pixelStride].toInt() and 0xFF) * share
+                    for ((i, fraction) in cell.weights.withIndex()) {
+                        sum += (image.pixels[line + (cell.first + i) * image.pixelStride].toInt() and 0xFF) * fraction
                     }
                     sums[3 * column + channel] += weight * sum
                 }
             }
         }
-        for (i in sums.indices) made[row * width * 3 + i] = Math.rint(sums[i].toDouble()).toInt().coerceIn(0, 255).toByte()
+        for (i in sums.indices) result[row * width * 3 + i] = Math.rint(sums[i].toDouble()).toInt().coerceIn(0, 255).toByte()
     }
-    return made
+    return result
 }
 
-/** Between which two pixels of a line a place lies, and the [weight] of the second in 1/2048. */
-private class Between(val first: Int, val second: Int, val weight: Int)
+/** The two pixels of a line that are interpolated, and the [weight] of the second in 1/2048. */
+private class Neighbors(val first: Int, val second: Int, val weight: Int)
 
-private fun places(from: Int, to: Int) = List(to) { i ->
+private fun neighbors(from: Int, to: Int) = List(to) { i ->
     val scale = 1 / (to.toDouble() / from)
-    val place = ((i + 0.5) * scale - 0.5).toFloat()
-    val first = floor(place).toInt()
-    val weight = Math.rint((place - first).toDouble() * (1 shl WEIGHT_BITS)).toInt()
-    Between(first.coerceIn(0, from - 1), (first + 1).coerceIn(0, from - 1), weight)
+    val position = ((i + 0.5) * scale - 0.5).toFloat()
+    val first = floor(position).toInt()
+    val weight = Math.rint((position - first).toDouble() * (1 shl WEIGHT_BITS)).toInt()
+    Neighbors(first.coerceIn(0, from - 1), (first + 1).coerceIn(0, from - 1), weight)
 }
 
-private fun bilinear(picture: Picture, width: Int, height: Int): ByteArray {
-    val columns = places(picture.width, width)
+private fun bilinear(image: RgbImage, width: Int, height: Int): ByteArray {
+    val columns = neighbors(image.width, width)
     val one = 1 shl WEIGHT_BITS
-    val made = ByteArray(width * height * 3)
+    val result = ByteArray(width * height * 3)
     var at = 0
-    for (row in places(picture.height, height)) {
+    for (row in neighbors(image.height, height)) {
         for (column in columns) {
             for (channel in 0..2) {
                 fun line(y: Int): Int {
-                    val start = picture.offset(channel) + y * picture.rowStride
-                    val left = picture.pixels[start + column.first * picture.pixelStride].toInt() and 0xFF
-                    val right = picture.pixels[start + column.second * picture.pixelStride].toInt() and 0xFF
+                    val start = image.offset(channel) + y * image.rowStride
+                    val left = image.pixels[start + column.first * image.pixelStride].toInt() and 0xFF
+                    val right = image.pixels[start + column.second * image.pixelStride].toInt() and 0xFF
                     return (left * (one - column.weight) + right * column.weight) shr 4
                 }
                 val upper = (line(row.first) * (one - row.weight)) shr 16
                 val lower = (line(row.second) * row.weight) shr 16
-                made[at++] = ((upper + lower + 2) shr 2).toByte()
+                result[at++] = ((upper + lower + 2) shr 2).toByte()
             }
         }
     }
-    return made
+    return result
 }

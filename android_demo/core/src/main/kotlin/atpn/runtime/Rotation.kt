@@ -1,7 +1,5 @@
 /*
- * Rotations: the second half of edge_runtime/geometry.py, and what it takes from OpenCV.
- *
- * A rotation is a (3, 3) matrix, row by row.
+ * Rotations of edge_runtime/geometry.py and `cv2.Rodrigues`. A rotation is a (3, 3) matrix, row by row.
  */
 package atpn.runtime
 
@@ -14,10 +12,10 @@ import kotlin.math.cos
 import kotlin.math.sin
 import kotlin.math.sqrt
 
-/** Sine of an angle below which OpenCV takes a rotation for none, or for half a turn. */
+/** Sine of an angle below which OpenCV assumes no turn or half a turn. */
 private const val NO_TURN = 1e-5
 
-/** Pitch, yaw, roll in radians to the rotation from head to camera; signs as in [Pose]. */
+/** Converts pitch, yaw, roll in radians to the rotation from head to camera; signs as in [Pose]. */
 fun anglesToMatrix(pitch: Double, yaw: Double, roll: Double): DoubleArray {
     val (cp, sp) = Pair(cos(pitch), sin(pitch))
     val (cy, sy) = Pair(cos(yaw), sin(yaw))
@@ -32,9 +30,9 @@ fun anglesToMatrix(pitch: Double, yaw: Double, roll: Double): DoubleArray {
 }
 
 /**
- * The rotation from head to camera to pitch, yaw, roll in radians.
+ * Converts the rotation from head to camera to pitch, yaw, roll in radians.
  *
- * The one place where angles come from a matrix. Pitch lies in [-pi/2, pi/2]; at its ends (gimbal lock) roll is 0.
+ * Pitch lies in [-pi/2, pi/2]; at its limits (gimbal lock), roll is 0.
  */
 fun matrixToAngles(m: DoubleArray): DoubleArray {
     val pitch = asin(m[5].coerceIn(-1.0, 1.0))
@@ -43,10 +41,9 @@ fun matrixToAngles(m: DoubleArray): DoubleArray {
 }
 
 /**
- * The rotation from the crop's frame to the camera's.
+ * Returns the rotation from the crop's frame to the camera frame.
  *
- * The network judges a head against the ray through its crop's centre and the crop's own upright axis. This is the
- * smallest rotation that takes the optical axis to that ray, after the crop's roll: camera = this * crop.
+ * It is the smallest one from the optical axis to the ray through the crop's center, after the crop's roll.
  */
 fun cropToCamera(roi: Roi, intrinsics: Intrinsics): DoubleArray {
     val (x, y, z) = intrinsics.ray(roi.cx, roi.cy)
@@ -61,17 +58,17 @@ fun cropToCamera(roi: Roi, intrinsics: Intrinsics): DoubleArray {
     return product(toRay, doubleArrayOf(c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0))
 }
 
-/** Matrix product. */
+/** Returns the matrix product. */
 fun product(first: DoubleArray, second: DoubleArray) = DoubleArray(9) { i ->
     val row = i / 3 * 3
     val column = i % 3
     first[row] * second[column] + first[row + 1] * second[column + 3] + first[row + 2] * second[column + 6]
 }
 
-/** The transpose, which turns back. */
+/** Returns the inverse, the transpose. */
 fun inverse(rotation: DoubleArray) = DoubleArray(9) { i -> rotation[i % 3 * 3 + i / 3] }
 
-/** The axis of a rotation times its angle in radians: `cv2.Rodrigues`. */
+/** Converts a rotation to its axis times its angle in radians: `cv2.Rodrigues`. */
 fun rotationVector(rotation: DoubleArray): DoubleArray {
     val axis = doubleArrayOf(rotation[7] - rotation[5], rotation[2] - rotation[6], rotation[3] - rotation[1])
     val sine = length(axis) / 2
@@ -80,7 +77,7 @@ fun rotationVector(rotation: DoubleArray): DoubleArray {
     return if (cosine > 0) DoubleArray(3) else scaled(halfTurnAxis(rotation), PI)
 }
 
-/** The inverse of [rotationVector]. */
+/** Converts the result of [rotationVector] to a rotation. */
 fun rotationOf(vector: DoubleArray): DoubleArray {
     val angle = length(vector)
     if (angle == 0.0) return doubleArrayOf(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -95,12 +92,12 @@ fun rotationOf(vector: DoubleArray): DoubleArray {
     )
 }
 
-/** Length of a vector. */
+/** Returns the length of a vector. */
 fun length(vector: DoubleArray) = sqrt(vector.sumOf { it * it })
 
 internal fun scaled(vector: DoubleArray, factor: Double) = DoubleArray(vector.size) { vector[it] * factor }
 
-/** Of a rotation by pi, which is 2 * axis * axis^T - 1: its longest column. */
+/** Returns the axis of a rotation by pi, which is 2 * axis * axis^T - 1: its longest column. */
 private fun halfTurnAxis(rotation: DoubleArray): DoubleArray {
     val column = (0..2).maxBy { rotation[4 * it] }
     val axis = DoubleArray(3) { rotation[3 * it + column] + if (it == column) 1.0 else 0.0 }

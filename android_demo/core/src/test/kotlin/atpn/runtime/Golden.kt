@@ -4,15 +4,15 @@ import java.util.zip.CRC32
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNotNull
 
-/** How far results may be off the runtime's: pixels of the frame, radians, or whatever they are. */
+/** Maximum difference from the runtime's results, in their unit. */
 const val TOLERANCE = 1e-4
 
-/** Every so many pixels of a picture its values were written down. */
+/** Interval of recorded pixels. */
 private const val SAMPLE_STEP = 16
 
-/** The golden vectors that `python -m export golden` wrote from `edge_runtime`. */
+/** Golden vectors of `edge_runtime`, written by `python -m export golden`. */
 object Golden {
-    val faces: List<Picture> = listOf("face_0.ppm", "face_1.ppm").map(::ppm)
+    val faces: List<RgbImage> = listOf("face_0.ppm", "face_1.ppm").map(::ppm)
     val networkSpec = ModelSpec.read(bytes("network.tflite"), "network.tflite")
     val detectorSpec = ModelSpec.read(bytes("detector.tflite"), "detector.tflite")
 
@@ -24,11 +24,11 @@ object Golden {
 
     fun json(name: String) = parseJson(bytes(name).decodeToString()).obj
 
-    private fun ppm(name: String): Picture {
+    private fun ppm(name: String): RgbImage {
         val content = bytes(name)
         val header = content.decodeToString(0, 20).split('\n', limit = 4)
         val (width, height) = header[1].split(' ').map { it.toInt() }
-        return Picture.rgb(content.copyOfRange(content.size - 3 * width * height, content.size), width, height)
+        return RgbImage.rgb(content.copyOfRange(content.size - 3 * width * height, content.size), width, height)
     }
 }
 
@@ -45,41 +45,41 @@ val Any?.intrinsics get() = doubles.let { (fx, fy, cx, cy) -> Intrinsics(fx, fy,
 
 val Roi.values get() = doubleArrayOf(cx, cy, size, roll)
 
-/** Frame [number] of a sequence, by the rule that export/testing/golden/scenes.py has, too. */
-fun paint(width: Int, height: Int, number: Int, pastes: List<List<Int>>): Picture {
+/** Renders frame [number] of a sequence by the rule of export/testing/golden/scenes.py. */
+fun composite(width: Int, height: Int, number: Int, sprites: List<List<Int>>): RgbImage {
     val pixels = ByteArray(width * height * 3)
     for (y in 0 until height) {
         for (x in 0 until width) {
-            // The noise's arithmetic is modulo 2^32, as Int's is.
+            // Int arithmetic is modulo 2^32.
             var mixed = x * 0x9E3779B1.toInt() xor y * 0x85EBCA77.toInt() xor number * 0xC2B2AE3D.toInt()
             mixed = (mixed xor (mixed ushr 15)) * 0x2C1B3C6D
             val noise = ((mixed xor (mixed ushr 12)) ushr 8) and 7
-            val paste = pastes.lastOrNull { (face, left, top, scale) ->
-                val picture = Golden.faces[face]
-                x >= left && y >= top && x < left + scale * picture.width && y < top + scale * picture.height
+            val sprite = sprites.lastOrNull { (face, left, top, scale) ->
+                val image = Golden.faces[face]
+                x >= left && y >= top && x < left + scale * image.width && y < top + scale * image.height
             }
             for (channel in 0..2) {
-                val base = if (paste == null) {
+                val base = if (sprite == null) {
                     60 + (x + 2 * y) / 8 % 64 + 20 * channel
                 } else {
-                    val (face, left, top, scale) = paste
-                    val picture = Golden.faces[face]
-                    picture.pixels[(y - top) / scale * picture.rowStride + (x - left) / scale * 3 + channel].toInt() and 0xFF
+                    val (face, left, top, scale) = sprite
+                    val image = Golden.faces[face]
+                    image.pixels[(y - top) / scale * image.rowStride + (x - left) / scale * 3 + channel].toInt() and 0xFF
                 }
                 pixels[(y * width + x) * 3 + channel] = minOf(base + noise, 255).toByte()
             }
         }
     }
-    return Picture.rgb(pixels, width, height)
+    return RgbImage.rgb(pixels, width, height)
 }
 
 fun assertClose(what: String, expected: Any?, actual: DoubleArray) {
-    val wanted = expected.doubles
-    assertEquals("$what: how many", wanted.size, actual.size)
-    for (i in wanted.indices) assertEquals("$what[$i]", wanted[i], actual[i], TOLERANCE)
+    val expected = expected.doubles
+    assertEquals("$what: how many", expected.size, actual.size)
+    for (i in expected.indices) assertEquals("$what[$i]", expected[i], actual[i], TOLERANCE)
 }
 
-/** That size x size RGB pixels are the recorded ones, to the byte. */
+/** Asserts that size x size RGB pixels equal the recorded ones. */
 fun assertPixels(what: String, expected: Any?, pixels: ByteArray, size: Int) {
     val half = SAMPLE_STEP / 2
     val samples = (half until size step SAMPLE_STEP).flatMap { y ->

@@ -13,7 +13,7 @@ class JsonTest {
         assertEquals(listOf("a", "b"), value.obj.keys.toList())
     }
 
-    @Test fun whatIsNoJsonIsRefused() {
+    @Test fun invalidJsonIsRejected() {
         val broken = listOf("", "{", "[1", "[1,]", "{\"a\" 1}", "{1: 2}", "\"a", "tru", "[1 2]", "1 2", "--1", "NaN")
         for (text in broken + listOf("\"\\x\"", "\"\\u12")) {
             assertThrows(text, JsonException::class.java) { parseJson(text) }

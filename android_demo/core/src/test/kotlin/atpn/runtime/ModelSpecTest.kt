@@ -28,11 +28,19 @@ class ModelSpecTest {
         assertEquals(192, Golden.detectorSpec.inputSize)
     }
 
-    @Test fun whatASpecLeavesOutHasTheRuntimesDefaults() {
+    @Test fun omittedFieldsHaveTheRuntimesDefaults() {
         val spec = ModelSpec.fromJson(json)
         assertEquals(listOf(0.7, 0.4), listOf(spec.trackThreshold, spec.lostThreshold))
-        assertEquals(listOf(0.06, 0.25), listOf(spec.mostUncertain, spec.cropMargin))
+        assertEquals(listOf(0.06, 0.25), listOf(spec.uncertaintyThreshold, spec.cropMargin))
         assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
+    }
+
+    @Test fun namesOfEarlierSpecsAreRead() {
+        val spec = ModelSpec.fromJson(json.replace("\"name\"", "\"most_uncertain\": 0.05, \"name\""))
+        assertEquals(0.05, spec.uncertaintyThreshold, 0.0)
+        val detector = """{"name": "d", "scheme": "", "mean_shape": [], "format_version": 1,
+            "outputs": {"scores": [2, 2], "regions": [2, 2, 3]}}"""
+        assertEquals(listOf("scores", "rois"), ModelSpec.fromJson(detector).outputs.keys.toList())
     }
 
     @Test fun aTemplateComesWithItsPoints() {
@@ -44,42 +52,42 @@ class ModelSpecTest {
         assertEquals(listOf(0 to 1), spec.template?.edges)
     }
 
-    @Test fun whatIsWrongIsSaid() {
-        fun refused(text: String, expected: String) {
+    @Test fun invalidFieldsAreNamed() {
+        fun rejects(text: String, expected: String) {
             val error = assertThrows(IllegalArgumentException::class.java) { ModelSpec.fromJson(text) }
             assertTrue("'${error.message}' should say '$expected'", expected in error.message.orEmpty())
         }
-        refused("[1]", "must be a JSON object")
-        refused("{", "not JSON: expected a name at character 1")
-        refused(json.replace("\"format_version\": 1", "\"format_version\": 2"), "format_version is 2.0, this runtime reads 1")
-        refused(json.replace(", \"format_version\": 1", ""), "format_version is null")
-        refused(json.replace("\"scheme\": \"pair\", ", ""), "lacks scheme")
-        refused(json.replace("\"name\"", "\"colour\": 1, \"name\""), "unknown fields: colour")
-        refused(json.replace("\"lips\"", "5"), "wrong type: name is 5.0")
-        refused(json.replace("[0.25, 0.5]", "[0.25]"), "mean_shape must hold finite (N, 2) points")
-        refused(json.replace("\"pair\"", "\"wflw98\""), "scheme wflw98 has 98 points, mean_shape has 2")
-        refused(json.replace("\"landmarks\": [2, 2]", "\"landmarks\": [3, 2]"), "outputs must be")
-        refused(json.replace("\"pose\": [3], \"confidence\": [1]", "\"confidence\": [1], \"pose\": [3]"), "in this order")
-        refused(json.replace("\"name\"", "\"input_size\": 4, \"name\""), "input_size must be at least 8 pixels, got 4")
-        refused(json.replace("\"name\"", "\"input_size\": 8.5, \"name\""), "input_size must be a whole number")
-        refused(json.replace("\"name\"", "\"lost_threshold\": 0.8, \"name\""), "got 0.8 and 0.7")
-        refused(json.replace("\"name\"", "\"most_uncertain\": 0, \"name\""), "most_uncertain must be positive")
+        rejects("[1]", "must be a JSON object")
+        rejects("{", "not JSON: expected a name at character 1")
+        rejects(json.replace("\"format_version\": 1", "\"format_version\": 2"), "format_version is 2.0, this runtime reads 1")
+        rejects(json.replace(", \"format_version\": 1", ""), "format_version is null")
+        rejects(json.replace("\"scheme\": \"pair\", ", ""), "lacks scheme")
+        rejects(json.replace("\"name\"", "\"color\": 1, \"name\""), "unknown fields: color")
+        rejects(json.replace("\"lips\"", "5"), "wrong type: name is 5.0")
+        rejects(json.replace("[0.25, 0.5]", "[0.25]"), "mean_shape must hold finite (N, 2) points")
+        rejects(json.replace("\"pair\"", "\"wflw98\""), "scheme wflw98 has 98 points, mean_shape has 2")
+        rejects(json.replace("\"landmarks\": [2, 2]", "\"landmarks\": [3, 2]"), "outputs must be")
+        rejects(json.replace("\"pose\": [3], \"confidence\": [1]", "\"confidence\": [1], \"pose\": [3]"), "in this order")
+        rejects(json.replace("\"name\"", "\"input_size\": 4, \"name\""), "input_size must be at least 8 pixels, got 4")
+        rejects(json.replace("\"name\"", "\"input_size\": 8.5, \"name\""), "input_size must be a whole number")
+        rejects(json.replace("\"name\"", "\"lost_threshold\": 0.8, \"name\""), "got 0.8 and 0.7")
+        rejects(json.replace("\"name\"", "\"uncertainty_threshold\": 0, \"name\""), "uncertainty_threshold must be positive")
     }
 
-    @Test fun filesThatAreNoModelsAreRefused() {
-        fun refused(file: ByteArray, expected: String) {
+    @Test fun invalidFilesAreRejected() {
+        fun rejects(file: ByteArray, expected: String) {
             val error = assertThrows(ModelFileException::class.java) { ModelSpec.read(file, "face.tflite") }
             val message = error.message.orEmpty()
             assertTrue("'$message' should say '$expected'", message.startsWith("face.tflite") && expected in message)
         }
         val whole = Golden.bytes("network.tflite")
-        refused(ByteArray(0), "is empty")
-        refused("<html>not found</html>".toByteArray(), "is not a TFLite file")
-        refused(whole.copyOf(8), "carries no model spec")
-        refused(whole.copyOf(whole.size / 2), "carries no model spec")
-        refused(whole.copyOf(whole.size - 1), "carries no model spec")
-        refused(model(mapOf("labels.txt" to "lips")), "carries no model spec")
-        refused(model(mapOf(SPEC_FILE to "{}")), "format_version is null")
+        rejects(ByteArray(0), "is empty")
+        rejects("<html>not found</html>".toByteArray(), "is not a TFLite file")
+        rejects(whole.copyOf(8), "has no model spec")
+        rejects(whole.copyOf(whole.size / 2), "has no model spec")
+        rejects(whole.copyOf(whole.size - 1), "has no model spec")
+        rejects(model(mapOf("labels.txt" to "lips")), "has no model spec")
+        rejects(model(mapOf(SPEC_FILE to "{}")), "format_version is null")
     }
 
     @Test fun theSpecMayBeOneOfSeveralFiles() {

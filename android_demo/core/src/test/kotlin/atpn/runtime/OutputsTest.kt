@@ -10,10 +10,10 @@ class OutputsTest {
     private val template = Template("lips", FloatArray(6) { it / 10f }, emptyList())
     private val withPoints = spec.copy(outputs = standardOutputs(98, points = 3), template = template)
 
-    /** A file's outputs of the spec's shapes, these of them in this order, called by a rule. */
+    /** Returns outputs of the spec's shapes in this order, with these names. */
     private fun outputs(spec: ModelSpec, order: List<Int>, name: (Int) -> String): List<FileOutput> {
-        val promised = spec.outputs.toList()
-        return order.map { FileOutput(name(it), promised[it].second) }
+        val declared = spec.outputs.toList()
+        return order.map { FileOutput(name(it), declared[it].second) }
     }
 
     @Test fun namesWin() {
@@ -26,15 +26,15 @@ class OutputsTest {
     }
 
     @Test fun numbersTellWhereShapesDoNot() {
-        val made = outputs(withPoints, listOf(5, 4, 3, 2, 1, 0)) { "StatefulPartitionedCall:$it" }
-        assertEquals(listOf(5, 4, 3, 2, 1, 0), matchOutputs("a", withPoints, made))
+        val result = outputs(withPoints, listOf(5, 4, 3, 2, 1, 0)) { "StatefulPartitionedCall:$it" }
+        assertEquals(listOf(5, 4, 3, 2, 1, 0), matchOutputs("a", withPoints, result))
     }
 
     @Test fun positionTellsTheRest() {
         assertEquals((0..5).toList(), matchOutputs("a", withPoints, outputs(withPoints, (0..5).toList()) { "x" }))
     }
 
-    @Test fun filesThatAreNotWhatTheySayAreRefused() {
+    @Test fun filesThatDoNotMatchTheSpecAreRejected() {
         val fewer = outputs(spec, listOf(0, 1, 2)) { "x" }
         val error = assertThrows(ModelFileException::class.java) { matchOutputs("face.tflite", spec, fewer) }
         assertTrue(error.message, "face.tflite gives" in error.message.orEmpty())

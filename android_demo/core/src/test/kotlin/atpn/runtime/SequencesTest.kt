@@ -5,7 +5,7 @@ import org.junit.Assert.assertNotNull
 import org.junit.Assert.assertNull
 import org.junit.Test
 
-/** Whole sequences: the network's outputs are recorded, everything else is worked out here and compared. */
+/** Sequences: the network's outputs are recorded, everything else is computed here and compared. */
 class SequencesTest {
     @Test fun aFaceThatHoldsStill() = play("still")
 
@@ -15,24 +15,24 @@ class SequencesTest {
 
     @Test fun aTrackThatSlipsOntoAnotherFace() = play("slipped")
 
-    @Test fun aFaceThatIsDoubted() = play("doubted")
+    @Test fun aFaceOfLowConfidence() = play("low_confidence")
 
     private fun play(name: String) {
         val sequence = Golden.json("sequence_$name.json")
         val frames = sequence["frames"].list.map { it.obj }
-        val network = Replay("$name, network", Golden.networkSpec, frames.flatMap { networkLooks(it) })
-        val detector = Replay("$name, detector", Golden.detectorSpec, frames.flatMap { detectorLooks(it) })
+        val network = Replay("$name, network", Golden.networkSpec, frames.flatMap { networkRuns(it) })
+        val detector = Replay("$name, detector", Golden.detectorSpec, frames.flatMap { detectorRuns(it) })
         val camera = sequence["intrinsics"]?.intrinsics
         val (faces, smoothing) = Pair(sequence["max_faces"].int, sequence["smoothing"].double)
         val tracker = FaceTracker(network, NetworkDetector(detector), faces, smoothing, camera)
         for ((number, frame) in frames.withIndex()) {
-            val pastes = frame["pastes"].list.map { paste -> paste.list.map { it.int } }
-            val picture = paint(sequence["width"].int, sequence["height"].int, number, pastes)
+            val sprites = frame["sprites"].list.map { sprite -> sprite.list.map { it.int } }
+            val image = composite(sequence["width"].int, sequence["height"].int, number, sprites)
             val where = "$name, frame $number"
             for ((i, run) in frame["runs"].list.withIndex()) {
-                checkRun("$where, run $i", run.obj, picture, camera ?: Intrinsics.fromFov(picture.width, picture.height))
+                checkRun("$where, run $i", run.obj, image, camera ?: Intrinsics.fromFov(image.width, image.height))
             }
-            val found = tracker.update(picture, frame["time"].double)
+            val found = tracker.update(image, frame["time"].double)
             checkTracker(where, frame, tracker)
             assertEquals("$where: faces", frame["faces"].list.size, found.size)
             for ((expected, face) in frame["faces"].list.zip(found)) checkFace("$where, face ${face.id}", expected.obj, face)
@@ -41,35 +41,35 @@ class SequencesTest {
         detector.assertAtEnd()
     }
 
-    /** One look at a recorded region, by itself. */
-    private fun checkRun(where: String, run: Json, picture: Picture, camera: Intrinsics) {
-        val seen = observe(picture, run["roi"].roi, camera, Golden.networkSpec) { crop ->
+    /** Checks one run of the network on a recorded ROI. */
+    private fun checkRun(where: String, run: Json, image: RgbImage, camera: Intrinsics) {
+        val observation = observe(image, run["roi"].roi, camera, Golden.networkSpec) { crop ->
             assertPixels("$where: crop", run["crop"], crop, Golden.networkSpec.inputSize)
             outputsOf(run)
         }
-        val expected = run["seen"]?.obj ?: return assertNull(where, seen)
-        assertNotNull(where, seen)
-        assertClose("$where: landmarks", expected["landmarks"], seen!!.landmarks)
-        assertClose("$where: rotation", expected["rotation"], seen.rotation)
-        assertEquals("$where: spread", expected["spread"].double, seen.spread, TOLERANCE)
-        assertClose("$where: next region", expected["next_roi"], seen.nextRoi.values)
-        assertClose("$where: direction", expected["direction"], seen.direction)
+        val expected = run["observation"]?.obj ?: return assertNull(where, observation)
+        assertNotNull(where, observation)
+        assertClose("$where: landmarks", expected["landmarks"], observation!!.landmarks)
+        assertClose("$where: rotation", expected["rotation"], observation.rotation)
+        assertEquals("$where: mean sigma", expected["mean_sigma"].double, observation.meanSigma, TOLERANCE)
+        assertClose("$where: next ROI", expected["next_roi"], observation.nextRoi.values)
+        assertClose("$where: direction", expected["direction"], observation.direction)
     }
 
     private fun checkTracker(where: String, frame: Json, tracker: FaceTracker) {
-        val counts = frame["stats"].obj
+        val expectedStats = frame["stats"].obj
         val stats = tracker.stats
-        assertEquals("$where: detector runs", counts["detector_runs"].int, stats.detectorRuns)
-        assertEquals("$where: detections", counts["detections"].int, stats.detections)
-        assertEquals("$where: losses", counts["losses"].int, stats.losses)
-        assertEquals("$where: network runs", counts["network_runs"].int, stats.networkRuns)
+        assertEquals("$where: detector runs", expectedStats["detector_runs"].int, stats.detectorRuns)
+        assertEquals("$where: detections", expectedStats["detections"].int, stats.detections)
+        assertEquals("$where: lost count", expectedStats["lost_count"].int, stats.lostCount)
+        assertEquals("$where: network runs", expectedStats["network_runs"].int, stats.networkRuns)
         assertEquals("$where: lost faces", frame["lost"].int, tracker.lost.size)
         assertEquals("$where: tracks", frame["tracks"].list.size, tracker.tracks.size)
         for ((expected, track) in frame["tracks"].list.zip(tracker.tracks)) {
-            val (id, age, doubts, surprise) = expected.doubles.toList()
-            val whole = listOf(id, age, doubts).map { it.toInt() }
-            assertEquals("$where: id, age, doubts", whole, listOf(track.id, track.age, track.doubts))
-            assertEquals("$where: surprise", surprise, track.surprise, TOLERANCE)
+            val (id, age, count, motionResidual) = expected.doubles.toList()
+            val counts = listOf(track.id, track.age, track.lowConfidenceCount)
+            assertEquals("$where: id, age, low-confidence count", listOf(id, age, count).map { it.toInt() }, counts)
+            assertEquals("$where: motion residual", motionResidual, track.motionResidual, TOLERANCE)
         }
     }
 
@@ -82,42 +82,42 @@ class SequencesTest {
         assertClose("$where: uncertainty", expected["uncertainty"], face.uncertainty)
         assertClose("$where: matrix", expected["matrix"], face.pose.matrix)
         assertClose("$where: angles", expected["angles"], face.pose.angles)
-        assertClose("$where: region", expected["roi"], face.roi.values)
+        assertClose("$where: ROI", expected["roi"], face.roi.values)
         assertClose("$where: direction", expected["direction"], face.direction)
     }
 }
 
-/** What a network saw and said. */
-private class Look(val picture: Any?, val outputs: Map<String, FloatArray>)
+/** Recorded input and outputs of a network. */
+private class RecordedRun(val image: Any?, val outputs: Map<String, FloatArray>)
 
-/** Gives recorded outputs in their order, and sees that the pictures are the recorded ones. */
-private class Replay(private val name: String, override val spec: ModelSpec, private val looks: List<Look>) : Regressor {
+/** Backend that returns recorded outputs in order, and checks its inputs. */
+private class Replay(private val name: String, override val spec: ModelSpec, private val runs: List<RecordedRun>) : Backend {
     private var at = 0
 
     override fun run(crop: ByteArray): Map<String, FloatArray> {
-        val look = looks.getOrNull(at) ?: throw AssertionError("$name runs more than ${looks.size} times")
-        assertPixels("$name, run $at", look.picture, crop, spec.inputSize)
+        val run = runs.getOrNull(at) ?: throw AssertionError("$name runs more than ${runs.size} times")
+        assertPixels("$name, run $at", run.image, crop, spec.inputSize)
         at++
-        return look.outputs
+        return run.outputs
     }
 
-    fun assertAtEnd() = assertEquals("$name: runs", looks.size, at)
+    fun assertAtEnd() = assertEquals("$name: runs", runs.size, at)
 }
 
 private fun outputsOf(run: Json) = run["outputs"].obj.entries.associate { (name, values) -> name as String to values.floats }
 
-private fun networkLooks(frame: Json) =
-    frame["runs"].list.map { it.obj }.filter { it["outputs"] != null }.map { Look(it["crop"], outputsOf(it)) }
+private fun networkRuns(frame: Json) =
+    frame["runs"].list.map { it.obj }.filter { it["outputs"] != null }.map { RecordedRun(it["crop"], outputsOf(it)) }
 
-private fun detectorLooks(frame: Json) = frame["searches"].list.map { it.obj }.map { search ->
+private fun detectorRuns(frame: Json) = frame["searches"].list.map { it.obj }.map { search ->
     val grid = Golden.detectorSpec.outputs.getValue("scores")[0]
     val scores = FloatArray(grid * grid)
-    val regions = FloatArray(grid * grid * 3)
+    val rois = FloatArray(grid * grid * 3)
     for (cell in search["cells"].list) {
         val values = cell.doubles
         val at = values[0].toInt() * grid + values[1].toInt()
         scores[at] = values[2].toFloat()
-        for (k in 0..2) regions[3 * at + k] = values[3 + k].toFloat()
+        for (k in 0..2) rois[3 * at + k] = values[3 + k].toFloat()
     }
-    Look(search["picture"], mapOf("scores" to scores, "regions" to regions))
+    RecordedRun(search["image"], mapOf("scores" to scores, "rois" to rois))
 }

@@ -4,7 +4,7 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
-/** Single steps on inputs near the limits that decide something. */
+/** Single steps on inputs near their thresholds. */
 class StepsTest {
     private val steps = Golden.json("steps.json")
 
@@ -18,12 +18,12 @@ class StepsTest {
         assertEquals(where, value.double, first.roi.iou(second.roi), TOLERANCE)
     }
 
-    @Test fun shareInsideTheFrame() = cases("share_inside") { where, (values, width, height, share) ->
-        assertEquals(where, share.double, rectangle(values).shareInside(width.int, height.int), TOLERANCE)
+    @Test fun fractionInsideTheFrame() = cases("fraction_inside") { where, (values, width, height, fraction) ->
+        assertEquals(where, fraction.double, rectangle(values).fractionInside(width.int, height.int), TOLERANCE)
     }
 
-    @Test fun plausibleLandmarks() = cases("plausible") { where, (values, roi, width, height, expected) ->
-        assertEquals(where, expected, plausible(rectangle(values), roi.roi, width.int, height.int))
+    @Test fun plausibleLandmarks() = cases("is_plausible") { where, (values, roi, width, height, expected) ->
+        assertEquals(where, expected, isPlausible(rectangle(values), roi.roi, width.int, height.int))
     }
 
     @Test fun rollOfLandmarks() = cases("upright_roll") { where, (landmarks, mean, roll) ->
@@ -32,9 +32,9 @@ class StepsTest {
 
     @Test fun anglesAndBack() = cases("angles") { where, (angles, matrix, back) ->
         val (pitch, yaw, roll) = angles.doubles
-        val made = anglesToMatrix(pitch, yaw, roll)
-        assertClose(where, matrix, made)
-        assertClose(where, back, matrixToAngles(made))
+        val result = anglesToMatrix(pitch, yaw, roll)
+        assertClose(where, matrix, result)
+        assertClose(where, back, matrixToAngles(result))
     }
 
     @Test fun viewingRay() = cases("crop_to_camera") { where, (roi, camera, rotation, ray) ->
@@ -57,17 +57,17 @@ class StepsTest {
         }
     }
 
-    @Test fun shareOfATurn() = cases("share_of_turn") { where, (angle, weight, share) ->
-        assertEquals(where, share.double, shareOfTurn(angle.double, weight.double), TOLERANCE)
+    @Test fun fractionOfATurn() = cases("turn_fraction") { where, (angle, weight, fraction) ->
+        assertEquals(where, fraction.double, turnFraction(angle.double, weight.double), TOLERANCE)
     }
 
     @Test fun motion() = cases("motion") { where, rows ->
-        val motion = RegionMotion(Roi(100.0, 100.0, 60.0, 0.1), 0.0)
+        val motion = RoiMotion(Roi(100.0, 100.0, 60.0, 0.1), 0.0)
         for ((i, row) in rows.withIndex()) {
-            val (time, predicted, carriedOn, seen) = row.list
+            val (time, predicted, extrapolate, observation) = row.list
             assertClose("$where, row $i", predicted, motion.predict(time.double).values)
-            assertClose("$where, row $i", carriedOn, motion.carriedOn(time.double, CARRIED_ON_SECONDS).values)
-            motion.update(seen.roi, time.double)
+            assertClose("$where, row $i", extrapolate, motion.extrapolate(time.double, EXTRAPOLATION_SECONDS).values)
+            motion.update(observation.roi, time.double)
         }
     }
 
@@ -75,43 +75,43 @@ class StepsTest {
         assertEquals(where, same, sameFace(first.doubles, second.doubles))
     }
 
-    @Test fun recall() = cases("recall") { where, (lost, found, now, id) ->
-        val memory = LostFaces()
+    @Test fun match() = cases("match_lost_track") { where, (lost, found, now, id) ->
+        val memory = LostTrackBuffer()
         for (face in lost.list) {
-            val (number, place, speed, time) = face.list
-            val roi = place.roi
-            val motion = RegionMotion(roi.copy(cx = roi.cx - speed.double), time.double - 1)
+            val (number, square, speed, time) = face.list
+            val roi = square.roi
+            val motion = RoiMotion(roi.copy(cx = roi.cx - speed.double), time.double - 1)
             motion.update(roi, time.double)
-            memory.remember(LostFace(number.int, motion, time.double))
+            memory.add(LostTrack(number.int, motion, time.double))
         }
-        memory.forgetOld(now.double)
-        assertEquals(where, id?.int, memory.recall(found.roi, now.double))
+        memory.removeExpired(now.double)
+        assertEquals(where, id?.int, memory.match(found.roi, now.double))
     }
 
-    @Test fun detectorsRegions() = cases("read_regions") { where, (_, scores, regions, threshold, found) ->
-        val place = Roi(0.5, 0.5, 1.0)
-        val read = readRegions(scores.floats, regions.floats, place, threshold.double)
-        assertEquals("$where: regions", found.list.size, read.size)
+    @Test fun detections() = cases("decode_detections") { where, (_, scores, rois, threshold, found) ->
+        val square = Roi(0.5, 0.5, 1.0)
+        val read = decodeDetections(scores.floats, rois.floats, square, threshold.double)
+        assertEquals("$where: detections", found.list.size, read.size)
         for ((expected, candidate) in found.list.zip(read)) {
             assertClose(where, expected, doubleArrayOf(candidate.score) + candidate.roi.values)
         }
     }
 
-    @Test fun partsOfALargeFrame() = cases("tiles") { where, (width, height, size, parts) ->
+    @Test fun tilesOfALargeFrame() = cases("tiles") { where, (width, height, size, parts) ->
         val expected = parts.list.map { part -> part.list.map { it.int } }
         assertEquals(where, expected, tiles(width.int, height.int, size.int).map { listOf(it.x, it.y, it.side) })
     }
 
-    @Test fun frameAsTheDetectorSeesIt() = cases("fit_frame") { where, (width, height, pixels, place) ->
-        val fitted = fitFrame(paint(width.int, height.int, 1, listOf(listOf(0, 5, -10, 1))), 192)
-        assertPixels("$where, $width x $height", pixels, fitted.pixels, 192)
-        assertClose(where, place, fitted.place.values)
+    @Test fun letterboxedFrame() = cases("letterbox") { where, (width, height, pixels, square) ->
+        val letterboxed = letterbox(composite(width.int, height.int, 1, listOf(listOf(0, 5, -10, 1))), 192)
+        assertPixels("$where, $width x $height", pixels, letterboxed.pixels, 192)
+        assertClose(where, square, letterboxed.square.values)
     }
 
     @Test fun crop() {
-        val picture = paint(320, 240, 2, listOf(listOf(1, 40, 30, 1), listOf(0, 200, 100, 1)))
+        val image = composite(320, 240, 2, listOf(listOf(1, 40, 30, 1), listOf(0, 200, 100, 1)))
         cases("extract_crop") { where, (roi, pixels) ->
-            assertPixels(where, pixels, extractCrop(picture, roi.roi, 112), 112)
+            assertPixels(where, pixels, extractCrop(image, roi.roi, 112), 112)
         }
     }
 

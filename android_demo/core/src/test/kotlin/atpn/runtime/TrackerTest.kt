@@ -6,16 +6,16 @@ import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
-/** What the sequences do not show: refusals, reset, templates. */
+/** Errors, reset, and templates, which the sequences do not cover. */
 class TrackerTest {
     private val shape = floatArrayOf(0.2f, 0.2f, 0.8f, 0.3f, 0.7f, 0.8f, 0.3f, 0.7f)
     private val mouth = Template("mouth", floatArrayOf(0.4f, 0.7f), emptyList())
     private val spec = ModelSpec("tiny", "four", shape, standardOutputs(4))
-    private val frame = Picture.rgb(ByteArray(320 * 240 * 3), 320, 240)
+    private val frame = RgbImage.rgb(ByteArray(320 * 240 * 3), 320, 240)
     private val detector = Detector { listOf(Roi(160.0, 120.0, 90.0)) }
 
-    /** A network that finds the mean shape wherever it looks. */
-    private inner class Constant(override val spec: ModelSpec) : Regressor {
+    /** Network that returns the mean shape. */
+    private inner class Constant(override val spec: ModelSpec) : Backend {
         override fun run(crop: ByteArray) = mapOf(
             "landmarks" to shape,
             "uncertainty" to FloatArray(4) { 0.02f },
@@ -31,7 +31,7 @@ class TrackerTest {
         val (face) = tracker.update(frame, 0.1)
         assertEquals(1, face.id)
         assertEquals(TrackState.DETECTED, face.state)
-        assertEquals(0, tracker.stats.losses)
+        assertEquals(0, tracker.stats.lostCount)
     }
 
     @Test fun aTemplatesPointsAreFound() {
@@ -42,25 +42,25 @@ class TrackerTest {
         assertArrayEquals(doubleArrayOf(0.1 * face.roi.size), face.pointsUncertainty, 1e-6)
     }
 
-    @Test fun whatCannotBeTrackedWithIsRefused() {
-        fun refused(expected: String, make: () -> Any) {
+    @Test fun invalidArgumentsAreRejected() {
+        fun rejects(expected: String, make: () -> Any) {
             val error = assertThrows(IllegalArgumentException::class.java) { make() }
             assertTrue(error.message, expected in error.message.orEmpty())
         }
-        refused("maxFaces must be 1 or more, got 0") { FaceTracker(Constant(spec), detector, maxFaces = 0) }
-        refused("smoothing must lie in [0, 1], got 1.5") { FaceTracker(Constant(spec), detector, smoothing = 1.5) }
-        refused("is a face detector") { FaceTracker(Constant(Golden.detectorSpec), detector) }
-        refused("gives landmarks only") { FaceTracker(Constant(spec.copy(outputs = standardOutputs(4, withHeads = false))), detector) }
-        refused("export it with --template") {
+        rejects("maxFaces must be 1 or more, got 0") { FaceTracker(Constant(spec), detector, maxFaces = 0) }
+        rejects("smoothing must lie in [0, 1], got 1.5") { FaceTracker(Constant(spec), detector, smoothing = 1.5) }
+        rejects("is a face detector") { FaceTracker(Constant(Golden.detectorSpec), detector) }
+        rejects("gives landmarks only") { FaceTracker(Constant(spec.copy(outputs = standardOutputs(4, withHeads = false))), detector) }
+        rejects("export it with --template") {
             FaceTracker(Constant(spec.copy(outputs = standardOutputs(4, points = 5), prompts = 5)), detector)
         }
-        refused("a detector gives scores and regions") { NetworkDetector(Constant(spec)) }
-        refused("must be a finite number of seconds") { FaceTracker(Constant(spec), detector).update(frame, Double.NaN) }
-        refused("finite numbers and a positive size") { Roi(0.0, 0.0, 0.0) }
-        refused("positive focal lengths") { Intrinsics(0.0, 1.0, 0.0, 0.0) }
+        rejects("expected scores and rois") { NetworkDetector(Constant(spec)) }
+        rejects("must be a finite number of seconds") { FaceTracker(Constant(spec), detector).update(frame, Double.NaN) }
+        rejects("finite numbers and a positive size") { Roi(0.0, 0.0, 0.0) }
+        rejects("positive focal lengths") { Intrinsics(0.0, 1.0, 0.0, 0.0) }
     }
 
-    @Test fun aDetectorThatPointsAtOnePixelIsSurvived() {
+    @Test fun aRoiOfOnePixelHasNoFace() {
         assertEquals(emptyList<Face>(), FaceTracker(Constant(spec), { listOf(Roi(0.0, 0.0, 0.5)) }).update(frame, 0.0))
     }
 

@@ -10,7 +10,7 @@ class YuvTest {
     private val width = 8
     private val height = 6
 
-    /** Values of a plane by a rule, in rows with a gap; [pixelStride] 2 is how most phones lay out u and v. */
+    /** Returns a plane of [value], with padded rows; most phones have a [pixelStride] of 2 for u and v. */
     private fun plane(columns: Int, rows: Int, pixelStride: Int, value: (Int, Int) -> Int): Plane {
         val rowStride = columns * pixelStride + 4
         val bytes = ByteBuffer.allocate(rows * rowStride)
@@ -18,40 +18,40 @@ class YuvTest {
         return Plane(bytes, rowStride, pixelStride)
     }
 
-    private fun light(x: Int, y: Int) = 40 + 5 * x + 20 * y
-    private fun blueness(x: Int, y: Int) = 100 + 20 * x + y
-    private fun redness(x: Int, y: Int) = 150 - 10 * x + 15 * y
+    private fun luma(x: Int, y: Int) = 40 + 5 * x + 20 * y
+    private fun cb(x: Int, y: Int) = 100 + 20 * x + y
+    private fun cr(x: Int, y: Int) = 150 - 10 * x + 15 * y
 
-    private fun picture(degrees: Int): Picture {
-        val u = plane(width / 2, height / 2, 2, ::blueness)
-        val v = plane(width / 2, height / 2, 2, ::redness)
-        return uprightRgb(plane(width, height, 1, ::light), u, v, width, height, degrees)
+    private fun image(degrees: Int): RgbImage {
+        val u = plane(width / 2, height / 2, 2, ::cb)
+        val v = plane(width / 2, height / 2, 2, ::cr)
+        return uprightRgb(plane(width, height, 1, ::luma), u, v, width, height, degrees)
     }
 
-    private fun rgb(picture: Picture, x: Int, y: Int) =
-        (0..2).map { picture.pixels[y * picture.rowStride + 3 * x + it].toInt() and 0xFF }
+    private fun rgb(image: RgbImage, x: Int, y: Int) =
+        (0..2).map { image.pixels[y * image.rowStride + 3 * x + it].toInt() and 0xFF }
 
-    @Test fun coloursAreTheStandards() {
-        val picture = picture(0)
+    @Test fun colorsFollowTheStandard() {
+        val image = image(0)
         for (y in 0 until height) {
             for (x in 0 until width) {
-                val u = blueness(x / 2, y / 2) - 128
-                val v = redness(x / 2, y / 2) - 128
-                val expected = listOf(1.402 * v, -0.344136 * u - 0.714136 * v, 1.772 * u).map { (light(x, y) + it).roundToInt().coerceIn(0, 255) }
-                rgb(picture, x, y).zip(expected).forEach { (ours, theirs) -> assertEquals("$x, $y", theirs.toDouble(), ours.toDouble(), 1.0) }
+                val u = cb(x / 2, y / 2) - 128
+                val v = cr(x / 2, y / 2) - 128
+                val expected = listOf(1.402 * v, -0.344136 * u - 0.714136 * v, 1.772 * u).map { (luma(x, y) + it).roundToInt().coerceIn(0, 255) }
+                rgb(image, x, y).zip(expected).forEach { (ours, theirs) -> assertEquals("$x, $y", theirs.toDouble(), ours.toDouble(), 1.0) }
             }
         }
     }
 
     @Test fun turnsAreClockwise() {
-        val still = picture(0)
+        val still = image(0)
         val places = mapOf<Int, (Int, Int) -> Pair<Int, Int>>(
             90 to { x, y -> height - 1 - y to x },
             180 to { x, y -> width - 1 - x to height - 1 - y },
             270 to { x, y -> y to width - 1 - x },
         )
         for ((degrees, place) in places) {
-            val turned = picture(degrees)
+            val turned = image(degrees)
             assertEquals(if (degrees == 180) width to height else height to width, turned.width to turned.height)
             for (y in 0 until height) {
                 for (x in 0 until width) {
@@ -60,6 +60,6 @@ class YuvTest {
                 }
             }
         }
-        assertThrows(IllegalArgumentException::class.java) { picture(45) }
+        assertThrows(IllegalArgumentException::class.java) { image(45) }
     }
 }

@@ -4,7 +4,7 @@ import atpn.runtime.Accelerator
 import atpn.runtime.FileOutput
 import atpn.runtime.ModelFileException
 import atpn.runtime.ModelSpec
-import atpn.runtime.Regressor
+import atpn.runtime.Backend
 import atpn.runtime.matchOutputs
 import java.io.Closeable
 import java.nio.ByteBuffer
@@ -15,11 +15,11 @@ import org.tensorflow.lite.gpu.GpuDelegate
 import org.tensorflow.lite.nnapi.NnApiDelegate
 
 /**
- * A .tflite file in LiteRT. Use and close it on the thread that made it: the GPU delegate asks for that.
+ * A .tflite file in LiteRT. Use and close it on the thread that created it, for the GPU delegate.
  *
- * ModelFileException when the file is not what its spec says; LiteRT's own exceptions when the accelerator refuses it.
+ * ModelFileException if the file does not match its spec; exceptions of LiteRT if the accelerator does not support it.
  */
-class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) : Regressor, Closeable {
+class LiteRtBackend(model: ModelFile, accelerator: Accelerator, threads: Int) : Backend, Closeable {
     override val spec = ModelSpec.read(model.bytes, model.name)
     private val delegate = when (accelerator) {
         Accelerator.GPU -> GpuDelegate()
@@ -66,13 +66,13 @@ class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) 
 
     private fun check(name: String) {
         val shapes = (0 until interpreter.getInputTensorCount()).map { interpreter.getInputTensor(it).shape().toList() }
-        val promised = listOf(listOf(1, spec.inputSize, spec.inputSize, 3))
-        if (shapes != promised || interpreter.getInputTensor(0).dataType() != DataType.UINT8) {
-            throw ModelFileException("$name takes $shapes, its spec promises bytes of $promised")
+        val declared = listOf(listOf(1, spec.inputSize, spec.inputSize, 3))
+        if (shapes != declared || interpreter.getInputTensor(0).dataType() != DataType.UINT8) {
+            throw ModelFileException("$name takes $shapes, its spec declares bytes of $declared")
         }
     }
 
-    /** By their signature's names where there is one: those survive conversion better than the tensors'. */
+    /** Returns the outputs by their names in the signature if there is one, which converters change less. */
     private fun outputs(): List<FileOutput> {
         val key = interpreter.getSignatureKeys().singleOrNull()
         val names = key?.let { interpreter.getSignatureOutputs(it) }.orEmpty().associateBy { name ->
@@ -84,7 +84,7 @@ class LiteRtRegressor(model: ModelFile, accelerator: Accelerator, threads: Int) 
     }
 }
 
-/** What [make] makes; where it fails, what was opened before is closed. */
+/** Returns the result of [make]; closes [opened] if it fails. */
 private fun <T> orClose(opened: AutoCloseable?, make: () -> T): T =
     try {
         make()
