@@ -71,7 +71,7 @@ def test_pictures_and_folders_follow_on_the_command_line(template, tiny_tufa, po
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["image"] for line in lines] == [str(inside)] * 2
     assert main([*call, str(tmp_path / "missing.png"), str(folder)]) == 1
-    assert "no picture in" in capsys.readouterr().err
+    assert "no image in" in capsys.readouterr().err
     assert main(call) == 1
     assert "give at least one picture" in capsys.readouterr().err
 
