@@ -44,11 +44,11 @@ class NoiseConfig:
     """Seed of the noise, independent of the training's seed."""
 
     def __post_init__(self) -> None:
-        shares = (self.annotator_fraction, self.curve_fraction, 1 - self.annotator_fraction - self.curve_fraction)
-        if self.level < 0 or self.annotators < 1 or min(shares) < -1e-9:
+        fractions = (self.annotator_fraction, self.curve_fraction, 1 - self.annotator_fraction - self.curve_fraction)
+        if self.level < 0 or self.annotators < 1 or min(fractions) < -1e-9:
             raise ValueError(
                 "label noise needs a level >= 0, annotators >= 1, and fractions of the variance that add up "
-                f"to 1 at most; got level {self.level}, {self.annotators} annotators, shares {shares[0]}, {shares[1]}"
+                f"to 1 at most; got level {self.level}, annotators {self.annotators}, fractions {fractions}"
             )
 
 

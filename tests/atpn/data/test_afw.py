@@ -39,5 +39,5 @@ def test_what_does_not_fit_is_named(folder, tmp_path):
     with pytest.raises(ValueError, match="30x20 pixels"):
         list(read_afw(folder))
     (folder / "a.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"a\.png is missing or not an image"):
+    with pytest.raises(ValueError, match=r"a\.png, listed in .* is missing or not an image"):
         list(read_afw(folder))

@@ -76,5 +76,5 @@ def test_variance_is_shared_among_annotator_curve_and_point(face):
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(ValueError, match="shares of the variance"):
+    with pytest.raises(ValueError, match="fractions of the variance"):
         NoiseConfig(level=1.0, annotator_fraction=0.8, curve_fraction=0.4)
