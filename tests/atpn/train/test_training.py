@@ -518,7 +518,7 @@ def test_minutes_spend_less_on_coarse_crops_than_samples_do():
     recipe = Recipe(samples=1, coarse_fraction=0.5, coarse_size=56, input_size=112)
     assert Budget(samples=10).coarse_until(recipe) == 0.5
     assert Budget(minutes=10).coarse_until(recipe) == pytest.approx(0.2)
-    assert Budget(minutes=10).share(Progress(seconds=60)) == pytest.approx(0.1)
+    assert Budget(minutes=10).fraction(Progress(seconds=60)) == pytest.approx(0.1)
 
 
 def test_contradicting_options_are_refused(tmp_path):
