@@ -1,6 +1,5 @@
 """Track faces in a camera, video, or images; show and save the results."""
 
-# ruff: noqa: RUF009 -- `flag` is a dataclass field
 from __future__ import annotations
 
 import contextlib
