@@ -32,15 +32,8 @@ def draw_faces(
 ) -> np.ndarray:
     """Draw faces on a copy of an (H, W, 3) uint8 BGR image.
 
-    Args:
-        image: The image.
-        faces: Faces in pixels of `image`.
-        scheme: Landmark scheme whose edges are drawn, too.
-        mirror: Flip the result horizontally; text stays readable.
-        template: Template whose edges are drawn, too.
-
-    Returns:
-        The copy. Pose axes: red to the image's right, green down, blue out of the face.
+    The edges of `scheme` and `template` are drawn, too. `mirror` flips the result horizontally; text stays readable.
+    Pose axes: red to the image's right, green down, blue out of the face.
     """
     canvas = image.copy()
     for face in faces:

@@ -42,10 +42,7 @@ class Sink(Protocol):
 def open_overlay_sink(path: Path, fps: float, length: int | None) -> Sink:
     """Open a sink for overlays by the path's suffix: .mp4 or .avi video, image, or folder of images (no suffix).
 
-    Args:
-        path: Target.
-        fps: Frame rate of a video.
-        length: Number of frames; None if unknown.
+    `fps` is the frame rate of a video, `length` the number of frames, None if unknown.
 
     Raises:
         SinkError: The suffix is not supported, an image would get several frames, or the parent folder does not exist.

@@ -47,16 +47,9 @@ def write_archive(path: Path, images: Sequence[np.ndarray], labels: dict[str, An
 
 
 def read_archive(path: Path, size: int | None, labels: Sequence[str], command: str) -> ImageArchive:
-    """Read what `write_archive` wrote.
+    """Read what `write_archive` wrote by a command of `python -m export`.
 
-    Args:
-        path: The file.
-        size: Required side of the images, pixels; None: any.
-        labels: Names of required arrays.
-        command: Command of `python -m export` that makes such a file.
-
-    Raises:
-        ExportError: The file is missing or damaged, or its images have another size.
+    ExportError when the file is missing or damaged, lacks an array of `labels`, or has images of another `size`.
     """
     advice = f"make one with `python -m export {command} --data FOLDER_OF_RENDERS`"
     if not path.is_file():

@@ -137,13 +137,9 @@ def landmark_errors(landmarks: np.ndarray, scheme: LandmarkScheme, ground_truth:
 
 
 def compare(file: Predictions, network: Predictions, ground_truth: CropSet, threshold: float) -> LandmarkParity:
-    """Compare predictions of a file and its network.
+    """Compare predictions of a file and its network for labels of their scheme.
 
-    Args:
-        file: Predictions of the file.
-        network: Predictions of the network.
-        ground_truth: The crops and labels, in the predictions' scheme.
-        threshold: Confidence from which a crop counts as a face.
+    From the confidence `threshold` on a crop counts as a face.
     """
     faces = ground_truth.has_face
 

@@ -37,14 +37,7 @@ def export_artifacts(
     force: bool = False,
     videos: Sequence[Path] = (),
 ) -> None:
-    """Export files one by one and report them.
-
-    Args:
-        artifacts: The files.
-        evaluator: What they are evaluated with.
-        out: Folder for the report.
-        force: Whether to convert up-to-date files again.
-        videos: Videos to compare the files' tracks on.
+    """Export files one by one, compare their tracks on the videos, and report them to `out`.
 
     Raises:
         ParityError: Files exceed a tolerance; raised after the last file.

@@ -36,11 +36,9 @@ class Report:
         print(f"{align(self.table)}\n\n{self.legend}")
 
     def write(self, folder: Path, entries: Mapping[str, Any]) -> None:
-        """Print the report and write it to a folder.
+        """Print the report and write it to the files' folder.
 
-        Args:
-            folder: Where the files are.
-            entries: By file name, for report.json, which keeps entries of other files that are still there.
+        `entries` by file name are for report.json, which keeps those of other files that are still there.
         """
         self.print()
         path = folder / f"{self.name}.json"
@@ -54,11 +52,7 @@ class Report:
 
 
 def table_of(columns: Sequence[tuple[str, str, Sequence[str]]]) -> list[list[str]]:
-    """Return a header, the network's row, and a row per file.
-
-    Args:
-        columns: Header, the network's cell, and the files' cells. A column without content is left out.
-    """
+    """Return a header, the network's row, and a row per file, from columns of these; empty ones are left out."""
     shown = [[header, network, *cells] for header, network, cells in columns if network or any(cells)]
     return [list(row) for row in zip(*shown, strict=True)]
 

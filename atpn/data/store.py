@@ -31,13 +31,8 @@ class SampleStore:
     ) -> None:
         """Collect samples.
 
-        Args:
-            samples: Samples in their order.
-            planes: (P, 2) query points of the dense points on the mean-face plane, by head model.
-            on_disk: Leave images in their shards, which must not change.
-
-        Raises:
-            ValueError: The samples have several schemes, or a label has the wrong shape.
+        `planes` are (P, 2) query points of the dense points on the mean-face plane, by head model. `on_disk` leaves
+        images in their shards, which must not change. ValueError for several schemes, or a label of the wrong shape.
         """
         buffer, places = bytearray(), []
         shards: dict[Path, int] = {}
@@ -122,15 +117,8 @@ class SampleStore:
     ) -> SampleStore:
         """Read a folder's shards.
 
-        Args:
-            folder: Folder with .tar shards.
-            share: (k, n) reads every n-th shard from the k-th on.
-            on_disk: Leave the images in their shards.
-            boxes_suffice: Accept data in which faces have boxes but no landmarks.
-
-        Raises:
-            FileNotFoundError: There are no shards.
-            ValueError: A shard is corrupt, or no face is labeled.
+        A `share` (k, n) reads every n-th shard from the k-th on; `boxes_suffice` accepts data in which faces have boxes
+        but no landmarks. FileNotFoundError without shards; ValueError if one is corrupt, or no face is labeled.
         """
         shards = list_shards(folder)
         first, step = share

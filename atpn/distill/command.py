@@ -68,11 +68,7 @@ class DistillConfig(LoaderOptions):
 
 
 def run(config: DistillConfig) -> dict[str, float]:
-    """Train, compare with the teacher on held-out crops, and write the checkpoint.
-
-    Returns:
-        Errors over the face rectangle's longer side.
-    """
+    """Train, write the checkpoint, and return errors from the teacher over the face rectangle's longer side."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
     template = Template.read(config.template)

@@ -139,9 +139,7 @@ def detection_metrics(model: FaceDetector, images: Sequence[Composite]) -> dict[
 def compute_metrics(predictions: Sequence[list[tuple[float, ROI]]], images: Sequence[Composite]) -> dict[str, float]:
     """Compute average precision, maximum recall, and mean overlap of the true positives.
 
-    Args:
-        predictions: Per image, (score, ROI in [0, 1] of the side), best first.
-        images: Images with their faces.
+    Predictions are (score, ROI in [0, 1] of the side) per image, best first.
     """
     scores, is_face, overlaps, missed = [], [], [], 0
     for image, detections in zip(images, predictions, strict=True):

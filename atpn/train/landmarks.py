@@ -54,18 +54,11 @@ class LandmarkTask:
         faces: int | None = None,
         others: Sequence[OtherSet] = (),
     ) -> None:
-        """Select the training faces and prepare their labels.
+        """Select the training faces, at most `faces`, and prepare their labels.
 
-        Args:
-            store: The reference set: its scheme and convention are the network's.
-            recipe: Hyperparameters.
-            seed: Seed of the crops.
-            validation: Maximum number of held-out faces.
-            faces: Maximum number of faces to train on; None: all that are not held out.
-            others: Further sets, see `mixing`.
-
-        Raises:
-            ValueError: The recipe does not support the store's scheme, or several sets.
+        The scheme and the convention of `store` are the network's; `others` are further sets, see `mixing`.
+        `validation` is the maximum number of held-out faces. ValueError if the recipe does not support the store's
+        scheme, or several sets.
         """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
         if recipe.freeze_backbone:
@@ -253,16 +246,9 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def landmark_metrics(model: ATPN, batch: LabeledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
-    """Compute metrics to monitor training.
+    """Return NME over the rectangle's longer side and, up to 60° of yaw, over the eye distance, and openings' agreement.
 
-    Args:
-        model: Network.
-        batch: Held-out crops.
-        store: Their store.
-        clear: (B,) whether an image is easy; all False if the data do not say.
-
-    Returns:
-        NME over the rectangle's longer side, and for yaw up to 60° NME over the eye distance and agreement of openings.
+    The crops of `batch` are of the store's held-out faces; `clear` (B,) says which images are easy, if the data do.
     """
     scheme = store.scheme
     predicted, target = predict(model, batch["image"].numpy()).landmarks, batch["landmarks"].numpy()

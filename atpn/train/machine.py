@@ -31,15 +31,10 @@ BFLOAT16_GAIN = 1.1
 def faster_in_bfloat16(
     step: Callable[[bool], None], seconds: float = 0.3, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[bool, tuple[float, float]]:
-    """Time a training step in float32 and in bfloat16.
+    """Time a training step in float32 and, with the argument True, in bfloat16.
 
-    Args:
-        step: Runs one step, in bfloat16 if its argument is True.
-        seconds: Time to spend on each precision after a first step, which prepares kernels and memory.
-        clock: Seconds from any origin.
-
-    Returns:
-        Whether bfloat16 is faster by `BFLOAT16_GAIN`, and the seconds of the fastest step in float32 and in bfloat16.
+    Each gets `seconds` after a first step, which prepares kernels and memory. Returns whether bfloat16 is faster by
+    `BFLOAT16_GAIN`, and the seconds of the fastest step in float32 and in bfloat16.
     """
     fastest = []
     for bfloat16 in (False, True):

@@ -160,10 +160,8 @@ class Alignment:
 def similarity(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Fit the similarity that maps (M, 2) points best onto each of (b, M, 2), NaN ignored.
 
-    The mean shape is symmetric, so flipped faces are no special case.
-
-    Returns:
-        Scale times cosine and scale times sine, (b, 1) each.
+    Return scale times cosine and scale times sine, (b, 1) each. The mean shape is symmetric, so flipped faces are no
+    special case.
     """
     known = ~target.isnan().any(dim=-1, keepdim=True)
     count = known.sum(dim=1, keepdim=True).clamp_min(1)

@@ -55,10 +55,7 @@ def save_state(
 def load_state(
     path: Path, kind: type[AnyNetwork] = ATPN
 ) -> tuple[AnyNetwork, AnyNetwork, dict[str, dict[str, Tensor]], Progress]:
-    """Read network, averaged network, optimizer state by parameter name, and progress.
-
-    ValueError if the file is damaged.
-    """
+    """Read network, averaged network, optimizer state by parameter name, and progress; ValueError if damaged."""
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()

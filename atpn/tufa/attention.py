@@ -65,16 +65,9 @@ def show_attention(config: AttentionConfig) -> np.ndarray:
 
 @torch.no_grad()
 def attention_maps(model: TUFA, crops: np.ndarray, plane: np.ndarray, context: np.ndarray) -> np.ndarray:
-    """Compute attention maps, averaged over heads and layers.
+    """Return (n, M, G, G) weights of the parts of (n, S, S, 3) uint8 RGB crops, averaged over heads and layers.
 
-    Args:
-        model: Network.
-        crops: (n, S, S, 3) uint8 RGB.
-        plane: (M, 2) query points.
-        context: (K, 2) points to query along.
-
-    Returns:
-        (n, M, G, G) weights of the parts of the crop.
+    Query points are the (M, 2) of `plane`, along with the (K, 2) of `context`.
     """
     query = torch.from_numpy(np.concatenate([plane, context])).float()
     feature = model.image_feature(torch.from_numpy(crops).permute(0, 3, 1, 2).float())

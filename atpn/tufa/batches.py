@@ -43,15 +43,10 @@ class PlanePoints:
     def draw(
         self, crop: Crop, plane: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw the points of a crop.
+        """Draw (M, 2) points on the plane, their (M,) rows of alignment embeddings, and (M, 2) places in the crop.
 
-        Args:
-            crop: Face crop with WFLW landmarks.
-            plane: (P, 2) its dense points on the plane before mirroring; None: it has none, and a scheme is drawn.
-            rng: Source of the choice.
-
-        Returns:
-            (M, 2) points on the plane, (M,) rows of alignment embeddings, and (M, 2) points in the crop.
+        The crop has WFLW landmarks; `plane` (P, 2) are its dense points on the plane before mirroring, None if it has
+        none, so that a scheme is drawn.
         """
         known = [name for name in self.sources if name != DENSE or plane is not None]
         source = known[int(rng.integers(len(known)))]

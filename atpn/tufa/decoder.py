@@ -38,17 +38,9 @@ class DecoderLayer(nn.Module):
     def forward(
         self, tokens: Tensor, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Update the tokens.
+        """Update the (B, M, C) tokens by (B, M, C) prompts, a (B, L, C) image feature, and its (L, C) position.
 
-        Args:
-            tokens: (B, M, C).
-            prompts: (B, M, C).
-            image: (B, L, C) image feature.
-            position: (L, C) of the image feature.
-            weights: Return attention weights as well.
-
-        Returns:
-            The (B, M, C) tokens, and the cross-attention's (B, M, L) weights, averaged over the heads, or None.
+        Return also the cross-attention's (B, M, L) weights, averaged over the heads, or None without `weights`.
         """
         normed = self.self_norm(tokens)
         query = normed + prompts

@@ -126,11 +126,9 @@ def real_faces(folder: Path, size: int, atpn: Any) -> tuple[Faces, float]:
 
 
 def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
-    """Compute NME over the eye distance.
+    """Compute NME over the eye distance of the schemes that the network knows, and of dense points if known.
 
-    Returns:
-        By name: the schemes that the network knows, iBUG's 68 placed on the plane by affine alignment alone
-        (`zero_shot`), and dense points if known.
+    `zero_shot` are iBUG's 68, placed on the plane by affine alignment alone.
     """
     labeled = WFLW_98 if faces.landmarks.shape[1] == WFLW_98.count else IBUG_68
     known = [name for name, _ in model.config.schemes if name in SCHEMES]

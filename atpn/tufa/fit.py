@@ -110,18 +110,8 @@ def fit(
 
     New alignment embeddings and the whole network, by default without its features, are trained on jittered, augmented
     crops with the L1 loss of training (equation 6.12). A penalty keeps the answers at known points, the stronger the
-    fewer faces there are.
-
-    Args:
-        model: Network; not changed.
-        name: The template's name.
-        plane: (M, 2) its initial points on the plane.
-        faces: Labeled faces.
-        mean_shape: (98, 2) ATPN's, for the crop rule.
-        recipe: Hyperparameters.
-        steps: Number of steps.
-        seed: Seed of crops and points.
-        train_features: Train the features as well.
+    fewer faces there are. `plane` (M, 2) are the template's initial points; `mean_shape` (98, 2) is ATPN's, for the
+    crop rule.
     """
     torch.manual_seed(seed)
     known, rng, model = model, np.random.default_rng(seed), model.with_scheme(name, plane)

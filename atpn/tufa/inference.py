@@ -86,17 +86,10 @@ def predict_planes(
     context: np.ndarray | None = None,
     batch_size: int = 64,
 ) -> list[np.ndarray]:
-    """Locate several sets of points on crops, whose image feature is computed once. The model's mode is restored.
+    """Locate several sets of (M, 2) plane points on (n, S, S, 3) uint8 RGB crops, as (n, M, 2) float32 in [0, 1] each.
 
-    Args:
-        model: Network.
-        crops: (n, S, S, 3) uint8 RGB.
-        planes: (M, 2) points on the plane, per set; the sets are queried separately.
-        context: (K, 2) points to query along. Few points alone have less of a face to agree on than the 24 of training.
-        batch_size: Crops per forward pass.
-
-    Returns:
-        (n, M, 2) float32 per set, in [0, 1] of the crop.
+    The image feature is computed once; the sets are queried separately, each along with the (K, 2) of `context`: few
+    points alone have less of a face to agree on than the 24 of training. The model's mode is restored.
     """
     training, device = model.training, model.image_mean.device
     model.eval()

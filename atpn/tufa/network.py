@@ -89,17 +89,10 @@ class TUFA(Network):
         return torch.stack(attentions).mean(0)[..., : grid**2].unflatten(-1, (grid, grid))
 
     def forward(self, image: Tensor, plane: Tensor, row: Tensor | None = None) -> Tensor:
-        """Locate plane points on crops.
+        """Locate (B, M, 2) plane points on (B, 3, S, S) RGB crops, 0 to 255: (B, M, 2) in [0, 1] of the crop.
 
-        Prompts attend to each other, so the answers depend on all points of a query: see `context_of`.
-
-        Args:
-            image: (B, 3, S, S) RGB, 0 to 255.
-            plane: (B, M, 2) points on the plane.
-            row: (B, M) alignment embedding of each point: 1 + its row in the mean shapes, or 0.
-
-        Returns:
-            (B, M, 2) in [0, 1] of the crop.
+        Prompts attend to each other, so the answers depend on all points of a query: see `context_of`. `row` (B, M) is
+        the alignment embedding of each point: 1 + its row in the mean shapes, or 0.
         """
         if row is not None:
             plane = plane + self.alignment(row)

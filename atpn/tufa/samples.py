@@ -30,12 +30,8 @@ class LabeledFace:
 def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabeledFace]:
     """Read the faces of a JSON list of `{"image": PATH, "points": [[x, y], …]}`, one entry per face.
 
-    Paths are relative to the file's folder, points are pixels.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        SourceError: An image cannot be read.
-        ValueError: An entry is wrong, or no face is found around its points.
+    Paths are relative to the file's folder, points are pixels. FileNotFoundError if there is no such file; SourceError
+    for an unreadable image; ValueError if an entry is wrong, or no face is found around its points.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no samples file {path}; give a JSON list of {{"image": …, "points": …}}')

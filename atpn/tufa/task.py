@@ -45,17 +45,10 @@ class TUFATask:
         features: bool = False,
         validation: int = 400,
     ) -> None:
-        """Select the training faces.
+        """Select the training faces; `sources` and `points` as in `PlanePoints`.
 
-        Args:
-            store: Renders.
-            recipe: Hyperparameters.
-            seed: Seed of the crops.
-            sources: See `PlanePoints`.
-            points: See `PlanePoints`.
-            align: Train the alignment embeddings; else they stay zero.
-            features: Train ATPN's features.
-            validation: Maximum number of held-out faces.
+        Without `align` the alignment embeddings stay zero; `features` trains ATPN's features. `validation` is the
+        maximum number of held-out faces.
         """
         self.store, self.recipe, self.seed, self.sources, self.points = store, recipe, seed, tuple(sources), points
         frozen = {"alignment": not align, "features": not features}

@@ -17,19 +17,12 @@ STEP = 0.02
 
 
 def nmf(tracked: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:
-    """Return the normalized mean flicker of unbroken tracks, % of the face's size.
+    """Return the normalized mean flicker of unbroken (T, N, 2) tracks and their labels, % of the face's size.
 
     With e[t, k] the error of landmark k in frame t and d[t] the size of the labeled face, it is the root mean square
     of |e[t, k] - e[t-1, k]| / d[t] over all frames and landmarks (Micaelli et al., "Recurrence without Recurrence:
     Stable Video Landmark Detection with Deep Equilibrium Models", CVPR 2023). Their values are for a face of 256
-    pixels: 256 times these. The thesis has no such metric.
-
-    Args:
-        tracked: (T, N, 2) pixels of each track.
-        labels: (T, N, 2) pixels, its labels.
-
-    Returns:
-        The flicker; NaN without two consecutive frames.
+    pixels: 256 times these. The thesis has no such metric. NaN without two consecutive frames.
     """
     changes = [
         np.linalg.norm(np.diff(points - true, axis=0), axis=2) / sizes(true)[1:, None]

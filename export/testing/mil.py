@@ -68,13 +68,9 @@ class MILProgram:
     """The main function of a saved ML Program."""
 
     def __init__(self, package: Path) -> None:
-        """Read a package.
+        """Read a .mlpackage folder.
 
-        Args:
-            package: A .mlpackage folder.
-
-        Raises:
-            ExportError: The package is damaged or uses an unknown operator, or coremltools is not installed.
+        ExportError when it is damaged or uses an unknown operator, or coremltools is not installed.
         """
         with requires("coreml"):
             from coremltools.proto import MIL_pb2, Model_pb2
@@ -107,15 +103,7 @@ class MILProgram:
 
     @torch.no_grad()
     def run(self, crop: np.ndarray, plane: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Run the program on one image.
-
-        Args:
-            crop: (S, S, 3) uint8 RGB.
-            plane: (M, 2) query points of a program that takes some.
-
-        Returns:
-            The outputs by name, float32, without the batch axis.
-        """
+        """Return the outputs, float32 without batch axis, for an (S, S, 3) uint8 RGB crop and (M, 2) query points."""
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)[None])).float()
         known = {**self._constants, self.inputs[0]: image}
         if plane is not None:

@@ -87,14 +87,9 @@ def draw_glasses(
 ) -> Occluded:
     """Draw glasses or sunglasses, modeled in 3D.
 
-    Args:
-        image: See the module.
-        project: Maps head-frame points (N, 3) in centimeters to pixels (N, 2).
-        eye_centers: (2, 3) centers of the eyeballs, the image's left first.
-        bridge: (3,) nose surface between the eyes.
-        temples: (2, 3) points above the ears, the image's left first.
-        rng: Random generator.
-        dark_prob: Probability of dark lenses; only they, frames and temple arms hide landmarks.
+    `project` maps head-frame points (N, 3) in centimeters to pixels (N, 2); `bridge` (3,) is the nose's surface between
+    the (2, 3) `eye_centers`, `temples` (2, 3) are above the ears, the image's left first. Only dark lenses, of
+    probability `dark_prob`, frames and temple arms hide landmarks.
     """
     shape = image.shape[:2]
     view, scale = _view_direction(project, bridge)

@@ -10,10 +10,7 @@ from torch import Tensor
 def focal_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Compute the focal loss with reduced penalties near the centers (Zhou et al., 2019, equation 1), per face.
 
-    Args:
-        logits: (B, G, G).
-        target: (B, G, G) 1 at a face's center, less in its neighborhood.
-        mask: (B, G, G) 0 for cells to ignore.
+    The target is 1 at a face's center, less in its neighborhood; the mask is 0 for cells to ignore.
     """
     probability, center = logits.sigmoid(), target == 1
     found = F.logsigmoid(logits) * (1 - probability) ** 2

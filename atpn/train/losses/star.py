@@ -25,11 +25,7 @@ MAX_RATIO = 9.0
 
 
 def principal_axes(shape: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues and axes of exp [[a, b], [b, -a]] for (..., 2) shapes (a, b).
-
-    Returns:
-        (..., 2) eigenvalues, larger first, and (..., 2, 2) axes, a row per eigenvalue.
-    """
+    """Return (..., 2) eigenvalues, larger first, and axes, a row each, of exp [[a, b], [b, -a]] for (..., 2) (a, b)."""
     a, b = shape.unbind(-1)
     radius = torch.hypot(a, b).clamp_max(math.log(MAX_RATIO))
     angle = torch.atan2(b, a) / 2
