@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.inputs import check_minimum, find_files, option
+from benchmarks.inputs import check_minimum, find_files
 from benchmarks.results import Metric, Results
+from edge_runtime.flags import flag
 
 TIME_UNITS = ("ms", "s")
 ROUNDING = 1e-9
@@ -70,15 +71,12 @@ class CompareConfig:
 
     before: Path = field(metadata={"help": "results file, or a folder of several benchmarks' results"})
     after: Path = field(metadata={"help": "the same from another run"})
-    sigmas: float = field(**option(3.0, "significance threshold, standard errors of the difference"))
-    floor: float = field(
-        **option(
-            10.0,
-            "minimum change of a time in percent: clock, heat, and load differ more between runs than within",
-        )
+    sigmas: float = flag(3.0, "significance threshold, standard errors of the difference")
+    floor: float = flag(
+        10.0, "minimum change of a time in percent: clock, heat, and load differ more between runs than within"
     )
-    all: bool = field(**option(False, "list metrics that stayed the same, too"))
-    gate: bool = field(**option(False, f"exit with status {EXIT_WORSE} when a metric got worse"))
+    all: bool = flag(False, "list metrics that stayed the same, too")
+    gate: bool = flag(False, f"exit with status {EXIT_WORSE} when a metric got worse")
 
     def __post_init__(self) -> None:
         check_minimum(self, sigmas=0, floor=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.backends import Backend, load_backend
+from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -17,19 +18,14 @@ SEED = 20_001
 """Seed of rendered people on whom no recipe of the project trains."""
 
 
-def option(default: Any, text: str) -> dict[str, Any]:
-    """Return the arguments of `dataclasses.field` for a command's option with its help text."""
-    return {"default": default, "metadata": {"help": text}}
+def models_option(formats: str = ".tflite and .onnx") -> Any:
+    """Return the field of an option for the model files."""
+    return flag(Path("dist"), f"folder of {formats} files, or one file")
 
 
-def models_option(formats: str = ".tflite and .onnx") -> dict[str, Any]:
-    """Return `option` for the model files."""
-    return option(Path("dist"), f"folder of {formats} files, or one file")
-
-
-def out_option(name: str) -> dict[str, Any]:
-    """Return `option` for the results file of a benchmark."""
-    return option(Path(f"dist/bench/{name}.json"), "results file")
+def out_option(name: str) -> Any:
+    """Return the field of an option for the results file of a benchmark."""
+    return flag(Path(f"dist/bench/{name}.json"), "results file")
 
 
 def check_minimum(config: Any, **minimums: float) -> None:

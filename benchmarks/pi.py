@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.board import BoardState, board_name, board_state
-from benchmarks.inputs import model_files, models_option, option
+from benchmarks.inputs import model_files, models_option
 from benchmarks.latency.command import LatencyConfig, latency
 from benchmarks.results import Metric, Results
 from benchmarks.soak import SoakConfig, soak
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.flags import flag
 from platform_checks.comparison import EXACT, OTHER_PROCESSOR, compare, comparison_table, problems
 from platform_checks.device_outputs import IMAGES, DeviceOutputs, device_outputs
 
@@ -19,13 +20,11 @@ from platform_checks.device_outputs import IMAGES, DeviceOutputs, device_outputs
 class PiConfig:
     """Options of `pi`."""
 
-    models: Path = field(**models_option(".tflite"))
-    out: Path = field(**option(Path("dist/pi"), "folder of the results and their report"))
-    runs: int = field(**option(200, "timed runs of each stage"))
-    frames: int = field(**option(3000, "length of the soak test, frames"))
-    reference: Path | None = field(
-        **option(None, "file that `platform_checks outputs` wrote on another machine, to compare with")
-    )
+    models: Path = models_option(".tflite")
+    out: Path = flag(Path("dist/pi"), "folder of the results and their report")
+    runs: int = flag(200, "timed runs of each stage")
+    frames: int = flag(3000, "length of the soak test, frames")
+    reference: Path | None = flag(None, "file that `platform_checks outputs` wrote on another machine, to compare with")
 
     def __post_init__(self) -> None:
         LatencyConfig(runs=self.runs), SoakConfig(frames=self.frames)  # validate

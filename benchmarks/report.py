@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from atpn.evaluate.plots import Bars, Chart, Line, write_charts
-from benchmarks.inputs import option
 from benchmarks.results import Curve, Results, ResultsError
 from benchmarks.tables import tables
 from edge_runtime.files import write_atomically
+from edge_runtime.flags import flag
 
 ORDER = ("latency", "roofline", "profile", "accuracy", "stability", "detector", "baselines", "phone", "pi", "soak")
 """Order of the sections; others follow."""
@@ -31,7 +31,7 @@ p.machine { color: #555 }
 class ReportConfig:
     """Options of `report`."""
 
-    results: Path = field(**option(Path("dist/bench"), "folder of results, where the report is written, too"))
+    results: Path = flag(Path("dist/bench"), "folder of results, where the report is written, too")
 
 
 def report(config: ReportConfig) -> None:

@@ -6,15 +6,16 @@ import gc
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clip import frame_at, rendered_face
-from benchmarks.inputs import check_minimum, option, out_option
+from benchmarks.inputs import check_minimum, out_option
 from benchmarks.latency.processes import mebibytes
 from benchmarks.results import Curve, Metric, Results, mean_and_error
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
+from edge_runtime.flags import flag
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.sinks import face_to_dict
 
@@ -26,10 +27,10 @@ PARTS = 10
 class SoakConfig:
     """Options of `soak`."""
 
-    model: Path = field(**option(Path("dist/atpn_int8.tflite"), ".tflite or .onnx file"))
-    out: Path = field(**out_option("soak"))
-    frames: int = field(**option(100_000, "length of the run, frames"))
-    max_growth: float = field(**option(1.0, "allowed growth of memory over the last nine tenths of the run, MiB"))
+    model: Path = flag(Path("dist/atpn_int8.tflite"), ".tflite or .onnx file")
+    out: Path = out_option("soak")
+    frames: int = flag(100_000, "length of the run, frames")
+    max_growth: float = flag(1.0, "allowed growth of memory over the last nine tenths of the run, MiB")
 
     def __post_init__(self) -> None:
         check_minimum(self, frames=100)

@@ -13,7 +13,7 @@ class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
-def flag(default: Any, help: str, group: str) -> Any:
+def flag(default: Any, help: str, group: str = "") -> Any:
     """Return a dataclass field with a help text, in a group of flags."""
     return dataclasses.field(default=default, metadata={"help": help, "group": group})
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.flags import parse_flags
+from edge_runtime.flags import flag, parse_flags
 from platform_checks.comparison import OTHER_ENGINE, OTHER_PROCESSOR, compare, comparison_table, problems
 from platform_checks.device_outputs import DeviceOutputs, device_outputs
 from platform_checks.emulated_python import BOARDS, EmulatedPython, build
@@ -24,12 +24,10 @@ TESTS = "tests/edge_runtime"
 class OutputsConfig:
     """Options of `outputs`."""
 
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files, or one file"})
-    out: Path = field(default=Path("dist/outputs.npz"), metadata={"help": "file of the arrays"})
-    images: int = field(default=40, metadata={"help": "number of held-out images per file"})
-    reference: Path | None = field(
-        default=None, metadata={"help": "another machine's file, whose tracking steps are followed"}
-    )
+    models: Path = flag(Path("dist"), "folder of .tflite files, or one file")
+    out: Path = flag(Path("dist/outputs.npz"), "file of the arrays")
+    images: int = flag(40, "number of held-out images per file")
+    reference: Path | None = flag(None, "another machine's file, whose tracking steps are followed")
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -40,22 +38,20 @@ class OutputsConfig:
 class CompareConfig:
     """Options of `compare`."""
 
-    reference: Path = field(default=Path("dist/outputs.npz"), metadata={"help": "file that `outputs` wrote"})
-    other: Path = field(
-        default=Path("other.npz"), metadata={"help": "file that it wrote elsewhere, with --reference REFERENCE"}
-    )
-    allow_unsupported: str = field(default="", metadata={"help": "model file that the other engine may not support"})
+    reference: Path = flag(Path("dist/outputs.npz"), "file that `outputs` wrote")
+    other: Path = flag(Path("other.npz"), "file that it wrote elsewhere, with --reference REFERENCE")
+    allow_unsupported: str = flag("", "model file that the other engine may not support")
 
 
 @dataclass(frozen=True)
 class Arm64Config:
     """Options of `arm64`."""
 
-    board: Literal["both", "pi4", "pi5"] = field(default="both", metadata={"help": "Raspberry Pi to emulate"})
-    models: Path = field(default=Path("dist"), metadata={"help": "folder of .tflite files"})
-    cache: Path = field(default=Path(".arm64"), metadata={"help": "folder for downloads, which later runs use"})
-    images: int = field(default=40, metadata={"help": "number of held-out images per file"})
-    skip_tests: bool = field(default=False, metadata={"help": "compare outputs only"})
+    board: Literal["both", "pi4", "pi5"] = flag("both", "Raspberry Pi to emulate")
+    models: Path = flag(Path("dist"), "folder of .tflite files")
+    cache: Path = flag(Path(".arm64"), "folder for downloads, which later runs use")
+    images: int = flag(40, "number of held-out images per file")
+    skip_tests: bool = flag(False, "compare outputs only")
 
 
 def write_outputs(config: OutputsConfig) -> None:

@@ -246,7 +246,7 @@ def norm_outputs(*modules: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def landmark_metrics(model: ATPN, batch: LabeledCrops, store: SampleStore, clear: np.ndarray) -> dict[str, float]:
-    """Return NME over the rectangle's longer side and, up to 60° of yaw, over the eye distance, and openings' agreement.
+    """Return NME over the longer side and, up to 60° of yaw, over the eye distance, with the agreement of openings.
 
     The crops of `batch` are of the store's held-out faces; `clear` (B,) says which images are easy, if the data do.
     """

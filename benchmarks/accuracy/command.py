@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,6 @@ from benchmarks.inputs import (
     check_minimum,
     models_option,
     open_backend,
-    option,
     out_option,
     rendered_store,
     tracking_files,
@@ -32,6 +31,7 @@ from benchmarks.inputs import (
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
 from edge_runtime.detector import Detector, default_detector
+from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 
@@ -53,21 +53,18 @@ NOTES = (
 class AccuracyConfig:
     """Options of `accuracy`."""
 
-    models: Path = field(**models_option())
-    weights: Path = field(**option(WEIGHTS_FOLDER / "atpn.safetensors", "checkpoint of the files"))
-    data: Path | None = field(**option(None, "folder of held-out renders; none: render some"))
-    afw: Path | None = field(**option(None, "folder of AFW's labels.json and images"))
-    dataset: Path | None = field(**option(None, "folder of a published dataset, or of your own (docs/datasets.md)"))
-    limit: int = field(**option(200, "maximum number of faces of --data and of --dataset"))
-    render: int = field(**option(60, "number of images to render without --data, 0 for none"))
-    assets: Path | None = field(**option(None, "3D assets to render from; none: a procedural head"))
-    detector: str = field(
-        **option(
-            "auto",
-            "detector: auto (dist's own, else the cascade), cascade, a detector's .tflite, or YuNet's .onnx file",
-        )
+    models: Path = models_option()
+    weights: Path = flag(WEIGHTS_FOLDER / "atpn.safetensors", "checkpoint of the files")
+    data: Path | None = flag(None, "folder of held-out renders; none: render some")
+    afw: Path | None = flag(None, "folder of AFW's labels.json and images")
+    dataset: Path | None = flag(None, "folder of a published dataset, or of your own (docs/datasets.md)")
+    limit: int = flag(200, "maximum number of faces of --data and of --dataset")
+    render: int = flag(60, "number of images to render without --data, 0 for none")
+    assets: Path | None = flag(None, "3D assets to render from; none: a procedural head")
+    detector: str = flag(
+        "auto", "detector: auto (dist's own, else the cascade), cascade, a detector's .tflite, or YuNet's .onnx file"
     )
-    out: Path = field(**out_option("accuracy"))
+    out: Path = out_option("accuracy")
 
     def __post_init__(self) -> None:
         if self.detector == "none":

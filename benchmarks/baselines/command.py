@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ from benchmarks.baselines.network import LandmarkNetwork, scaled
 from benchmarks.baselines.overlay import draw_networks
 from benchmarks.baselines.timing import PIPELINE, time_clip, time_metrics
 from benchmarks.clip import swaying_frames
-from benchmarks.inputs import check_minimum, models_option, option, tracking_files, video_files
+from benchmarks.inputs import check_minimum, models_option, tracking_files, video_files
 from benchmarks.results import Curve, Results
 from benchmarks.tables import publish
 from edge_runtime.files import write_atomically
+from edge_runtime.flags import flag
 from edge_runtime.sources import Frame, open_source
 from edge_runtime.tracker import FaceTracker
 
@@ -45,15 +46,13 @@ Clip = Callable[[], AbstractContextManager[Iterable[Frame]]]
 class BaselinesConfig:
     """Options of `baselines`."""
 
-    baselines: Path = field(**option(Path("baselines"), "folder of the baselines' files"))
-    videos: Path | None = field(**option(None, "folder of videos, or one video; none: a rendered face that sways"))
-    afw: Path | None = field(**option(None, "folder of AFW's labels.json and images, to measure errors, too"))
-    mediapipe: Path | None = field(**option(None, "wheel of mediapipe 0.10.21, or the face_landmark.tflite from it"))
-    models: Path = field(**models_option())
-    out: Path = field(
-        **option(Path("dist/bench/baselines.json"), "results file; an overlay image .png is written beside it")
-    )
-    frames: int = field(**option(120, "maximum number of tracked frames of each video"))
+    baselines: Path = flag(Path("baselines"), "folder of the baselines' files")
+    videos: Path | None = flag(None, "folder of videos, or one video; none: a rendered face that sways")
+    afw: Path | None = flag(None, "folder of AFW's labels.json and images, to measure errors, too")
+    mediapipe: Path | None = flag(None, "wheel of mediapipe 0.10.21, or the face_landmark.tflite from it")
+    models: Path = models_option()
+    out: Path = flag(Path("dist/bench/baselines.json"), "results file; an overlay image .png is written beside it")
+    frames: int = flag(120, "maximum number of tracked frames of each video")
 
     def __post_init__(self) -> None:
         check_minimum(self, frames=1)

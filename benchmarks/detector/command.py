@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from benchmarks.inputs import (
     check_minimum,
     models_option,
     open_backend,
-    option,
     out_option,
     rendered_store,
     tracking_files,
@@ -28,6 +27,7 @@ from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
 from benchmarks.timing import timed
 from edge_runtime.backends import Backend
+from edge_runtime.flags import flag
 
 SCENES, AFW = "scenes", "AFW"
 NOTES = (
@@ -47,18 +47,16 @@ NOTES = (
 class DetectorConfig:
     """Options of `detector`."""
 
-    models: Path = field(**models_option())
-    verifier: Path | None = field(
-        **option(None, "tracking network that verifies detections; none: the first of --models")
-    )
-    baselines: Path = field(**option(Path("baselines"), "folder of other detectors"))
-    afw: Path | None = field(**option(None, "folder of AFW's labels.json and images"))
-    data: Path | None = field(**option(None, "folder of held-out renders; none: render some"))
-    scenes: int = field(**option(60, "number of scenes to compose from renders, 0 for none"))
-    render: int = field(**option(60, "number of images to render for them without --data"))
-    assets: Path | None = field(**option(None, "3D assets to render from; none: a procedural head"))
-    photographs: int = field(**option(200, "maximum number of photographs of --afw"))
-    out: Path = field(**out_option("detector"))
+    models: Path = models_option()
+    verifier: Path | None = flag(None, "tracking network that verifies detections; none: the first of --models")
+    baselines: Path = flag(Path("baselines"), "folder of other detectors")
+    afw: Path | None = flag(None, "folder of AFW's labels.json and images")
+    data: Path | None = flag(None, "folder of held-out renders; none: render some")
+    scenes: int = flag(60, "number of scenes to compose from renders, 0 for none")
+    render: int = flag(60, "number of images to render for them without --data")
+    assets: Path | None = flag(None, "3D assets to render from; none: a procedural head")
+    photographs: int = flag(200, "maximum number of photographs of --afw")
+    out: Path = out_option("detector")
 
     def __post_init__(self) -> None:
         check_minimum(self, scenes=0, render=0, photographs=1)

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, out_option
 from benchmarks.latency.energy import UNAVAILABLE, EnergyMeter
 from benchmarks.latency.overhead import SCENES, frame_times
 from benchmarks.latency.processes import peak_memory, start
@@ -23,6 +23,7 @@ from benchmarks.tables import publish
 from benchmarks.timing import clock_for, time_in_turn
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.flags import flag
 
 STARTS, MEMORY_RUNS = 10, 3
 """New processes per file: enough for the standard error of a median; memory hardly differs."""
@@ -37,10 +38,10 @@ Samples = dict[tuple[str, str], list[float]]
 class LatencyConfig:
     """Options of `latency`."""
 
-    models: Path = field(**models_option())
-    out: Path = field(**out_option("latency"))
-    runs: int = field(**option(200, "timed runs of each stage; warm-up: 10%% of the runs"))
-    threads: tuple[int, ...] = field(**option((1, 2, 0), "numbers of threads of the inference engine; 0: all cores"))
+    models: Path = models_option()
+    out: Path = out_option("latency")
+    runs: int = flag(200, "timed runs of each stage; warm-up: 10%% of the runs")
+    threads: tuple[int, ...] = flag((1, 2, 0), "numbers of threads of the inference engine; 0: all cores")
 
     def __post_init__(self) -> None:
         check_minimum(self, runs=BLOCKS)

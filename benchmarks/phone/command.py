@@ -13,16 +13,17 @@ import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.inputs import check_minimum, model_files, models_option, option
+from benchmarks.inputs import check_minimum, model_files, models_option
 from benchmarks.phone.adb import Phone, PhoneError
 from benchmarks.phone.app import read_app_results
 from benchmarks.phone.benchmark_model import MAX_SECONDS, RUNNERS, Output, Runner, read_output
 from benchmarks.phone.metrics import HEADLINES, battery_metrics, compute_metrics
 from benchmarks.results import Metric, Results, mean_and_error
 from benchmarks.tables import publish
+from edge_runtime.flags import flag
 
 TIMEOUT = 3 * MAX_SECONDS + 60
 """Maximum seconds of one run: warm-up, measurement, and a GPU's compiler, which is slow on some phones."""
@@ -34,16 +35,14 @@ Case = tuple[Path, Runner]
 class PhoneConfig:
     """Options of `phone`."""
 
-    models: Path = field(**models_option(".tflite"))
-    benchmark_model: Path | None = field(
-        **option(None, "TFLite's program for the phone's processor (docs/benchmarks.md)")
-    )
-    adb: str = field(**option("adb", "name or path of the program adb"))
-    serial: str | None = field(**option(None, "serial number of one of several devices, as in `adb devices`"))
-    runs: int = field(**option(50, "minimum number of inferences per run; a run takes a second or more"))
-    repeats: int = field(**option(3, "rounds over all models and runners"))
-    app_results: Path | None = field(**option(None, "file that the Android app shared; needs no phone"))
-    out: Path | None = field(**option(None, "results file: dist/bench/phone.json, of the app phone-app.json"))
+    models: Path = models_option(".tflite")
+    benchmark_model: Path | None = flag(None, "TFLite's program for the phone's processor (docs/benchmarks.md)")
+    adb: str = flag("adb", "name or path of the program adb")
+    serial: str | None = flag(None, "serial number of one of several devices, as in `adb devices`")
+    runs: int = flag(50, "minimum number of inferences per run; a run takes a second or more")
+    repeats: int = flag(3, "rounds over all models and runners")
+    app_results: Path | None = flag(None, "file that the Android app shared; needs no phone")
+    out: Path | None = flag(None, "results file: dist/bench/phone.json, of the app phone-app.json")
 
     def __post_init__(self) -> None:
         check_minimum(self, runs=1, repeats=2)  # two rounds for the standard error

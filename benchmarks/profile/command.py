@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, out_option
 from benchmarks.profile.graph import WARM_UP, Graph, Operator, load_call
 from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
+from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
 
 BLOCKS = (
@@ -69,9 +70,9 @@ def kinds_of(operators: Sequence[Operator]) -> dict[str, list[list[Operator]]]:
 class ProfileConfig:
     """Options of `profile`."""
 
-    models: Path = field(**models_option(".tflite"))
-    out: Path = field(**out_option("profile"))
-    runs: int = field(**option(100, "timed runs of each part"))
+    models: Path = models_option(".tflite")
+    out: Path = out_option("profile")
+    runs: int = flag(100, "timed runs of each part")
 
     def __post_init__(self) -> None:
         check_minimum(self, runs=1)

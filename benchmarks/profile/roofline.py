@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inputs import check_minimum, model_files, models_option, option, out_option
+from benchmarks.inputs import check_minimum, model_files, models_option, out_option
 from benchmarks.profile.graph import WARM_UP, Graph, load_call
 from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
+from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
 from export.formats.flatbuffer import constant, new_operator, pack, schema
 
@@ -60,9 +61,9 @@ def matrix_product(size: int, precision: str) -> bytes:
 class RooflineConfig:
     """Options of `roofline`."""
 
-    models: Path = field(**models_option(".tflite"))
-    out: Path = field(**out_option("roofline"))
-    runs: int = field(**option(200, "timed runs of each file and of each matrix product"))
+    models: Path = models_option(".tflite")
+    out: Path = out_option("roofline")
+    runs: int = flag(200, "timed runs of each file and of each matrix product")
 
     def __post_init__(self) -> None:
         check_minimum(self, runs=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from benchmarks.inputs import check_minimum, models_option, option, out_option, tracking_files, video_files
+from benchmarks.inputs import check_minimum, models_option, out_option, tracking_files, video_files
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.stability import failures, steadiness, videos
 from benchmarks.stability.frames import FPS
@@ -19,6 +19,7 @@ from benchmarks.tables import publish
 from edge_runtime import FaceTracker
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import NetworkDetector
+from edge_runtime.flags import flag
 from edge_runtime.landmarks import WFLW_98
 from edge_runtime.spec import ModelSpec
 
@@ -27,16 +28,16 @@ from edge_runtime.spec import ModelSpec
 class StabilityConfig:
     """Options of `stability`."""
 
-    models: Path = field(**models_option())
-    detector: Path | None = field(**option(None, "the face detector's file; none: dist/detector_fp32.*"))
-    assets: Path | None = field(**option(None, "folder of the 3D assets (docs/assets.md); none: a procedural head"))
-    cache: Path = field(**option(Path("renders/cache"), "folder of the renderer's prepared files"))
-    people: int = field(**option(4, "number of rendered people; 0: no rendered sequences"))
-    frames: int = field(**option(120, "length of each still and each moving sequence, frames at 30 a second"))
-    seed: int = field(**option(2001, "seed of the rendered people"))
-    videos: Path | None = field(**option(None, "folder of videos, or one video, to track, too"))
-    threads: int = field(**option(1, "threads of the inference engine"))
-    out: Path = field(**out_option("stability"))
+    models: Path = models_option()
+    detector: Path | None = flag(None, "the face detector's file; none: dist/detector_fp32.*")
+    assets: Path | None = flag(None, "folder of the 3D assets (docs/assets.md); none: a procedural head")
+    cache: Path = flag(Path("renders/cache"), "folder of the renderer's prepared files")
+    people: int = flag(4, "number of rendered people; 0: no rendered sequences")
+    frames: int = flag(120, "length of each still and each moving sequence, frames at 30 a second")
+    seed: int = flag(2001, "seed of the rendered people")
+    videos: Path | None = flag(None, "folder of videos, or one video, to track, too")
+    threads: int = flag(1, "threads of the inference engine")
+    out: Path = out_option("stability")
 
     def __post_init__(self) -> None:
         check_minimum(self, people=0, frames=10, threads=1, seed=0)
