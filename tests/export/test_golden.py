@@ -10,17 +10,102 @@ import pytest
 from edge_runtime import ROI, tracker
 from edge_runtime.geometry import extract_crop
 from edge_runtime.spec import ModelSpec
-from export.testing.golden.command import difference, golden_again, read_golden
+from export.testing.golden.command import as_text
 from export.testing.golden.constants import constants
-from export.testing.golden.scenes import Sprite, composite, read_ppm, scenes, write_ppm
+from export.testing.golden.recorder import play
+from export.testing.golden.scenes import Scene, SceneFrame, Sprite, composite, scenes, write_ppm
+from export.testing.golden.steps import steps
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
 AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"
 
 
+class Replayer:
+    """Backend that returns recorded outputs in order."""
+
+    frame = 0
+
+    def __init__(self, spec, outputs):
+        self.spec, self._outputs = spec, outputs
+
+    def run(self, crop):
+        return next(self._outputs)
+
+
+def scene_of(name, document):
+    """Return the scene of a document."""
+    frames = [
+        SceneFrame(frame["time"], tuple(Sprite(*sprite) for sprite in frame["sprites"])) for frame in document["frames"]
+    ]
+    camera = document["intrinsics"]
+    return Scene(
+        name,
+        document["width"],
+        document["height"],
+        frames,
+        document["max_faces"],
+        document["smoothing"],
+        None if camera is None else tuple(camera),
+    )
+
+
+def network_outputs(document, spec):
+    """Yield the recorded outputs of the tracking network."""
+    for frame in document["frames"]:
+        for run in frame["runs"]:
+            if run["outputs"] is not None:
+                yield {
+                    name: np.array(run["outputs"][name], np.float32).reshape(shape)  # null becomes NaN
+                    for name, shape in spec.outputs.items()
+                }
+
+
+def detector_outputs(document, spec):
+    """Yield the recorded outputs of the detector network."""
+    for frame in document["frames"]:
+        for search in frame["searches"]:
+            outputs = {name: np.zeros(shape, np.float32) for name, shape in spec.outputs.items()}
+            for row, column, score, *roi in search["cells"]:
+                outputs["scores"][row, column], outputs["rois"][row, column] = score, roi
+            yield outputs
+
+
+def read_ppm(path):
+    """Decode the result of `write_ppm`."""
+    _, size, _, pixels = path.read_bytes().split(b"\n", 3)
+    width, height = map(int, size.split())
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+
+def golden_again(folder):
+    """Compute the vectors again from the recorded faces, specs, and network outputs."""
+    faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
+    network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
+    documents = {"constants.json": constants(), "steps.json": steps(faces)}
+    for path in sorted(folder.glob("sequence_*.json")):
+        recorded = json.loads(path.read_bytes())
+        network = Replayer(network_spec, network_outputs(recorded, network_spec))
+        detector = Replayer(detector_spec, detector_outputs(recorded, detector_spec))
+        documents[path.name] = play(scene_of(path.stem, recorded), network, detector, faces)
+    return {name: json.loads(as_text(document)) for name, document in documents.items()}
+
+
+def difference(ours, theirs, tolerance, path=""):
+    """Return where and how two documents first differ, or None if they agree within the tolerance."""
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        pairs = [(f"{path}.{key}", ours[key], theirs[key]) for key in ours]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(f"{path}[{i}]", a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+    elif isinstance(ours, float) and isinstance(theirs, float):
+        return None if abs(ours - theirs) <= tolerance else f"{path}: {ours} and {theirs}"
+    else:
+        return None if ours == theirs else f"{path}: {str(ours)[:60]} and {str(theirs)[:60]}"
+    return next((found for p, a, b in pairs if (found := difference(a, b, tolerance, p)) is not None), None)
+
+
 @pytest.fixture(scope="module")
 def written():
-    return read_golden(FOLDER)
+    return {path.name: json.loads(path.read_bytes()) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def test_committed_vectors_equal_the_runtimes_results(written):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tracker import FaceTracker
-from export.testing.golden.scenes import Outputs, Scene, SceneFrame, Sprite, composite
+from export.testing.golden.scenes import Outputs, Scene, composite
 
 DECIMALS = 6
 """Decimals of outputs and results: a hundredth of the ports' tolerance."""
@@ -27,11 +27,16 @@ MIN_SCORE = 0.05
 Json = dict[str, Any]
 
 
+class SceneBackend(Backend, Protocol):
+    """Backend that is told the number of the frame."""
+
+    frame: int
+
+
 class _Backend:
     """Backend without query points."""
 
     frame = 0
-    """Number of the frame."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -61,21 +66,7 @@ class Recorder(_Backend):
         return {name: value.astype(np.float64).round(DECIMALS).astype(np.float32) for name, value in outputs.items()}
 
 
-class Replayer(_Backend):
-    """Backend that returns recorded outputs in order."""
-
-    def __init__(self, spec: ModelSpec, outputs: Iterator[Outputs]) -> None:
-        super().__init__(spec)
-        self._outputs = outputs
-
-    def run(self, crop: np.ndarray) -> Outputs:
-        """See `Backend.run`."""
-        return next(self._outputs)
-
-
-def play(
-    scene: Scene, network: Recorder | Replayer, detector: Recorder | Replayer, faces: Sequence[np.ndarray]
-) -> Json:
+def play(scene: Scene, network: SceneBackend, detector: SceneBackend, faces: Sequence[np.ndarray]) -> Json:
     """Track a scene and return it with all results; `faces` are `scenes.cut_faces()`."""
     searches = _RunLog(detector)
     tracker = _Tracker(scene, network, NetworkDetector(searches))
@@ -102,44 +93,6 @@ def play(
         "intrinsics": scene.intrinsics,
         "frames": frames,
     }
-
-
-def scene_of(name: str, document: Json) -> Scene:
-    """Return the scene of a document."""
-    frames = [
-        SceneFrame(frame["time"], tuple(Sprite(*sprite) for sprite in frame["sprites"])) for frame in document["frames"]
-    ]
-    camera = document["intrinsics"]
-    return Scene(
-        name,
-        document["width"],
-        document["height"],
-        frames,
-        document["max_faces"],
-        document["smoothing"],
-        None if camera is None else tuple(camera),
-    )
-
-
-def network_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """Yield the recorded outputs of the tracking network."""
-    for frame in document["frames"]:
-        for run in frame["runs"]:
-            if run["outputs"] is not None:
-                yield {
-                    name: np.array(run["outputs"][name], np.float32).reshape(shape)  # null becomes NaN
-                    for name, shape in spec.outputs.items()
-                }
-
-
-def detector_outputs(document: Json, spec: ModelSpec) -> Iterator[Outputs]:
-    """Yield the recorded outputs of the detector network."""
-    for frame in document["frames"]:
-        for search in frame["searches"]:
-            outputs = {name: np.zeros(shape, np.float32) for name, shape in spec.outputs.items()}
-            for row, column, score, *roi in search["cells"]:
-                outputs["scores"][row, column], outputs["rois"][row, column] = score, roi
-            yield outputs
 
 
 class _RunLog(_Backend):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -88,13 +87,6 @@ def composite(
 def write_ppm(image: np.ndarray) -> bytes:
     """Encode an (H, W, 3) uint8 RGB image as binary PPM."""
     return f"P6\n{image.shape[1]} {image.shape[0]}\n255\n".encode() + image.tobytes()
-
-
-def read_ppm(path: Path) -> np.ndarray:
-    """Decode the result of `write_ppm`."""
-    _, size, _, pixels = path.read_bytes().split(b"\n", 3)
-    width, height = map(int, size.split())
-    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
 
 def scenes() -> list[Scene]:

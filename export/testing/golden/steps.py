@@ -122,19 +122,11 @@ def _crop_to_camera(rng: np.random.Generator) -> list[Any]:
         roi, camera = _drawn_roi(rng), numbers(rng.uniform((200, 200, 100, 80), (400, 400, 220, 160)))
         rotation = crop_to_camera(roi, Intrinsics(*camera))
         cases.append([roi_values(roi), camera, numbers(rotation), numbers(Intrinsics(*camera).ray(roi.cx, roi.cy))])
-    cases.append([*cases[0][:1], numbers(np.array(_camera_values(1280, 720))), *_default_camera(cases[0][0])])
+    default, roi = Intrinsics.from_fov(1280, 720), ROI(*cases[0][0])
+    values = numbers(np.array([default.fx, default.fy, default.cx, default.cy]))
+    turned, ray = crop_to_camera(roi, default), default.ray(roi.cx, roi.cy)
+    cases.append([cases[0][0], values, numbers(turned), numbers(ray)])
     return cases
-
-
-def _camera_values(width: int, height: int) -> list[float]:
-    camera = Intrinsics.from_fov(width, height)
-    return [camera.fx, camera.fy, camera.cx, camera.cy]
-
-
-def _default_camera(values: list[float]) -> list[Any]:
-    camera = Intrinsics.from_fov(1280, 720)
-    roi = ROI(*values)
-    return [numbers(crop_to_camera(roi, camera)), numbers(camera.ray(roi.cx, roi.cy))]
 
 
 def _one_euro_points(rng: np.random.Generator) -> list[Any]:
