@@ -67,14 +67,7 @@ def run(config: CalibrateConfig) -> None:
     print(f"actual over predicted error, same crops: {before:.3f} before, {after:.3f} after")
 
 
-def calibrate(
-    model: ATPN,
-    store: SampleStore,
-    faces: np.ndarray,
-    jitter: JitterConfig | None = None,
-    augmentation: AugmentConfig | None = None,
-    seed: int = 0,
-) -> tuple[ATPN, dict[str, Any]]:
+def calibrate(model: ATPN, store: SampleStore, faces: np.ndarray, seed: int = 0) -> tuple[ATPN, dict[str, Any]]:
     """Return a copy of the network with calibrated sigmas, and a record of the calibration.
 
     `faces` are indices of people not seen in training; `DRAWS` crops of each are jittered and augmented as in training.
@@ -86,7 +79,7 @@ def calibrate(
         raise ValueError(f"the weights predict {model.config.scheme}, but the data are labeled {store.scheme.name}")
     if len(faces) == 0:
         raise ValueError("no held-out face to calibrate on: the data have a single person; render more people")
-    jitter, augmentation = jitter or JitterConfig(), augmentation or AugmentConfig()
+    jitter, augmentation = JitterConfig(), AugmentConfig()
     distance, sigma = _errors(model, store, np.tile(faces, DRAWS), jitter, augmentation, seed)
     calibrated, factors = copy.deepcopy(model), {}
     with torch.no_grad():

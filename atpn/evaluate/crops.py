@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi
+from atpn.data.crops import NO_JITTER, random_crop
 from atpn.data.store import SampleStore
 
 
@@ -26,11 +26,7 @@ class LabeledCrops(TypedDict, total=False):
 def validation_batch(store: SampleStore, faces: np.ndarray, mean_shape: np.ndarray, crop_size: int) -> LabeledCrops:
     """Crop the faces by the crop rule: upright, no jitter, no augmentation."""
     rng = np.random.default_rng(0)
-    crops = []
-    for index in faces:
-        sample = store[int(index)]
-        roi = jittered_roi(store.landmarks[index], mean_shape, NO_JITTER, rng)
-        crops.append(cut_crop(sample, roi, crop_size))
+    crops = [random_crop(store[int(index)], mean_shape, crop_size, NO_JITTER, rng) for index in faces]
     return LabeledCrops(
         image=torch.from_numpy(np.stack([crop.image for crop in crops])),
         landmarks=torch.from_numpy(np.stack([crop.landmarks for crop in crops])),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from atpn.data.afw import read_afw
-from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi
+from atpn.data.crops import NO_JITTER, random_crop
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CheckpointBackend
@@ -90,13 +90,11 @@ def evaluate(config: EvaluateTUFAConfig) -> dict[str, Any]:
 
 def rendered_faces(store: SampleStore, size: int, mean_shape: np.ndarray) -> Faces:
     """Cut crops of the store's faces up to `MAX_YAW` with dense points; ValueError if there are none."""
-    crops, rng = [], np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     indices = [int(i) for i in np.intersect1d(store.faces, store.with_dense)]
     if not indices:
         raise ValueError("these renders have no dense points to evaluate on; render them again")
-    for index in indices:
-        roi = jittered_roi(store.landmarks[index], mean_shape, NO_JITTER, rng)
-        crops.append(cut_crop(store[index], roi, size))
+    crops = [random_crop(store[index], mean_shape, size, NO_JITTER, rng) for index in indices]
     frontal = [crop for crop in crops if not abs(crop.pose[1]) > MAX_YAW]
     if not frontal:
         raise ValueError(

@@ -36,13 +36,13 @@ class FrameTimes:
     """Time of everything else."""
 
 
-def frame_times(backend: Backend, scene: str, runs: int, threads: int = 1) -> FrameTimes:
+def frame_times(backend: Backend, scene: str, runs: int) -> FrameTimes:
     """Track `runs` frames of a scene after a warm-up of a tenth as many.
 
     Raise ValueError if the model does not track the rendered faces.
     """
     faces, scale = SCENES[scene]
-    clock = clock_for(threads)
+    clock = clock_for(1)
     network = _TimedBackend(backend, clock)
     tracker = FaceTracker(backend=network, detector=_FixedDetector(faces, scale), max_faces=faces)
     width, height = SIZE

@@ -235,9 +235,7 @@ class HeadCanvas:
         if self._atlas is None:
             height, width = look.atlas.shape[:2]
             self._atlas = self._context.texture((width, height), 3, alignment=1)
-            self._atlas.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
             self._relief = self._context.texture((width, height), 1, alignment=1)
-            self._relief.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
         if self._atlas_of is not look:
             self._atlas.write(look.atlas.tobytes(), alignment=1)
             self._atlas.build_mipmaps()

@@ -32,7 +32,6 @@ from atpn.synthetic.heads.proportions import Proportions
 from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
 
 Split = Literal["all", "train", "held-out"]
-Kind = Literal["clear", "hard"]
 HELD_OUT_ASSETS = frozenset(
     {
         "middleage_darkskinned_female_diffuse_512",
