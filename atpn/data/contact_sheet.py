@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.drawing import BITS, draw_edge, draw_points, fixed_point, write_image
 from atpn.data.sample import Sample
 from edge_runtime.geometry import ROI, Intrinsics, crop_to_camera, extract_crop
 from edge_runtime.landmarks import SCHEMES
@@ -18,12 +19,10 @@ SEEN, HIDDEN, EDGE, BOX = (80, 255, 80), (80, 80, 255), (230, 230, 230), (255, 2
 """BGR colors of visible landmarks, hidden ones, the lines between them, and boxes."""
 AXES = (60, 60, 255), (60, 220, 60), (255, 120, 40)
 """BGR colors of the head's axes: to the image's right, down, and out of the face."""
-_BITS = 4
-"""Fractional bits of drawing coordinates."""
 
 
 def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
-    """Write a grid of faces with all their labels drawn; OSError if the file cannot be written."""
+    """Write a grid of faces with all their labels drawn."""
     write_image(path, image_grid([face_tile(sample) for sample in samples], COLUMNS))
 
 
@@ -31,17 +30,6 @@ def image_grid(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Return images of one shape in rows of `columns`; the last row is filled with black."""
     tiles = [*tiles, *[np.zeros_like(tiles[0])] * (-len(tiles) % columns)]
     return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
-
-
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write a BGR image, making its folder; OSError if the file cannot be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(path), image)
-    except cv2.error:
-        written = False
-    if not written:
-        raise OSError(f"cannot write {path}; use an image suffix such as .png, and a writable folder")
 
 
 def face_tile(sample: Sample) -> np.ndarray:
@@ -54,29 +42,25 @@ def face_tile(sample: Sample) -> np.ndarray:
     tile = np.ascontiguousarray(extract_crop(sample.image, roi, TILE)[:, :, ::-1])
     for box in sample.boxes.values():
         corners = roi.to_crop(np.array([box[:2], box[2:]])) * TILE - 0.5
-        cv2.rectangle(tile, _fixed(corners[0]), _fixed(corners[1]), BOX, 1, cv2.LINE_AA, _BITS)
+        cv2.rectangle(tile, *map(fixed_point, corners), BOX, 1, cv2.LINE_AA, BITS)
     if sample.landmarks is not None:
         points = roi.to_crop(sample.landmarks) * TILE - 0.5
         known = ~np.isnan(points).any(axis=1)
         # Templates that are no scheme of ours (London's) are drawn as points.
         for a, b in SCHEMES[sample.scheme].edges if sample.scheme in SCHEMES else ():
             if known[a] and known[b]:
-                cv2.line(tile, _fixed(points[a]), _fixed(points[b]), EDGE, 1, cv2.LINE_AA, _BITS)
+                draw_edge(tile, points[a], points[b], EDGE)
         seen = known if sample.visibility is None else sample.visibility
         for point, visible in zip(points[known], seen[known], strict=True):
-            cv2.circle(tile, _fixed(point), 2 << _BITS, SEEN if visible else HIDDEN, cv2.FILLED, cv2.LINE_AA, _BITS)
+            draw_points(tile, point[None], color=SEEN if visible else HIDDEN)
     if sample.rotation is not None:
         height, width = sample.image.shape[:2]
         # Drawn as seen along the ray to the face: its axes in parallel projection.
         rotation = crop_to_camera(roi, sample.intrinsics or Intrinsics.from_fov(width, height)).T @ sample.rotation
         for axis, color in zip((rotation * (1.0, 1.0, -1.0)).T, AXES, strict=True):
             middle = np.full(2, TILE / 2)
-            cv2.line(tile, _fixed(middle), _fixed(middle + axis[:2] * TILE * 0.3), color, 2, cv2.LINE_AA, _BITS)
+            ends = fixed_point(middle), fixed_point(middle + axis[:2] * TILE * 0.3)
+            cv2.line(tile, *ends, color, 2, cv2.LINE_AA, BITS)
     for color, width in (((0, 0, 0), 3), (EDGE, 1)):
         cv2.putText(tile, sample.key[-34:], (4, TILE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.35, color, width, cv2.LINE_AA)
     return tile
-
-
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    x, y = np.rint(np.clip(point, -32000, 32000) * 2**_BITS)
-    return int(x), int(y)

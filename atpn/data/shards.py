@@ -20,7 +20,6 @@ import numpy as np
 from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
 from edge_runtime.files import write_atomically
-from edge_runtime.geometry import Intrinsics
 
 JPEG_QUALITY = 95
 """High, so that storage adds little to the renderer's own degradations."""
@@ -67,27 +66,6 @@ class StoredSample:
     """File of the sample."""
     offset: int = 0
     """Position of the encoded image in the file, bytes."""
-
-    def decode(self) -> Sample:
-        """Return the sample with its image decoded."""
-        bgr = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
-        labels = self.labels
-        intrinsics = labels["intrinsics"]
-        packed = self.packed_dense()
-        return Sample(
-            image=bgr[:, :, ::-1],
-            landmarks=_array(labels["landmarks"], np.float32),
-            scheme=labels["scheme"],
-            visibility=_array(labels["visibility"], np.bool_),
-            rotation=_array(labels["rotation"], np.float64),
-            intrinsics=Intrinsics(**intrinsics) if intrinsics else None,
-            dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
-            dense_visibility=None if packed is None else packed[:, 2].astype(bool),
-            neighbors=_array(labels.get("neighbours"), np.float32),
-            boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
-            key=labels["key"],
-            attributes=labels["attributes"],
-        )
 
     def packed_dense(self) -> np.ndarray | None:
         """Return (P, 3) int16 dense points: x and y in `DENSE_STEPS` per pixel, and visibility; None without."""
@@ -185,7 +163,3 @@ def _rounded(array: np.ndarray | None, digits: int) -> list[Any] | None:
         return None
     rounded = array.astype(np.float64).round(digits)
     return np.where(np.isnan(rounded), None, rounded).tolist()
-
-
-def _array(values: list[Any] | None, dtype: type) -> np.ndarray | None:
-    return None if values is None else np.array(values, dtype)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from atpn.data.contact_sheet import image_grid
+from atpn.data.drawing import draw_points
 from edge_runtime.landmarks import LandmarkScheme
 
 SIDE = 448
@@ -34,11 +35,7 @@ def write_overlay(
     for rank, i in enumerate(np.argsort(-errors)):
         image = cv2.resize(np.ascontiguousarray(crops[i][:, :, ::-1]), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         for points, color in ((target[i], TARGET), (predicted[i], PREDICTED)):
-            pixels = np.round((points * SIDE - 0.5) * 16).astype(int)
-            for a, b in scheme.edges:
-                cv2.line(image, tuple(map(int, pixels[a])), tuple(map(int, pixels[b])), color, 1, cv2.LINE_AA, 4)
-            for x, y in pixels:
-                cv2.circle(image, (int(x), int(y)), 24, color, -1, cv2.LINE_AA, 4)
+            draw_points(image, points * SIDE - 0.5, scheme.edges, 1.5, color, color)
         cv2.imwrite(str(folder / f"{rank:04d}_{100 * errors[i]:05.2f}.jpg"), image)
         if rank in chosen:
             tiles.append(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))

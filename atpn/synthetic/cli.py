@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atpn.data.contact_sheet import image_grid, write_image
+from atpn.data.contact_sheet import image_grid
+from atpn.data.drawing import write_image
 from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, claim_folder, write_shard
 from atpn.synthetic.assets import assets_fingerprint

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.drawing import BITS, draw_edge, draw_points, fixed_point
 from atpn.synthetic.drawing.renderer import FaceRenderer, Figure, RenderOptions
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98
@@ -23,7 +24,6 @@ _NUMBERED = {
 """Landmarks whose number is written."""
 _FRONTAL = {"frontal_prob": 0.0, "max_yaw": 2.0, "max_tilt": 2.0}
 _TURNED = {"frontal_prob": 0.0, "max_yaw": 45.0, "max_tilt": 2.0}
-_BITS = 4
 _LINE, _SEEN, _HIDDEN = (255, 220, 120), (80, 255, 80), (80, 80, 255)
 
 
@@ -39,20 +39,19 @@ def write_definitions(path: Path, assets: Path | None, cache: Path) -> None:
     written, data = cv2.imencode(".jpg", np.hstack(tiles), [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not written:
         raise OSError(f"cannot encode {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data.tobytes())
 
 
 def _drawn(figure: Figure) -> np.ndarray:
     image = np.ascontiguousarray(figure.image.clip(0, 255).astype(np.uint8)[:, :, ::-1])
-    points = [tuple((point * (1 << _BITS)).round().astype(int).tolist()) for point in figure.landmarks]
     for a, b in WFLW_98.edges:
-        cv2.line(image, points[a], points[b], _LINE, 1, cv2.LINE_AA, _BITS)
-    for number, (point, seen) in enumerate(zip(points, figure.visibility, strict=True)):
-        cv2.circle(image, point, 3 << (_BITS - 1), _SEEN if seen else _HIDDEN, cv2.FILLED, cv2.LINE_AA, _BITS)
+        draw_edge(image, figure.landmarks[a], figure.landmarks[b], _LINE)
+    for number, (point, seen) in enumerate(zip(figure.landmarks, figure.visibility, strict=True)):
+        draw_points(image, point[None], radius=1.5, color=_SEEN if seen else _HIDDEN)
         if number not in _NUMBERED:
             continue
-        place = (point[0] >> _BITS) + 3, (point[1] >> _BITS) - 3
+        x, y = fixed_point(point)
+        place = (x >> BITS) + 3, (y >> BITS) - 3
         for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
             cv2.putText(image, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, color, width, cv2.LINE_AA)
     return image

@@ -10,12 +10,12 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, subcommand
 
+from atpn.data.drawing import write_image
 from atpn.templates.anchors import AnchoredNetwork, landmark_network
 from atpn.templates.faces import find_face, to_plane
 from atpn.templates.parsing import parse_edges, parse_groups, parse_indices, parse_points, read_points
 from atpn.templates.scheme import chosen_indices, scheme_template
 from atpn.templates.sheet import template_sheet
-from atpn.tufa.drawing import write_image
 from atpn.weights import SHIPPED_PROMPTS
 from edge_runtime.detector import default_detector
 from edge_runtime.files import write_atomically

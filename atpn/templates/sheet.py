@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from atpn.data.drawing import draw_edge, draw_points
 from atpn.templates.anchors import AnchoredNetwork
 from atpn.templates.faces import PhotographedFace, to_image_points
 from atpn.templates.mean_face import PAPER, SIDE, mean_face
-from atpn.tufa.drawing import draw_edge, draw_points
 from edge_runtime.draw import draw_lines
 from edge_runtime.geometry import extract_crop
 from edge_runtime.landmarks import WFLW_98

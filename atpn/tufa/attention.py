@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from atpn.data.crops import compute_mean_shape
+from atpn.data.drawing import draw_points, write_image, write_text
 from atpn.data.store import SampleStore
 from atpn.evaluate.crops import validation_batch
 from atpn.model import load_network
 from atpn.train.config import require_positive
-from atpn.tufa.drawing import draw_points, write_image, write_text
 from atpn.tufa.inference import QueryPoints, context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_TUFA

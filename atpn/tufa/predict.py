@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from tyro.conf import Positional
 
+from atpn.data.drawing import draw_points, write_image
 from atpn.evaluate.faces import DetectedFace, find_faces, list_images
 from atpn.model import load_checkpoint, load_network
-from atpn.tufa.drawing import draw_points, write_image
 from atpn.tufa.inference import QueryPoints, context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED, SHIPPED_TUFA

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.drawing import INK, draw_points, write_image, write_text
 from atpn.evaluate.plots import COLORS
 from atpn.model import load_network
-from atpn.tufa.drawing import INK, draw_points, write_image, write_text
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_TUFA
 from edge_runtime.landmarks import SCHEMES

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from atpn.data.sample import Sample
-from atpn.data.shards import write_shard
+from atpn.data.shards import DENSE_STEPS, write_shard
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
 from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix
@@ -168,3 +168,25 @@ def drawn_afw(tmp_path_factory, face_shards):
         labels.append({"image": f"{i}.png", "width": 160, "height": 160, "faces": [{"landmarks": points}]})
     (folder / "labels.json").write_text(json.dumps(labels))
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoded():
+    """The sample of a `StoredSample`, all of its labels included."""
+
+    def decode(stored):
+        labels, packed = stored.labels, stored.packed_dense()
+        kinds = {"landmarks": np.float32, "visibility": np.bool_, "rotation": np.float64, "neighbours": np.float32}
+        arrays = {name: np.array(labels[name], kind) for name, kind in kinds.items() if labels.get(name) is not None}
+        if packed is not None:
+            arrays |= {"dense": packed[:, :2].astype(np.float32) / DENSE_STEPS, "dense_visibility": packed[:, 2] != 0}
+        return Sample(
+            image=cv2.imdecode(np.frombuffer(stored.encoded, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1],
+            intrinsics=Intrinsics(**labels["intrinsics"]) if labels["intrinsics"] else None,
+            neighbors=arrays.pop("neighbours", None),
+            boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
+            **{name: labels[name] for name in ("scheme", "key", "attributes")},
+            **arrays,
+        )
+
+    return decode

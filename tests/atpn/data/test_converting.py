@@ -66,11 +66,11 @@ def test_faces_with_boxes_alone_are_no_backgrounds(tmp_path, replica):
     assert len(SampleStore.read(tmp_path / "large" / "train", boxes_suffice=True).boxed) == 1
 
 
-def test_faces_with_unknown_landmarks_are_kept_but_not_trained_on(tmp_path, replica):
+def test_faces_with_unknown_landmarks_are_kept_but_not_trained_on(tmp_path, replica, decoded):
     replica.merl_rav(tmp_path / "data")
     assert convert(tmp_path / "data", tmp_path / "out", "--split", "train") == 0
     shard = tmp_path / "out" / "train" / "faces-000000.tar"
-    samples = [stored.decode() for stored in read_shard(shard)]
+    samples = [decoded(stored) for stored in read_shard(shard)]
     assert len(samples) == 10
     assert np.isnan(samples[0].landmarks[0]).all()
     assert not np.isnan(samples[0].landmarks[1:]).any()

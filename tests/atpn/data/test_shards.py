@@ -28,11 +28,11 @@ def face() -> Sample:
     )
 
 
-def test_a_sample_comes_back(tmp_path, face):
+def test_a_sample_comes_back(tmp_path, face, decoded):
     nobody = Sample(image=face.image, key="1_000002_01")
     path = tmp_path / "faces-000000.tar"
     assert write_shard(path, [face, nobody]) == 2
-    first, second = (stored.decode() for stored in read_shard(path))
+    first, second = (decoded(stored) for stored in read_shard(path))
     np.testing.assert_allclose(first.image.astype(int), face.image, atol=3)  # JPEG; channels in order
     np.testing.assert_allclose(first.landmarks, face.landmarks, atol=1e-3)
     np.testing.assert_array_equal(first.visibility, face.visibility)
@@ -70,13 +70,13 @@ def test_anybody_elses_shard_is_named(tmp_path, labels):
         list(read_shard(path))
 
 
-def test_dense_points_and_boxes_come_back(tmp_path):
+def test_dense_points_and_boxes_come_back(tmp_path, decoded):
     dense = np.array([[3.5, 2.0], [-40.25, 250.0625]], np.float32)
     box = (1.0, 2.0, 3.5, 4.25)
     image = np.zeros((8, 8, 3), np.uint8)
     with_dense = Sample(image, dense=dense, dense_visibility=np.array([True, False]), boxes={"tight": box}, key="a")
     write_shard(tmp_path / "s.tar", [with_dense, Sample(image, key="b")])
-    first, second = (stored.decode() for stored in read_shard(tmp_path / "s.tar"))
+    first, second = (decoded(stored) for stored in read_shard(tmp_path / "s.tar"))
     np.testing.assert_array_equal(first.dense, dense)
     np.testing.assert_array_equal(first.dense_visibility, [True, False])
     assert first.boxes == {"tight": box}

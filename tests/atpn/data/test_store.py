@@ -6,13 +6,13 @@ from atpn.data.shards import read_shard, write_shard
 from atpn.data.store import SampleStore
 
 
-def test_the_store_returns_what_the_shards_hold(face_shards):
+def test_the_store_returns_what_the_shards_hold(face_shards, decoded):
     store, stored = SampleStore.read(face_shards), list(read_shard(face_shards / "faces-000000.tar"))
     assert len(store) == 28
     assert len(store.faces) == 24
     assert len(store.backgrounds) == 4
     for index in (0, 27):
-        ours, theirs = store[index], stored[index].decode()
+        ours, theirs = store[index], decoded(stored[index])
         np.testing.assert_array_equal(ours.image, theirs.image)
         assert ours.key == theirs.key
         assert ours.intrinsics == theirs.intrinsics

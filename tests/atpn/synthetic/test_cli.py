@@ -20,12 +20,12 @@ def read_shards(folder):
     return [stored for shard in sorted(folder.glob("*.tar")) for stored in read_shard(shard)]
 
 
-def test_shards_hold_every_image_once(tmp_path):
+def test_shards_hold_every_image_once(tmp_path, decoded):
     run(RenderConfig(out=tmp_path, count=7, shard_size=3))
     samples = read_shards(tmp_path)
     assert len({stored.labels["key"] for stored in samples}) == len(samples) == 7
     sides = {"clear": 256, "hard": 192}
-    for sample in (stored.decode() for stored in samples):
+    for sample in (decoded(stored) for stored in samples):
         assert sample.image.shape[:2] == (sides[sample.attributes["kind"]],) * 2
 
 

@@ -26,10 +26,10 @@ BATCH = 16
 
 
 @pytest.fixture(scope="module")
-def two_shards(make_shards, tmp_path_factory):
+def two_shards(make_shards, tmp_path_factory, decoded):
     """Twenty-four faces and four backgrounds in two shards."""
     folder = make_shards(tmp_path_factory.mktemp("two"), size=96)
-    samples = [stored.decode() for stored in read_shard(folder / "faces-000000.tar")]
+    samples = [decoded(stored) for stored in read_shard(folder / "faces-000000.tar")]
     for index in (0, 1):
         write_shard(folder / f"faces-{index:06d}.tar", samples[index::2])
     return folder

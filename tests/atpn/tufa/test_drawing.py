@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import torch
 
+from atpn.data.drawing import POINT, draw_points
 from atpn.evaluate.plots import COLORS
 from atpn.model import save_checkpoint
 from atpn.tufa import attention, shapes
 from atpn.tufa.attention import AttentionConfig, show_attention
-from atpn.tufa.drawing import POINT, draw_points
 from atpn.tufa.shapes import ShapesConfig, show_shapes
 
 

@@ -1,4 +1,4 @@
-"""Drawing of a template's points onto images."""
+"""Drawing of points, lines, and letters onto images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_runtime.files import write_atomically
 
 POINT, EDGE, INK = (80, 60, 255), (255, 255, 255), (60, 60, 60)
 """BGR."""
-_BITS = 4
+BITS = 4
 """OpenCV draws at sixteenths of a pixel."""
 
 
@@ -28,16 +28,17 @@ def draw_points(
     for a, b in edges:
         draw_edge(image, points[a], points[b], edge_color)
     for point in points:
-        cv2.circle(image, _fixed(point), round(radius * 2**_BITS), color, cv2.FILLED, cv2.LINE_AA, _BITS)
+        cv2.circle(image, fixed_point(point), round(radius * 2**BITS), color, cv2.FILLED, cv2.LINE_AA, BITS)
 
 
 def draw_edge(image: np.ndarray, start: np.ndarray, end: np.ndarray, color: tuple[int, int, int]) -> None:
     """Draw a thin line between two pixels (x, y)."""
-    cv2.line(image, _fixed(start), _fixed(end), color, 1, cv2.LINE_AA, _BITS)
+    cv2.line(image, fixed_point(start), fixed_point(end), color, 1, cv2.LINE_AA, BITS)
 
 
-def _fixed(pixel: np.ndarray) -> tuple[int, int]:
-    x, y = np.rint(np.clip(pixel, -32000, 32000) * 2**_BITS)
+def fixed_point(pixel: np.ndarray) -> tuple[int, int]:
+    """Return x and y in sixteenths of a pixel, limited to what OpenCV takes."""
+    x, y = np.rint(np.clip(pixel, -32000, 32000) * 2**BITS)
     return int(x), int(y)
 
 
