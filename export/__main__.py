@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -23,40 +22,29 @@ from export.config import (
 )
 from export.formats import FORMATS
 
-
-def _run(function: str, config: Any, **options: Any) -> None:
-    """Call a function of this package, imported on first use: converters take seconds."""
-    module, _, name = function.rpartition(".")
-    getattr(import_module(f"export.{module}"), name)(config, **options)
-
-
-def _export(*formats: str) -> Callable[[Any], None]:
-    return partial(_run, "landmarks.export_landmarks", formats=formats)
-
-
-COMMANDS: dict[str, tuple[Callable[[Any], None], type[Any], str]] = {
-    **{name: (_export(name), ExportConfig, text) for name, text in FORMATS.items()},
-    "all": (_export(*FORMATS), ExportConfig, "write every format in every precision"),
-    "detector": (partial(_run, "detector.export_detector"), DetectorConfig, "write the face detector's files"),
-    "check": (partial(_run, "check.check"), CheckConfig, "evaluate exported files again, with the weights"),
-    "list": (partial(_run, "check.list_files"), ListConfig, "list the model files of a folder"),
+COMMANDS: dict[str, tuple[str, type[Any], str]] = {
+    **{name: ("landmarks.export_landmarks", ExportConfig, text) for name, text in FORMATS.items()},
+    "all": ("landmarks.export_landmarks", ExportConfig, "write every format in every precision"),
+    "detector": ("detector.export_detector", DetectorConfig, "write the face detector's files"),
+    "check": ("check.check", CheckConfig, "evaluate exported files again, with the weights"),
+    "list": ("check.list_files", ListConfig, "list the model files of a folder"),
     "golden": (
-        partial(_run, "testing.golden.command.write_golden"),
+        "testing.golden.command.write_golden",
         GoldenConfig,
         "record the runtime on short sequences, as test vectors for ports of it",
     ),
     "calibration-set": (
-        partial(_run, "crop_set.make_crop_sets"),
+        "crop_set.make_crop_sets",
         CropSetConfig,
         "cut rendered crops to calibrate files with and to evaluate them on",
     ),
     "image-set": (
-        partial(_run, "image_set.make_image_sets"),
+        "image_set.make_image_sets",
         ImageSetConfig,
         "compose rendered images to calibrate detectors with and to evaluate them on",
     ),
 }
-"""Name: what runs, the dataclass of its options, a line of help."""
+"""Name: what runs, imported on first use as converters take seconds; the dataclass of its options; a line of help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,10 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(["usage: python -m export COMMAND [--help]", *lines]), file=stream)
         return 0 if help_requested else 2
     name, *rest = arguments
-    command, options, text = COMMANDS[name]
+    function, options, text = COMMANDS[name]
     _show_progress()
     try:
-        command(tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text))
+        config = tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text)
+        more = {"formats": tuple(FORMATS) if name == "all" else (name,)} if options is ExportConfig else {}
+        module, _, attribute = function.rpartition(".")
+        getattr(import_module(f"export.{module}"), attribute)(config, **more)
     except (ValueError, ImportError, OSError, EdgeRuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,13 +18,13 @@ from edge_runtime.detector import decode_detections
 from edge_runtime.spec import ModelSpec, detector_outputs
 from export.config import DetectorConfig, DetectorOptions
 from export.errors import ExportError
-from export.evaluation import ArtifactReport, Tolerances
+from export.evaluation import ArtifactReport, Tolerances, table_of
 from export.formats import load_format
 from export.formats.base import Job, Predictor
 from export.image_set import ImageSet, read_image_set
 from export.metadata import origin_of
 from export.pipeline import Artifact, export_artifacts
-from export.report import Report, table_of
+from export.report import Report
 
 THRESHOLD = 0.3
 """Score from which the runtime gives a region to the tracking network: a miss costs more than a false alarm."""
@@ -153,9 +153,8 @@ class DetectorEvaluator:
         each = [artifact.parity for artifact in artifacts]
         network = each[0]
         table = table_of(
+            artifacts,
             [
-                ("file", "PyTorch", [artifact.path.name for artifact in artifacts]),
-                ("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts]),
                 ("score max |diff|", "", [f"{p.scores:.1e}" for p in each]),
                 ("region max |diff|", "", [f"{p.regions:.1e}" for p in each]),
                 (
@@ -164,10 +163,7 @@ class DetectorEvaluator:
                     [f"{100 * p.average_precision:.2f}" for p in each],
                 ),
                 ("overlap", f"{network.network_overlap:.3f}", [f"{p.overlap:.3f}" for p in each]),
-                ("transposes", "", [str(artifact.transposes) for artifact in artifacts]),
-                ("ms", "", [artifact.milliseconds_cell for artifact in artifacts]),
-                ("", "", [artifact.state_cell for artifact in artifacts]),
-            ]
+            ],
         )
         legend = (
             f"diff: against PyTorch on {len(self.held_out.composites)} images of rendered people that training did not "

@@ -64,6 +64,10 @@ class ParityEvaluator(Protocol[ParityT]):
         """Describe files of this network."""
 
 
+Column = tuple[str, str, Sequence[str]]
+"""Of a table of files: header, the network's cell, a cell per file."""
+
+
 @dataclass(frozen=True)
 class ArtifactReport(Generic[ParityT]):
     """The evaluation of one file."""
@@ -90,16 +94,6 @@ class ArtifactReport(Generic[ParityT]):
         """Number of operators that change a tensor's layout."""
         return count_transposes(self.operators)
 
-    @property
-    def milliseconds_cell(self) -> str:
-        """The latency in a table."""
-        return "" if self.milliseconds is None else f"{self.milliseconds:.2f}"
-
-    @property
-    def state_cell(self) -> str:
-        """Whether the file was converted, in a table."""
-        return "up to date" if self.up_to_date else ""
-
     def entry(self) -> dict[str, Any]:
         """Return the file's entry of report.json."""
         time = None if self.milliseconds is None else round(self.milliseconds, 3)
@@ -118,6 +112,23 @@ class ArtifactReport(Generic[ParityT]):
             "transposes": self.transposes,
             "operators": self.operators,
         }
+
+
+def table_of(
+    artifacts: Sequence[ArtifactReport[ParityT]], measured: Sequence[Column], more: Sequence[Column] = ()
+) -> list[list[str]]:
+    """Return a header, the network's row, and a row per file, with these columns; empty ones are left out."""
+    columns = [
+        ("file", "PyTorch", [each.path.name for each in artifacts]),
+        ("KiB", "", [f"{each.size / 1024:.0f}" for each in artifacts]),
+        *measured,
+        ("transposes", "", [str(each.transposes) for each in artifacts]),
+        ("ms", "", ["" if each.milliseconds is None else f"{each.milliseconds:.2f}" for each in artifacts]),
+        *more,
+        ("", "", ["up to date" if each.up_to_date else "" for each in artifacts]),
+    ]
+    shown = [[header, network, *cells] for header, network, cells in columns if network or any(cells)]
+    return [list(row) for row in zip(*shown, strict=True)]
 
 
 def evaluate_artifact(

@@ -9,9 +9,9 @@ import numpy as np
 
 from atpn.evaluate.plots import Chart, Line
 from edge_runtime.machine import processor_name
-from export.evaluation import ArtifactReport
+from export.evaluation import ArtifactReport, Column, table_of
 from export.landmark_metrics import LandmarkParity
-from export.report import Report, markdown_table, table_of
+from export.report import Report, markdown_table
 
 _MAX_ERROR = 0.15
 """Right end of the chart, over the inter-ocular distance."""
@@ -28,9 +28,7 @@ def _table(artifacts: Artifacts) -> list[list[str]]:
     each = [artifact.parity for artifact in artifacts]
     first, points = each[0], [parity.points for parity in each]
     with_heads = [artifact.parity if "pose" in artifact.spec.outputs else None for artifact in artifacts]
-    columns: list[tuple[str, str, list[str]]] = [
-        ("file", "PyTorch", [artifact.path.name for artifact in artifacts]),
-        ("KiB", "", [f"{artifact.size / 1024:.0f}" for artifact in artifacts]),
+    columns: list[Column] = [
         ("max |diff|", "", [f"{parity.landmarks:.1e}" for parity in each]),
         ("mean", "", [f"{parity.landmarks_mean:.1e}" for parity in each]),
     ]
@@ -45,13 +43,12 @@ def _table(artifacts: Artifacts) -> list[list[str]]:
         ("over landmarks'", "", [f"{p.points_over_landmarks:.2f}" if p else "" for p in points]),
         ("pose °", f"{first.network_pose_error:.2f}", [f"{p.pose_error:.2f}" if p else "" for p in with_heads]),
         ("flips %", "", [f"{100 * p.decision_flip_rate:.1f}" if p else "" for p in with_heads]),
-        ("transposes", "", [str(artifact.transposes) for artifact in artifacts]),
-        ("ms", "", [artifact.milliseconds_cell for artifact in artifacts]),
     ]
+    tracks: list[Column] = []
     for video in dict.fromkeys(video for artifact in artifacts for video in artifact.tracks):
         pixels = [f"{a.tracks[video]['mean_pixels']:.2f}" if video in a.tracks else "" for a in artifacts]
-        columns.append((f"{video} px", "", pixels))
-    return table_of([*columns, ("", "", [artifact.state_cell for artifact in artifacts])])
+        tracks.append((f"{video} px", "", pixels))
+    return table_of(artifacts, columns, tracks)
 
 
 def _legend(artifacts: Artifacts) -> str:

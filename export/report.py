@@ -51,12 +51,6 @@ class Report:
             write_charts(path.with_suffix(".png"), [self.chart])
 
 
-def table_of(columns: Sequence[tuple[str, str, Sequence[str]]]) -> list[list[str]]:
-    """Return a header, the network's row, and a row per file, from columns of these; empty ones are left out."""
-    shown = [[header, network, *cells] for header, network, cells in columns if network or any(cells)]
-    return [list(row) for row in zip(*shown, strict=True)]
-
-
 def align(rows: Sequence[Sequence[str]]) -> str:
     """Format cells in columns, the first flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
