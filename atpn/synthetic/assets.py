@@ -1,7 +1,7 @@
 """The renderer's assets: a folder, or a pack that `python -m atpn assets pack` makes of it.
 
 A pack holds the head model as published and everything else as the renderer uses it: skins, brows, hair and targets
-carried onto the head, pieces of cloth, panoramas with compressed highlights, and small panoramas for lighting.
+fitted to the head, pieces of cloth, panoramas with compressed highlights, and small panoramas for lighting.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _read_pack(path: Path) -> Assets:
                 lights,
             )
     except (KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is cut short ({error}); copy it again") from error
+        raise ValueError(f"{path} is truncated ({error}); copy it again") from error
 
 
 def _about(path: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ class AssetsConfig:
     out: Path
     """File to write, for example assets.pack."""
     cache: Path = Path("renders/cache")
-    """Folder for the assets carried onto the head; shared with the render command."""
+    """Folder for MakeHuman's assets fitted to the head; the render command uses the same."""
 
 
 def run(config: AssetsConfig) -> None:

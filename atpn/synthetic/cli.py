@@ -51,7 +51,7 @@ class RenderConfig:
     workers: int = 1
     """Processes; with software OpenGL each uses one core."""
     cache: Path = Path("renders/cache")
-    """Folder for the assets carried onto the head."""
+    """Folder for MakeHuman's assets fitted to the head, so that later runs start at once."""
     preview: Path | None = None
     """Image file for the first 48 images with their labels; no shards are written."""
     definitions: Path | None = None
@@ -59,7 +59,7 @@ class RenderConfig:
 
 
 def run(config: RenderConfig) -> None:
-    """Render every missing shard.
+    """Render every missing shard, and print the number of images and the folder.
 
     Under torchrun, a process renders the shards whose index modulo WORLD_SIZE is its RANK. Shards do not depend on who
     renders them.
@@ -94,6 +94,8 @@ def run(config: RenderConfig) -> None:
         with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
             for _ in tqdm(pool.map(_write_in_worker, jobs), total=len(jobs), unit="shard"):
                 pass
+    made, requested = (sum(len(_numbers(config, i)) for i in indices) for indices in (missing, shards))
+    print(f"{requested} images in {config.out}, {made} of them rendered now")
 
 
 def _draw_landmarks(sample: Sample, tile: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def read_ict(file: IO[bytes], name: str) -> HeadModel:
             data = {key: archive[key] for key in _ARRAYS}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{name} is not the gathered ICT face model, or is cut short ({error}); see docs/assets.md"
+            f"{name} is not the ICT face model in one .npz file, or is truncated ({error}); see docs/assets.md"
         ) from error
 
     keep = np.isin(data["triangle_material"], _MATERIALS)

@@ -67,6 +67,15 @@ def test_the_same_command_makes_only_what_is_missing(tmp_path):
     assert lost.read_bytes() == content  # the seed decides, not the order of work
 
 
+def test_the_last_line_says_how_many_images_lie_where(tmp_path, capsys):
+    config = RenderConfig(out=tmp_path, count=4, shard_size=3)
+    run(config)
+    assert capsys.readouterr().out == f"4 images in {tmp_path}, 4 of them rendered now\n"
+    (tmp_path / "faces-000001.tar").unlink()
+    run(config)
+    assert capsys.readouterr().out == f"4 images in {tmp_path}, 1 of them rendered now\n"
+
+
 def test_no_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="--count"):
         run(RenderConfig(out=tmp_path, count=0))
