@@ -129,9 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Return 0 for success, 1 after an error message, 2 for wrong usage."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
+        help_requested = bool(arguments) and arguments[0] in {"-h", "--help"}
         lines = [f"  {name:10} {text}" for name, (_, _, text) in COMMANDS.items()]
-        print("\n".join(["usage: python -m platform_checks COMMAND [--help]", *lines]), file=sys.stderr)
-        return 2
+        usage = "\n".join(["usage: python -m platform_checks COMMAND [--help]", *lines])
+        print(usage, file=sys.stdout if help_requested else sys.stderr)
+        return 0 if help_requested else 2
     name, *rest = arguments
     command, options, text = COMMANDS[name]
     config = parse_flags(options, f"python -m platform_checks {name}", text, rest)

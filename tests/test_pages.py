@@ -54,3 +54,14 @@ def test_commands_exist(page):
     for line in re.findall(r"(?:`|^    )make ([a-z0-9 -]+)", page.read_text(), re.MULTILINE):
         unknown += [f"make {name}" for name in line.split() if name not in targets and "-" not in name[:1]]
     assert unknown == []
+
+
+@pytest.mark.parametrize("package", [atpn, benchmarks, export, platform_checks], ids=lambda package: package.__name__)
+def test_help_lists_the_commands_on_standard_output(package, capsys):
+    assert package.__main__.main(["--help"]) == 0
+    listed = capsys.readouterr().out
+    assert [name for name in COMMANDS[package.__name__] if f"  {name} " not in listed] == []
+    assert package.__main__.main(["unknown"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == listed
