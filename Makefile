@@ -15,6 +15,7 @@ BENCHMARK_MODEL ?=
 RENDERS ?= renders
 RUN ?= runs/atpn
 COUNT ?= 12000
+WORKERS ?= 1
 SOURCE ?= 0
 SAMPLES ?= 800000
 BOARD ?= both
@@ -58,9 +59,9 @@ export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision
 demo: $(VENV)/.runtime export-tflite ## Track faces in SOURCE (video, image, or camera number): dist/demo.mp4
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl
 
-render: $(VENV)/.train ## Render labeled faces (ASSETS=folder, COUNT=number) into renders/
-	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 --split train $(if $(ASSETS),--assets $(ASSETS))
-	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 --split held-out $(if $(ASSETS),--assets $(ASSETS))
+render: $(VENV)/.train ## Render labeled faces (ASSETS=folder, COUNT=number, WORKERS=processes) into renders/
+	$(BIN)/python -m atpn render --out $(RENDERS)/train --count $(COUNT) --seed 1 --split train --workers $(WORKERS) $(if $(ASSETS),--assets $(ASSETS))
+	$(BIN)/python -m atpn render --out $(RENDERS)/heldout --count 900 --seed 1001 --split held-out --workers $(WORKERS) $(if $(ASSETS),--assets $(ASSETS))
 
 train: $(VENV)/.train ## Train the three stages on renders/train
 	$(BIN)/python -m atpn train all --data $(RENDERS)/train --out $(RUN) --samples $(SAMPLES)
