@@ -66,7 +66,7 @@ class AblateConfig(MachineOptions):
     faces: int | None = None
     """Maximum number of faces to train on: with fewer, errors of their labels average out less."""
     views: int | None = None
-    """With `weights`: train a linear probe on the frozen face vectors of this many crops per face, a minute per row.
+    """With `weights`: train a linear probe on the frozen face embeddings of this many crops per face, a minute per row.
     Default: train everything."""
     batch_size: int | None = None
     """Crops per step; default: the recipe's. Smaller gives more steps in short runs."""

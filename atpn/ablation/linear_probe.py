@@ -1,4 +1,4 @@
-"""Linear probe: landmark layers trained on frozen face vectors of crops that are made once.
+"""Linear probe: landmark layers trained on frozen face embeddings of crops that are made once.
 
 For comparing losses and labels: a row of an ablation takes a minute instead of an hour, with the same vectors.
 """
@@ -89,7 +89,7 @@ def embed_crops(
 
 
 class LinearProbeTask(LandmarkTask):
-    """The landmark stage on face vectors in place of images."""
+    """The landmark stage on face embeddings in place of images."""
 
     trained = ("landmark_branch",)
 

@@ -1,4 +1,4 @@
-"""Training of point heads over face vectors."""
+"""Training of point heads over face embeddings."""
 
 from __future__ import annotations
 

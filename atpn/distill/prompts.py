@@ -37,7 +37,7 @@ class PromptsConfig(LoaderOptions):
     rank: int = 128
     """Number of basis weightings that every point's is a sum of; 96 was as accurate within a percent."""
     crops: int = 40_000
-    """Crops whose face vectors are kept in memory, 11 KB each."""
+    """Crops whose face embeddings are kept in memory, 11 KB each."""
     steps: int = 5_000
     """Training steps."""
     seed: int = 0

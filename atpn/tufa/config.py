@@ -18,7 +18,7 @@ class TUFAConfig:
 
     embedding: Embedding = "features"
     """Content of a token: a patch of the image ("patches", as published), or its ATPN features ("features"), with
-    ATPN's face vector as one more token, which needs fewer images and trains on a CPU."""
+    ATPN's face embedding as one more token, which needs fewer images and trains on a CPU."""
     separable_views: bool = True
     """`ATPNConfig.separable_views` of ATPN's features."""
     input_size: int = 112

@@ -23,7 +23,7 @@ class View(NamedTuple):
     patches: Tensor
     """(B, K, G, G) pixels or features of each token's patch."""
     face: Tensor | None
-    """(B, V) face vector; None if the tokens are image patches."""
+    """(B, V) face embedding; None if the tokens are image patches."""
 
 
 class Pixels(nn.Module):
@@ -40,7 +40,7 @@ class Pixels(nn.Module):
 
 
 class ATPNFeatures(nn.Module):
-    """ATPN's features of all three levels in each patch, and its face vector."""
+    """ATPN's features of all three levels in each patch, and its face embedding."""
 
     def __init__(self, config: TUFAConfig) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
     """Pre-norm transformer blocks over tokens with learned positions."""
 
     def __init__(self, config: TUFAConfig, channels: int, vector: int | None) -> None:
-        """Take the channels of a `View`'s patches and of its face vector, None without one."""
+        """Take the channels of a `View`'s patches and of its face embedding, None without one."""
         super().__init__()
         self.proj = nn.Conv2d(channels, config.dim, 1)
         self.patch_norm = nn.Identity() if vector is None else nn.LayerNorm(channels, eps=NORM_EPSILON)

@@ -52,7 +52,7 @@ def test_the_block_runs_and_finds_faces(code, page, workspace, capsys):
     exec(compile(code, page, "exec"), {"__name__": "__main__"})
     printed = capsys.readouterr().out
     assert printed.strip(), "an example prints its results"
-    assert "nobody" not in printed
+    assert "no face" not in printed
     assert not re.search(r"\[\]|^\d+ 0$", printed, re.MULTILINE), "no frame was without its face"
 
 

@@ -1,6 +1,6 @@
-"""MakeHuman's photographic skins, brows and hair (CC0), carried onto the ICT head.
+"""MakeHuman's photographic skins, brows and hair (CC0), fitted to the ICT head.
 
-Skins are carried through texture space, hair and brows by the warp from one head to the other.
+Skins are mapped through texture space, hair and brows by the warp from one head to the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MakeHuman's morph targets (CC0), carried onto the ICT head: more head shapes beside ICT's own modes.
+"""MakeHuman's morph targets (CC0), transferred to the ICT head: more head shapes beside ICT's own modes.
 
 ICT's modes come from scans of adults. The targets add babies, children, the old, sexes, ethnicities, thin and heavy
 faces, single features and asymmetries. Mesh, landmarks and expressions stay ICT's.
