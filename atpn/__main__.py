@@ -19,7 +19,11 @@ COMMANDS = {
     "evaluate": ("atpn.evaluate.command", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
     "videos": ("atpn.evaluate.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "teacher network for any point of the face: train, fit, predict"),
-    "prompts": ("atpn.distill.prompts", "PromptsConfig", "train one head for every template"),
+    "prompts": (
+        "atpn.distill.prompts",
+        "PromptsConfig",
+        "train a head for the points of any template",
+    ),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
     "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: list, check, convert to shards"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),

@@ -20,7 +20,7 @@ def messages(data: memoryview, field: int) -> Iterator[memoryview]:
         elif size == 0:
             raise ValueError(f"not a protobuf message, or damaged: wire type {kind} at byte {offset}")
         if offset + size > len(data):
-            raise ValueError(f"cut short: {offset + size} bytes expected, {len(data)} found")
+            raise ValueError(f"truncated: {offset + size} bytes expected, {len(data)} found")
         if number == field and kind == _BYTES:
             yield data[offset : offset + size]
         offset += size
@@ -39,7 +39,7 @@ def _varint(data: memoryview, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if offset >= len(data) or shift > 63:
-            raise ValueError(f"cut short or damaged at byte {offset}")
+            raise ValueError(f"truncated or damaged at byte {offset}")
         byte = data[offset]
         value |= (byte & 0x7F) << shift
         offset, shift = offset + 1, shift + 7

@@ -31,17 +31,17 @@ COMMANDS: dict[str, tuple[str, type[Any], str]] = {
     "golden": (
         "testing.golden.command.write_golden",
         GoldenConfig,
-        "record the runtime on short sequences, as test vectors for ports of it",
+        "write test vectors for ports of the runtime: short sequences and their results",
     ),
     "calibration-set": (
         "crop_set.make_crop_sets",
         CropSetConfig,
-        "cut rendered crops to calibrate files with and to evaluate them on",
+        "write rendered crops for int8 calibration and for evaluation",
     ),
     "image-set": (
         "image_set.make_image_sets",
         ImageSetConfig,
-        "compose rendered images to calibrate detectors with and to evaluate them on",
+        "write rendered images for int8 calibration and evaluation of detectors",
     ),
 }
 """Name: what runs, imported on first use as converters take seconds; the dataclass of its options; a line of help."""

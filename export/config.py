@@ -137,7 +137,7 @@ class ImageSetConfig(SetOptions):
     calibration_images: int = 24
     """Number of images to calibrate with."""
     held_out_images: int = 60
-    """Number of images to evaluate on. 60 hold about two hundred faces, which show a loss of 0.01 of precision."""
+    """Number of images to evaluate on. 60 images have about 200 faces, enough to detect a loss of 0.01."""
     image_size: int = 192
     """Side of the images, pixels; the detector's input size."""
 
@@ -147,11 +147,11 @@ class CropSetConfig(SetOptions):
     """Options of `python -m export calibration-set`."""
 
     calibration_crops: int = 96
-    """Number of crops to calibrate with. Value ranges settle after some dozens; 96 JPEGs stay below half a megabyte."""
+    """Number of crops to calibrate with. Value ranges converge after some dozens; 96 JPEGs take half a megabyte."""
     held_out_crops: int = 200
-    """Number of crops to evaluate on. 200 show an error that grows by a few percent."""
+    """Number of crops to evaluate on. 200 are enough to detect an increase of a few percent."""
     background_fraction: float = 0.15
-    """Fraction of crops without a properly framed face, which a tracker meets, too."""
+    """Fraction of crops without a well-framed face; a tracker gets such crops, too."""
     crop_size: int = 112
     """Side of the crops, pixels; the network's input size."""
 

@@ -1,6 +1,6 @@
 """`python -m platform_checks outputs|compare|arm64`: check that other machines and engines compute the same.
 
-These are checks of the runtime and its ports, not measurements: emulated boards tell nothing about speed.
+These are checks of the runtime and its ports, not measurements: emulated boards say nothing about speed.
 """
 
 from __future__ import annotations

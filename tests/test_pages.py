@@ -1,14 +1,19 @@
 """Links of the pages lead somewhere, and the commands that they name exist."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import tyro
 
 import atpn.__main__
 import benchmarks.__main__
 import export.__main__
 import platform_checks.__main__
+from edge_runtime.flags import parse_flags
+from edge_runtime.webcam import WebcamConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -54,6 +59,45 @@ def test_commands_exist(page):
     for line in re.findall(r"(?:`|^    )make ([a-z0-9 -]+)", page.read_text(), re.MULTILINE):
         unknown += [f"make {name}" for name in line.split() if name not in targets and "-" not in name[:1]]
     assert unknown == []
+
+
+def parse(package, arguments):
+    """Parse a command line without running it; SystemExit if it is wrong."""
+    if package == "edge_runtime.webcam":
+        return parse_flags(WebcamConfig, package, "", arguments)
+    name, *rest = arguments
+    if package == "atpn":
+        module, config, _ = atpn.__main__.COMMANDS[name]
+        return tyro.cli(getattr(importlib.import_module(module), config), args=rest)
+    if package == "export":
+        return tyro.cli(export.__main__.COMMANDS[name][1], args=rest)
+    if package == "benchmarks":
+        module, _, config, _ = benchmarks.__main__.COMMANDS[name]
+        return parse_flags(getattr(importlib.import_module(f"benchmarks.{module}"), config), name, "", rest)
+    return parse_flags(platform_checks.__main__.COMMANDS[name][1], name, "", rest)
+
+
+def command_lines(page):
+    """Yield package and arguments of the page's commands in blocks; those with placeholders are left out."""
+    for line in page.read_text().replace("\\\n", " ").splitlines():
+        found = re.match(r" {4,}.*-m (atpn|benchmarks|export|platform_checks|edge_runtime\.webcam) (.*)", line)
+        if found and not re.search(r"…|\.\.\.| NAME\b|--help", found[2]):
+            yield found[1], shlex.split(found[2], comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_of_commands_exist(page):
+    wrong = []
+    for package, arguments in command_lines(page):
+        try:
+            parse(package, arguments)
+        except SystemExit:
+            wrong.append(f"{package} {shlex.join(arguments)}")
+    assert wrong == []
+
+
+def test_command_lines_of_the_pages_are_found():
+    assert sum(len(list(command_lines(page))) for page in PAGES) > 50
 
 
 @pytest.mark.parametrize("package", [atpn, benchmarks, export, platform_checks], ids=lambda package: package.__name__)

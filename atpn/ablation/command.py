@@ -83,6 +83,7 @@ class AblateConfig(MachineOptions):
     width: float = 1.0
     """Channel multiplier of the networks."""
     seed: int = 0
+    """Seed of all random choices."""
     niceness: int = 10
     """Added to the process's own, so that other work has priority."""
 

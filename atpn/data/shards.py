@@ -104,7 +104,7 @@ def claim_folder(manifest: Path, setup: Mapping[str, Any]) -> None:
 
 
 def read_shard(path: Path) -> Iterator[StoredSample]:
-    """Yield the samples of a shard; ValueError if it is cut short or not a shard."""
+    """Yield the samples of a shard; ValueError if it is truncated or not a shard."""
     images: dict[str, tuple[bytes, int]] = {}
     dense: dict[str, bytes] = {}
     try:

@@ -57,6 +57,7 @@ class DistillConfig(LoaderOptions):
     steps: int = 1_500
     """Training steps; 0 keeps the head that the prompt head gives."""
     seed: int = 0
+    """Seed of all random choices."""
 
     def __post_init__(self) -> None:
         require_positive(self, "crops", "threads")

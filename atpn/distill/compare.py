@@ -57,6 +57,7 @@ class HeadsConfig:
     steps: int = 1_500
     """See `distill`."""
     seed: int = 0
+    """Seed of all random choices."""
 
 
 @dataclass(frozen=True)

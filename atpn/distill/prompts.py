@@ -35,12 +35,13 @@ class PromptsConfig(LoaderOptions):
     weights: Path = SHIPPED
     """ATPN checkpoint that gets the head."""
     rank: int = 128
-    """Number of basis weightings that every point's is a sum of; 96 was as accurate within a percent."""
+    """Number of basis functions that the weights of every point are a sum of; 96 was as accurate within a percent."""
     crops: int = 40_000
     """Crops whose face embeddings are kept in memory, 11 KB each."""
     steps: int = 5_000
     """Training steps."""
     seed: int = 0
+    """Seed of all random choices."""
 
     def __post_init__(self) -> None:
         require_positive(self, "rank", "crops", "steps", "threads")

@@ -41,13 +41,15 @@ class CalibrateConfig:
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it) of any stage."""
     data: Path
-    """Folder of shards: the training's, of which the held-out people are used, or with --unseen others."""
+    """Folder of the training's shards, of which only the held-out people are used; with --unseen, of other shards."""
     unseen: bool = False
     """Use every face of --data: heads of a kind not in training (such as `python -m atpn render` without --assets)."""
     out: Path | None = None
     """Calibrated checkpoint; default: replaces --weights."""
     seed: int = 0
+    """Seed of all random choices."""
     threads: int = 1
+    """Compute threads."""
 
 
 def run(config: CalibrateConfig) -> None:

@@ -57,6 +57,7 @@ class EvaluateConfig:
     overlay: Path | None = None
     """Folder for images: predictions green, labels red, file names sorted by error."""
     threads: int = 1
+    """Compute threads."""
 
     def __post_init__(self) -> None:
         if self.protocol is not None and self.data is None:

@@ -56,6 +56,7 @@ class VideosConfig:
     frames: int | None = None
     """Maximum number of frames of each video."""
     threads: int = 1
+    """Compute threads."""
 
     def __post_init__(self) -> None:
         if self.detector == "none":

@@ -21,7 +21,7 @@ AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, cut short, inconsistent or of another architecture."""
+    """A checkpoint that is missing, truncated, inconsistent or of another architecture."""
 
 
 def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> None:

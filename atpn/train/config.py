@@ -175,8 +175,9 @@ class RunLength(MachineOptions):
     samples: int | None = None
     """Length in crops, of the first stage if there are several; repeatable, unlike minutes."""
     seed: int = 0
+    """Seed of all random choices."""
     checkpoint_minutes: float = 3.0
-    """Minutes between two checkpoints: the most that a kill can cost."""
+    """Minutes between two checkpoints: the maximum loss if the process is killed."""
     validation: int = 400
     """Held-out faces, of people that training never sees, to evaluate at each checkpoint."""
 
@@ -205,7 +206,7 @@ class TrainConfig(RunLength):
 
     stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
     """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
-    network of its own."""
+    separate network."""
     data: tuple[Path, ...]
     """Folders of .tar shards from `python -m atpn render` or `datasets convert`. Several are for the landmark stage:
     the first one's scheme and convention are the network's; the offsets of the others' labels are learned."""
@@ -230,7 +231,7 @@ class TrainConfig(RunLength):
     landmark_loss: LandmarkLoss | None = None
     """Loss of the landmark stage; default: the recipe's."""
     semantic_alignment: bool | None = None
-    """Landmark stage: search consistent labels behind those given; for human labels."""
+    """Landmark stage: train on the likeliest landmarks given the label and the EMA model; for human labels."""
     shape_components: int | None = None
     """Landmark stage: components of the shape model that corrects labels, 0 for none; for human labels."""
     coarse_fraction: float | None = None

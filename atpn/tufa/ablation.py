@@ -50,6 +50,7 @@ class AblateTUFAConfig:
     samples: int = 24_000
     """Training crops per variant."""
     seed: int = 0
+    """Seed of all random choices."""
     workers: int = 1
     """Loader processes."""
 

@@ -37,6 +37,7 @@ class AttentionConfig:
     weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
     faces: int = 4
+    """Number of faces to draw."""
     points: int = 6
     """Number of the template's points with a map of their own, evenly chosen."""
     seed: int = 0

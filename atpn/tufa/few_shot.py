@@ -60,7 +60,9 @@ class FewShotConfig:
     plot: Path | None = None
     """PNG of the curve."""
     seed: int = 0
+    """Seed of all random choices."""
     threads: int = 1
+    """Compute threads."""
     atpn: Path = SHIPPED
     """ATPN checkpoint that makes the labeled faces' crops."""
 

@@ -64,6 +64,7 @@ class FitConfig:
     train_features: bool = False
     """Train the features as well: for hundreds of samples."""
     seed: int = 0
+    """Seed of all random choices."""
     threads: int = 1
     """Compute threads."""
     device: str = "auto"

@@ -56,7 +56,7 @@ class TrainTUFAConfig(RunLength):
     lr: float = RECIPE.lr
     """Peak learning rate."""
     checkpoint_minutes: float = field(default=5.0, kw_only=True)
-    """Minutes between two checkpoints: the most that a kill can cost."""
+    """Minutes between two checkpoints: the maximum loss if the process is killed."""
     recipe: Recipe = field(default=RECIPE, init=False)
 
     def __post_init__(self) -> None:

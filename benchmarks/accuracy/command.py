@@ -55,12 +55,12 @@ class AccuracyConfig:
 
     models: Path = models_option()
     weights: Path = flag(WEIGHTS_FOLDER / "atpn.safetensors", "checkpoint of the files")
-    data: Path | None = flag(None, "folder of held-out renders; none: render some")
+    data: Path | None = flag(None, "folder of held-out renders; default: render some")
     afw: Path | None = flag(None, "folder of AFW's labels.json and images")
     dataset: Path | None = flag(None, "folder of a published dataset, or of your own (docs/datasets.md)")
     limit: int = flag(200, "maximum number of faces of --data and of --dataset")
     render: int = flag(60, "number of images to render without --data, 0 for none")
-    assets: Path | None = flag(None, "3D assets to render from; none: a procedural head")
+    assets: Path | None = flag(None, "3D assets to render from; default: procedural head")
     detector: str = flag(
         "auto", "detector: auto (dist's own, else the cascade), cascade, a detector's .tflite, or YuNet's .onnx file"
     )

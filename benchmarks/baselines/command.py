@@ -47,7 +47,7 @@ class BaselinesConfig:
     """Options of `baselines`."""
 
     baselines: Path = flag(Path("baselines"), "folder of the baselines' files")
-    videos: Path | None = flag(None, "folder of videos, or one video; none: a rendered face that sways")
+    videos: Path | None = flag(None, "folder of videos, or one video; default: a rendered, swaying face")
     afw: Path | None = flag(None, "folder of AFW's labels.json and images, to measure errors, too")
     mediapipe: Path | None = flag(None, "wheel of mediapipe 0.10.21, or the face_landmark.tflite from it")
     models: Path = models_option()

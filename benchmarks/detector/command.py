@@ -51,10 +51,10 @@ class DetectorConfig:
     verifier: Path | None = flag(None, "tracking network that verifies detections; none: the first of --models")
     baselines: Path = flag(Path("baselines"), "folder of other detectors")
     afw: Path | None = flag(None, "folder of AFW's labels.json and images")
-    data: Path | None = flag(None, "folder of held-out renders; none: render some")
+    data: Path | None = flag(None, "folder of held-out renders; default: render some")
     scenes: int = flag(60, "number of scenes to compose from renders, 0 for none")
     render: int = flag(60, "number of images to render for them without --data")
-    assets: Path | None = flag(None, "3D assets to render from; none: a procedural head")
+    assets: Path | None = flag(None, "3D assets to render from; default: procedural head")
     photographs: int = flag(200, "maximum number of photographs of --afw")
     out: Path = out_option("detector")
 

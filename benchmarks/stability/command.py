@@ -30,7 +30,7 @@ class StabilityConfig:
 
     models: Path = models_option()
     detector: Path | None = flag(None, "the face detector's file; none: dist/detector_fp32.*")
-    assets: Path | None = flag(None, "folder of the 3D assets (docs/assets.md); none: a procedural head")
+    assets: Path | None = flag(None, "folder of the 3D assets (docs/assets.md); default: procedural head")
     cache: Path = flag(Path("renders/cache"), "folder of the renderer's prepared files")
     people: int = flag(4, "number of rendered people; 0: no rendered sequences")
     frames: int = flag(120, "length of each still and each moving sequence, frames at 30 a second")

@@ -72,7 +72,7 @@ def test_video_sink_removes_unreadable_videos(tmp_path):
     sink = VideoSink(tmp_path / "out.mp4", 25)
     write(sink, frame(0))
     sink._writer.release()
-    (tmp_path / "out.partial.mp4").write_bytes(b"cut short")
+    (tmp_path / "out.partial.mp4").write_bytes(b"truncated")
     with pytest.raises(SinkError, match="check the disk space"):
         sink.__exit__(None, None, None)
     assert files(tmp_path) == ["out.mp4"]

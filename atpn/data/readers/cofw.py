@@ -48,7 +48,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
                 count = file[f"Is{suffix}"].size
                 phis, boxes = file[f"phis{suffix}"][:].T, file[f"bboxes{suffix}"][:].T
         except (OSError, KeyError) as error:
-            report(Issue(Severity.CORRUPT, f"{path} is cut short or no MATLAB 7.3 file of COFW: {error}", split))
+            report(Issue(Severity.CORRUPT, f"{path} is truncated or no MATLAB 7.3 file of COFW: {error}", split))
             continue
         if phis.shape != (count, 3 * POINTS) or boxes.shape != (count, 4):
             message = f"{path}: {count} images, but landmarks {phis.shape}, boxes {boxes.shape}"
@@ -86,7 +86,7 @@ def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[Unr
             points, occluded = np.asarray(content["Points"], np.float64), np.asarray(content["Occ"]).ravel()
             if points.shape != (68, 2) or occluded.shape != (68,) or not np.isfinite(points).all():
                 raise ValueError(f"Points {points.shape}, Occ {occluded.shape}, expected (68, 2) and 68")
-        except Exception as error:  # scipy raises half a dozen kinds for files that are cut short
+        except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
             report(Issue(Severity.CORRUPT, f"{file}: {error}", "test68"))
             continue
         yield unread_sample(

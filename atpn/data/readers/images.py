@@ -92,7 +92,7 @@ class _Player:
             _, self.last = self.capture.read()
             self.next += 1
         if self.next != index + 1 or self.last is None:
-            raise ValueError(f"{self.path}: frame {index + 1} does not decode; the video may be cut short")
+            raise ValueError(f"{self.path}: frame {index + 1} does not decode; the video may be truncated")
         return np.ascontiguousarray(self.last[:, :, ::-1])
 
 

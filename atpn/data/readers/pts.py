@@ -20,6 +20,6 @@ def read_pts(path: Path, count: int = 68) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{path} is not a .pts file: {error}") from error
     if not brace or not closed or len(points) != count or not np.isfinite(points).all():
-        state = "is cut short" if brace and not closed else f"has {len(points)} points (expected {count})"
+        state = "is truncated" if brace and not closed else f"has {len(points)} points (expected {count})"
         raise ValueError(f"{path} {state}; it begins {head.strip()[:40]!r}")
     return points

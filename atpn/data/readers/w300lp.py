@@ -131,7 +131,7 @@ def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None
         points, pose = np.asarray(content[name], np.float64)[:2].T, np.asarray(content["Pose_Para"], np.float64).ravel()
         if points.shape != (68, 2) or len(pose) < 3 or not (np.isfinite(points).all() and np.isfinite(pose[:3]).all()):
             raise ValueError(f"{name} {points.shape}, Pose_Para {pose.shape}, expected 68 points and 3 angles or more")
-    except Exception as error:  # scipy raises half a dozen kinds for files that are cut short
+    except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
         report(Issue(Severity.CORRUPT, f"{path}: {error}"))
         return None
     rotation = head_to_camera(*pose[:3].tolist())

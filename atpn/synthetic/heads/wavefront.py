@@ -53,7 +53,7 @@ def load_obj(path: Path) -> ObjMesh:
                         uv_triangles.append((t[0], t[k], t[k + 1]))
                         groups.append(group)
     if not triangles:
-        raise ValueError(f"{path} holds no faces: not a Wavefront mesh, or cut short")
+        raise ValueError(f"{path} holds no faces: not a Wavefront mesh, or truncated")
     return ObjMesh(
         np.array(vertices), np.array(uv or [[0.0, 0.0]]), np.array(triangles), np.array(uv_triangles), np.array(groups)
     )

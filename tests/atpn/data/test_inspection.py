@@ -65,7 +65,7 @@ def test_a_split_that_is_not_there_at_all_is_short(tmp_path, replica):
 def test_deep_decodes_images_and_notices_foreign_labels(tmp_path, replica):
     replica.celeba(tmp_path)
     folder = tmp_path / "Img" / "img_celeba"
-    (folder / "000001.jpg").write_bytes(b"\xff\xd8\xff cut short")
+    (folder / "000001.jpg").write_bytes(b"\xff\xd8\xff truncated")
     cv2.imwrite(str(folder / "000002.jpg"), cv2.imread(str(folder / "000002.jpg"))[:8, :8])
     assert inspect(tmp_path).issues == []
     told = [issue.message for issue in inspect(tmp_path, deep=True).issues]

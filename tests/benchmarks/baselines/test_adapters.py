@@ -124,7 +124,7 @@ def test_mediapipe_rejects_a_wheel_without_the_model(tmp_path):
 
 def test_open_baselines_skips_missing_and_damaged_files(write_constant, tmp_path):
     write_constant("peppa_slim160_68.onnx", 160, np.zeros(143))
-    (tmp_path / "pfld_ghostone_98.onnx").write_bytes(b"cut short")
+    (tmp_path / "pfld_ghostone_98.onnx").write_bytes(b"truncated")
     found, skipped = open_baselines(tmp_path, mediapipe=tmp_path / "gone.whl")
     assert [network.name for network in found] == ["Peppa slim"]
     assert set(skipped) == {"OpenSeeFace", "MediaPipe", "PFLD-GhostOne", "GhostNet-Slim"}

@@ -24,7 +24,7 @@ def test_parts_become_splits_and_subsets(tmp_path, replica):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("version: 1\nn_points: 68\n{\n1 2\n3 4\n", "cut short"),
+        ("version: 1\nn_points: 68\n{\n1 2\n3 4\n", "truncated"),
         ("version: 1\nn_points: 68\n{\n1 2\n}\n", "has 1 points"),
         ("version: 1\n{\n1 x\n}\n", "not a .pts file"),
         ("", "has 0 points"),

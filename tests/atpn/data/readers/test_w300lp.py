@@ -72,7 +72,7 @@ def test_without_300w_helens_split_is_unknown(tmp_path, replica):
 
 def test_aflw2000_leaves_wild_angles_out(tmp_path, replica):
     drawn = replica.aflw2000(tmp_path)
-    (tmp_path / "image00006.mat").write_bytes(b"cut short")
+    (tmp_path / "image00006.mat").write_bytes(b"truncated")
     issues = []
     (sample,) = w300lp.read_aflw2000(tmp_path, issues.append)
     np.testing.assert_allclose(sample.labels.landmarks, drawn["image00002"].landmarks, atol=1e-3)
