@@ -1,4 +1,4 @@
-"""What several rooms' tests need."""
+"""Fixtures that the tests of several packages need."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ NOTES = (
     f"{HIDDEN:.0%}. A report matches a person if its landmarks are within a quarter of the face's size on average.",
     "Failures: a reported face is no longer reported while it is visible; per hour of frames with a visible face. The "
     "standard error is at least one failure. The scenes are hard on purpose and their mix is arbitrary: use them to "
-    "compare files, not to predict an hour of use. False tracks: frames with a report of nobody, or of a hidden "
-    "person. Time to re-detect: from the return of a hidden face to its first report.",
+    "compare files, not to predict an hour of use. False tracks: frames with a report where no person is, or of a "
+    "hidden person. Time to re-detect: from the return of a hidden face to its first report.",
     "Ids kept and id switches: of people once all have been in view again for a second, the same id as before, or "
-    "somebody else's. A tracker remembers a lost face for two seconds.",
+    "another person's. A tracker remembers a lost face for two seconds.",
 )
 
 
@@ -41,7 +41,7 @@ class FrameMatch:
     ids: tuple[int | None, ...]
     """Id of the report on each person."""
     false: int
-    """Number of reports on nobody, or on a hidden person."""
+    """Number of reports where no person is, or on a hidden person."""
 
 
 def match_tracks(frame: LabeledFrame, faces: Sequence[Face]) -> FrameMatch:

@@ -81,13 +81,13 @@ def draw_sample(rng, key="face", size=160, angles=None, center=None, identity=No
 
 
 def draw_background(rng, size=160):
-    """(size, size, 3) uint8 of smooth coloured blotches."""
+    """(size, size, 3) uint8 of smooth colored blotches."""
     return cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def _fill(image, points, colour):
+def _fill(image, points, color):
     hull = cv2.convexHull(np.round(points * 16).astype(np.int32))
-    cv2.fillConvexPoly(image, hull, np.asarray(colour, float).tolist(), cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(image, hull, np.asarray(color, float).tolist(), cv2.LINE_AA, 4)
 
 
 def write_faces(folder, faces=24, backgrounds=4, seed=0, size=160):
@@ -122,7 +122,7 @@ def atpn():
 
 
 class Portrait:
-    """A rendered face in a larger picture, and a rough detector that finds it, twice, and a wall besides."""
+    """A rendered face in a larger image, and a rough detector that finds it, twice, and a wall besides."""
 
     def __init__(self) -> None:
         crops = read_crop_set(WEIGHTS_FOLDER / "heldout.npz")

@@ -24,9 +24,9 @@ METRICS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    curves = [Curve("CED", "a", "NME", "faces", [0.0, 1.0], [0.0, 2.0]), Curve("nobody", "a", "x", "y", [], [])]
+    curves = [Curve("CED", "a", "NME", "faces", [0.0, 1.0], [0.0, 2.0]), Curve("empty", "a", "x", "y", [], [])]
     curves += [Curve("dots", "a", "ms", "%", [1], [2], ["a"])]
-    Results("latency", METRICS, curves, ["time"], ["Energy & power: not told."]).write(tmp_path / "latency.json")
+    Results("latency", METRICS, curves, ["time"], ["Energy & power: not reported."]).write(tmp_path / "latency.json")
     Results("another", [Metric("t", "r", "c", 1.0, "s")]).write(tmp_path / "a.json")
     (tmp_path / "export.json").write_text('{"format": "something else"}')
     return tmp_path

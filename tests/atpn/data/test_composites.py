@@ -14,7 +14,7 @@ def store(face_shards):
     return SampleStore.read(face_shards)
 
 
-def gatherings(store, **options):
+def composer(store, **options):
     return Compositor(store, store.faces, store.backgrounds, CompositeConfig(**(PLAIN | options)))
 
 
@@ -39,7 +39,7 @@ def red_faces(face_shards):
 
 @pytest.mark.parametrize("kind", [{"portrait_prob": 1.0}, {"portrait_prob": 0.0, "mosaic_prob": 1.0}, {}])
 def test_every_region_frames_a_face_and_every_face_has_one(red_faces, kind):
-    maker = gatherings(red_faces, roll=0.0, **kind)
+    maker = composer(red_faces, roll=0.0, **kind)
     seen = 0
     for number in range(12):
         made = maker.compose(192, np.random.default_rng(number))
@@ -58,13 +58,13 @@ def test_every_region_frames_a_face_and_every_face_has_one(red_faces, kind):
 
 
 def test_images_without_people_have_no_regions(store):
-    made = gatherings(store, portrait_prob=0.0, mosaic_prob=0.0, empty_prob=1.0).compose(96, np.random.default_rng(0))
+    made = composer(store, portrait_prob=0.0, mosaic_prob=0.0, empty_prob=1.0).compose(96, np.random.default_rng(0))
     assert made.regions.shape == (0, 3)
     assert made.required.shape == (0,)
 
 
 def test_small_and_cut_faces_need_not_be_found(store):
-    maker = gatherings(store, portrait_prob=0.0, mosaic_prob=0.0, empty_prob=0.0, size=(0.02, 0.7), min_size=0.1)
+    maker = composer(store, portrait_prob=0.0, mosaic_prob=0.0, empty_prob=0.0, size=(0.02, 0.7), min_size=0.1)
     regions, required = [], []
     for number in range(30):
         made = maker.compose(128, np.random.default_rng(number))
@@ -79,7 +79,7 @@ def test_small_and_cut_faces_need_not_be_found(store):
 
 
 def test_bars_leave_a_wide_or_tall_image_and_cut_faces_off(store):
-    maker = gatherings(store, bars_prob=1.0, min_extent=0.5, portrait_prob=0.0, mosaic_prob=1.0, tiles=(4, 4))
+    maker = composer(store, bars_prob=1.0, min_extent=0.5, portrait_prob=0.0, mosaic_prob=1.0, tiles=(4, 4))
     shapes = set()
     for number in range(20):
         made = maker.compose(96, np.random.default_rng(number))
@@ -97,7 +97,7 @@ def test_bars_leave_a_wide_or_tall_image_and_cut_faces_off(store):
 
 
 def test_the_same_generator_makes_the_same_image(store):
-    first, second = (gatherings(store).compose(96, np.random.default_rng(7)) for _ in range(2))
+    first, second = (composer(store).compose(96, np.random.default_rng(7)) for _ in range(2))
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.regions, second.regions)
 

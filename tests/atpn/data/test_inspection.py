@@ -68,10 +68,10 @@ def test_deep_decodes_images_and_notices_foreign_labels(tmp_path, replica):
     (folder / "000001.jpg").write_bytes(b"\xff\xd8\xff truncated")
     cv2.imwrite(str(folder / "000002.jpg"), cv2.imread(str(folder / "000002.jpg"))[:8, :8])
     assert inspect(tmp_path).issues == []
-    told = [issue.message for issue in inspect(tmp_path, deep=True).issues]
-    assert "000001.jpg does not decode" in told[0]
-    assert "the face lies outside its image" in told[1]
-    assert len(told) == 2
+    messages = [issue.message for issue in inspect(tmp_path, deep=True).issues]
+    assert "000001.jpg does not decode" in messages[0]
+    assert "the face lies outside its image" in messages[1]
+    assert len(messages) == 2
 
 
 def test_wider_face_counts_images_and_300vw_videos(tmp_path, replica):

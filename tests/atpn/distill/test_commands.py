@@ -131,7 +131,7 @@ def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatc
     class Found:
         landmarks, roi = sample.landmarks, ROI.from_landmarks(sample.landmarks)
 
-    monkeypatch.setattr("atpn.distill.images.find_faces", lambda picture, atpn, detector: [Found])
+    monkeypatch.setattr("atpn.distill.images.find_faces", lambda image, atpn, detector: [Found])
     faces = UnlabeledFaces.read([tmp_path], None, None)
     assert len(faces) == 1
     assert "broken.jpg is not an image" in caplog.text
@@ -139,6 +139,6 @@ def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatc
     x, y = np.round(faces[0].landmarks[54]).astype(int)
     old_x, old_y = np.round(sample.landmarks[54]).astype(int)
     assert (faces[0].image[y, x] == sample.image[old_y, old_x]).all()
-    monkeypatch.setattr("atpn.distill.images.find_faces", lambda picture, atpn, detector: [])
+    monkeypatch.setattr("atpn.distill.images.find_faces", lambda image, atpn, detector: [])
     with pytest.raises(ValueError, match="found no face"):
         UnlabeledFaces.read([tmp_path], None, None)

@@ -23,7 +23,7 @@ from export.crop_set import read_crop_set
 
 
 class FixedDetector:
-    """Finds faces where it is told to."""
+    """Finds faces at given places."""
 
     def __init__(self, rois: list[ROI]) -> None:
         self.rois = rois

@@ -73,8 +73,8 @@ def test_figures_of_a_detector_that_knows(face_shards):
     figures = detection_metrics(Knows(DetectorConfig(input_size=96)).eval(), images)
     assert figures["average_precision"] > 0.9
     assert figures["overlap"] > 0.99
-    nobody = detection_metrics(FaceDetector(DetectorConfig(input_size=96)).eval(), images)
-    assert nobody == {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
+    empty = detection_metrics(FaceDetector(DetectorConfig(input_size=96)).eval(), images)
+    assert empty == {"average_precision": 0.0, "recall": 0.0, "overlap": 0.0}
 
 
 @pytest.mark.slow

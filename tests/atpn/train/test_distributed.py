@@ -175,12 +175,12 @@ def measured(step):
 loop.faster_in_bfloat16 = measured
 chosen = loop.Trainer._choose_precision
 
-def told(self):
+def reported(self):
     result = chosen(self)
     print(f"rank {os.environ['RANK']}: bfloat16 {result}", file=sys.stderr)
     return result
 
-loop.Trainer._choose_precision = told
+loop.Trainer._choose_precision = reported
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -41,7 +41,7 @@ def samples(portrait, portrait_file):
 def test_a_mean_shape_lies_where_the_landmarks_anchors_are(tiny, store):
     """Whatever the head's place in the image and its expression, and with one face alone."""
     anchors = tiny.anchors("wflw98").numpy()
-    near = [(60, 61), (64, 65), (54, 55), (76, 77)]  # points between two neighbours lie between their anchors
+    near = [(60, 61), (64, 65), (54, 55), (76, 77)]  # points between two neighbors lie between their anchors
     expected = np.concatenate([anchors[CHOSEN], [(anchors[a] + anchors[b]) / 2 for a, b in near]])
     ahead = np.abs(matrix_to_angles(store.rotation)[:, :2]).max(axis=1) < np.radians(20)
     assert ahead.sum() > 2

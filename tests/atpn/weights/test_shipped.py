@@ -72,8 +72,8 @@ def test_uncertainty_tells_faces_from_what_confidence_takes_for_them(model):
 def test_the_detector_finds_held_out_people():
     detector, metadata = load_network(WEIGHTS_FOLDER / "detector.safetensors", FaceDetector)
     assert metadata["finished"]
-    pictures = read_image_set(WEIGHTS_FOLDER / "detector_heldout.npz").composites
-    figures = detection_metrics(detector, pictures)
+    images = read_image_set(WEIGHTS_FOLDER / "detector_heldout.npz").composites
+    figures = detection_metrics(detector, images)
     assert figures["average_precision"] > 0.92
     assert figures["overlap"] > 0.75
 

@@ -41,6 +41,6 @@ def test_gaps_are_no_fault_but_half_a_frame_is(tmp_path, replica):
     (tmp_path / "22" / "frame_00003_rgb.png").unlink()
     issues = []
     assert len(list(biwi.read(tmp_path, issues.append))) == 4
-    told = [(f.severity, f.message) for f in issues if "sequence" not in f.message]
-    assert [fault for fault, _ in told] == ["missing", "corrupt", "missing"]
-    assert "6 numbers, expected 12" in told[1][1]
+    found = [(f.severity, f.message) for f in issues if "sequence" not in f.message]
+    assert [fault for fault, _ in found] == ["missing", "corrupt", "missing"]
+    assert "6 numbers, expected 12" in found[1][1]

@@ -31,8 +31,8 @@ class ShippedWeights:
         return {name: np.atleast_1d(getattr(seen, name)[0]) for name in self.spec.outputs}
 
 
-class Told:
-    """A detector that is told where the face is."""
+class KnownFace:
+    """A detector that returns a given ROI."""
 
     roi: ROI
 
@@ -42,7 +42,7 @@ class Told:
 
 @pytest.mark.slow
 def test_the_principal_point_makes_the_pose_right(asset_renderer):
-    detector = Told()
+    detector = KnownFace()
     tracker = FaceTracker(backend=ShippedWeights(), detector=detector, smoothing=0.0)
     before = asset_renderer.options
     asset_renderer.options = dataclasses.replace(before, glasses=0.0, face_mask=0.0, occluder=0.0, max_yaw=50.0)
