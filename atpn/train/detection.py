@@ -90,9 +90,9 @@ def detection_targets(composite: Composite, grid: int) -> dict[str, np.ndarray]:
     """
     centers, mask = np.zeros((grid, grid), np.float32), np.ones((grid, grid), np.float32)
     regions, axis = np.zeros((grid, grid, 3), np.float32), np.arange(grid, dtype=np.float32)
-    for region, wanted in zip(composite.regions, composite.required, strict=True):
+    for region, required in zip(composite.regions, composite.required, strict=True):
         x, y, size = region * grid - (0.5, 0.5, 0.0)
-        if not wanted:
+        if not required:
             near = np.maximum(np.abs(axis[:, None] - y), np.abs(axis[None] - x)) <= max(size / 2, 1.0)
             mask[near & (centers == 0)] = 0
             continue

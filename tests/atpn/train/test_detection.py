@@ -60,8 +60,8 @@ def test_each_face_is_found_once():
 
 def test_figures_of_a_detector_that_knows(face_shards):
     store = SampleStore.read(face_shards)
-    made = Compositor(store, store.faces, store.backgrounds, CompositeConfig(augment=NO_AUGMENT))
-    images = [made.compose(96, np.random.default_rng(i)) for i in range(6)]
+    compositor = Compositor(store, store.faces, store.backgrounds, CompositeConfig(augment=NO_AUGMENT))
+    images = [compositor.compose(96, np.random.default_rng(i)) for i in range(6)]
 
     class Knows(FaceDetector):
         def forward(self, image):
