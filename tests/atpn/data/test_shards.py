@@ -29,9 +29,9 @@ def face() -> Sample:
 
 
 def test_a_sample_comes_back(tmp_path, face, decoded):
-    nobody = Sample(image=face.image, key="1_000002_01")
+    empty = Sample(image=face.image, key="1_000002_01")
     path = tmp_path / "faces-000000.tar"
-    assert write_shard(path, [face, nobody]) == 2
+    assert write_shard(path, [face, empty]) == 2
     first, second = (decoded(stored) for stored in read_shard(path))
     np.testing.assert_allclose(first.image.astype(int), face.image, atol=3)  # JPEG; channels in order
     np.testing.assert_allclose(first.landmarks, face.landmarks, atol=1e-3)
