@@ -46,7 +46,7 @@ def export_artifacts(
     """
     reports: list[ArtifactReport[ParityT]] = []
     rejected: list[str] = []
-    for artifact in artifacts:
+    for artifact in list(artifacts):  # a missing input ends the export before the first conversion
         try:
             reports.append(export_artifact(artifact, evaluator, force))
         except ParityError as error:

@@ -26,13 +26,18 @@ MAX_BATCH = 64
 FLOAT_MODULES = (
     "backbone.stem",
     "backbone.low",
+    "landmark_branch.low_views",
+    "landmark_branch.mid_views",
+    "landmark_branch.high_views",
+    "landmark_branch.to_vector",
     "landmark_branch.gather",
     "landmark_branch.refinement",
     "tracking_branch.gather",
     "pose_branch.gather",
     "points",
 )
-"""Modules whose convolutions stay float in an int8 file, for the reasons in `quantize.FLOAT_SCOPES`."""
+"""Modules whose convolutions stay float in an int8 file, for the reasons in `quantize.FLOAT_SCOPES`. Multiview blocks and
+the layer before the landmarks' vector: NME increases by 0.2 instead of 3.1 %, and int8 saves no time in this format."""
 _QUANTIZED = ("Conv", "ConvTranspose", "Gemm")
 """Operators that compute in int8; what lies between them is cheap and stays float."""
 MAX_INTEGER_WEIGHT = 64
