@@ -63,7 +63,7 @@ def test_the_teacher_finds_every_scheme_and_templates(faces, own_error):
     crops, landmarks, size = faces
     teacher = load_network(SHIPPED_TUFA, TUFA)[0]
     found = predict_plane(teacher, crops, teacher.anchors("wflw98").numpy())
-    assert point_errors(found, landmarks, size).mean() < 1.10 * own_error[0]
+    assert point_errors(found, landmarks, size).mean() < 1.15 * own_error[0]
 
 
 @pytest.mark.parametrize("name", ["lips", "eyes_brows", "makeup"])
