@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
@@ -76,9 +78,18 @@ def open_backend(path: Path) -> Backend:
     from export.points import evaluation_plane
 
     backend = load_backend(path)
-    if backend.spec.prompts:
-        backend.prompt(evaluation_plane(backend.spec.prompts))
-    return backend
+    return _FixedPoints(backend, evaluation_plane(backend.spec.prompts)) if backend.spec.prompts else backend
+
+
+class _FixedPoints:
+    """Backend whose query points do not change."""
+
+    def __init__(self, backend: Backend, points: np.ndarray) -> None:
+        self.spec, self._backend, self._points = backend.spec, backend, points
+
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """See `Backend.run`."""
+        return self._backend.run(crop, self._points)
 
 
 def rendered_store(data: Path | None, count: int, assets: Path | None) -> tuple[SampleStore, str]:

@@ -13,11 +13,9 @@ from benchmarks.clip import frame_at, rendered_face
 from benchmarks.inputs import check_minimum, out_option
 from benchmarks.latency.processes import mebibytes
 from benchmarks.results import Curve, Metric, Results, mean_and_error
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.draw import draw_faces
 from edge_runtime.flags import flag
-from edge_runtime.landmarks import SCHEMES
-from edge_runtime.sinks import face_to_dict
 
 PARTS = 10
 """Parts of the run. Memory is read after each; growth counts from the end of the first."""
@@ -53,14 +51,14 @@ class Checkpoint:
 
 def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
     """Track the endless clip; draw and serialize each frame. Raise OSError where there is no /proc."""
-    face, scheme = rendered_face(), SCHEMES.get(tracker.spec.scheme)
+    face = rendered_face()
     due = [round(frames * part / PARTS) for part in range(1, PARTS + 1)]
     began, before = time.perf_counter(), 0
     for number in range(1, frames + 1):
         image = frame_at(face, number)
         faces = tracker.update(image, number / 30)
-        draw_faces(image, faces, scheme)
-        json.dumps([face_to_dict(found) for found in faces])
+        draw_faces(image, faces)
+        json.dumps([found.to_dict() for found in faces])
         if number in due:
             milliseconds = 1e3 * (time.perf_counter() - began) / (number - before)
             gc.collect()
@@ -78,7 +76,7 @@ def soak(config: SoakConfig) -> None:
     resident()  # fail before the run where there is no /proc
     checkpoints: list[Checkpoint] = []
     print(f"{'frames':>8} {'MiB':>7} {'objects':>8} {'losses':>7} {'ms/frame':>9}")
-    for point in run(FaceTracker(config.model), config.frames):
+    for point in run(FaceTracker(TrackerOptions(model=config.model)), config.frames):
         checkpoints.append(point)
         line = f"{point.frames:8} {point.resident:7.1f} {point.objects:8} {point.losses:7} {point.milliseconds:9.2f}"
         print(line, flush=True)

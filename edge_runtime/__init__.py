@@ -1,16 +1,79 @@
 """Face tracking on a device with numpy, OpenCV, and one inference engine.
 
-tracker = FaceTracker()
-for frame in open_source("clip.mp4"):  # edge_runtime.sources
-    for face in tracker.update(frame.image, frame.timestamp):
-        print(face.id, face.landmarks, face.pose.angles)
+with FaceTracker(TrackerOptions(max_faces=2)) as tracker, open_source("clip.mp4") as source:
+    for frame in source:
+        for face in tracker.update(frame.image, frame.timestamp):
+            print(face.id, face.landmarks, face.pose.angles)
 """
 
+from edge_runtime.backends import Backend, load_backend
 from edge_runtime.calibration import Calibration
+from edge_runtime.detector import Detector, NetworkDetector, StreamDetector, open_detector
+from edge_runtime.draw import draw_faces
+from edge_runtime.errors import (
+    BackendError,
+    CalibrationError,
+    DetectorError,
+    DisplayError,
+    EdgeRuntimeError,
+    FrameError,
+    ModelFileError,
+    SinkError,
+    SourceError,
+    TemplateError,
+)
 from edge_runtime.face import Face, Pose, TrackState
-from edge_runtime.geometry import ROI, Intrinsics
+from edge_runtime.geometry import ROI, FieldOfView, Intrinsics
+from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.options import TrackerOptions
+from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
+from edge_runtime.sources import Frame, LatestFrames, Source, open_source
 from edge_runtime.spec import ModelSpec
+from edge_runtime.streams import OscSink, VmcSink, WebSocketSink
 from edge_runtime.template import Template
-from edge_runtime.tracker import FaceTracker
+from edge_runtime.tracker import FaceTracker, TrackerStats
 
-__all__ = ["ROI", "Calibration", "Face", "FaceTracker", "Intrinsics", "ModelSpec", "Pose", "Template", "TrackState"]
+__all__ = [
+    "ROI",
+    "SCHEMES",
+    "Backend",
+    "BackendError",
+    "Calibration",
+    "CalibrationError",
+    "CsvSink",
+    "Detector",
+    "DetectorError",
+    "DisplayError",
+    "EdgeRuntimeError",
+    "Face",
+    "FaceTracker",
+    "FieldOfView",
+    "Frame",
+    "FrameError",
+    "Intrinsics",
+    "JsonLinesSink",
+    "LandmarkScheme",
+    "LatestFrames",
+    "ModelFileError",
+    "ModelSpec",
+    "NetworkDetector",
+    "OscSink",
+    "Pose",
+    "Sink",
+    "SinkError",
+    "Source",
+    "SourceError",
+    "StreamDetector",
+    "Template",
+    "TemplateError",
+    "TrackState",
+    "TrackerOptions",
+    "TrackerStats",
+    "VmcSink",
+    "WebSocketSink",
+    "draw_faces",
+    "load_backend",
+    "open_detector",
+    "open_overlay_sink",
+    "open_source",
+]

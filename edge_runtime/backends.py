@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -34,18 +35,19 @@ class Backend(Protocol):
     def spec(self) -> ModelSpec:
         """Spec of the model."""
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """Run the model on one (S, S, 3) uint8 RGB crop; return its outputs as float32 arrays without the batch axis.
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Run the model on one crop.
+
+        Args:
+            crop: (S, S, 3) uint8 RGB.
+            query_points: (K, 2) points to find, in canonical face space, for a model with query points.
+
+        Returns:
+            The outputs as float32 arrays without the batch axis. The caller may change them.
 
         Raises:
             ValueError: The crop has another shape or dtype.
-            TemplateError: The model needs query points and `prompt` was not called.
-        """
-
-    def prompt(self, points: np.ndarray) -> None:
-        """Set the (K, 2) query points, in canonical face space, of the output `points`.
-
-        TemplateError if K exceeds the model's limit or the model takes no query points.
+            TemplateError: The model needs query points, takes none, or takes fewer.
         """
 
 
@@ -65,10 +67,7 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
     if engines is None:
         raise BackendError(f"{path}: CoreML packages run in apps on Apple's systems only; use a .tflite or .onnx file")
     if backend == "auto":
-        installed = [name for name in engines if _is_installed(name)]
-        if not installed:
-            raise BackendError(f"no engine for {path.suffix} files is installed: {_INSTALL[engines[0]]}")
-        backend = installed[0]
+        backend = _best_engine(path.suffix)
     elif backend not in engines:
         raise BackendError(f"{backend} does not read {path.suffix} files such as {path}; use {' or '.join(engines)}")
     elif not _is_installed(backend):
@@ -101,42 +100,52 @@ def default_model_path(backend: str = "auto", name: str = "atpn_fp32") -> Path:
 
 
 class _FileBackend:
-    """Query points and checks of the input, common to the engines."""
+    """Checks of the inputs, common to the engines. One run at a time, whatever the number of threads that call."""
 
     _query_input: int | str | None
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self._query_points: np.ndarray | None = None
-        self._query_count = 0
+        self._running = threading.Lock()
 
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`."""
-        name, limit, points = self.spec.name, self.spec.prompts, np.asarray(points, np.float32)
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """See `Backend.run`."""
+        expected = (self.spec.input_size, self.spec.input_size, 3)
+        if crop.shape != expected or crop.dtype != np.uint8:
+            raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
+        query, count = self._query(query_points)
+        with self._running:
+            outputs = self._infer(crop[None], query)
+        return outputs | {name: outputs[name][:count] for name in ("points", "points_uncertainty") if query is not None}
+
+    def _query(self, points: np.ndarray | None) -> tuple[np.ndarray | None, int]:
+        """Return the (1, limit, 2) query input, and how many of its points are meant."""
+        name, limit = self.spec.name, self.spec.prompts
+        if points is None:
+            if self._query_input is not None:
+                raise TemplateError(f"model {name!r} needs query points: give (K, 2) points, K up to {limit}")
+            return None, 0
         if not limit:
             raise TemplateError(f"model {name!r} takes no query points")
+        points = np.asarray(points, np.float32)
         if points.ndim != 2 or points.shape[1] != 2 or not 0 < len(points) <= limit:
             raise TemplateError(
                 f"model {name!r} takes (K, 2) query points, K up to {limit}, got shape {points.shape}; "
                 "export it with more --prompts, or with --template"
             )
         # The input has a fixed number of points: repeat them.
-        self._query_points, self._query_count = np.resize(points, (1, limit, 2)), len(points)
-
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
-        """See `Backend.run`."""
-        expected = (self.spec.input_size, self.spec.input_size, 3)
-        if crop.shape != expected or crop.dtype != np.uint8:
-            raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
-        if self._query_input is None:
-            return self._infer(crop[None], None)
-        if self._query_points is None:
-            raise TemplateError(f"model {self.spec.name!r} needs query points: call `prompt` first")
-        outputs = self._infer(crop[None], self._query_points)
-        return outputs | {name: outputs[name][: self._query_count] for name in ("points", "points_uncertainty")}
+        return np.resize(points, (1, limit, 2)), len(points)
 
     def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
         raise NotImplementedError
+
+
+def _best_engine(suffix: str) -> str:
+    engines = _ENGINES_OF[suffix]
+    installed = [name for name in engines if _is_installed(name)]
+    if not installed:
+        raise BackendError(f"no engine for {suffix} files is installed: {_INSTALL[engines[0]]}")
+    return installed[0]
 
 
 class TFLiteBackend(_FileBackend):
@@ -144,15 +153,7 @@ class TFLiteBackend(_FileBackend):
 
     def __init__(self, path: Path, engine: str = "litert", threads: int = 1) -> None:
         super().__init__(ModelSpec.read(path))
-        try:
-            interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
-        except Exception as error:  # a wheel for another numpy or libc may raise anything
-            raise BackendError(f"{engine} does not start here ({first_line(error)}): {_INSTALL[engine]}") from error
-        try:
-            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
-            interpreter.allocate_tensors()
-        except Exception as error:
-            raise ModelFileError(f"{engine} cannot load {path}: {first_line(error)}") from error
+        interpreter = _load_interpreter(path, engine, threads)
         if engine == "tflite":
             _check_linear_weights(path, interpreter.get_tensor_details())
         self._interpreter = interpreter
@@ -176,6 +177,29 @@ class TFLiteBackend(_FileBackend):
             self._interpreter.set_tensor(self._query_input, query_points)
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+
+
+def open_interpreter(path: Path) -> Any:
+    """Return the interpreter of a .tflite file without a spec, in the best engine installed, its tensors allocated.
+
+    Raises:
+        ModelFileError: The file cannot be loaded.
+        BackendError: No engine for .tflite files is installed.
+    """
+    return _load_interpreter(path, _best_engine(".tflite"), 1)
+
+
+def _load_interpreter(path: Path, engine: str, threads: int) -> Any:
+    try:
+        interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
+    except Exception as error:  # a wheel for another numpy or libc may raise anything
+        raise BackendError(f"{engine} does not start here ({first_line(error)}): {_INSTALL[engine]}") from error
+    try:
+        interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except Exception as error:
+        raise ModelFileError(f"{engine} cannot load {path}: {first_line(error)}") from error
+    return interpreter
 
 
 class OnnxBackend(_FileBackend):

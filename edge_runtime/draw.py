@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 
 from edge_runtime.face import Face
-from edge_runtime.landmarks import LandmarkScheme
-from edge_runtime.template import Template
 
 LOW_UNCERTAINTY, HIGH_UNCERTAINTY = 0.005, 0.05
 """Standard deviations drawn green and red, as fractions of the ROI's size."""
@@ -23,29 +21,23 @@ _FRACTION_BITS = 4
 """Fraction bits of drawn coordinates: subpixel positions keep landmarks of small faces from jumping."""
 
 
-def draw_faces(
-    image: np.ndarray,
-    faces: Sequence[Face],
-    scheme: LandmarkScheme | None = None,
-    mirror: bool = False,
-    template: Template | None = None,
-) -> np.ndarray:
-    """Draw faces on a copy of an (H, W, 3) uint8 BGR image.
+def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False) -> np.ndarray:
+    """Draw faces on a copy of an (H, W, 3) uint8 BGR image, with the edges of their scheme and template.
 
-    The edges of `scheme` and `template` are drawn, too. `mirror` flips the result horizontally; text stays readable.
-    Pose axes: red to the image's right, green down, blue out of the face.
+    `mirror` flips the result horizontally; text stays readable. Pose axes: red to the image's right, green down, blue
+    out of the face.
     """
     canvas = image.copy()
     for face in faces:
         width = max(1, round(face.roi.size / 250))
         _lines(canvas, face.roi.corners(), _SQUARE, _ROI_COLOR, 1)
-        if scheme is not None:
-            _lines(canvas, face.landmarks, scheme.edges, _EDGE_COLOR, 1)
+        if face.scheme is not None:
+            _lines(canvas, face.landmarks, face.scheme.edges, _EDGE_COLOR, 1)
         _draw_axes(canvas, face, width)
         colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
         _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
         if face.points is not None:
-            _draw_points(canvas, face.points, () if template is None else template.edges, face.roi.size)
+            _draw_points(canvas, face.points, () if face.template is None else face.template.edges, face.roi.size)
     if mirror:
         canvas = np.asarray(cv2.flip(canvas, 1))
     for face in faces:

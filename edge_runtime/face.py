@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
+from edge_runtime.expression import openings
 from edge_runtime.geometry import ROI, angles_to_matrix, matrix_to_angles
+from edge_runtime.landmarks import LandmarkScheme
+from edge_runtime.template import Template
+
+_ROI_DIGITS = {"cx": 3, "cy": 3, "size": 3, "roll": 6}
 
 
 class TrackState(StrEnum):
@@ -19,7 +26,7 @@ class TrackState(StrEnum):
     """Tracked from the previous frame's landmarks, without a detector."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pose:
     """Head orientation in the camera frame (x right, y down, z forward, away from the camera).
 
@@ -46,12 +53,15 @@ class Pose:
         return Pose(angles_to_matrix(np.array([pitch, yaw, roll])))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
-    """One face in one frame."""
+    """One face in one frame. Its arrays are the caller's own.
+
+    Faces compare by identity: two results are equal only if they are the same object. Compare ids to follow a face.
+    """
 
     id: int
-    """Constant while the face is tracked; a tracker never reuses it for another face."""
+    """Constant while the face is tracked; see `FaceTracker`."""
     state: TrackState
     landmarks: np.ndarray
     """(N, 2) pixels of the frame, x right, y down, pixel centers at integers; smoothed if smoothing is on."""
@@ -67,6 +77,57 @@ class Face:
     age: int
     """Frames since this face was detected; 0 in the frame of its detection."""
     points: np.ndarray | None = None
-    """(M, 2) points of the tracker's template in pixels of the frame; None without a template."""
+    """(M, 2) points of the template in pixels of the frame; None without a template."""
     points_uncertainty: np.ndarray | None = None
     """(M,) standard deviation of each point in pixels of the frame."""
+    scheme: LandmarkScheme | None = None
+    """Names, groups, and edges of the landmarks; None if they follow no known scheme."""
+    template: Template | None = None
+    """Names, groups, and edges of `points`."""
+    expressions: Mapping[str, float] | None = None
+    """Expression coefficients in [0, 1] by ARKit's names; None if the model gives none."""
+    gaze: np.ndarray | None = None
+    """(2, 2) yaw and pitch of each eye in radians, camera frame, subject's left eye first; None if the model gives
+    none."""
+
+    @property
+    def bbox(self) -> tuple[float, float, float, float]:
+        """(x, y, width, height) of the landmarks' upright rectangle, pixels of the frame."""
+        x, y = self.landmarks.min(axis=0).tolist()
+        right, bottom = self.landmarks.max(axis=0).tolist()
+        return x, y, right - x, bottom - y
+
+    @property
+    def openings(self) -> dict[str, float]:
+        """Openness in [0, 1] of `left_eye` and `right_eye` (the image's) and `mouth`, as far as the scheme has them."""
+        return {} if self.scheme is None else openings(self.landmarks, self.scheme)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the face as JSON types: units as here, `pose` as `angles` and row-major `matrix`.
+
+        What is None is left out, and so are scheme and template.
+        """
+        record: dict[str, Any] = {
+            "id": self.id,
+            "state": self.state.value,
+            "confidence": round(self.confidence, 5),
+            "age": self.age,
+            "roi": {name: round(getattr(self.roi, name), digits) for name, digits in _ROI_DIGITS.items()},
+            "bbox": [round(value, 3) for value in self.bbox],
+            "pose": {
+                "angles": dict(zip(("pitch", "yaw", "roll"), (round(a, 6) for a in self.pose.angles), strict=True)),
+                "matrix": np.round(self.pose.matrix, 6).tolist(),
+            },
+            "direction": np.round(self.direction, 6).tolist(),
+            "openings": {name: round(value, 4) for name, value in self.openings.items()},
+            "landmarks": np.round(self.landmarks, 3).tolist(),
+            "uncertainty": np.round(self.uncertainty, 4).tolist(),
+        }
+        if self.points is not None and self.points_uncertainty is not None:
+            record["points"] = np.round(self.points, 3).tolist()
+            record["points_uncertainty"] = np.round(self.points_uncertainty, 4).tolist()
+        if self.expressions is not None:
+            record["expressions"] = {name: round(value, 4) for name, value in self.expressions.items()}
+        if self.gaze is not None:
+            record["gaze"] = np.round(self.gaze, 4).tolist()
+        return record

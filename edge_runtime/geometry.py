@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -183,10 +184,36 @@ class Intrinsics:
         focal = max(width, height) / 2 / math.tan(math.radians(fov_degrees) / 2)
         return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
+    def at(self, width: int, height: int) -> Intrinsics:
+        """Return itself: the frames are those that it was made for. See `Camera.at`."""
+        return self
+
     def ray(self, x: float, y: float) -> np.ndarray:
         """Return the (3,) unit direction of the viewing ray through a pixel, camera frame."""
         right, down = (x - self.cx) / self.fx, (y - self.cy) / self.fy
         return np.array([right, down, 1.0]) / math.hypot(right, down, 1.0)
+
+
+class Camera(Protocol):
+    """Camera of frames of any size."""
+
+    def at(self, width: int, height: int) -> Intrinsics:
+        """Return the intrinsics of a frame of this size, pixels."""
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """Camera known by its field of view along the longer side only. ValueError if it is not below 180 degrees."""
+
+    degrees: float = DEFAULT_FOV
+
+    def __post_init__(self) -> None:
+        if not 0 < self.degrees < 180:
+            raise ValueError(f"the field of view must lie between 0 and 180 degrees, got {self.degrees}")
+
+    def at(self, width: int, height: int) -> Intrinsics:
+        """See `Camera.at`."""
+        return Intrinsics.from_fov(width, height, self.degrees)
 
 
 def crop_to_camera(roi: ROI, intrinsics: Intrinsics) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Identity of tracked faces: duplicate tracks, and re-identification of lost ones.
 
 Two tracks are duplicates if the mean distance of their landmarks is less than a fifth of the face; the one with the
-larger motion residual is lost. A lost track is kept for two seconds and extrapolated over the first of them. A detected
+larger motion residual is lost. A lost track is kept for some time and extrapolated over the first second. A detected
 face takes its id if it is within one ROI size of the extrapolated position and at most 1.5 times larger or smaller.
-Among several the nearest is taken. Any other face gets a new id; ids are never reused. Re-identification uses position
-only, no appearance.
+Among several the nearest is taken. Any other face gets a new id. Re-identification uses position only, no appearance:
+another face that appears there within that time takes the id, too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from edge_runtime.motion import RoiMotion
 
 DUPLICATE_DISTANCE_THRESHOLD = 0.2
 """Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face."""
-REID_WINDOW_SECONDS = 2.0
-"""Time for which a lost track can be matched."""
 EXTRAPOLATION_SECONDS = 1.0
 """Maximum time over which the motion of a lost track is extrapolated."""
 REID_MAX_DISTANCE = 1.0
@@ -48,9 +46,10 @@ class LostTrack:
 
 
 class LostTrackBuffer:
-    """Recently lost tracks of one stream."""
+    """Lost tracks of one stream, each for `seconds` after its loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._tracks: list[LostTrack] = []
 
     def __len__(self) -> int:
@@ -61,8 +60,8 @@ class LostTrackBuffer:
         self._tracks.append(track)
 
     def remove_expired(self, timestamp: float) -> None:
-        """Remove tracks lost over `REID_WINDOW_SECONDS` before `timestamp`, or after it if the clock was set back."""
-        self._tracks = [track for track in self._tracks if 0 <= timestamp - track.time <= REID_WINDOW_SECONDS]
+        """Remove tracks lost too long before `timestamp`, or after it if the clock was set back."""
+        self._tracks = [track for track in self._tracks if 0 <= timestamp - track.time < self._seconds]
 
     def match(self, roi: ROI, timestamp: float) -> int | None:
         """Remove the lost track that matches `roi` (frame pixels) and return its id, or None."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from edge_runtime.draw import draw_faces, draw_lines
 from edge_runtime.face import Face
-from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.tracker import FaceTracker
 
 POLL_MS = 30
@@ -28,8 +27,8 @@ class Screen(Protocol):
 class Preview:
     """Shows frames with their faces. Keys change the tracker from the next frame on."""
 
-    def __init__(self, screen: Screen, tracker: FaceTracker, scheme: LandmarkScheme | None, mirror: bool) -> None:
-        self._screen, self._tracker, self._scheme = screen, tracker, scheme
+    def __init__(self, screen: Screen, tracker: FaceTracker, mirror: bool) -> None:
+        self._screen, self._tracker = screen, tracker
         self._mirror = mirror
         self._smoothing = tracker.smoothing or DEFAULT_SMOOTHING
         self._paused = self._help = False
@@ -63,7 +62,7 @@ class Preview:
             self._help = not self._help
 
     def _render(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        overlay = draw_faces(image, faces, self._scheme, self._mirror, self._tracker.template)
+        overlay = draw_faces(image, faces, self._mirror)
         if self._help:
             draw_lines(
                 overlay,

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ from edge_runtime.sources import IMAGE_SUFFIXES, Frame, open_capture
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 """Containers and codecs that OpenCV's wheels can write."""
-_ROI_DIGITS = {"cx": 3, "cy": 3, "size": 3, "roll": 6}
 
 
 class Sink(Protocol):
@@ -191,34 +190,9 @@ def _columns(prefix: str, count: int) -> list[str]:
 
 
 def frame_to_json(frame: Frame, faces: Sequence[Face]) -> str:
-    """Return a JSON object with `frame` (index), `time` (seconds), and `faces` (see `face_to_dict`)."""
-    record = {"frame": frame.index, "time": round(frame.timestamp, 6), "faces": [face_to_dict(face) for face in faces]}
+    """Return a JSON object with `frame` (index), `time` (seconds), and `faces` (see `Face.to_dict`)."""
+    record = {"frame": frame.index, "time": round(frame.timestamp, 6), "faces": [face.to_dict() for face in faces]}
     return json.dumps(record, separators=(",", ":"), allow_nan=False)
-
-
-def face_to_dict(face: Face) -> dict[str, Any]:
-    """Convert a face to JSON types: units as in `Face`, `pose` as `angles` and row-major `matrix`.
-
-    `points` and `points_uncertainty` are omitted without a template.
-    """
-    record: dict[str, Any] = {
-        "id": face.id,
-        "state": face.state.value,
-        "confidence": round(face.confidence, 5),
-        "age": face.age,
-        "roi": {name: round(getattr(face.roi, name), digits) for name, digits in _ROI_DIGITS.items()},
-        "pose": {
-            "angles": dict(zip(("pitch", "yaw", "roll"), (round(a, 6) for a in face.pose.angles), strict=True)),
-            "matrix": np.round(face.pose.matrix, 6).tolist(),
-        },
-        "direction": np.round(face.direction, 6).tolist(),
-        "landmarks": np.round(face.landmarks, 3).tolist(),
-        "uncertainty": np.round(face.uncertainty, 4).tolist(),
-    }
-    if face.points is not None and face.points_uncertainty is not None:
-        record["points"] = np.round(face.points, 3).tolist()
-        record["points_uncertainty"] = np.round(face.points_uncertainty, 4).tolist()
-    return record
 
 
 def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

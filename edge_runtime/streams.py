@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import SinkError
-from edge_runtime.expression import blink, mouth_open
 from edge_runtime.face import Face, Pose
-from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.sinks import Sink, frame_to_json
 from edge_runtime.sources import Frame
 
@@ -110,30 +108,23 @@ class VmcSink(_UdpSink):
     lips.
     """
 
-    def __init__(self, host: str, port: int, scheme: LandmarkScheme | None) -> None:
-        """Resolve the host. SinkError if it is unknown."""
-        super().__init__(host, port)
-        self._scheme = scheme
-
     def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
         """See `Sink.write`."""
         messages = [osc_message("/VMC/Ext/OK", int(bool(faces))), osc_message("/VMC/Ext/T", frame.timestamp)]
         if faces:
             face = faces[0]
             messages.append(osc_message("/VMC/Ext/Bone/Pos", "Head", 0.0, 0.0, 0.0, *unity_quaternion(face.pose)))
-            messages += [osc_message("/VMC/Ext/Blend/Val", name, value) for name, value in self._shapes(face)]
+            messages += [osc_message("/VMC/Ext/Blend/Val", name, value) for name, value in _blend_shapes(face)]
             messages.append(osc_message("/VMC/Ext/Blend/Apply"))
         self._send(osc_bundle(messages))
 
-    def _shapes(self, face: Face) -> list[tuple[str, float]]:
-        if self._scheme is None:
-            return []
-        found = {
-            "Blink_L": blink(face.landmarks, self._scheme, "right_eye"),
-            "Blink_R": blink(face.landmarks, self._scheme, "left_eye"),
-            "A": mouth_open(face.landmarks, self._scheme),
-        }
-        return [(name, value) for name, value in found.items() if value is not None]
+
+def _blend_shapes(face: Face) -> list[tuple[str, float]]:
+    """Return names and values of the blend shapes; the character's left is the image's right."""
+    openings = face.openings
+    blinks = {"Blink_L": "right_eye", "Blink_R": "left_eye"}
+    shapes = [(name, 1.0 - openings[eye]) for name, eye in blinks.items() if eye in openings]
+    return shapes + ([("A", openings["mouth"])] if "mouth" in openings else [])
 
 
 def unity_quaternion(pose: Pose) -> tuple[float, float, float, float]:

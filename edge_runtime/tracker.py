@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
-from edge_runtime.detector import Detector, default_detector
+from edge_runtime.detector import default_detector, search
 from edge_runtime.errors import TemplateError, require
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
-from edge_runtime.geometry import (
-    ROI,
-    Intrinsics,
-    Rectangle,
-    angles_to_matrix,
-    crop_to_camera,
-    extract_crop,
-    upright_roll,
-)
+from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.landmarks import SCHEMES
 from edge_runtime.motion import RoiMotion
+from edge_runtime.observation import Observation, Observer
+from edge_runtime.options import TrackerOptions
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
 
-DETECTION_INTERVAL = 5
-"""Minimum number of frames between two runs of the detector. Raise it for less load, lower it to find faces sooner. The
-detector also runs in the first frame, after `reset`, and when a long-tracked face is lost."""
-DETECTION_INTERVAL_TRACKED = 15
-"""The same while a face is tracked, none was lost recently, and `max_faces` is not reached."""
 MAX_CANDIDATES = 3
-"""Maximum number of detections that the network checks per run of the detector; `max_faces` if that is larger."""
+"""Maximum number of detections that the network checks per search of a stream; `max_faces` if that is larger."""
 DUPLICATE_IOU_THRESHOLD = 0.4
 """IoU with a tracked face's ROI from which a detection is discarded as that face."""
 REFINEMENTS = 2
@@ -46,50 +37,21 @@ RESIDUAL_DECAY = 0.9
 """Decay per frame of a track's peak motion residual. Raise it to remember a jump longer when duplicates are removed."""
 TRACKED_UNCERTAINTY_FACTOR = 1.7
 """Uncertainty threshold of a tracked face relative to a new one's: motion blur raises the uncertainty."""
-MAX_LOW_CONFIDENCE_FRAMES = 5
-"""Consecutive frames below the tracking threshold, or above the uncertainty threshold, after which a face is lost.
-Raise it to bridge longer occlusions."""
-MIN_ROI_SIZE = 8.0
-"""Minimum side of an ROI, pixels."""
-MIN_INSIDE_FRACTION = 0.5
-"""Minimum fraction of the landmarks' rectangle inside the frame."""
-EXTENT_LIMITS = (0.25, 1.25)
-"""Limits of the landmarks' longer extent, as a fraction of the crop. The crop rule makes it 0.67."""
-MAX_ASPECT = 3.0
-"""Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5."""
-
-
-@dataclass
-class TrackerStats:
-    """Counts since the tracker was created; `reset` keeps them."""
-
-    frames: int = 0
-    detector_runs: int = 0
-    detections: int = 0
-    """Tracks started."""
-    lost_count: int = 0
-    """Tracks lost; `reset` is not counted."""
-    network_runs: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: {"detect": 0.0, "crop": 0.0, "network": 0.0})
-    """Total time per stage."""
 
 
 @dataclass(frozen=True)
-class _Observation:
-    """The network's results for one crop, in frame pixels and the camera frame."""
+class TrackerStats:
+    """Counts and times since the tracker was created; `reset` keeps them."""
 
-    roi: ROI
-    landmarks: np.ndarray
-    uncertainty: np.ndarray
-    rotation: np.ndarray
-    confidence: float
-    mean_sigma: float
-    """Mean standard deviation of the landmarks, crop widths."""
-    next_roi: ROI
-    """Crop around these landmarks."""
-    direction: np.ndarray
-    points: np.ndarray | None = None
-    points_uncertainty: np.ndarray | None = None
+    frames: int
+    detector_runs: int
+    detections: int
+    """Tracks started."""
+    lost_count: int
+    """Tracks lost; `reset` is not counted."""
+    network_runs: int
+    seconds: dict[str, float]
+    """Total time per stage: `detect`, `crop`, `network`."""
 
 
 class _Filters:
@@ -105,7 +67,7 @@ class _Track:
     """One tracked face."""
 
     id: int
-    observation: _Observation
+    observation: Observation
     motion: RoiMotion
     filters: _Filters | None
     age: int = 0
@@ -116,89 +78,73 @@ class _Track:
 
 
 class FaceTracker:
-    """Tracks faces through one stream of frames; call `reset` before another stream.
+    """Finds faces in pictures (`detect`) and tracks them through one stream of frames (`update`).
 
-    Ids are never given to a second face, not even after `reset`. A lost face that is found again soon and nearby keeps
-    its id (see `identity`).
+    A context manager, which releases the model. Not to be used by two threads at once; trackers may share a backend.
+    A face keeps its id while it is tracked. One that appears within `TrackerOptions.reid_seconds` where another was
+    lost takes that one's id, whoever it is: position decides, not appearance. Otherwise it gets a new id, and ids are
+    never used again, not even after `reset`.
     """
 
-    def __init__(
-        self,
-        model: Path | str | None = None,
-        detector: Detector | None = None,
-        max_faces: int = 1,
-        smoothing: float = 0.5,
-        intrinsics: Intrinsics | None = None,
-        threads: int = 1,
-        backend: str | Backend = "auto",
-        template: Template | None = None,
-    ) -> None:
+    def __init__(self, options: TrackerOptions | None = None) -> None:
         """Load the model.
 
-        Args:
-            model: .tflite or .onnx file; None: the exported shipped weights (`backends.default_model_path`).
-            detector: Face detector; None: the best one available (`detector.default_detector`).
-            max_faces: Maximum number of tracked faces. Each costs one run of the network per frame.
-            smoothing: In [0, 1]. Raise it for less jitter and more lag; 0 returns the network's results.
-            intrinsics: Camera; None: a field of view of 60 degrees for every frame size.
-            threads: Number of threads of the inference engine.
-            backend: Name of the inference engine (`backends.load_backend`), or a loaded backend without `model`.
-            template: Points to track besides the landmarks, for a model with query points. Models exported for one
-                template contain it.
-
         Raises:
+            FileNotFoundError: The model file does not exist.
+            ModelFileError: The model file cannot be used, or has no head pose and confidence.
+            BackendError: The inference engine is not installed or does not read the file.
             TemplateError: The model cannot find the template, or needs one.
         """
-        self._tracks: list[_Track] = []
-        self._smoothing = 0.0
-        self.smoothing = smoothing
-        require(max_faces >= 1, f"max_faces must be 1 or more, got {max_faces}")
-        if isinstance(backend, str):
-            self._backend = load_backend(model or default_model_path(backend), backend, threads)
-        elif model is None:
-            self._backend = backend
-        else:
-            raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
-        name = repr(self.spec.name)
-        require(not self.spec.is_detector, f"model {name} is a face detector; pass it as `detector`, not as `model`")
+        options = options or TrackerOptions()
+        backend = _open_backend(options)
+        spec = backend.spec
+        require(not spec.is_detector, f"model {spec.name!r} is a face detector; pass it as `detector`, not as `model`")
         require(
-            "confidence" in self.spec.outputs,
-            f"model {name} gives landmarks only; tracking needs head pose and confidence: "
+            "confidence" in spec.outputs,
+            f"model {spec.name!r} gives landmarks only; tracking needs head pose and confidence: "
             "use a file exported with its heads",
         )
-        self.template = self._select_template(template)
+        self.spec = spec
+        """Spec of the loaded model."""
+        self.options = options
+        self.template = _select_template(spec, options.template)
         """Template of `Face.points`; None if the model gives landmarks only."""
-        self._detector = detector or default_detector()
-        self._max_faces = max_faces
-        self.intrinsics = intrinsics
-        """Camera; may be changed between frames, for instance with their size."""
-        self._next_id = 0
-        self.stats = TrackerStats()
+        self._scheme = SCHEMES.get(spec.scheme)
+        self._track_threshold = spec.track_threshold if options.track_threshold is None else options.track_threshold
+        self._lost_threshold = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
+        self._lost_threshold = min(self._lost_threshold, self._track_threshold)
+        limit = options.uncertainty_threshold
+        self._uncertainty_threshold = spec.uncertainty_threshold if limit is None else limit
+        query = self.template.points if self.template is not None and spec.prompts else None
+        self._observer: Observer | None = Observer(backend, query)
+        self._detector = options.detector or default_detector()
+        self._smoothing = options.smoothing
+        self._next_id = self._frames = self._detector_runs = self._detections = self._lost_count = 0
+        self._detector_seconds = 0.0
         self.reset()
 
-    @property
-    def spec(self) -> ModelSpec:
-        """Spec of the loaded model."""
-        return self._backend.spec
+    def __enter__(self) -> Self:
+        return self
 
-    def _select_template(self, template: Template | None) -> Template | None:
-        """Return the template that the model finds; set its points as query points if the model takes them."""
-        spec = self.spec
-        if spec.prompts:
-            if template is None:
-                raise TemplateError(
-                    f"model {spec.name!r} needs query points: got no template, expected one with 1 to {spec.prompts} "
-                    "points; pass template=Template.read(path)"
-                )
-            self._backend.prompt(template.points)
-            return template
-        if template is not None and (spec.template is None or template.name != spec.template.name):
-            found = "landmarks only" if spec.template is None else f"template {spec.template.name!r}"
-            raise TemplateError(
-                f"model {spec.name!r} finds {found}, got template {template.name!r}: "
-                "omit the template, or use a model exported with it or with query points"
-            )
-        return spec.template
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the model. The tracker cannot be used any more."""
+        self._observer = None
+
+    @property
+    def stats(self) -> TrackerStats:
+        """Counts and times since the tracker was created."""
+        observer = self._open
+        return TrackerStats(
+            frames=self._frames,
+            detector_runs=self._detector_runs,
+            detections=self._detections,
+            lost_count=self._lost_count,
+            network_runs=observer.runs,
+            seconds={"detect": self._detector_seconds, **observer.seconds},
+        )
 
     @property
     def smoothing(self) -> float:
@@ -212,20 +158,42 @@ class FaceTracker:
             return
         self._smoothing = smoothing
         for track in self._tracks:
-            track.filters = _Filters(smoothing) if smoothing else None
+            track.filters = self._filters()
 
     def reset(self) -> None:
-        """Drop all tracks and run the detector in the next frame; ids and `stats` continue."""
-        self._tracks = []
-        self._lost = LostTrackBuffer()
-        self._frames_since_detection = DETECTION_INTERVAL
+        """Drop all tracks, to begin another stream; the next frame is searched. Ids and `stats` continue."""
+        self._tracks: list[_Track] = []
+        self._lost = LostTrackBuffer(self.options.reid_seconds)
+        self._searches = 0
+        self._frames_since_search = self.options.detection_interval
 
-    def update(self, frame: np.ndarray, timestamp: float) -> list[Face]:
-        """Track faces in the next frame.
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find all faces in one picture, whatever was seen before; the stream of `update` is not affected.
+
+        Args:
+            image: (H, W, 3) BGR, as in `update`.
+
+        Returns:
+            Every face found, by the detector's order, not smoothed. Ids count from 0 in each picture, and `max_faces`
+            does not apply.
+
+        Raises:
+            FrameError: The shape, dtype, or value range of `image` is not supported.
+        """
+        frame = as_bgr(image)
+        intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
+        found: list[Observation] = []
+        for candidate in self._search(frame, None):
+            if all(candidate.iou(other.next_roi) < DUPLICATE_IOU_THRESHOLD for other in found):
+                found += self._find(frame, candidate, intrinsics, found)
+        return [self._face(i, TrackState.DETECTED, face, 0) for i, face in enumerate(found)]
+
+    def update(self, frame: np.ndarray, timestamp: float | None = None) -> list[Face]:
+        """Track faces in the next frame of a stream.
 
         Args:
             frame: (H, W, 3) BGR image, uint8, uint16, or float in [0, 1]. Gray and BGRA are converted.
-            timestamp: Seconds from any origin. It may repeat or decrease.
+            timestamp: Seconds from any origin; it may repeat or decrease. None: the clock.
 
         Returns:
             One `Face` per tracked face, oldest track first.
@@ -234,33 +202,69 @@ class FaceTracker:
             FrameError: The shape, dtype, or value range of `frame` is not supported.
             ValueError: `timestamp` is not finite.
         """
+        timestamp = time.monotonic() if timestamp is None else timestamp
         require(math.isfinite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp}")
         frame = as_bgr(frame)
-        height, width = frame.shape[:2]
-        intrinsics = self.intrinsics or Intrinsics.from_fov(width, height)
-        self.stats.frames += 1
+        intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
+        self._frames += 1
 
         tracked = [track for track in self._tracks if self._update_track(track, frame, timestamp, intrinsics)]
         tracked = _remove_duplicates(tracked)
         for track in self._tracks:
             if track not in tracked:
-                self.stats.lost_count += 1
+                self._lost_count += 1
                 self._lost.add(LostTrack(track.id, track.motion, timestamp))
         self._tracks = tracked
         self._lost.remove_expired(timestamp)
 
-        self._frames_since_detection += 1
-        interval = DETECTION_INTERVAL if self._lost or not tracked else DETECTION_INTERVAL_TRACKED
-        if len(self._tracks) < self._max_faces and self._frames_since_detection >= interval:
-            self._frames_since_detection = 0
-            self._detect(frame, timestamp, intrinsics)
-        return [self._to_face(track, timestamp) for track in self._tracks]
+        self._frames_since_search += 1
+        options = self.options
+        searching = self._lost or not tracked
+        interval = options.detection_interval if searching else options.detection_interval_tracked
+        if len(self._tracks) < options.max_faces and self._frames_since_search >= interval:
+            self._frames_since_search = 0
+            self._start_tracks(frame, timestamp, intrinsics)
+        return [self._smoothed(track, timestamp) for track in self._tracks]
+
+    @property
+    def _open(self) -> Observer:
+        if self._observer is None:
+            raise ValueError("this tracker is closed; make another one")
+        return self._observer
+
+    def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
+        return self._open.observe(frame, roi, intrinsics)
+
+    def _search(self, frame: np.ndarray, turn: int | None) -> list[ROI]:
+        """Run the detector: on everything, or on its part of the `turn`-th search of a stream."""
+        self._detector_runs += 1
+        start = time.perf_counter()
+        found = self._detector.detect(frame) if turn is None else search(self._detector, frame, turn)
+        self._detector_seconds += time.perf_counter() - start
+        return found
+
+    def _find(
+        self, frame: np.ndarray, candidate: ROI, intrinsics: Intrinsics, known: Sequence[Observation]
+    ) -> list[Observation]:
+        """Return the observation of a detected face, or nothing if it is none or one of the known ones."""
+        observation = self._observe(frame, candidate, intrinsics)
+        for _ in range(REFINEMENTS):
+            if observation is not None:
+                observation = self._observe(frame, observation.next_roi, intrinsics)
+        if observation is None or not self._is_face(observation):
+            return []
+        return [] if any(same_face(observation.landmarks, face.landmarks) for face in known) else [observation]
+
+    def _is_face(self, observation: Observation, uncertainty_factor: float = 1.0) -> bool:
+        """Return whether confidence and uncertainty pass: prints and hands may have a high confidence."""
+        limit = uncertainty_factor * self._uncertainty_threshold
+        return observation.confidence >= self._track_threshold and observation.mean_sigma <= limit
 
     def _update_track(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
         """Update a track with this frame and return whether its face is still tracked."""
         expected = track.motion.predict(timestamp)
         observation = self._observe(frame, expected, intrinsics)
-        if observation is None or observation.confidence < self.spec.lost_threshold:
+        if observation is None or observation.confidence < self._lost_threshold:
             return False
         confident = self._is_face(observation, TRACKED_UNCERTAINTY_FACTOR)
         track.low_confidence_count = 0 if confident else track.low_confidence_count + 1
@@ -270,96 +274,76 @@ class FaceTracker:
         track.motion_residual = max(residual, RESIDUAL_DECAY * track.motion_residual)
         track.motion.update(roi, timestamp)
         track.age += 1
-        return track.low_confidence_count < MAX_LOW_CONFIDENCE_FRAMES
+        return track.low_confidence_count < self.options.max_low_confidence_frames
 
-    def _detect(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
-        """Start tracks of newly detected faces, up to `max_faces` tracks."""
-        self.stats.detector_runs += 1
-        start = time.perf_counter()
-        detections = self._detector.detect(frame)
-        self.stats.seconds["detect"] += time.perf_counter() - start
+    def _start_tracks(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
+        """Search the frame and start tracks of new faces, up to `max_faces` tracks."""
+        detections = self._search(frame, self._searches)
+        self._searches += 1
+        max_faces = self.options.max_faces
         tracked = [track.observation.next_roi for track in self._tracks]
         candidates = [roi for roi in detections if all(roi.iou(other) < DUPLICATE_IOU_THRESHOLD for other in tracked)]
-        for candidate in candidates[: max(MAX_CANDIDATES, self._max_faces)]:
-            if len(self._tracks) == self._max_faces:
+        for candidate in candidates[: max(MAX_CANDIDATES, max_faces)]:
+            if len(self._tracks) == max_faces:
                 return
-            observation = self._observe(frame, candidate, intrinsics)
-            for _ in range(REFINEMENTS):
-                if observation is not None:
-                    observation = self._observe(frame, observation.next_roi, intrinsics)
-            if observation is None or not self._is_face(observation):
-                continue
-            if not any(same_face(observation.landmarks, track.observation.landmarks) for track in self._tracks):
-                self._start_track(observation, timestamp)
+            for face in self._find(frame, candidate, intrinsics, [track.observation for track in self._tracks]):
+                self._start_track(face, timestamp)
 
-    def _is_face(self, observation: _Observation, uncertainty_factor: float = 1.0) -> bool:
-        """Return whether confidence and uncertainty pass: prints and hands may have a high confidence."""
-        limit = uncertainty_factor * self.spec.uncertainty_threshold
-        return observation.confidence >= self.spec.track_threshold and observation.mean_sigma <= limit
-
-    def _start_track(self, observation: _Observation, timestamp: float) -> None:
+    def _start_track(self, observation: Observation, timestamp: float) -> None:
         track_id = self._lost.match(observation.next_roi, timestamp)
         if track_id is None:
             track_id, self._next_id = self._next_id, self._next_id + 1
-        filters = _Filters(self._smoothing) if self._smoothing else None
-        self._tracks.append(_Track(track_id, observation, RoiMotion(observation.next_roi, timestamp), filters))
-        self.stats.detections += 1
+        motion = RoiMotion(observation.next_roi, timestamp)
+        self._tracks.append(_Track(track_id, observation, motion, self._filters()))
+        self._detections += 1
 
-    def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> _Observation | None:
-        """Run the network on an ROI. Return None if a result is not finite or the landmarks are not plausible."""
-        spec = self.spec
-        if roi.size < MIN_ROI_SIZE:
-            return None
-        start = time.perf_counter()
-        crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
-        cropped = time.perf_counter()
-        outputs = self._backend.run(crop)
-        self.stats.seconds["crop"] += cropped - start
-        self.stats.seconds["network"] += time.perf_counter() - cropped
-        self.stats.network_runs += 1
-        landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
-        confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
-        numbers = confidence, mean_sigma, *outputs["pose"].tolist()
-        if not (all(map(math.isfinite, numbers)) and np.isfinite(landmarks).all()):
-            return None
-        roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
-        rectangle = Rectangle.around(landmarks, roll)
-        if not is_plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
-            return None
-        next_roi = rectangle.squared(spec.crop_margin)
-        return _Observation(
-            roi=roi,
-            landmarks=landmarks,
-            uncertainty=uncertainty.astype(np.float64) * roi.size,
-            rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
-            confidence=confidence,
-            mean_sigma=mean_sigma,
-            next_roi=next_roi,
-            direction=intrinsics.ray(next_roi.cx, next_roi.cy),
-            points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
-            points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
+    def _filters(self) -> _Filters | None:
+        return _Filters(self._smoothing) if self._smoothing else None
+
+    def _smoothed(self, track: _Track, timestamp: float) -> Face:
+        """Return the track's face in this frame."""
+        state = TrackState.TRACKED if track.age else TrackState.DETECTED
+        observation, filters = track.observation, track.filters
+        if filters is None:
+            return self._face(track.id, state, observation, track.age)
+        size, points = observation.roi.size, observation.points
+        return self._face(
+            track.id,
+            state,
+            observation,
+            track.age,
+            filters.landmarks(observation.landmarks, timestamp, size),
+            filters.rotation(observation.rotation, timestamp),
+            None if points is None else filters.points(points, timestamp, size),
         )
 
-    def _to_face(self, track: _Track, timestamp: float) -> Face:
-        observation, filters = track.observation, track.filters
-        landmarks, rotation, points = observation.landmarks, observation.rotation, observation.points
-        if filters is not None:
-            size = observation.roi.size
-            landmarks = filters.landmarks(landmarks, timestamp, size)
-            rotation = filters.rotation(rotation, timestamp)
-            points = None if points is None else filters.points(points, timestamp, size)
+    def _face(
+        self,
+        face_id: int,
+        state: TrackState,
+        observation: Observation,
+        age: int,
+        landmarks: np.ndarray | None = None,
+        rotation: np.ndarray | None = None,
+        points: np.ndarray | None = None,
+    ) -> Face:
+        """Return a face whose arrays are its own: filters and tracks keep theirs."""
+        points = observation.points if points is None else points
+        sigmas = observation.points_uncertainty
         return Face(
-            id=track.id,
-            state=TrackState.TRACKED if track.age else TrackState.DETECTED,
-            landmarks=landmarks,
-            uncertainty=observation.uncertainty,
-            pose=Pose(rotation),
+            id=face_id,
+            state=state,
+            landmarks=(observation.landmarks if landmarks is None else landmarks).copy(),
+            uncertainty=observation.uncertainty.copy(),
+            pose=Pose((observation.rotation if rotation is None else rotation).copy()),
             confidence=observation.confidence,
             roi=observation.roi,
-            direction=observation.direction,
-            age=track.age,
-            points=points,
-            points_uncertainty=observation.points_uncertainty,
+            direction=observation.direction.copy(),
+            age=age,
+            points=None if points is None else points.copy(),
+            points_uncertainty=None if sigmas is None else sigmas.copy(),
+            scheme=self._scheme,
+            template=self.template,
         )
 
 
@@ -372,11 +356,31 @@ def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
     return [track for track in tracks if track in kept]
 
 
-def is_plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:
-    """Return whether size, aspect, and position of the landmarks' rectangle, found in crop `roi`, can be a face's."""
-    shorter, longer = sorted((rectangle.width, rectangle.height))
-    return (
-        EXTENT_LIMITS[0] <= longer / roi.size <= EXTENT_LIMITS[1]
-        and longer <= MAX_ASPECT * shorter
-        and rectangle.fraction_inside(*frame_size) >= MIN_INSIDE_FRACTION
-    )
+def _open_backend(options: TrackerOptions) -> Backend:
+    model = options.model
+    if model is None:
+        model = default_model_path(options.engine)
+    return load_backend(model, options.engine, options.threads) if isinstance(model, str | Path) else model
+
+
+def _select_template(spec: ModelSpec, template: Template | None) -> Template | None:
+    """Return the template that the model finds."""
+    if spec.prompts:
+        if template is None:
+            raise TemplateError(
+                f"model {spec.name!r} needs query points: got no template, expected one with 1 to {spec.prompts} "
+                "points; pass template=Template.read(path)"
+            )
+        if len(template.points) > spec.prompts:
+            raise TemplateError(
+                f"model {spec.name!r} takes up to {spec.prompts} query points, template {template.name!r} has "
+                f"{len(template.points)}; export it with more --prompts, or with --template"
+            )
+        return template
+    if template is not None and (spec.template is None or template.name != spec.template.name):
+        found = "landmarks only" if spec.template is None else f"template {spec.template.name!r}"
+        raise TemplateError(
+            f"model {spec.name!r} finds {found}, got template {template.name!r}: "
+            "omit the template, or use a model exported with it or with query points"
+        )
+    return spec.template

@@ -8,18 +8,19 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.backends import BackendName
 from edge_runtime.calibration import Calibration
+from edge_runtime.detector import DETECTOR_NAMES, open_detector
 from edge_runtime.draw import draw_faces
 from edge_runtime.errors import EdgeRuntimeError, require
 from edge_runtime.face import TrackState
 from edge_runtime.flags import flag, parse_flags
-from edge_runtime.geometry import DEFAULT_FOV, Intrinsics
-from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
+from edge_runtime.options import TrackerOptions
 from edge_runtime.preview import Preview
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
@@ -39,13 +40,14 @@ class WebcamConfig:
     source: str = flag("0", "camera number, video, image, or folder of images", "input")
     sequence: bool = flag(False, "images of a folder as consecutive frames of a video", "input")
     max_frames: int | None = flag(None, "maximum number of frames (default: all)", "input")
-    fov: float | None = flag(None, "field of view along the longer side, degrees (default: 60.0)", "input")
+    fov: float | None = flag(None, f"field of view along the longer side, degrees (default: {DEFAULT_FOV})", "input")
     intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
     list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
     model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped model's export in dist/)", "model")
     template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
-    backend: BackendName = flag("auto", "inference engine", "model")
+    engine: BackendName = flag("auto", "inference engine", "model")
     threads: int = flag(1, "number of threads of the inference engine", "model")
+    detector: str | None = flag(None, f"face detector: {DETECTOR_NAMES} (default: ours)", "tracking")
     faces: int = flag(1, "maximum number of tracked faces", "tracking")
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
     save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
@@ -131,27 +133,31 @@ def run(config: WebcamConfig) -> int:
     if not config.headless:
         check_display()
     summary = Summary()
-    intrinsics = _camera(config)
     # Before the camera is opened: the model may fail to load.
     tracker = FaceTracker(
-        config.model,
-        max_faces=config.faces,
-        smoothing=config.smoothing,
-        threads=config.threads,
-        backend=config.backend,
-        template=None if config.template is None else Template.read(config.template),
+        TrackerOptions(
+            model=config.model,
+            engine=config.engine,
+            threads=config.threads,
+            detector=None if config.detector is None else open_detector(config.detector),
+            template=None if config.template is None else Template.read(config.template),
+            camera=FieldOfView(config.fov or DEFAULT_FOV)
+            if config.intrinsics is None
+            else Calibration.read(config.intrinsics),
+            max_faces=config.faces,
+            smoothing=config.smoothing,
+        )
     )
     try:
         with contextlib.ExitStack() as stack:
             opened = open_source(config.source)
             source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
-            scheme = SCHEMES.get(tracker.spec.scheme)
-            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source, scheme)]
+            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source)]
             preview = None
             if not config.headless:
                 window = stack.enter_context(Window("ATPN (h: keys)"))
-                preview = Preview(window, tracker, scheme, config.mirror)
-            _loop(config, source, tracker, intrinsics, sinks, preview, summary)
+                preview = Preview(window, tracker, config.mirror)
+            _loop(config, source, tracker, sinks, preview, summary)
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
@@ -160,15 +166,7 @@ def run(config: WebcamConfig) -> int:
     return 0
 
 
-def _camera(config: WebcamConfig) -> Callable[[int, int], Intrinsics]:
-    """Return a function from a frame's width and height to the intrinsics."""
-    if config.intrinsics is not None:
-        return Calibration.read(config.intrinsics).at
-    fov = DEFAULT_FOV if config.fov is None else config.fov
-    return lambda width, height: Intrinsics.from_fov(width, height, fov)
-
-
-def _open_sinks(config: WebcamConfig, source: Source, scheme: LandmarkScheme | None) -> Iterator[Sink]:
+def _open_sinks(config: WebcamConfig, source: Source) -> Iterator[Sink]:
     """Yield the sinks one by one, so that all are closed if one fails."""
     if config.save is not None:
         yield open_overlay_sink(config.save, source.fps, source.length)
@@ -179,7 +177,7 @@ def _open_sinks(config: WebcamConfig, source: Source, scheme: LandmarkScheme | N
     if osc := _address(config.osc):
         yield OscSink(*osc)
     if vmc := _address(config.vmc):
-        yield VmcSink(*vmc, scheme)
+        yield VmcSink(*vmc)
     if websocket := _address(config.websocket):
         yield WebSocketSink(websocket[1], websocket[0])
 
@@ -192,22 +190,18 @@ def _loop(
     config: WebcamConfig,
     source: Source,
     tracker: FaceTracker,
-    intrinsics: Callable[[int, int], Intrinsics],
     sinks: Sequence[Sink],
     preview: Preview | None,
     summary: Summary,
 ) -> None:
-    scheme = SCHEMES.get(tracker.spec.scheme)
     separate = source.stills and not config.sequence
     progress = Progress(source.expected)
     start = time.perf_counter()
     for frame in source:
         if separate:
             tracker.reset()
-        height, width = frame.image.shape[:2]
-        tracker.intrinsics = intrinsics(width, height)
         faces = tracker.update(frame.image, frame.timestamp)
-        overlay = draw_faces(frame.image, faces, scheme, template=tracker.template) if config.save else frame.image
+        overlay = draw_faces(frame.image, faces) if config.save else frame.image
         for sink in sinks:
             sink.write(frame, faces, overlay)
         summary.frames += 1

@@ -9,8 +9,7 @@ import argparse
 
 import numpy as np
 
-from edge_runtime import FaceTracker, Template
-from edge_runtime.sources import open_source
+from edge_runtime import FaceTracker, Template, TrackerOptions, open_source
 
 CHEEKS = Template("cheeks", np.array([[0.25, 0.42], [0.75, 0.42]]), names=("left", "right"))
 
@@ -21,7 +20,7 @@ parser.add_argument("--template", help="JSON file; default: two points on the ch
 options = parser.parse_args()
 
 template = Template.read(options.template) if options.template else CHEEKS
-tracker = FaceTracker(options.model, template=template)
+tracker = FaceTracker(TrackerOptions(model=options.model, template=template))
 with open_source(options.video) as video:
     for frame in video:
         for face in tracker.update(frame.image, frame.timestamp):

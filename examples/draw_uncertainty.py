@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime import Face, FaceTracker
-from edge_runtime.sources import open_source
+from edge_runtime import Face, FaceTracker, TrackerOptions, open_source
 
 SUBPIXEL_BITS = 4
 """OpenCV draws at sixteenths of a pixel."""
@@ -30,11 +29,11 @@ def main() -> None:
     """Write a PNG per frame."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="video, image, or folder of images")
-    parser.add_argument("--model", default="dist/atpn_int8.tflite")
+    parser.add_argument("--model", help=".tflite or .onnx file (default: the shipped one)")
     parser.add_argument("--out", type=Path, default=Path("uncertainty"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    tracker = FaceTracker(options.model, smoothing=0)
+    tracker = FaceTracker(TrackerOptions(model=options.model, smoothing=0))
     with open_source(options.source) as source:
         for frame in source:
             canvas = frame.image.copy()

@@ -9,20 +9,19 @@ from pathlib import Path
 
 import cv2
 
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("image", type=Path)
-parser.add_argument("--model", default="dist/atpn_fp32.tflite")
-parser.add_argument("--faces", type=int, default=10, help="maximum number of faces")
+parser.add_argument("--model", help=".tflite or .onnx file (default: the shipped one)")
 parser.add_argument("--out", type=Path, default=Path("landmarks.csv"))
 options = parser.parse_args()
 
 image = cv2.imread(str(options.image))
 if image is None:
     parser.error(f"{options.image} is not an image that OpenCV reads")
-tracker = FaceTracker(options.model, max_faces=options.faces, smoothing=0)  # one image has no jitter
-faces = tracker.update(image, 0.0)
+with FaceTracker(TrackerOptions(model=options.model)) as tracker:
+    faces = tracker.detect(image)
 
 rows = ["face,landmark,x,y,sigma"]
 for face in faces:

@@ -7,10 +7,7 @@ Example:
 import argparse
 from collections.abc import Callable
 
-from edge_runtime import Face, FaceTracker
-from edge_runtime.expression import mouth_open
-from edge_runtime.landmarks import scheme_by_name
-from edge_runtime.sources import LatestFrames, open_source
+from edge_runtime import Face, FaceTracker, LatestFrames, TrackerOptions, open_source
 
 
 def watch(source: str, tracker: FaceTracker, on_face: Callable[[float, Face], None]) -> None:
@@ -27,13 +24,12 @@ def main() -> None:
     """Print how far each face's mouth is open."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="0", help="camera number or video")
-    parser.add_argument("--model", default="dist/atpn_int8.tflite")
+    parser.add_argument("--model", help=".tflite or .onnx file (default: the shipped one)")
     options = parser.parse_args()
-    tracker = FaceTracker(options.model)
-    scheme = scheme_by_name(tracker.spec.scheme)
+    tracker = FaceTracker(TrackerOptions(model=options.model))
 
     def print_mouth(time: float, face: Face) -> None:
-        print(f"{time:.2f} s: face {face.id}, mouth open {mouth_open(face.landmarks, scheme):.2f}")
+        print(f"{time:.2f} s: face {face.id}, mouth open {face.openings['mouth']:.2f}")
 
     watch(options.source, tracker, print_mouth)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.detector import Detector
+from edge_runtime.options import TrackerOptions
 from edge_runtime.sources import open_source
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
@@ -37,7 +38,7 @@ def _track(model: Path, video: Path, detector: Detector | None = None) -> list[t
     """Return the face's id and (N, 2) landmarks in frame pixels for each frame, None without a face."""
     # A file with query points needs some; tracks are of the landmarks.
     template = Template("middle", np.array([[0.5, 0.5]])) if ModelSpec.read(model).prompts else None
-    tracker = FaceTracker(model, detector, smoothing=0.0, template=template)
+    tracker = FaceTracker(TrackerOptions(model=model, detector=detector, smoothing=0.0, template=template))
     with open_source(str(video)) as source:
         results = (tracker.update(frame.image, frame.timestamp) for frame in source)
         return [(faces[0].id, faces[0].landmarks) if faces else None for faces in results]

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime import ROI, Face, FaceTracker
+from edge_runtime import ROI, Face, FaceTracker, TrackerOptions
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.errors import ModelFileError
@@ -162,7 +162,7 @@ class GuidedBackend:
         """The network's spec."""
         return self._backend.spec
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Run the network; see `Backend.run`."""
         step = len(self.crops)
         self.crops.append(crop)
@@ -183,7 +183,7 @@ def _track(backend: Backend, path: Path, group: str, reference: DeviceOutputs | 
 
     network = guided(backend, "")
     detector = guided(load_backend(path.with_name("detector_fp32.tflite")), "search ")
-    tracker = FaceTracker(backend=network, detector=NetworkDetector(detector))
+    tracker = FaceTracker(TrackerOptions(model=network, detector=NetworkDetector(detector)))
     faces = [next(iter(tracker.update(frame, number / 30)), None) for number, frame in enumerate(frames())]
 
     def per_frame(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from atpn.data.augment import AugmentConfig, augment
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
-from edge_runtime.detector import PAD_VALUE
+from edge_runtime.detector.network import PAD_VALUE
 from edge_runtime.geometry import ROI, extract_crop
 
 # Small faces do not survive a strong loss of resolution, nor covers sized as fractions of the image.

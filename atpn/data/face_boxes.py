@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_runtime.geometry import ROI
+from edge_runtime.detector.detection import LANDMARKS_HEIGHT
 
 Box = tuple[float, float, float, float]
-
-# Face boxes "tightly contain the forehead, chin and cheek" (WIDER FACE; Yang et al., 2016): hairline to chin, cheek to
-# cheek. Of hairline to chin, 185 mm on average, the landmarks' rectangle has the 139 mm from the brow's upper edge to
-# the chin (the proportions of `edge_runtime.detector`); it is as wide as the box and ends with it.
-LANDMARKS_HEIGHT = 139 / 185
 
 
 def box_of(x: float, y: float, width: float, height: float) -> Box:
@@ -32,11 +27,6 @@ def landmarks_rectangle(box: Box) -> Box:
     """Return the part of a face box (hairline to chin) that the landmarks cover."""
     left, _, right, bottom = box
     return left, bottom - LANDMARKS_HEIGHT * (bottom - box[1]), right, bottom
-
-
-def roi_of_box(box: Box) -> ROI:
-    """Return the crop rule's ROI, at roll 0, of a face box."""
-    return ROI.from_landmarks(box_corners(landmarks_rectangle(box)))
 
 
 def tight_box(landmarks: np.ndarray) -> Box:

@@ -58,7 +58,7 @@ class CheckpointBackend:
         """The spec that an export of the checkpoint would have."""
         return self._spec
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Run one (S, S, 3) uint8 RGB crop; the outputs are those named in the spec."""
         result = self.predict(crop[None])
         return {name: np.reshape(getattr(result, name)[0], shape) for name, shape in self._spec.outputs.items()}

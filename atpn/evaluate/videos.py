@@ -27,6 +27,7 @@ from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import Intrinsics
+from edge_runtime.options import TrackerOptions
 from edge_runtime.sources import open_source
 from edge_runtime.tracker import FaceTracker
 
@@ -85,7 +86,9 @@ def run(config: VideosConfig) -> dict[str, Any]:
     }
     charts, results = [], []
     for path in paths:
-        tracker = FaceTracker(detector=make_detector(config.detector), smoothing=0.0, backend=CheckpointBackend(model))
+        tracker = FaceTracker(
+            TrackerOptions(detector=make_detector(config.detector), smoothing=0.0, model=CheckpointBackend(model))
+        )
         total, by_head, by_landmarks, times = follow(path, tracker, shape, config.frames)
         metrics = {"frames": total, "held": len(times), **compare(by_head, by_landmarks)}
         report["videos"][path.name] = metrics

@@ -22,6 +22,7 @@ from benchmarks.results import Curve, Results
 from benchmarks.tables import publish
 from edge_runtime.files import write_atomically
 from edge_runtime.flags import flag
+from edge_runtime.options import TrackerOptions
 from edge_runtime.sources import Frame, open_source
 from edge_runtime.tracker import FaceTracker
 
@@ -111,7 +112,7 @@ def write_overlay(path: Path, model: Path, networks: Sequence[LandmarkNetwork], 
     """Write a frame of each clip in which our tracker tracks a face, with every network's points."""
     faces = []
     for opened in clips:
-        tracker = FaceTracker(model)
+        tracker = FaceTracker(TrackerOptions(model=model))
         with opened() as frames:
             for frame in frames:
                 found = tracker.update(frame.image, frame.timestamp)

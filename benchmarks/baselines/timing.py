@@ -19,6 +19,7 @@ from benchmarks.results import Metric, median_and_error, median_metric
 from benchmarks.timing import timed
 from edge_runtime.detector import Detector, default_detector
 from edge_runtime.geometry import ROI
+from edge_runtime.options import TrackerOptions
 from edge_runtime.sources import Frame
 from edge_runtime.tracker import FaceTracker
 
@@ -60,7 +61,7 @@ def time_clip(
     """
     cv2.setNumThreads(1)
     detector = detector or default_detector()
-    trackers = [FaceTracker(detector=detector, backend=network.backend) for network in ours]
+    trackers = [FaceTracker(TrackerOptions(detector=detector, model=network.backend)) for network in ours]
     networks: list[LandmarkNetwork] = [*ours, *baselines]
     samples: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
     for frame in frames:

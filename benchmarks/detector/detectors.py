@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.evaluate.detectors import SCORE_THRESHOLD, YuNetDetector
 from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend
-from edge_runtime.detector import NMS_IOU_THRESHOLD, CascadeDetector, NetworkDetector
+from edge_runtime.detector import NMS_IOU_THRESHOLD, CascadeDetector, NetworkDetector, YuNetDetector
+from edge_runtime.detector.yunet import SCORE_THRESHOLD
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
+from edge_runtime.observation import MIN_ROI_SIZE
 from edge_runtime.spec import ModelSpec
-from edge_runtime.tracker import MIN_ROI_SIZE, REFINEMENTS
+from edge_runtime.tracker import REFINEMENTS
 
 Scored = list[tuple[float, ROI]]
 """(score, ROI) pairs, best first."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.clip import EMPTY_FRAMES, PERIOD, SIZE, frame_at, rendered_face
 from benchmarks.timing import clock_for
-from edge_runtime import ROI, FaceTracker
+from edge_runtime import ROI, FaceTracker, TrackerOptions
 from edge_runtime.backends import Backend
 
 SCENES = {"far": (1, 0.7), "near": (1, 1.0), "three": (3, 0.7)}
@@ -44,7 +44,7 @@ def frame_times(backend: Backend, scene: str, runs: int) -> FrameTimes:
     faces, scale = SCENES[scene]
     clock = clock_for(1)
     network = _TimedBackend(backend, clock)
-    tracker = FaceTracker(backend=network, detector=_FixedDetector(faces, scale), max_faces=faces)
+    tracker = FaceTracker(TrackerOptions(model=network, detector=_FixedDetector(faces, scale), max_faces=faces))
     width, height = SIZE
     shrink = np.array([[scale, 0, (1 - scale) * width / 2], [0, scale, (1 - scale) * height / 2]])
     face = cv2.warpAffine(rendered_face(), shrink, SIZE, borderMode=cv2.BORDER_REPLICATE)
@@ -69,9 +69,9 @@ class _TimedBackend:
         self.spec, self.spent = backend.spec, 0.0
         self._backend, self._clock = backend, clock
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         began = self._clock()
-        outputs = self._backend.run(crop)
+        outputs = self._backend.run(crop, query_points)
         self.spent += self._clock() - began
         return outputs
 

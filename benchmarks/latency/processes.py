@@ -37,9 +37,9 @@ START_PROGRAM = """
 import json, sys, time
 clock = [time.perf_counter()]
 import cv2
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 clock.append(time.perf_counter())
-tracker = FaceTracker(sys.argv[1])
+tracker = FaceTracker(TrackerOptions(model=sys.argv[1]))
 clock.append(time.perf_counter())
 frame = cv2.imread(sys.argv[2])
 clock.append(time.perf_counter())

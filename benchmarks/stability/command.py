@@ -16,7 +16,7 @@ from benchmarks.stability.frames import FPS
 from benchmarks.stability.scenarios import SCENARIOS
 from benchmarks.stability.tracks import SMOOTHING
 from benchmarks.tables import publish
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.flags import flag
@@ -81,7 +81,11 @@ class _Models:
     def trackers(self, max_faces: int = 1, smoothing: float = SMOOTHING) -> dict[str, FaceTracker]:
         """Return new trackers, each with a detector of its own, which has state."""
         return {
-            name: FaceTracker(None, NetworkDetector(self.detector), max_faces, smoothing, backend=backend)
+            name: FaceTracker(
+                TrackerOptions(
+                    detector=NetworkDetector(self.detector), max_faces=max_faces, smoothing=smoothing, model=backend
+                )
+            )
             for name, backend in self.backends.items()
         }
 

@@ -12,7 +12,7 @@ from benchmarks.results import Curve, Metric, mean_and_error, mean_metric
 from benchmarks.stability.frames import FPS, LabeledFrame
 from benchmarks.stability.jitter import MAX_LAG, delayed, error, lag, nmf
 from benchmarks.stability.tracks import SMOOTHING, Track, tracks_of
-from edge_runtime import Face, FaceTracker
+from edge_runtime import Face, FaceTracker, TrackerOptions
 from edge_runtime.backends import Backend
 from edge_runtime.geometry import ROI
 
@@ -65,7 +65,10 @@ class _OracleDetector:
 def track_sequence(frames: Iterable[LabeledFrame], backends: Mapping[str, Backend]) -> dict[str, Recording]:
     """Return each file's tracks of the first person; every file gets each frame in turn."""
     detector = _OracleDetector()
-    trackers = {name: FaceTracker(backend=each, detector=detector, smoothing=0.0) for name, each in backends.items()}
+    trackers = {
+        name: FaceTracker(TrackerOptions(model=each, detector=detector, smoothing=0.0))
+        for name, each in backends.items()
+    }
     observations: dict[str, list[tuple[float, Face | None]]] = {name: [] for name in backends}
     labels = []
     for number, frame in enumerate(frames):

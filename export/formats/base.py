@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,9 +71,8 @@ class Format:
 def load_native(path: Path) -> Predictor:
     """Open a file in the engine of its format, with one thread."""
     backend = load_backend(path, threads=1)
-    if backend.spec.prompts:
-        backend.prompt(evaluation_plane(backend.spec.prompts))
-    return backend.run
+    points = evaluation_plane(backend.spec.prompts) if backend.spec.prompts else None
+    return functools.partial(backend.run, query_points=points)
 
 
 def size_of(path: Path) -> int:

@@ -69,7 +69,7 @@ class ScriptedBackend:
         self.uncertainty = np.full(98, 0.02)
         self.runs = 0
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         assert crop.shape == (112, 112, 3)
         assert crop.dtype == np.uint8
         self.runs += 1

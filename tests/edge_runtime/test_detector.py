@@ -4,18 +4,19 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import FaceTracker, ModelSpec
+from edge_runtime import FaceTracker, ModelSpec, TrackerOptions
 from edge_runtime.detector import (
-    FRONTAL_TO_LANDMARKS,
-    PAD_VALUE,
     CascadeDetector,
+    MediaPipeDetector,
     NetworkDetector,
     decode_detections,
     default_detector,
-    letterbox,
-    roi_from_cascade_box,
-    tiles,
+    mediapipe,
+    open_detector,
+    search,
 )
+from edge_runtime.detector.cascades import FRONTAL_TO_LANDMARKS, roi_from_cascade_box
+from edge_runtime.detector.network import PAD_VALUE, letterbox, tiles
 from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.spec import detector_outputs
 
@@ -107,7 +108,7 @@ class SquareFinder:
         axis = (np.arange(grid) + 0.5) / grid
         self._rois = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         scores = cv2.resize(crop[..., 0], (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         return {"scores": scores, "rois": self._rois}
 
@@ -150,7 +151,7 @@ def test_default_detector_uses_the_exported_file(tmp_path, monkeypatch):
 
 def test_a_detector_is_no_landmark_network(spec, detector):
     with pytest.raises(ValueError, match="is a face detector; pass it as `detector`"):
-        FaceTracker(backend=SquareFinder(spec), detector=detector)
+        FaceTracker(TrackerOptions(model=SquareFinder(spec), detector=detector))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 640), (4000, 300)])
@@ -165,12 +166,83 @@ def test_tiles_cover_a_large_frame_and_overlap(width, height):
     assert tiles(500, 300, 192) == []
 
 
-def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec):
+@pytest.fixture
+def small_face():
+    """A large frame with a face two thirds of a cell of the whole frame wide, too faint to be found without tiles."""
     frame = np.zeros((600, 1000, 3), np.uint8)
-    frame[40:66, 930:956] = 255  # two thirds of a cell of the whole frame wide: too faint
+    frame[40:66, 930:956] = 255
+    return frame
+
+
+def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec, small_face):
     finder = NetworkDetector(SquareFinder(spec))
     searches = -(-len(tiles(1000, 600, 96)) // 2)
-    found = [roi for _ in range(searches) for roi in finder.detect(frame)]
+    found = [roi for turn in range(searches) for roi in search(finder, small_face, turn)]
     assert found
     assert all((roi.cx, roi.cy) == pytest.approx((943, 53), abs=25) for roi in found)
-    assert not finder.scored(frame, 0.5)
+    assert not finder.scored(small_face, 0.5)
+
+
+def test_a_picture_gives_the_same_answer_each_time(spec, small_face):
+    finder = NetworkDetector(SquareFinder(spec))
+    answers = [finder.detect(small_face) for _ in range(6)]
+    assert len(answers[0]) == 1
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_reset_starts_the_searches_over(spec, backend, small_face):
+    finder = SquareFinder(spec)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=NetworkDetector(finder)))
+    answers = []
+    for _ in range(3):
+        tracker.reset()
+        answers.append([len(tracker.update(small_face, number / 30)) for number in range(30)])
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][-1] == 1
+
+
+def test_a_detector_without_searches_sees_everything_each_time(detector, frame):
+    assert search(detector, frame, 3) == detector.detect(frame)
+
+
+def test_detectors_by_name(tmp_path, tiny_tflite):
+    assert isinstance(open_detector("cascade"), CascadeDetector)
+    for name in ("yolo", "yunet", "mediapipe:", "cascade:file"):
+        with pytest.raises(ValueError, match=f"unknown detector '{name}'; give one of ours, cascade, yunet:FILE"):
+            open_detector(name)
+    for kind in ("ours", "yunet", "mediapipe"):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            open_detector(f"{kind}:{tmp_path / 'absent.tflite'}")
+        with pytest.raises(ModelFileError, match=r"tiny\.tflite|'tiny'"):
+            open_detector(f"{kind}:{tiny_tflite}")
+
+
+def blazeface_outputs(eyes, mouth, score, anchor):
+    """Return BlazeFace's outputs for one face whose points are input pixels; `anchor` is the index that finds it."""
+    values, logits = np.zeros((896, 16), np.float32), np.full(896, -20, np.float32)
+    row, column = divmod(anchor // 2, 16)
+    center = (np.array([column, row]) + 0.5) * 8
+    values[anchor, 4:] = (np.array([*eyes, mouth, mouth, *eyes]) - center).ravel()
+    logits[anchor] = np.log(score / (1 - score))
+    return values, logits
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90, 180, -100])
+def test_blazefaces_points_become_an_upright_region(turn):
+    # Adults' mean proportions in input pixels, 4 mm each: pupils 63 mm apart, the mouth 70 mm below, turned clockwise.
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    to_input = lambda x, y: (64 + (c * x - s * y) / 4, 64 + (s * x + c * y) / 4)  # noqa: E731
+    eyes, mouth = (to_input(-31.5, 0), to_input(31.5, 0)), to_input(0, 70)
+    frame = np.zeros((128, 256, 3), np.uint8)
+    _, square = letterbox(frame, 128)
+    ((score, roi),) = mediapipe.decode(*blazeface_outputs(eyes, mouth, 0.8, 272), square)
+    assert score == pytest.approx(0.8, abs=1e-5)
+    assert roi.size == pytest.approx(139 * 1.5 / 4 * 2, rel=0.01)
+    assert np.degrees(roi.roll) == pytest.approx(turn, abs=0.1)
+    x, y = to_input(0, 42)
+    assert (roi.cx, roi.cy) == pytest.approx((2 * x + 0.5 - 1, 2 * y + 0.5 - 65), abs=0.6)
+
+
+def test_another_file_is_no_blazeface(tiny_tflite):
+    with pytest.raises(ModelFileError, match=r"takes \[ *1 +16 +16 +3\].*expected \(1, 128, 128, 3\)"):
+        MediaPipeDetector(tiny_tflite)

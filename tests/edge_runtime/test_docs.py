@@ -31,7 +31,7 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     """A folder with the files that the pages name, and a camera."""
     monkeypatch.chdir(tmp_path)
     Path("dist").mkdir()
-    tiny_tflite.rename("dist/atpn_int8.tflite")
+    tiny_tflite.rename("dist/atpn_fp32.tflite")
     clip = write_video([BRIGHT] * 6, "clip.mp4")
     monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index: cls.file(clip)))
     Path("photographs").mkdir()
@@ -41,7 +41,7 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     np.save("frames.npy", frames)
     Path("camera.yml").write_text(json.dumps({"fx": 300, "fy": 300, "cx": 150, "cy": 118, "width": 640, "height": 480}))
     handler = signal.getsignal(signal.SIGTERM)
-    command = ["--source", str(clip), "--model", "dist/atpn_int8.tflite", "--headless", "--jsonl", "faces.jsonl"]
+    command = ["--source", str(clip), "--model", "dist/atpn_fp32.tflite", "--headless", "--jsonl", "faces.jsonl"]
     assert main(command) == 0
     signal.signal(signal.SIGTERM, handler)
 

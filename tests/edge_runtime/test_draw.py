@@ -30,7 +30,7 @@ def face(cx: float, cy: float, size: float, pose: Pose | None = None) -> Face:
 @pytest.mark.parametrize("scheme", [None, WFLW_98])
 def test_faces_of_any_size_are_drawn_on_a_copy(size, scheme):
     image = np.zeros((240, 320, 3), np.uint8)
-    drawn = draw_faces(image, [face(160, 120, size)], scheme)
+    drawn = draw_faces(image, [dataclasses.replace(face(160, 120, size), scheme=scheme)])
     assert image.sum() == 0
     assert (drawn > 0).any(axis=2).sum() > 200
 
@@ -61,9 +61,8 @@ def test_a_templates_points_and_edges_are_magenta(lips):
     seen = dataclasses.replace(face(160, 120, 120), points=160 + 60 * (lips.points - 0.5))
     assert not magenta(draw_faces(np.zeros((240, 320, 3), np.uint8), [face(160, 120, 120)])).any()
     dots = magenta(draw_faces(np.zeros((240, 320, 3), np.uint8), [seen]))
-    joined = magenta(
-        draw_faces(np.zeros((240, 320, 3), np.uint8), [seen], template=dataclasses.replace(lips, edges=((0, 2),)))
-    )
+    seen = dataclasses.replace(seen, template=dataclasses.replace(lips, edges=((0, 2),)))
+    joined = magenta(draw_faces(np.zeros((240, 320, 3), np.uint8), [seen]))
     for x, y in np.rint(seen.points).astype(int):
         assert dots[y, x]
     x, y = np.rint(seen.points[[0, 2]].mean(axis=0)).astype(int)
@@ -78,14 +77,15 @@ def magenta(image):
 def test_mirror_flips_everything_but_the_text(monkeypatch):
     image = np.random.default_rng(0).integers(0, 100, (240, 320, 3), np.uint8)
     seen, written = face(90, 120, 80, Pose.from_angles(0.1, 0.4, 0.2)), []
+    seen = dataclasses.replace(seen, scheme=WFLW_98)
     put_text = cv2.putText
     monkeypatch.setattr(cv2, "putText", lambda *given: written.append(given[1:3]) or put_text(*given))
-    plain = draw_faces(image, [seen], WFLW_98)
+    plain = draw_faces(image, [seen])
     straight, written[:] = list(written), []
-    turned = draw_faces(image, [seen], WFLW_98, mirror=True)
+    turned = draw_faces(image, [seen], mirror=True)
     assert [text for text, _ in written] == [text for text, _ in straight], "true angles, in a mirror too"
     monkeypatch.setattr(cv2, "putText", lambda *given: None)
-    assert np.array_equal(draw_faces(image, [seen], WFLW_98, mirror=True), draw_faces(image, [seen], WFLW_98)[:, ::-1])
+    assert np.array_equal(draw_faces(image, [seen], mirror=True), draw_faces(image, [seen])[:, ::-1])
     # The text is where the face is, each read from left to right.
     left, right = ((p != q).any(axis=2).nonzero()[1] for p, q in ((plain, image), (turned, image[:, ::-1])))
     assert left.mean() < 130 < 190 < right.mean()

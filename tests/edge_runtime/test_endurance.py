@@ -6,9 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, FaceTracker
+from edge_runtime import ROI, FaceTracker, TrackerOptions
 from edge_runtime.errors import FrameError
-from edge_runtime.tracker import DETECTION_INTERVAL
+
+DETECTION_INTERVAL = TrackerOptions().detection_interval
 
 
 class RandomBackend:
@@ -18,7 +19,7 @@ class RandomBackend:
         self.spec = spec
         self._rng = np.random.default_rng(seed)
 
-    def run(self, crop):
+    def run(self, crop, query_points=None):
         rng, shape = self._rng, self.spec.mean_shape
         landmarks = shape * rng.uniform(0.8, 1.2) + rng.normal(0, 0.05, 2)
         if rng.random() < 0.02:
@@ -92,7 +93,7 @@ def frames(rng):
 def test_update_raises_only_documented_errors(spec, seed):
     rng = np.random.default_rng(seed)
     valid, invalid = frames(rng)
-    tracker = FaceTracker(backend=RandomBackend(spec, seed), detector=RandomDetector(seed), max_faces=3)
+    tracker = FaceTracker(TrackerOptions(model=RandomBackend(spec, seed), detector=RandomDetector(seed), max_faces=3))
     time, seen, owners = 0.0, 0, set()
     for number in range(5000):
         time += rng.choice([1 / 30, 0.0, -5.0, 1e6, 1e-9], p=[0.9, 0.04, 0.02, 0.02, 0.02])
@@ -118,7 +119,7 @@ def test_update_raises_only_documented_errors(spec, seed):
 
 def test_faces_are_tracked_again_after_invalid_outputs(spec, backend, detector, frame):
     random, steady = RandomBackend(spec, 2), backend.run
-    tracker = FaceTracker(backend=backend, detector=detector)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector))
     for number in range(200):
         backend.run = random.run
         tracker.update(frame, number / 30)
@@ -129,13 +130,13 @@ def test_faces_are_tracked_again_after_invalid_outputs(spec, backend, detector, 
 
 
 def test_update_accepts_a_huge_frame(backend, detector):
-    tracker = FaceTracker(backend=backend, detector=detector)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector))
     assert len(tracker.update(np.zeros((6000, 8000), np.uint8), 0.0)) == 1
 
 
 @pytest.mark.slow
 def test_a_long_run_does_not_leak_memory(spec, frame):
-    tracker = FaceTracker(backend=RandomBackend(spec, 3), detector=RandomDetector(3), max_faces=2)
+    tracker = FaceTracker(TrackerOptions(model=RandomBackend(spec, 3), detector=RandomDetector(3), max_faces=2))
     sizes = []
     tracemalloc.start()
     try:

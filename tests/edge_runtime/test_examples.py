@@ -54,7 +54,7 @@ def test_webcam_callback_calls_for_every_face(run, clip, tiny_tflite, capsys):
 
 def test_single_image_writes_every_landmark(run, tiny_tflite):
     cv2.imwrite("photo.png", np.full((240, 320, 3), BRIGHT, np.uint8))
-    run("single_image.py", "photo.png", "--model", tiny_tflite, "--faces", 1)
+    run("single_image.py", "photo.png", "--model", tiny_tflite)
     rows = np.loadtxt("landmarks.csv", delimiter=",", skiprows=1)
     assert rows.shape == (98, 5)
     assert np.abs(rows[:, 2:4].mean(axis=0) - (160, 120)).max() < 30  # around the detector's region

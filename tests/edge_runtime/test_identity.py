@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI
-from edge_runtime.identity import REID_WINDOW_SECONDS, LostTrack, LostTrackBuffer, same_face
+from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
 
 
@@ -11,7 +11,7 @@ def lost(number, x, time=0.0):
 
 
 def test_match_returns_the_nearest_track_once():
-    faces = LostTrackBuffer()
+    faces = LostTrackBuffer(2.0)
     faces.add(lost(3, 100))
     faces.add(lost(5, 150))
     assert faces.match(ROI(140, 100, 80), 0.5) == 5
@@ -21,14 +21,14 @@ def test_match_returns_the_nearest_track_once():
 
 @pytest.mark.parametrize("roi", [ROI(190, 100, 80), ROI(100, 100, 130), ROI(100, 100, 50)])
 def test_match_returns_none_for_another_position_or_size(roi):
-    faces = LostTrackBuffer()
+    faces = LostTrackBuffer(2.0)
     faces.add(lost(0, 100))
     assert faces.match(roi, 0.1) is None
 
 
 def test_remove_expired_removes_old_tracks_and_those_after_the_timestamp():
-    for now in (REID_WINDOW_SECONDS + 0.1, -5.0):
-        faces = LostTrackBuffer()
+    for now in (2.0, -5.0):
+        faces = LostTrackBuffer(2.0)
         faces.add(lost(0, 100))
         faces.remove_expired(now)
         assert faces.match(ROI(100, 100, 80), now) is None
@@ -38,7 +38,7 @@ def test_match_extrapolates_motion():
     motion = RoiMotion(ROI(0, 100, 80), 0.0)
     for i in range(1, 10):
         motion.update(ROI(10 * i, 100, 80), i / 30)
-    faces = LostTrackBuffer()
+    faces = LostTrackBuffer(2.0)
     faces.add(LostTrack(7, motion, 0.3))
     assert faces.match(ROI(190, 100, 80), 0.5) == 7
 

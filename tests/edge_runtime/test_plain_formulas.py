@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import polar
 from scipy.spatial.transform import Rotation
 
-from edge_runtime import ROI, FaceTracker, Intrinsics
+from edge_runtime import ROI, FaceTracker, Intrinsics, TrackerOptions
 from edge_runtime.geometry import Rectangle
 from edge_runtime.motion import RoiMotion
 from edge_runtime.smoothing import (
@@ -94,7 +94,7 @@ def rotation_smoother():
 
 def test_sequence_equals_the_plain_formulas(backend, detector, frame, spec):
     """A face that moves, grows, tilts, turns, and jitters, partly outside the frame."""
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=SMOOTHING, intrinsics=CAMERA)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=SMOOTHING, camera=CAMERA))
     points, rotations = points_smoother(), rotation_smoother()
     detector.rois = [ROI(280.0, 70.0, 120.0)]
     motion = None

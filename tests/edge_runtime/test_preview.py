@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.draw import draw_faces
 from edge_runtime.preview import DEFAULT_SMOOTHING, Preview
 
@@ -24,7 +24,7 @@ class Screen:
 
 @pytest.fixture
 def tracker(backend, detector):
-    return FaceTracker(backend=backend, detector=detector)
+    return FaceTracker(TrackerOptions(model=backend, detector=detector))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def image():
 
 def preview(tracker, *keys, mirror=False):
     screen = Screen(*keys)
-    return screen, Preview(screen, tracker, None, mirror)
+    return screen, Preview(screen, tracker, mirror)
 
 
 def test_a_stream_runs_on_and_shows_the_overlay(tracker, frame):
@@ -88,7 +88,7 @@ def test_mirror_flips_the_window_only(tracker, image):
 
 def test_s_turns_smoothing_off_and_on_again_as_it_was(backend, detector, image):
     for begun, again in ((0.8, 0.8), (0.0, DEFAULT_SMOOTHING)):
-        tracker = FaceTracker(backend=backend, detector=detector, smoothing=begun)
+        tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=begun))
         _, shown = preview(tracker, *("ss" if begun else "s"))
         shown.show(image, [])
         assert tracker.smoothing == (0.0 if begun else again)

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, FaceTracker
-from edge_runtime.tracker import DETECTION_INTERVAL_TRACKED
+from edge_runtime import ROI, FaceTracker, TrackerOptions
+
+DETECTION_INTERVAL_TRACKED = TrackerOptions().detection_interval_tracked
 
 
 class Scene:
@@ -30,7 +31,7 @@ class Scene:
         self.searches += 1
         return [ROI(x, y, size) for x, y, size in self.faces.values()]
 
-    def run(self, crop):
+    def run(self, crop, query_points=None):
         """Return landmarks around the brightest square of the crop, the face in front."""
         bright = crop[..., 0].astype(int)
         best = max((level for level in (120, 180, 240) if (abs(bright - level) < 30).sum() > 300), default=None)
@@ -66,8 +67,8 @@ def nearest(scene, face):
 
 def test_faces_are_tracked_up_to_the_limit(scene):
     scene.faces = {"a": (80, 120, 90), "b": (240, 120, 90), "c": (400, 120, 90)}
-    assert len(FaceTracker(backend=scene, detector=scene, max_faces=2).update(scene.frame(), 0.0)) == 2
-    tracker = FaceTracker(backend=scene, detector=scene, max_faces=3)
+    assert len(FaceTracker(TrackerOptions(model=scene, detector=scene, max_faces=2)).update(scene.frame(), 0.0)) == 2
+    tracker = FaceTracker(TrackerOptions(model=scene, detector=scene, max_faces=3))
     first = ids_of(scene, tracker, 0.0)
     assert sorted(first) == ["a", "b", "c"]
     for i in range(1, 20):
@@ -78,7 +79,7 @@ def test_faces_are_tracked_up_to_the_limit(scene):
 
 def test_no_face_is_tracked_twice(scene):
     scene.faces = {"a": (240, 120, 90)}
-    tracker = FaceTracker(backend=scene, detector=scene, max_faces=4)
+    tracker = FaceTracker(TrackerOptions(model=scene, detector=scene, max_faces=4))
     for i in range(2 * DETECTION_INTERVAL_TRACKED + 2):
         assert len(tracker.update(scene.frame(), i / 30)) == 1
     assert scene.searches == 3, "with a face tracked and room for more, a search in every fifteenth frame"
@@ -86,7 +87,7 @@ def test_no_face_is_tracked_twice(scene):
 
 def test_identities_survive_crossing(scene):
     scene.faces = {"behind": (80, 120, 90), "front": (400, 120, 90)}
-    tracker = FaceTracker(backend=scene, detector=scene, max_faces=2, smoothing=0.0)
+    tracker = FaceTracker(TrackerOptions(model=scene, detector=scene, max_faces=2, smoothing=0.0))
     first = ids_of(scene, tracker, 0.0)
     hidden = 0
     for i in range(1, 41):
@@ -104,7 +105,7 @@ def test_identities_survive_crossing(scene):
 def test_the_crop_follows_fast_motion(scene):
     # A quarter of the region's size per frame: the previous frame's own region would show half of the face.
     scene.faces = {"a": (60, 120, 90)}
-    tracker = FaceTracker(backend=scene, detector=scene, smoothing=0.0)
+    tracker = FaceTracker(TrackerOptions(model=scene, detector=scene, smoothing=0.0))
     tracker.update(scene.frame(), 0.0)
     offsets = []
     for i in range(1, 17):

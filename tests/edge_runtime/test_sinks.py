@@ -15,7 +15,6 @@ from edge_runtime.sinks import (
     ImageSink,
     JsonLinesSink,
     VideoSink,
-    face_to_dict,
     fit_into,
     open_overlay_sink,
 )
@@ -200,9 +199,9 @@ POINTS = dataclasses.replace(FACE, points=np.arange(6.0).reshape(3, 2), points_u
 
 
 def test_a_templates_points_are_in_the_json_and_last_in_the_csv(tmp_path):
-    found = face_to_dict(POINTS)
+    found = POINTS.to_dict()
     assert (found["points"], found["points_uncertainty"]) == ([[0, 1], [2, 3], [4, 5]], [0.5] * 3)
-    assert not {"points", "points_uncertainty"} & face_to_dict(FACE).keys()
+    assert not {"points", "points_uncertainty"} & FACE.to_dict().keys()
     with CsvSink(tmp_path / "faces.csv") as sink:
         sink.write(frame(0), [POINTS], frame(0).image)
     with (tmp_path / "faces.csv").open(newline="") as file:

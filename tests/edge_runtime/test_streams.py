@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
-from edge_runtime.expression import blink, mouth_open
+from edge_runtime.expression import openings
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from edge_runtime.sources import Frame
 from edge_runtime.streams import (
@@ -30,7 +30,9 @@ def face(landmarks=None, angles=(0.1, -0.2, 0.3)):
     points = np.arange(196.0).reshape(98, 2) if landmarks is None else landmarks
     ray = np.array([0.0, 0.0, 1.0])
     pose = Pose.from_angles(*angles)
-    return Face(3, TrackState.TRACKED, points, np.full(98, 1.5), pose, 0.75, ROI(10, 20, 30, 0.5), ray, 7)
+    return Face(
+        3, TrackState.TRACKED, points, np.full(98, 1.5), pose, 0.75, ROI(10, 20, 30, 0.5), ray, 7, scheme=WFLW_98
+    )
 
 
 def parse(packet):
@@ -125,18 +127,16 @@ def drawn(open_eyes, open_mouth):
 )
 def test_expression_from_gaps(eyes, mouth, shut, wide):
     points = drawn(eyes, mouth)
-    for eye in ("left_eye", "right_eye"):
-        assert blink(points, WFLW_98, eye) == pytest.approx(shut, abs=1e-6)
-    assert mouth_open(points, WFLW_98) == pytest.approx(wide, abs=1e-6)
-    assert mouth_open(convert(points, WFLW_98, IBUG_68), IBUG_68) == pytest.approx(wide, abs=1e-6)
-    assert blink(points[:29], COFW_29, "left_eye") is None
-    assert mouth_open(points[:29], COFW_29) is None
+    found = openings(points, WFLW_98)
+    assert found == pytest.approx({"left_eye": 1 - shut, "right_eye": 1 - shut, "mouth": wide}, abs=1e-6)
+    assert openings(convert(points, WFLW_98, IBUG_68), IBUG_68)["mouth"] == pytest.approx(wide, abs=1e-6)
+    assert openings(points[:29], COFW_29) == {}
 
 
 def test_vmc_moves_a_head_and_its_face(receiver):
     points = drawn(0.4, 0.3)
     points[60:68] = drawn(0.05, 0.3)[60:68]  # the eye at the image's left, the character's right one, is shut
-    with VmcSink(*receiver.getsockname(), WFLW_98) as sink:
+    with VmcSink(*receiver.getsockname()) as sink:
         sink.write(FRAME, [face(points, (0, 0, 0))], FRAME.image)
         sink.write(FRAME, [], FRAME.image)
     messages = parse(receiver.recv(9000))

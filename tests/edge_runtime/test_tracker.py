@@ -5,23 +5,24 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from edge_runtime import ROI, FaceTracker, Intrinsics, Template, TrackState
+from edge_runtime import ROI, SCHEMES, FaceTracker, Intrinsics, Template, TrackerOptions, TrackState
 from edge_runtime.errors import FrameError, TemplateError
 from edge_runtime.frames import MAX_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
+from edge_runtime.observation import is_plausible
 from edge_runtime.spec import standard_outputs
 from edge_runtime.tracker import (
-    DETECTION_INTERVAL,
     MAX_CANDIDATES,
-    MAX_LOW_CONFIDENCE_FRAMES,
     REFINEMENTS,
-    is_plausible,
 )
+
+DETECTION_INTERVAL = TrackerOptions().detection_interval
+MAX_LOW_CONFIDENCE_FRAMES = TrackerOptions().max_low_confidence_frames
 
 
 @pytest.fixture
 def tracker(backend, detector):
-    return FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    return FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0))
 
 
 def play(tracker, frame, count, start=0):
@@ -55,7 +56,7 @@ def test_crop_follows_the_crop_rule(tracker, backend, frame, spec):
 @pytest.mark.parametrize(("upright", "roll"), [(True, 0.25), (False, 0.0)])
 def test_crop_is_upright_when_the_model_requires_it(backend, detector, frame, spec, upright, roll):
     backend.spec = dataclasses.replace(spec, upright=upright)
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0))
     tracker.update(frame, 0.0)
     backend.landmarks = (spec.mean_shape - 0.5) @ rotation_2d(0.25).T + 0.5
     (turned,) = tracker.update(frame, 0.1)
@@ -218,8 +219,8 @@ def test_close_face_larger_than_the_frame_is_kept():
 
 
 def test_smoothing_reduces_jitter_and_0_returns_raw_results(backend, detector, frame):
-    raw = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
-    calm = FaceTracker(backend=backend, detector=detector, smoothing=0.8)
+    raw = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0))
+    calm = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.8))
     rng = np.random.default_rng(0)
     jitter = {"raw": [], "calm": []}
     for i in range(40):
@@ -239,7 +240,7 @@ def test_smoothing_reduces_jitter_and_0_returns_raw_results(backend, detector, f
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 def test_update_accepts_timestamps_that_repeat_or_decrease(backend, detector, frame, smoothing):
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=smoothing)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=smoothing))
     for t in (10.0, 10.0, 3.0, -5.0, 1e9):
         (face,) = tracker.update(frame, t)
         assert np.isfinite(face.landmarks).all()
@@ -255,14 +256,14 @@ def test_pose_is_turned_into_the_cameras_frame(backend, detector, frame):
     camera = Intrinsics(250.0, 260.0, 150.0, 110.0)
     backend.pose = np.array([0.1, -0.3, 0.2])
     detector.rois = [ROI(260, 60, 90)]
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0, intrinsics=camera)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0, camera=camera))
     (face,) = tracker.update(frame, 0.0)
     in_crop = Rotation.from_euler("YXZ", (0.3, -0.1, 0.2)).as_matrix()
     assert np.allclose(face.pose.matrix, crop_to_camera(face.roi, camera) @ in_crop, atol=1e-6)
 
 
 def test_default_camera_follows_the_frames_size(backend, detector):
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0))
     for width, height in ((320, 240), (640, 480)):
         tracker.reset()
         detector.rois = [ROI(width * 0.7, height / 2, height / 2)]
@@ -274,22 +275,24 @@ def test_default_camera_follows_the_frames_size(backend, detector):
 def test_crop_is_rgb(backend, detector):
     seen = []
     run = backend.run
-    backend.run = lambda crop: seen.append(crop) or run(crop)
+    backend.run = lambda crop, points=None: seen.append(crop) or run(crop)
     frame = np.zeros((240, 320, 3), np.uint8)
     frame[..., 0] = 255  # blue in OpenCV's order
-    FaceTracker(backend=backend, detector=detector).update(frame, 0.0)
+    FaceTracker(TrackerOptions(model=backend, detector=detector)).update(frame, 0.0)
     assert seen[0][56, 56].tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (7, 2000, 3), (240, 320), (240, 320, 4)])
 def test_update_accepts_unusual_shapes(backend, shape):
-    tracker = FaceTracker(backend=backend)
+    tracker = FaceTracker(TrackerOptions(model=backend))
     assert tracker.update(np.zeros(shape, np.uint8), 0.0) == []
 
 
 def test_roi_of_one_pixel_has_no_face(backend, detector):
     detector.rois = [ROI(0, 0, 0.5), ROI(0, 0, 100)]
-    assert FaceTracker(backend=backend, detector=detector).update(np.zeros((1, 1, 3), np.uint8), 0.0) == []
+    assert (
+        FaceTracker(TrackerOptions(model=backend, detector=detector)).update(np.zeros((1, 1, 3), np.uint8), 0.0) == []
+    )
 
 
 def test_update_rejects_frames_that_are_not_arrays(tracker):
@@ -300,7 +303,7 @@ def test_update_rejects_frames_that_are_not_arrays(tracker):
 @pytest.mark.parametrize("bad", [-0.1, 1.5, math.nan])
 def test_smoothing_must_lie_between_0_and_1(backend, tracker, bad):
     with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]"):
-        FaceTracker(backend=backend, smoothing=bad)
+        FaceTracker(TrackerOptions(model=backend, smoothing=bad))
     with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]"):
         tracker.smoothing = bad
     assert tracker.smoothing == 0
@@ -313,7 +316,6 @@ def test_smoothing_may_change_while_a_face_is_tracked(tracker, backend, frame):
         return face
 
     yaws = {strength: [] for strength in (0.0, 1.0)}
-    tracker.intrinsics = Intrinsics(300, 300, 160, 120)
     for number in range(60):
         tracker.smoothing = float(20 <= number < 40)
         face = step(number)
@@ -324,21 +326,16 @@ def test_smoothing_may_change_while_a_face_is_tracked(tracker, backend, frame):
     assert np.ptp(yaws[1.0][1:]) < 0.5 * np.ptp(yaws[0.0])
 
 
-def test_model_and_backend_exclude_each_other(backend):
-    with pytest.raises(ValueError, match="either a model file or a loaded backend"):
-        FaceTracker("model.onnx", backend=backend)
-
-
 def test_model_file_is_loaded(write_onnx, detector, frame):
-    tracker = FaceTracker(write_onnx(), detector)
+    tracker = FaceTracker(TrackerOptions(model=write_onnx(), detector=detector))
     assert tracker.spec.name == "tiny"
     (face,) = tracker.update(frame, 0.0)
     assert face.confidence == pytest.approx(200 / 255, abs=1e-4)
 
 
 def test_the_number_of_faces_must_be_positive(backend, detector):
-    with pytest.raises(ValueError, match="max_faces must be 1 or more, got 0"):
-        FaceTracker(backend=backend, detector=detector, max_faces=0)
+    with pytest.raises(ValueError, match="max_faces must be a whole number from 1, got 0"):
+        FaceTracker(TrackerOptions(model=backend, detector=detector, max_faces=0))
 
 
 def test_a_face_off_the_axis_has_its_direction(tracker, detector, frame):
@@ -362,39 +359,41 @@ def with_points(backend, lips, **spec):
     count = spec.get("prompts", len(lips.points))
     outputs = standard_outputs(98, points=count)
     backend.spec = dataclasses.replace(backend.spec, outputs=outputs, **spec)
-    backend.query_points, backend.slip = lips.points, 0.0
-    backend.prompt = lambda points: setattr(backend, "query_points", points)
-    plain = backend.run
-    backend.run = lambda crop: (
-        plain(crop)
-        | {
-            "points": (backend.query_points + backend.slip).astype(np.float32),
-            "points_uncertainty": np.full(len(backend.query_points), 0.05, np.float32),
-        }
-    )
+    backend.slip, plain = 0.0, backend.run
+
+    def run(crop, query_points=None):
+        points = lips.points if query_points is None else query_points
+        found = (points + backend.slip).astype(np.float32)
+        return plain(crop) | {"points": found, "points_uncertainty": np.full(len(points), 0.05, np.float32)}
+
+    backend.run = run
     return backend
 
 
 def test_a_template_of_the_model_is_found_in_pixels(backend, detector, frame, lips):
-    tracker = FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, smoothing=0.0)
+    tracker = FaceTracker(
+        TrackerOptions(model=with_points(backend, lips, template=lips), detector=detector, smoothing=0.0)
+    )
     assert tracker.template is lips
     for (face,) in play(tracker, frame, 3):
         assert np.allclose(face.points, face.roi.to_frame(lips.points), atol=1e-4)
         assert np.allclose(face.points_uncertainty, 0.05 * face.roi.size)
-    FaceTracker(backend=backend, detector=detector, template=Template("lips", lips.points))
+    FaceTracker(TrackerOptions(model=backend, detector=detector, template=Template("lips", lips.points)))
 
 
 def test_template_sets_the_query_points(backend, detector, frame, lips):
     backend = with_points(backend, lips, prompts=5)
     eyes = Template("eyes", np.array([[0.3, 0.4], [0.7, 0.4]]))
-    tracker = FaceTracker(backend=backend, detector=detector, smoothing=0.0, template=eyes)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0, template=eyes))
     (face,) = tracker.update(frame, 0.0)
     assert tracker.template is eyes
     assert np.allclose(face.points, face.roi.to_frame(eyes.points), atol=1e-4)
 
 
 def test_points_are_smoothed_on_their_own(backend, detector, frame, lips):
-    tracker = FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, smoothing=0.5)
+    tracker = FaceTracker(
+        TrackerOptions(model=with_points(backend, lips, template=lips), detector=detector, smoothing=0.5)
+    )
     play(tracker, frame, 3)
     backend.slip = 0.02
     (face,) = tracker.update(frame, 3 / 30)
@@ -414,9 +413,117 @@ def test_landmark_model_has_no_points(tracker, frame):
 
 def test_tracker_rejects_a_template_that_the_model_cannot_find(backend, detector, lips):
     with pytest.raises(TemplateError, match="'tiny' finds landmarks only, got template 'lips'"):
-        FaceTracker(backend=backend, detector=detector, template=lips)
+        FaceTracker(TrackerOptions(model=backend, detector=detector, template=lips))
     eyes = Template("eyes", lips.points)
     with pytest.raises(TemplateError, match="'tiny' finds template 'lips', got template 'eyes'"):
-        FaceTracker(backend=with_points(backend, lips, template=lips), detector=detector, template=eyes)
+        FaceTracker(TrackerOptions(model=with_points(backend, lips, template=lips), detector=detector, template=eyes))
     with pytest.raises(TemplateError, match="got no template, expected one with 1 to 5 points"):
-        FaceTracker(backend=with_points(backend, lips, template=None, prompts=5), detector=detector)
+        FaceTracker(TrackerOptions(model=with_points(backend, lips, template=None, prompts=5), detector=detector))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_a_result_is_the_callers_own(backend, detector, frame, smoothing, lips):
+    backend = with_points(backend, lips, template=lips)
+    own, other = (FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=smoothing)) for _ in range(2))
+    for number in range(6):
+        (face,), (same,) = (tracker.update(frame, number / 30) for tracker in (own, other))
+        for name in ("landmarks", "uncertainty", "direction", "points", "points_uncertainty"):
+            assert np.array_equal(getattr(face, name), getattr(same, name)), name
+            values = getattr(face, name)
+            values *= 2
+        assert np.array_equal(face.pose.matrix, same.pose.matrix)
+        face.pose.matrix[:] = 0
+
+
+def test_faces_compare_by_identity(tracker, frame):
+    (first,), (second,) = (tracker.update(frame, number / 30) for number in range(2))
+    assert first == first
+    assert first != second
+    assert len({first, second, first}) == 2
+
+
+def test_detect_finds_everything_and_leaves_the_stream_alone(backend, detector, frame):
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.5))
+    (tracked,) = tracker.update(frame, 0.0)
+    detector.rois = [ROI(80, 120, 90), ROI(82, 121, 90), ROI(240, 120, 90)]
+    backend.shift = np.array([0.01, 0.0])
+    answers = [tracker.detect(frame) for _ in range(3)]
+    for faces in answers:
+        assert [face.id for face in faces] == [0, 1]
+        assert {face.state for face in faces} == {TrackState.DETECTED}
+        for face, first in zip(faces, answers[0], strict=True):
+            assert np.array_equal(face.landmarks, first.landmarks)
+    again = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.5))
+    backend.shift = np.zeros(2)
+    detector.rois = [ROI(160.0, 120.0, 90.0)]
+    again.update(frame, 0.0)
+    (one,), (other,) = tracker.update(frame, 0.1), again.update(frame, 0.1)
+    assert (one.id, one.age) == (tracked.id, 1)
+    assert np.array_equal(one.landmarks, other.landmarks), "the filters did not see the picture"
+
+
+def test_without_a_timestamp_the_clock_counts(tracker, frame, monkeypatch):
+    now = iter([10.0, 10.5, 13.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    (face,) = tracker.update(frame)
+    assert tracker.update(frame)[0].id == face.id
+    assert tracker._tracks[0].motion._time == 10.5
+
+
+def lose(tracker, backend, frame, start):
+    """Lose every face; return the time of the next frame."""
+    backend.confidence = 0.0
+    assert tracker.update(frame, start) == []
+    backend.confidence = 0.9
+    return start
+
+
+@pytest.mark.parametrize(("seconds", "gap", "keeps"), [(2.0, 1.9, True), (2.0, 2.1, False), (0.0, 0.2, False)])
+def test_whoever_appears_where_a_face_was_lost_takes_its_id_for_a_while(backend, detector, frame, seconds, gap, keeps):
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, reid_seconds=seconds))
+    (face,) = tracker.update(frame, 0.0)
+    lost = lose(tracker, backend, frame, 0.1)
+    tracker._frames_since_search = DETECTION_INTERVAL
+    (found,) = tracker.update(frame, lost + gap)
+    assert (found.id == face.id) == keeps
+
+
+def test_options_name_the_refused_value(backend):
+    for name, bad in {
+        "max_faces": 1.5,
+        "threads": 0,
+        "smoothing": "high",
+        "track_threshold": 1.0,
+        "lost_threshold": -0.1,
+        "uncertainty_threshold": 0.0,
+        "detection_interval": 0,
+        "reid_seconds": -1,
+    }.items():
+        with pytest.raises(ValueError, match=rf"{name} must .*got {bad!r}"):
+            TrackerOptions(**{name: bad})
+
+
+def test_thresholds_of_the_options_replace_the_models(backend, detector, frame):
+    backend.confidence = 0.8
+    for threshold, count in ((0.75, 1), (0.85, 0)):
+        tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, track_threshold=threshold))
+        assert len(tracker.update(frame, 0.0)) == count
+    strict = TrackerOptions(model=backend, detector=detector, uncertainty_threshold=0.01)
+    assert FaceTracker(strict).update(frame, 0.0) == []
+
+
+def test_a_closed_tracker_says_so(backend, detector, frame):
+    with FaceTracker(TrackerOptions(model=backend, detector=detector)) as tracker:
+        assert tracker.update(frame, 0.0)
+    with pytest.raises(ValueError, match="this tracker is closed"):
+        tracker.update(frame, 0.1)
+
+
+def test_results_name_their_parts(tracker, frame):
+    (face,) = tracker.update(frame, 0.0)
+    assert face.scheme is SCHEMES["wflw98"]
+    x, y, width, height = face.bbox
+    assert (x, y) == tuple(face.landmarks.min(axis=0))
+    assert (x + width, y + height) == pytest.approx(tuple(face.landmarks.max(axis=0)))
+    assert set(face.openings) == {"left_eye", "right_eye", "mouth"}
+    assert face.expressions is face.gaze is None

@@ -93,7 +93,7 @@ def test_errors_are_one_line_and_code_1(write_video, write_onnx, tmp_path, capsy
     given = ["--headless", "--source", video, "--model"]
     assert "no model file at gone.tflite" in fails([*given, "gone.tflite"], capsys)
     assert "damaged" in fails([*given, str(corrupt)], capsys)
-    assert "does not read" in fails([*given, model, "--backend", "litert"], capsys)
+    assert "does not read" in fails([*given, model, "--engine", "litert"], capsys)
     assert "does not exist" in fails([*given, model, "--jsonl", str(tmp_path / "no" / "x.jsonl")], capsys)
     given = ["--headless", "--model", model, "--source"]
     assert "no such file" in fails([*given, "gone.mp4"], capsys)
@@ -145,7 +145,7 @@ def test_no_display(write_video, write_onnx, capsys, monkeypatch):
         ["--fov", "180"],
         ["--threads", "0"],
         ["--max-frames", "0"],
-        ["--backend", "tpu"],
+        ["--engine", "tpu"],
         ["--fov", "70", "--intrinsics", "camera.yml"],
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from atpn.evaluate.inference import predict
 from atpn.model import save_checkpoint
-from edge_runtime import FaceTracker
+from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 from export.__main__ import main
@@ -94,7 +94,7 @@ def test_a_file_without_heads(sources, command_line, tmp_path, model, noise_crop
     np.testing.assert_allclose(results["landmarks"], predict(model, crop).landmarks[0], atol=1e-5)
     assert _check(sources, path) == 0
     with pytest.raises(ValueError, match="landmarks only; tracking needs head pose"):
-        FaceTracker(path)
+        FaceTracker(TrackerOptions(model=path))
 
 
 def test_real_faces_are_cut_by_the_labels_own_regions(tmp_path, ring):

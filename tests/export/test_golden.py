@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime import ROI, tracker
+from edge_runtime import ROI, TrackerOptions, observation, tracker
 from edge_runtime.geometry import extract_crop
 from edge_runtime.spec import ModelSpec
 from export.testing.golden.command import as_text
@@ -28,7 +28,7 @@ class Replayer:
     def __init__(self, spec, outputs):
         self.spec, self._outputs = spec, outputs
 
-    def run(self, crop):
+    def run(self, crop, query_points=None):
         return next(self._outputs)
 
 
@@ -193,8 +193,8 @@ def test_ppm_round_trip(tmp_path):
 
 
 def test_constants_are_numbers_and_none_is_forgotten(written):
-    assert constants()["DETECTION_INTERVAL"] == tracker.DETECTION_INTERVAL
-    assert constants()["EXTENT_LIMITS"] == list(tracker.EXTENT_LIMITS)
+    assert constants()["DETECTION_INTERVAL"] == TrackerOptions().detection_interval
+    assert constants()["EXTENT_LIMITS"] == list(observation.EXTENT_LIMITS)
     assert "SEARCH_SIZE" not in constants()
     assert set(written["constants.json"]) == set(constants())
 

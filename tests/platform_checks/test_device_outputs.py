@@ -23,7 +23,7 @@ class Brightness:
 
     spec = None
 
-    def run(self, crop):
+    def run(self, crop, query_points=None):
         return {"confidence": np.array([crop.mean()], np.float32)}
 
 

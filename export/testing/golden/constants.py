@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from edge_runtime import detector, geometry, identity, motion, smoothing, tracker
+from edge_runtime import geometry, identity, motion, observation, smoothing, tracker
+from edge_runtime.detector import detection, network
+from edge_runtime.options import TrackerOptions
 
-MODULES = (detector, geometry, identity, motion, smoothing, tracker)
-NOT_PORTED = {
-    *("SEARCH_SIZE", "MIN_FACE_SIZE", "SCALE_STEP", "MIN_NEIGHBORS", "CONFIDENT_NEIGHBORS"),
-    *("FRONTAL_TO_LANDMARKS", "PROFILE_TO_LANDMARKS"),
-}
-"""Constants of OpenCV's cascades."""
+MODULES = (detection, network, geometry, identity, motion, observation, smoothing, tracker)
+OPTIONS = ("detection_interval", "detection_interval_tracked", "max_low_confidence_frames", "reid_seconds")
+"""Options of the tracker whose defaults are constants of the ports."""
+NOT_PORTED = {"LANDMARKS_HEIGHT"}
+"""Constants of other projects' detectors."""
 
 
 def constants() -> dict[str, float | list[float]]:
-    """Return the numbers and pairs of numbers that the modules of the loop define."""
-    found: dict[str, float | list[float]] = {}
+    """Return the numbers and pairs of numbers that the modules of the loop define, and the tracker's defaults."""
+    defaults = TrackerOptions()
+    found: dict[str, float | list[float]] = {name.upper(): getattr(defaults, name) for name in OPTIONS}
     for module in MODULES:
         for name in sorted(_own(module) - NOT_PORTED):
             value = getattr(module, name)

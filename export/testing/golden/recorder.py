@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
-from edge_runtime.spec import ModelSpec
+from edge_runtime.options import TrackerOptions
 from edge_runtime.tracker import FaceTracker
 from export.testing.golden.scenes import Outputs, Scene, composite
 
@@ -33,26 +34,15 @@ class SceneBackend(Backend, Protocol):
     frame: int
 
 
-class _Backend:
-    """Backend without query points."""
+class Recorder:
+    """Backend whose outputs are rounded as recorded, so that a replay gets the same."""
 
     frame = 0
 
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-
-    def prompt(self, points: np.ndarray) -> None:
-        """See `Backend.prompt`. Not used."""
-
-
-class Recorder(_Backend):
-    """Backend whose outputs are rounded as recorded, so that a replay gets the same."""
-
     def __init__(self, backend: Backend, scene: Scene) -> None:
-        super().__init__(backend.spec)
-        self._backend, self._scene = backend, scene
+        self.spec, self._backend, self._scene = backend.spec, backend, scene
 
-    def run(self, crop: np.ndarray) -> Outputs:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> Outputs:
         """See `Backend.run`."""
         outputs = self._backend.run(crop)
         if self.frame in self._scene.perturbations and not self.spec.is_detector:
@@ -95,14 +85,13 @@ def play(scene: Scene, network: SceneBackend, detector: SceneBackend, faces: Seq
     }
 
 
-class _RunLog(_Backend):
+class _RunLog:
     """Backend that logs inputs and outputs."""
 
     def __init__(self, backend: Backend) -> None:
-        super().__init__(backend.spec)
-        self._backend, self._runs = backend, list[tuple[np.ndarray, Outputs]]()
+        self.spec, self._backend, self._runs = backend.spec, backend, list[tuple[np.ndarray, Outputs]]()
 
-    def run(self, crop: np.ndarray) -> Outputs:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> Outputs:
         """See `Backend.run`."""
         outputs = self._backend.run(crop)
         self._runs.append((crop, outputs))
@@ -118,16 +107,19 @@ class _Tracker(FaceTracker):
     """Tracker that records intermediate results."""
 
     def __init__(self, scene: Scene, network: Backend, detector: NetworkDetector) -> None:
-        camera = None if scene.intrinsics is None else Intrinsics(*scene.intrinsics)
-        super().__init__(None, detector, scene.max_faces, scene.smoothing, camera, backend=_RunLog(network))
+        self._log = _RunLog(network)
+        options = TrackerOptions(
+            model=self._log, detector=detector, max_faces=scene.max_faces, smoothing=scene.smoothing
+        )
+        if scene.intrinsics is not None:
+            options = dataclasses.replace(options, camera=Intrinsics(*scene.intrinsics))
+        super().__init__(options)
         self._runs: list[Json] = []
 
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Any:
         observation = super()._observe(frame, roi, intrinsics)
         run: Json = {"roi": roi_values(roi), "crop": None, "outputs": None, "observation": None}
-        backend = self._backend
-        assert isinstance(backend, _RunLog)
-        for crop, outputs in backend.pop():
+        for crop, outputs in self._log.pop():
             run |= {"crop": pixels(crop), "outputs": {name: numbers(value) for name, value in outputs.items()}}
         if observation is not None:
             run["observation"] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.detector import decode_detections, letterbox, tiles
+from edge_runtime.detector.network import decode_detections, letterbox, tiles
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -21,8 +21,9 @@ from edge_runtime.geometry import (
 )
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
+from edge_runtime.observation import is_plausible
+from edge_runtime.options import TrackerOptions
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, turn_fraction
-from edge_runtime.tracker import is_plausible
 from export.testing.golden.recorder import DECIMALS, numbers, pixels, rgb, roi_values
 from export.testing.golden.scenes import Sprite, composite
 
@@ -198,7 +199,7 @@ def _match_lost_track() -> list[Any]:
 
 
 def _matched(lost: Sequence[Any], found: Sequence[float], now: float) -> int | None:
-    buffer = LostTrackBuffer()
+    buffer = LostTrackBuffer(TrackerOptions().reid_seconds)
     for number, place, speed, time in lost:
         cx, cy, size, roll = place
         motion = RoiMotion(ROI(cx - speed, cy, size, roll), time - 1.0)

@@ -4,7 +4,7 @@ import pytest
 from atpn.data.augment import NO_AUGMENT
 from atpn.data.composites import CompositeConfig, Compositor
 from atpn.data.store import SampleStore
-from edge_runtime.detector import PAD_VALUE
+from edge_runtime.detector.network import PAD_VALUE
 
 PLAIN = {"augment": NO_AUGMENT, "distractors": (0, 1), "bars_prob": 0.0}
 

@@ -4,17 +4,18 @@ import pytest
 from atpn.data.afw import read_afw
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend
-from atpn.evaluate.detectors import make_detector, roi_from_yunet_box
+from atpn.evaluate.detectors import make_detector
 from atpn.model import load_checkpoint
+from edge_runtime.detector.detection import roi_of_face_box
 from edge_runtime.geometry import ROI
 
 
 def test_a_yunet_box_becomes_the_landmarks_square():
     # A box of 148 x 185 pixels: the landmarks' rectangle is its lowest 139 rows, and the box's full width is longer.
-    roi = roi_from_yunet_box(np.array([100.0, 50, 148, 185]))
+    roi = roi_of_face_box(100, 50, 148, 185)
     assert roi.size == pytest.approx(148 * 1.5)
     assert (roi.cx, roi.cy) == pytest.approx((173.5, 50 + 185 - 69.5 - 0.5))
-    slim = roi_from_yunet_box(np.array([0.0, 0, 100, 185]))
+    slim = roi_of_face_box(0, 0, 100, 185)
     assert slim.size == pytest.approx(139 * 1.5)
 
 
@@ -23,11 +24,11 @@ def test_detectors_by_name(tmp_path):
     assert make_detector("cascade").detect(np.zeros((64, 64, 3), np.uint8)) == []
     with pytest.raises(ValueError, match="unknown detector 'yolo'"):
         make_detector("yolo")
-    with pytest.raises(FileNotFoundError, match="no detector file"):
-        make_detector(str(tmp_path / "none.onnx"))
+    with pytest.raises(FileNotFoundError, match="no YuNet file"):
+        make_detector(f"yunet:{tmp_path / 'none.onnx'}")
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     with pytest.raises(ValueError, match="is not a YuNet model"):
-        make_detector(str(tmp_path / "broken.onnx"))
+        make_detector(f"yunet:{tmp_path / 'broken.onnx'}")
 
 
 def test_detected_regions_are_compared_on_the_same_faces(tiny_weights, drawn_afw):

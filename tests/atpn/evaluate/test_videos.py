@@ -12,6 +12,7 @@ from atpn.evaluate.inference import predict
 from atpn.evaluate.videos import VideosConfig, compare, follow
 from atpn.model import load_checkpoint
 from edge_runtime.geometry import ROI
+from edge_runtime.options import TrackerOptions
 from edge_runtime.tracker import FaceTracker
 
 
@@ -74,7 +75,7 @@ class KnowsTheFace:
     def detect(self, _):
         return [ROI.from_landmarks(self.sample.landmarks)]
 
-    def run(self, _):
+    def run(self, _, query_points=None):
         points = self.detect(None)[0].to_crop(self.sample.landmarks).astype(np.float32)
         uncertainty, confidence = np.full(98, 0.01, np.float32), np.ones(1, np.float32)
         return {"landmarks": points, "uncertainty": uncertainty, "pose": self.angles, "confidence": confidence}
@@ -90,7 +91,7 @@ def test_both_angles_of_a_video(store, draw_sample, tmp_path, tiny_weights, caps
     backend = KnowsTheFace(CheckpointBackend(load_checkpoint(tiny_weights)[0]).spec, sample, np.radians([0.0, 20, 0]))
     object.__setattr__(backend.spec, "upright", False)
     camera = sample.intrinsics
-    tracker = FaceTracker(detector=backend, smoothing=0.0, backend=backend, intrinsics=camera)
+    tracker = FaceTracker(TrackerOptions(detector=backend, smoothing=0.0, model=backend, camera=camera))
     total, by_head, by_landmarks, times = follow(path, tracker, mean_head_shape(store), frames=3)
     assert (total, len(times)) == (3, 3)
     assert np.all(by_landmarks[:, 1] > 10)

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from atpn.evaluate.inference import predict
 from atpn.model import load_checkpoint
 from atpn.synthetic.crowd import render_samples
-from edge_runtime import ROI, FaceTracker, Intrinsics, ModelSpec
+from edge_runtime import ROI, FaceTracker, Intrinsics, ModelSpec, TrackerOptions
 from edge_runtime.geometry import upright_roll
 from edge_runtime.spec import standard_outputs
 from export.config import WEIGHTS_FOLDER
@@ -26,7 +26,7 @@ class ShippedWeights:
         mean = self._model.mean_shape.numpy().reshape(98, 2)
         self.spec = ModelSpec("atpn", "wflw98", mean_shape=mean, outputs=standard_outputs(98), upright=True)
 
-    def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         seen = predict(self._model, crop[None])
         return {name: np.atleast_1d(getattr(seen, name)[0]) for name in self.spec.outputs}
 
@@ -43,7 +43,7 @@ class KnownFace:
 @pytest.mark.slow
 def test_the_principal_point_makes_the_pose_right(asset_renderer):
     detector = KnownFace()
-    tracker = FaceTracker(backend=ShippedWeights(), detector=detector, smoothing=0.0)
+    backend = ShippedWeights()
     before = asset_renderer.options
     asset_renderer.options = dataclasses.replace(before, glasses=0.0, face_mask=0.0, occluder=0.0, max_yaw=50.0)
     try:
@@ -56,11 +56,11 @@ def test_the_principal_point_makes_the_pose_right(asset_renderer):
         off_axis = math.degrees(math.acos(camera.ray(*middle)[2]))
         if off_axis < 10:
             continue
-        detector.roi = ROI.from_landmarks(sample.landmarks, upright_roll(sample.landmarks, tracker.spec.mean_shape))
+        detector.roi = ROI.from_landmarks(sample.landmarks, upright_roll(sample.landmarks, backend.spec.mean_shape))
         of_this = []
         # The camera's own principal point lies far from the face, often outside the image; then one in its middle.
-        for tracker.intrinsics in (camera, Intrinsics(camera.fx, camera.fy, *middle)):
-            tracker.reset()
+        for camera_model in (camera, Intrinsics(camera.fx, camera.fy, *middle)):
+            tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0, camera=camera_model))
             (face,) = tracker.update(sample.image[..., ::-1], 0.0)
             of_this.append(
                 (Rotation.from_matrix(sample.rotation).inv() * Rotation.from_matrix(face.pose.matrix)).magnitude()

@@ -1,5 +1,5 @@
 /*
- * Face detection: edge_runtime/detector.py without OpenCV's cascades.
+ * Face detection: edge_runtime/detector without OpenCV's cascades.
  */
 package atpn.runtime
 
@@ -32,15 +32,16 @@ data class Detection(val score: Double, val roi: Roi)
 fun interface Detector {
     /** Returns the ROIs of the faces, by the crop rule, best first. */
     fun detect(frame: RgbImage): List<Roi>
+
+    /** Searches the part of a stream's frame whose turn it is, at a bounded cost; [turn] counts searches from 0. */
+    fun search(frame: RgbImage, turn: Int): List<Roi> = detect(frame)
 }
 
 /**
- * Detector network of this project. Large frames are also searched in overlapping tiles, [TILES_PER_SEARCH] per call in
- * turn.
+ * Detector network of this project. Large frames are also searched in overlapping tiles, for small faces: all of them by
+ * [detect], [TILES_PER_SEARCH] in turn by [search].
  */
 class NetworkDetector(private val backend: Backend) : Detector {
-    private var nextTile = 0
-
     init {
         val spec = backend.spec
         if (!spec.isDetector) {
@@ -51,11 +52,18 @@ class NetworkDetector(private val backend: Backend) : Detector {
         }
     }
 
-    override fun detect(frame: RgbImage): List<Roi> {
+    override fun detect(frame: RgbImage) = detect(frame, tilesOf(frame))
+
+    override fun search(frame: RgbImage, turn: Int): List<Roi> {
+        val parts = tilesOf(frame)
+        return detect(frame, List(min(TILES_PER_SEARCH, parts.size)) { parts[(turn * TILES_PER_SEARCH + it) % parts.size] })
+    }
+
+    private fun tilesOf(frame: RgbImage) = tiles(frame.width, frame.height, backend.spec.inputSize)
+
+    private fun detect(frame: RgbImage, parts: List<Tile>): List<Roi> {
         val found = scored(frame).toMutableList()
-        val parts = tiles(frame.width, frame.height, backend.spec.inputSize)
-        repeat(min(TILES_PER_SEARCH, parts.size)) {
-            val (x, y, side) = parts[nextTile++ % parts.size]
+        for ((x, y, side) in parts) {
             found += scored(frame.view(x, y, side)).map { (score, roi) ->
                 Detection(score, roi.copy(cx = roi.cx + x, cy = roi.cy + y))
             }

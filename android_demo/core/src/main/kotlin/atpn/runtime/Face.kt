@@ -24,7 +24,7 @@ class Pose(val matrix: DoubleArray) {
 
 /** One face in one frame. */
 class Face(
-    /** Constant while the face is tracked; a tracker never reuses it for another face. */
+    /** Constant while the face is tracked; see [FaceTracker]. */
     val id: Int,
     val state: TrackState,
     /** x0, y0, x1, y1 ... in pixels of the frame; smoothed if smoothing is on. */

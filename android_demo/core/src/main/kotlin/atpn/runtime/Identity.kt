@@ -10,8 +10,8 @@ import kotlin.math.min
 /** Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face. */
 const val DUPLICATE_DISTANCE_THRESHOLD = 0.2
 
-/** Time for which a lost track can be matched. */
-const val REID_WINDOW_SECONDS = 2.0
+/** Time within which a face that appears where another was lost takes its id. */
+const val REID_SECONDS = 2.0
 
 /** Maximum time over which the motion of a lost track is extrapolated. */
 const val EXTRAPOLATION_SECONDS = 1.0
@@ -48,9 +48,9 @@ class LostTrackBuffer {
         tracks = tracks + track
     }
 
-    /** Removes tracks lost over [REID_WINDOW_SECONDS] before [timestamp], or after it if the clock was set back. */
+    /** Removes tracks lost [REID_SECONDS] before [timestamp], or after it if the clock was set back. */
     fun removeExpired(timestamp: Double) {
-        tracks = tracks.filter { timestamp - it.time in 0.0..REID_WINDOW_SECONDS }
+        tracks = tracks.filter { timestamp - it.time in 0.0..<REID_SECONDS }
     }
 
     /** Removes the lost track that matches [roi] (frame pixels) and returns its id, or null. */

@@ -1,5 +1,5 @@
 /*
- * Tracking loop: edge_runtime/tracker.py, which explains the constants.
+ * Tracking loop: edge_runtime/tracker.py and options.py, which explain the constants.
  */
 package atpn.runtime
 
@@ -55,10 +55,11 @@ internal class Track(val id: Int, var observation: Observation, val motion: RoiM
 }
 
 /**
- * Tracks faces through one stream of frames, on one thread; call [reset] before another stream.
+ * Finds faces in pictures ([detect]) and tracks them through one stream of frames ([update]), on one thread.
  *
  * At most [maxFaces] faces are tracked; each costs one run of the network per frame. [smoothing] is in [0, 1]: raise it for
- * less jitter and more lag. [intrinsics] null is a field of view of 60 degrees. Ids are never given to a second face.
+ * less jitter and more lag. [intrinsics] null is a field of view of 60 degrees. A face that appears within [REID_SECONDS]
+ * where another was lost takes that one's id, whoever it is; otherwise it gets a new id, and ids are never used again.
  */
 class FaceTracker(
     private val backend: Backend,
@@ -69,7 +70,8 @@ class FaceTracker(
 ) {
     private val spec = backend.spec
     private var nextId = 0
-    private var framesSinceDetection = DETECTION_INTERVAL
+    private var framesSinceSearch = DETECTION_INTERVAL
+    private var searches = 0
 
     /** Counts since the tracker was created. */
     val stats = TrackerStats()
@@ -96,7 +98,23 @@ class FaceTracker(
     fun reset() {
         tracks = emptyList()
         lost = LostTrackBuffer()
-        framesSinceDetection = DETECTION_INTERVAL
+        searches = 0
+        framesSinceSearch = DETECTION_INTERVAL
+    }
+
+    /**
+     * Finds all faces in one picture, whatever was seen before; the stream of [update] is not affected.
+     *
+     * Faces come in the detector's order, not smoothed. Ids count from 0 in each picture, and [maxFaces] does not apply.
+     */
+    fun detect(picture: RgbImage): List<Face> {
+        val camera = intrinsics ?: Intrinsics.fromFov(picture.width, picture.height)
+        val found = ArrayList<Observation>()
+        stats.detectorRuns++
+        for (candidate in detector.detect(picture)) {
+            if (found.all { candidate.iou(it.nextRoi) < DUPLICATE_IOU_THRESHOLD }) find(picture, candidate, camera, found)?.let(found::add)
+        }
+        return found.mapIndexed { id, face -> toFace(Track(id, face, RoiMotion(face.nextRoi, 0.0), 0.0), 0.0) }
     }
 
     /** Tracks faces in the next frame; [timestamp] in seconds from any origin may repeat or decrease. */
@@ -113,11 +131,11 @@ class FaceTracker(
         tracks = tracked
         lost.removeExpired(timestamp)
 
-        framesSinceDetection++
+        framesSinceSearch++
         val interval = if (lost.size > 0 || tracked.isEmpty()) DETECTION_INTERVAL else DETECTION_INTERVAL_TRACKED
-        if (tracks.size < maxFaces && framesSinceDetection >= interval) {
-            framesSinceDetection = 0
-            detect(frame, timestamp, camera)
+        if (tracks.size < maxFaces && framesSinceSearch >= interval) {
+            framesSinceSearch = 0
+            startTracks(frame, timestamp, camera)
         }
         return tracks.map { toFace(it, timestamp) }
     }
@@ -137,18 +155,22 @@ class FaceTracker(
         return track.lowConfidenceCount < MAX_LOW_CONFIDENCE_FRAMES
     }
 
-    /** Starts tracks of newly detected faces, up to [maxFaces] tracks. */
-    private fun detect(frame: RgbImage, timestamp: Double, camera: Intrinsics) {
+    /** Searches the frame and starts tracks of new faces, up to [maxFaces] tracks. */
+    private fun startTracks(frame: RgbImage, timestamp: Double, camera: Intrinsics) {
         stats.detectorRuns++
         val tracked = tracks.map { it.observation.nextRoi }
-        val candidates = detector.detect(frame).filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
+        val candidates = detector.search(frame, searches++).filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
         for (candidate in candidates.take(max(MAX_CANDIDATES, maxFaces))) {
             if (tracks.size == maxFaces) return
-            var observation = observe(frame, candidate, camera)
-            repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
-            val face = observation?.takeIf { isFace(it) } ?: continue
-            if (tracks.none { sameFace(face.landmarks, it.observation.landmarks) }) startTrack(face, timestamp)
+            find(frame, candidate, camera, tracks.map { it.observation })?.let { startTrack(it, timestamp) }
         }
+    }
+
+    /** Returns the observation of a detected face, or null if it is none or one of the [known] ones. */
+    private fun find(frame: RgbImage, candidate: Roi, camera: Intrinsics, known: List<Observation>): Observation? {
+        var observation = observe(frame, candidate, camera)
+        repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
+        return observation?.takeIf { face -> isFace(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
     }
 
     /** Returns whether confidence and uncertainty pass: prints and hands may have a high confidence. */

@@ -34,6 +34,27 @@ class TrackerTest {
         assertEquals(0, tracker.stats.lostCount)
     }
 
+    @Test fun aPictureIsSearchedWhateverWasSeenBefore() {
+        val places = listOf(Roi(80.0, 120.0, 90.0), Roi(85.0, 120.0, 90.0), Roi(240.0, 120.0, 90.0))
+        val turns = ArrayList<Int>()
+        val part = object : Detector {
+            override fun detect(frame: RgbImage) = places
+
+            override fun search(frame: RgbImage, turn: Int) = places.take(1).also { turns += turn }
+        }
+        val tracker = FaceTracker(Constant(spec), part)
+        val tracked = tracker.update(frame, 0.0)
+        repeat(2) {
+            val found = tracker.detect(frame)
+            assertEquals(listOf(0, 1), found.map { it.id })
+            assertEquals(listOf(80.0, 240.0), found.map { it.roi.cx.let(Math::rint) })
+        }
+        assertEquals(tracked.map { it.id }, tracker.update(frame, 0.1).map { it.id })
+        tracker.reset()
+        tracker.update(frame, 0.2)
+        assertEquals("the turns start over", listOf(0, 0), turns)
+    }
+
     @Test fun aTemplatesPointsAreFound() {
         val outputs = standardOutputs(4, points = 1)
         val tracker = FaceTracker(Constant(spec.copy(outputs = outputs, template = mouth)), detector, smoothing = 0.0)

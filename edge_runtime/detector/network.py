@@ -1,0 +1,118 @@
+"""Face detection by the project's detector network."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_runtime.backends import Backend, load_backend
+from edge_runtime.detector.detection import suppress_overlaps
+from edge_runtime.errors import ModelFileError
+from edge_runtime.geometry import ROI
+
+LARGE_FRAME_RATIO = 3
+"""Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too."""
+TILE_FRACTION = 0.5
+"""Side of a tile, as a fraction of the frame's longer side."""
+TILE_OVERLAP = 0.25
+"""Minimum overlap of adjacent tiles, as a fraction of their side."""
+TILES_PER_SEARCH = 2
+"""Number of tiles per search of a stream: bounds its cost, so that all are searched within a few."""
+PAD_VALUE = 127
+"""Gray level of the letterbox's padding: the middle of the range."""
+
+
+class NetworkDetector:
+    """Detector network of this project. Large frames are also searched in overlapping tiles, for small faces."""
+
+    def __init__(self, model: Path | str | Backend, engine: str = "auto", threads: int = 1) -> None:
+        """Load a .tflite or .onnx file, or use a loaded backend. ModelFileError if the model is not a detector."""
+        self._backend = load_backend(model, engine, threads) if isinstance(model, Path | str) else model
+        if not self._backend.spec.is_detector:
+            raise ModelFileError(
+                f"model {self._backend.spec.name!r} is not a detector: its outputs are "
+                f"{', '.join(self._backend.spec.outputs)}, expected scores and rois; run `make export-tflite`"
+            )
+
+    def detect(self, frame: np.ndarray) -> list[ROI]:
+        """Search the frame and all its tiles; see `Detector.detect`."""
+        return self._detect(frame, self._tiles(frame))
+
+    def search(self, frame: np.ndarray, turn: int) -> list[ROI]:
+        """Search the frame and the next `TILES_PER_SEARCH` of its tiles; see `StreamDetector.search`."""
+        parts = self._tiles(frame)
+        first = turn * TILES_PER_SEARCH
+        return self._detect(
+            frame, [parts[i % len(parts)] for i in range(first, first + min(TILES_PER_SEARCH, len(parts)))]
+        )
+
+    def _tiles(self, frame: np.ndarray) -> list[tuple[int, int, int]]:
+        return tiles(frame.shape[1], frame.shape[0], self._backend.spec.input_size)
+
+    def _detect(self, frame: np.ndarray, parts: list[tuple[int, int, int]]) -> list[ROI]:
+        threshold = self._backend.spec.track_threshold
+        found = self.scored(frame, threshold)
+        for x, y, side in parts:
+            for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
+                found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size)))
+        return [roi for _, roi in suppress_overlaps(sorted(found, key=lambda pair: -pair[0]))]
+
+    def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+        """Return (score, ROI) pairs of the whole frame with at least this score, best first."""
+        spec = self._backend.spec
+        image, square = letterbox(frame, spec.input_size)
+        outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        # In sides of the input, from the outer edge of the first pixel.
+        rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
+        return decode_detections(outputs["scores"], rois, threshold)
+
+
+def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]]:
+    """Return (x, y, side) of overlapping square tiles that cover a large frame; an empty list for smaller ones."""
+    longest = max(width, height)
+    if longest < LARGE_FRAME_RATIO * input_size:
+        return []
+    side = round(TILE_FRACTION * longest)
+
+    def starts(extent: int) -> list[int]:
+        steps = math.ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP)))
+        return [round(step * (extent - side) / steps) for step in range(steps + 1)] if steps else [0]
+
+    return [(x, y, side) for y in starts(height) for x in starts(width)]
+
+
+def letterbox(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
+    """Scale an (H, W, 3) uint8 frame into a padded square of `size` pixels; return it and its square in the frame."""
+    height, width = frame.shape[:2]
+    scale = size / max(height, width)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    image = np.full((size, size, 3), PAD_VALUE, np.uint8)
+    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    image[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=interpolation)
+    # Pixel centers at integers: the frame's edges are half a pixel outside the outermost centers.
+    x0, y0 = -left / scale - 0.5, -top / scale - 0.5
+    side = size / scale
+    return image, ROI(x0 + side / 2, y0 + side / 2, side)
+
+
+def decode_detections(scores: np.ndarray, rois: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+    """Decode the outputs of a detector network to (score, ROI) pairs, best first, after NMS.
+
+    Args:
+        scores: (G, G) scores of the cells. A detection is a local maximum of 3 x 3 cells.
+        rois: (G, G, 3) center x, center y, and size per cell, in the unit of the result.
+        threshold: Minimum score.
+    """
+    peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
+    rows, columns = np.nonzero(peaks)
+    order = np.argsort(-scores[rows, columns], kind="stable")
+    return suppress_overlaps(
+        [
+            (float(scores[row, column]), ROI(*(float(v) for v in rois[row, column])))
+            for row, column in zip(rows[order], columns[order], strict=True)
+        ]
+    )

@@ -1,0 +1,86 @@
+"""Options of the tracker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_runtime.backends import Backend, BackendName
+from edge_runtime.detector import Detector
+from edge_runtime.errors import require
+from edge_runtime.geometry import Camera, FieldOfView
+from edge_runtime.template import Template
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackerOptions:
+    """Options of a `FaceTracker`. ValueError names an invalid value."""
+
+    model: Path | str | Backend | None = None
+    """.tflite or .onnx file, or a loaded backend; None: the shipped file that suits this processor."""
+    engine: BackendName = "auto"
+    """Inference engine; `auto` takes the best one installed for the file's format."""
+    threads: int = 1
+    """Threads of the inference engine. One is the default because the network is small: further ones gain little and
+    take cores from the program around it."""
+    detector: Detector | None = None
+    """Face detector; None: the shipped one. See `open_detector` for others."""
+    template: Template | None = None
+    """Points to find besides the landmarks, for a model with query points. A model exported for one template has it."""
+    camera: Camera = field(default_factory=FieldOfView)
+    """Camera, for pose and direction: `FieldOfView`, a `Calibration`, or `Intrinsics` of one frame size. The default
+    of 60 degrees is typical of webcams and phones."""
+    max_faces: int = 1
+    """Maximum number of tracked faces. Each costs one run of the network per frame, so the default is one."""
+    smoothing: float = 0.5
+    """In [0, 1]. Raise it for less jitter and more lag; 0 returns the network's results. 0.5 halves a still face's
+    jitter at a lag that is hardly visible."""
+    track_threshold: float | None = None
+    """Minimum confidence of a face, in (0, 1); None: the model's, usually 0.7. Raise it for fewer false faces."""
+    lost_threshold: float | None = None
+    """Confidence below which a tracked face is lost at once; None: the model's. Between the two thresholds it is lost
+    after `max_low_confidence_frames`, so that a short occlusion does not end a track."""
+    uncertainty_threshold: float | None = None
+    """Maximum mean standard deviation of a new face's landmarks, crop widths; None: the model's."""
+    max_low_confidence_frames: int = 5
+    """Consecutive frames below `track_threshold`, or above the uncertainty's, after which a face is lost. Raise it to
+    bridge longer occlusions. 5 are a sixth of a second, a passing hand."""
+    detection_interval: int = 5
+    """Minimum number of frames between two searches while no face is tracked or one was lost recently. Raise it for
+    less load, lower it to find faces sooner. A search costs about two tracked frames."""
+    detection_interval_tracked: int = 15
+    """The same while faces are tracked and `max_faces` is not reached: half a second until a further face is found."""
+    reid_seconds: float = 2.0
+    """Time within which a face that appears where another was lost takes its id. Position decides, not appearance:
+    raise it to keep ids through longer occlusions; 0 gives every newly found face a new id."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "threads",
+            "max_faces",
+            "max_low_confidence_frames",
+            "detection_interval",
+            "detection_interval_tracked",
+        ):
+            value = getattr(self, name)
+            require(isinstance(value, int) and value >= 1, f"{name} must be a whole number from 1, got {value!r}")
+        require(_is_number(self.smoothing, 0, 1), f"smoothing must lie in [0, 1], got {self.smoothing!r}")
+        require(
+            _is_number(self.reid_seconds, 0, math.inf), f"reid_seconds must be 0 or more, got {self.reid_seconds!r}"
+        )
+        for name in ("track_threshold", "lost_threshold"):
+            value = getattr(self, name)
+            require(
+                value is None or (_is_number(value, 0, 1) and 0 < value < 1),
+                f"{name} must lie in (0, 1), got {value!r}",
+            )
+        limit = self.uncertainty_threshold
+        require(
+            limit is None or (_is_number(limit, 0, math.inf) and limit > 0),
+            f"uncertainty_threshold must be positive, got {limit!r}",
+        )
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and low <= value <= high
