@@ -28,7 +28,7 @@ from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 from edge_runtime.options import TrackerOptions
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import Frame, LatestFrames, Source, open_source
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker, TrackerStats
@@ -43,6 +43,7 @@ __all__ = [
     "CsvSink",
     "Detector",
     "DetectorError",
+    "DetectorSpec",
     "DisplayError",
     "EdgeRuntimeError",
     "Face",

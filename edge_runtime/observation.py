@@ -19,6 +19,7 @@ from edge_runtime.geometry import (
     extract_crop,
     upright_roll,
 )
+from edge_runtime.spec import ModelSpec
 
 MIN_ROI_SIZE = 8.0
 """Minimum side of an ROI, pixels."""
@@ -53,6 +54,7 @@ class Observer:
     """Network that observes one face per crop; counts its runs and their time."""
 
     backend: Backend
+    spec: ModelSpec
     query_points: np.ndarray | None = None
     """(K, 2) points to find, for a model with query points."""
     runs: int = 0
@@ -60,7 +62,7 @@ class Observer:
 
     def observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
         """Run the network on an ROI of a BGR frame. Return None if a result is not finite or not plausible."""
-        spec = self.backend.spec
+        spec = self.spec
         if roi.size < MIN_ROI_SIZE:
             return None
         start = time.perf_counter()

@@ -97,8 +97,7 @@ class FaceTracker:
         """
         options = options or TrackerOptions()
         backend = _open_backend(options)
-        spec = backend.spec
-        require(not spec.is_detector, f"model {spec.name!r} is a face detector; pass it as `detector`, not as `model`")
+        spec = ModelSpec.check_kind(backend.spec)
         require(
             "confidence" in spec.outputs,
             f"model {spec.name!r} gives landmarks only; tracking needs head pose and confidence: "
@@ -116,7 +115,7 @@ class FaceTracker:
         limit = options.uncertainty_threshold
         self._uncertainty_threshold = spec.uncertainty_threshold if limit is None else limit
         query = self.template.points if self.template is not None and spec.prompts else None
-        self._observer: Observer | None = Observer(backend, query)
+        self._observer: Observer | None = Observer(backend, spec, query)
         self._detector = options.detector or default_detector()
         self._smoothing = options.smoothing
         self._next_id = self._frames = self._detector_runs = self._detections = self._lost_count = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import atpn.model
-from edge_runtime.spec import SPEC_FILE, ModelSpec
+from edge_runtime.spec import SPEC_FILE, DetectorSpec, ModelSpec
 from export.errors import requires
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -61,12 +61,8 @@ def origin_of(checkpoint: Checkpoint, libraries: Sequence[str], notes: Mapping[s
 @functools.cache
 def exporter_version() -> str:
     """Return this package's version and a hash of the sources that shape files, which change between releases."""
-    here = Path(__file__).parent
-    sources = [here / "metadata.py", here / "points.py"]
-    for folder in (here / "formats", Path(atpn.model.__file__).parent):
-        sources += sorted(folder.glob("*.py"))
     digest = hashlib.sha256()
-    for source in sources:
+    for source in sources():
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     try:
         version = importlib.metadata.version("atpn")
@@ -75,7 +71,18 @@ def exporter_version() -> str:
     return f"{version}+{digest.hexdigest()[:12]}"
 
 
-def append_spec(tflite: bytes, spec: ModelSpec) -> bytes:
+def sources() -> list[Path]:
+    """Return the sources that shape files; what only chooses or reads a conversion's inputs is not among them."""
+    here = Path(__file__).parent
+    folders = here / "formats", Path(atpn.model.__file__).parent
+    return [
+        here / "metadata.py",
+        here / "points.py",
+        *(each for folder in folders for each in sorted(folder.glob("*.py"))),
+    ]
+
+
+def append_spec(tflite: bytes, spec: ModelSpec | DetectorSpec) -> bytes:
     """Append a zip archive of the spec to a TFLite file, where both TFLite and zip readers accept it."""
     content = io.BytesIO(tflite)
     with zipfile.ZipFile(content, "a") as archive:

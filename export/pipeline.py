@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec_json
 from export.errors import ExportError, ParityError
 from export.evaluation import ArtifactReport, ParityEvaluator, ParityT, evaluate_artifact
 from export.formats.base import Format, Job
@@ -66,18 +66,19 @@ def export_artifact(
     Raises:
         ParityError: A metric exceeds its tolerance. No file is written.
     """
-    path, spec = artifact.path, artifact.job.spec
+    path, job = artifact.path, artifact.job.with_inputs_hash()
+    spec = job.spec
     _remove_leftovers(path)
     if not force and _is_up_to_date(path, spec):
-        log.info("%s is up to date (same weights, precision, exporter and converters); --force converts again", path)
+        log.info("%s is up to date (same network, options, calibration, converters); --force converts again", path)
         return _check_parity(evaluate_artifact(path, artifact.format, evaluator, up_to_date=True), path)
     log.info("converting %s", path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the output folder, so that the rename stays within one file system.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
         candidate = Path(folder) / path.name
-        artifact.format.write(artifact.job, candidate)
-        if ModelSpec.read(candidate).to_json() != spec.to_json():
+        artifact.format.write(job, candidate)
+        if read_spec_json(candidate) != spec.to_json():
             raise ExportError(f"{path.name}: the spec read back from the file is not the one written into it")
         report = _check_parity(evaluate_artifact(candidate, artifact.format, evaluator), path)
         if path.is_dir():  # a package cannot be renamed over another
@@ -105,8 +106,9 @@ def _remove_leftovers(path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_up_to_date(path: Path, spec: ModelSpec) -> bool:
+def _is_up_to_date(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
+    """Return whether the file holds exactly this spec, which names or hashes all that shapes the file."""
     try:
-        return path.exists() and ModelSpec.read(path).to_json() == spec.to_json()
+        return path.exists() and read_spec_json(path) == spec.to_json()
     except (EdgeRuntimeError, OSError):
         return False  # damaged or of an older version: converted again

@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector.detection import suppress_overlaps
-from edge_runtime.errors import ModelFileError
 from edge_runtime.geometry import ROI
+from edge_runtime.spec import DetectorSpec
 
 LARGE_FRAME_RATIO = 3
 """Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too."""
@@ -31,11 +31,7 @@ class NetworkDetector:
     def __init__(self, model: Path | str | Backend, engine: str = "auto", threads: int = 1) -> None:
         """Load a .tflite or .onnx file, or use a loaded backend. ModelFileError if the model is not a detector."""
         self._backend = load_backend(model, engine, threads) if isinstance(model, Path | str) else model
-        if not self._backend.spec.is_detector:
-            raise ModelFileError(
-                f"model {self._backend.spec.name!r} is not a detector: its outputs are "
-                f"{', '.join(self._backend.spec.outputs)}, expected scores and rois; run `make export-tflite`"
-            )
+        self._spec = DetectorSpec.check_kind(self._backend.spec)
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """Search the frame and all its tiles; see `Detector.detect`."""
@@ -50,10 +46,10 @@ class NetworkDetector:
         )
 
     def _tiles(self, frame: np.ndarray) -> list[tuple[int, int, int]]:
-        return tiles(frame.shape[1], frame.shape[0], self._backend.spec.input_size)
+        return tiles(frame.shape[1], frame.shape[0], self._spec.input_size)
 
     def _detect(self, frame: np.ndarray, parts: list[tuple[int, int, int]]) -> list[ROI]:
-        threshold = self._backend.spec.track_threshold
+        threshold = self._spec.track_threshold
         found = self.scored(frame, threshold)
         for x, y, side in parts:
             for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
@@ -62,8 +58,7 @@ class NetworkDetector:
 
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
         """Return (score, ROI) pairs of the whole frame with at least this score, best first."""
-        spec = self._backend.spec
-        image, square = letterbox(frame, spec.input_size)
+        image, square = letterbox(frame, self._spec.input_size)
         outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         # In sides of the input, from the outer edge of the first pixel.
         rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)

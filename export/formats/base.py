@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 
 from atpn.model import Network
 from edge_runtime.backends import load_backend
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec
 from export.config import Ranges
 from export.points import evaluation_plane, random_plane
 
@@ -21,6 +22,8 @@ Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 `points.evaluation_plane`."""
 PLANE = "plane"
 """Name of the second input of a file with query points, where files keep names."""
+INPUTS_KEY = "inputs_sha256"
+"""Entry of a spec's provenance, see `Job.inputs_sha256`."""
 _CALIBRATION_SEED = 11
 
 
@@ -29,19 +32,46 @@ class Job:
     """One file to convert."""
 
     model: Network
-    spec: ModelSpec
+    spec: ModelSpec | DetectorSpec
     """Goes into the file; its precision and outputs say what to make."""
     calibration: np.ndarray | None
     """(n, S, S, 3) uint8 RGB images for value ranges; None where the precision needs none."""
     ranges: Ranges = "min-max"
     """How the ranges come from the images."""
 
+    @property
+    def prompts(self) -> int:
+        """Number of query points of the second input; 0: none."""
+        return self.spec.prompts if isinstance(self.spec, ModelSpec) else 0
+
+    def with_inputs_hash(self) -> Job:
+        """Return the job with `inputs_sha256` in the provenance of its spec."""
+        provenance = {**self.spec.provenance, INPUTS_KEY: self.inputs_sha256()}
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, provenance=provenance))
+
+    def inputs_sha256(self) -> str:
+        """Return the hash of all that shapes the file besides the spec, the converters, and the exporter's sources.
+
+        These are the network with its constants, and the images and query points of the calibration, as they are after
+        reading and drawing: another decoder, seed, or generator changes the hash, too.
+        """
+        model, digest = self.model, hashlib.sha256()
+        digest.update(f"{type(model).__name__} {model.config}".encode())
+        arrays = {name: tensor.detach().numpy() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+        if self.calibration is not None:
+            digest.update(self.ranges.encode())
+            for i, inputs in enumerate(self.calibration_inputs()):
+                arrays |= {f"{i}.{j}": values for j, values in enumerate(inputs)}
+        for name, values in arrays.items():
+            digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+        return digest.hexdigest()
+
     def calibration_inputs(self) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield a (1, S, S, 3) image and, with query points, a (1, M, 2) plane that differs from image to image."""
         assert self.calibration is not None
         rng = np.random.default_rng(_CALIBRATION_SEED)
         for image in self.calibration:
-            plane = (random_plane(self.spec.prompts, rng)[None],) if self.spec.prompts else ()
+            plane = (random_plane(self.prompts, rng)[None],) if self.prompts else ()
             yield image[None], *plane
 
 
@@ -71,8 +101,8 @@ class Format:
 def load_native(path: Path) -> Predictor:
     """Open a file in the engine of its format, with one thread."""
     backend = load_backend(path, threads=1)
-    points = evaluation_plane(backend.spec.prompts) if backend.spec.prompts else None
-    return functools.partial(backend.run, query_points=points)
+    prompts = backend.spec.prompts if isinstance(backend.spec, ModelSpec) else 0
+    return functools.partial(backend.run, query_points=evaluation_plane(prompts) if prompts else None)
 
 
 def size_of(path: Path) -> int:

@@ -1,10 +1,8 @@
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import FaceTracker, ModelSpec, TrackerOptions
+from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.detector import (
     CascadeDetector,
     MediaPipeDetector,
@@ -18,7 +16,7 @@ from edge_runtime.detector import (
 from edge_runtime.detector.cascades import FRONTAL_TO_LANDMARKS, roi_from_cascade_box
 from edge_runtime.detector.network import PAD_VALUE, letterbox, tiles
 from edge_runtime.errors import DetectorError, ModelFileError
-from edge_runtime.spec import detector_outputs
+from edge_runtime.spec import DetectorSpec, detector_outputs
 
 
 def cartoon_face(width: int, height: int, center: tuple[int, int], size: int) -> np.ndarray:
@@ -99,12 +97,9 @@ def test_a_fitted_frame_lies_where_its_region_says(shape):
 class SquareFinder:
     """A detector network that finds bright pixels: each cell's score is its brightness, its roi a tenth wide."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self) -> None:
         grid = 24
-        outputs = detector_outputs(grid)
-        self.spec = dataclasses.replace(
-            spec, scheme="", mean_shape=np.empty((0, 2)), outputs=outputs, input_size=96, track_threshold=0.5
-        )
+        self.spec = DetectorSpec(name="squares", outputs=detector_outputs(grid), input_size=96, track_threshold=0.5)
         axis = (np.arange(grid) + 0.5) / grid
         self._rois = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
 
@@ -118,7 +113,7 @@ def test_found_regions_come_back_in_the_frames_pixels(spec, width, height, at):
     frame = np.zeros((height, width, 3), np.uint8)
     radius = max(width, height) // 24
     cv2.rectangle(frame, (at[0] - radius, at[1] - radius), (at[0] + radius, at[1] + radius), (255,) * 3, cv2.FILLED)
-    (roi, *_) = NetworkDetector(SquareFinder(spec)).detect(frame)
+    (roi, *_) = NetworkDetector(SquareFinder()).detect(frame)
     cell = max(width, height) / 24
     assert (roi.cx, roi.cy) == pytest.approx(at, abs=cell)
     assert roi.size == pytest.approx(max(width, height) * 0.1)
@@ -149,9 +144,9 @@ def test_default_detector_uses_the_exported_file(tmp_path, monkeypatch):
         default_detector()
 
 
-def test_a_detector_is_no_landmark_network(spec, detector):
+def test_a_detector_is_no_landmark_network(detector):
     with pytest.raises(ValueError, match="is a face detector; pass it as `detector`"):
-        FaceTracker(TrackerOptions(model=SquareFinder(spec), detector=detector))
+        FaceTracker(TrackerOptions(model=SquareFinder(), detector=detector))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 640), (4000, 300)])
@@ -174,8 +169,8 @@ def small_face():
     return frame
 
 
-def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec, small_face):
-    finder = NetworkDetector(SquareFinder(spec))
+def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(small_face):
+    finder = NetworkDetector(SquareFinder())
     searches = -(-len(tiles(1000, 600, 96)) // 2)
     found = [roi for turn in range(searches) for roi in search(finder, small_face, turn)]
     assert found
@@ -183,15 +178,15 @@ def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec, smal
     assert not finder.scored(small_face, 0.5)
 
 
-def test_a_picture_gives_the_same_answer_each_time(spec, small_face):
-    finder = NetworkDetector(SquareFinder(spec))
+def test_a_picture_gives_the_same_answer_each_time(small_face):
+    finder = NetworkDetector(SquareFinder())
     answers = [finder.detect(small_face) for _ in range(6)]
     assert len(answers[0]) == 1
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_a_reset_starts_the_searches_over(spec, backend, small_face):
-    finder = SquareFinder(spec)
+def test_a_reset_starts_the_searches_over(backend, small_face):
+    finder = SquareFinder()
     tracker = FaceTracker(TrackerOptions(model=backend, detector=NetworkDetector(finder)))
     answers = []
     for _ in range(3):
