@@ -12,7 +12,7 @@ import numpy as np
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
 from edge_runtime.landmarks import scheme_by_name
-from edge_runtime.sinks import open_overlay_sink
+from edge_runtime.overlay_sinks import open_overlay_sink
 from edge_runtime.sources import open_source
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -30,4 +30,4 @@ with open_source(options.video) as video, open_overlay_sink(options.save, video.
         for face in faces:
             pitch, yaw, roll = np.degrees(face.pose.angles)
             print(f"{frame.timestamp:.2f} s: face {face.id}, pitch {pitch:+.0f}°, yaw {yaw:+.0f}°, roll {roll:+.0f}°")
-        overlay.write(frame, faces, draw_faces(frame.image, faces, scheme))
+        overlay.write(frame, draw_faces(frame.image, faces, scheme))
