@@ -1,10 +1,31 @@
-"""Atomic writing of files."""
+"""Atomic writing, and the order, of files."""
 
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """Return a key that sorts paths of one folder by name, and numbers in names by value: 2 before 10."""
+    # Splitting by a group gives text and numbers in turn, so that equal places hold equal types.
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Return whether both paths name one file or folder, or, if neither exists, one place."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path.resolve() == other.resolve()
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a new name beside a path, with its suffix, to write under until the file is complete."""
+    return path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part{path.suffix}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -13,7 +34,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Of several concurrent writers of one path, the last one's content remains. OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)

@@ -33,15 +33,21 @@ class Preview:
         self._smoothing = tracker.smoothing or DEFAULT_SMOOTHING
         self._paused = self._help = False
 
-    def show(self, image: np.ndarray, faces: Sequence[Face], pause: bool = False) -> bool:
-        """Show an (H, W, 3) uint8 BGR image and return whether to continue.
+    def show(
+        self, image: np.ndarray, faces: Sequence[Face], pause: bool = False, overlay: np.ndarray | None = None
+    ) -> bool:
+        """Show an (H, W, 3) uint8 BGR image with its faces, and return whether to continue.
 
-        While paused, return when the user resumes or quits. `pause` pauses at this image.
+        While paused, return when the user resumes or quits. `pause` pauses at this image. `overlay` is the image with
+        its faces drawn, if the caller has drawn them already.
         """
         self._paused = self._paused or pause
         wait_ms = 1
+        drawn = {} if overlay is None else {False: overlay}  # by whether it is mirrored
         while True:
-            key = self._screen.show(self._render(image, faces), wait_ms)
+            if self._mirror not in drawn:
+                drawn[self._mirror] = draw_faces(image, faces, self._mirror)
+            key = self._screen.show(self._add_help(drawn[self._mirror]), wait_ms)
             if key is None or key == "q":
                 return False
             self._handle_key(key)
@@ -61,21 +67,22 @@ class Preview:
         elif key == "h":
             self._help = not self._help
 
-    def _render(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        overlay = draw_faces(image, faces, self._mirror)
-        if self._help:
-            draw_lines(
-                overlay,
-                [
-                    "q  quit (or Esc)",
-                    f"space  {'resume' if self._paused else 'pause'}",
-                    f"m  mirror this window ({_on(self._mirror)})",
-                    f"s  smoothing ({_on(self._tracker.smoothing > 0)})",
-                    "r  reset the tracker",
-                    "h  help",
-                ],
-            )
-        return overlay
+    def _add_help(self, overlay: np.ndarray) -> np.ndarray:
+        if not self._help:
+            return overlay
+        helped = overlay.copy()
+        draw_lines(
+            helped,
+            [
+                "q  quit (or Esc)",
+                f"space  {'resume' if self._paused else 'pause'}",
+                f"m  mirror this window ({_on(self._mirror)})",
+                f"s  smoothing ({_on(self._tracker.smoothing > 0)})",
+                "r  reset the tracker",
+                "h  help",
+            ],
+        )
+        return helped
 
 
 def _on(state: bool) -> str:

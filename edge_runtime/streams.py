@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -12,8 +13,8 @@ import numpy as np
 
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face, Pose
+from edge_runtime.frame_source import Frame
 from edge_runtime.sinks import Sink, frame_to_json
-from edge_runtime.sources import Frame
 
 OscValue = int | float | str
 _MAX_PACKET_BYTES = 8192
@@ -84,7 +85,7 @@ class OscSink(_UdpSink):
     a template `/face/ID/points` likewise. Units as in `Face`.
     """
 
-    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`. A missing receiver is not an error."""
         self._send(osc_message("/face/frame", frame.index, frame.timestamp, len(faces)))
         for face in faces:
@@ -105,18 +106,53 @@ class VmcSink(_UdpSink):
 
     Messages: `/VMC/Ext/OK`, `/VMC/Ext/T`, the bone `Head` with its rotation in Unity's frame (position 0), and the
     blend shapes `Blink_L`, `Blink_R` (the character's left and right), and `A` in [0, 1], if the scheme has lids and
-    lips.
+    lips. When the face is gone, and when the sink closes, the head and the shapes become neutral.
     """
 
-    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+    def __init__(self, host: str, port: int, hold: bool = False) -> None:
+        """Resolve the host. SinkError if it is unknown.
+
+        Without a face the character gets a neutral pose and expression; with `hold`, it keeps the last ones.
+        """
+        super().__init__(host, port)
+        self._hold = hold
+        self._time = 0.0
+        self._moved: list[str] | None = None
+        """Names of the blend shapes that were sent; None before the first face."""
+
+    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
-        messages = [osc_message("/VMC/Ext/OK", int(bool(faces))), osc_message("/VMC/Ext/T", frame.timestamp)]
+        self._time = frame.timestamp
         if faces:
-            face = faces[0]
-            messages.append(osc_message("/VMC/Ext/Bone/Pos", "Head", 0.0, 0.0, 0.0, *unity_quaternion(face.pose)))
-            messages += [osc_message("/VMC/Ext/Blend/Val", name, value) for name, value in _blend_shapes(face)]
+            shapes = _blend_shapes(faces[0])
+            self._moved = [name for name, _ in shapes]
+            self._send_state(True, unity_quaternion(faces[0].pose), shapes)
+        elif self._moved is None or self._hold:
+            self._send_state(False)
+        else:
+            self._send_neutral(self._moved)
+
+    def _send_neutral(self, names: Sequence[str]) -> None:
+        self._send_state(False, (0.0, 0.0, 0.0, 1.0), [(name, 0.0) for name in names])
+
+    def _send_state(
+        self,
+        available: bool,
+        rotation: tuple[float, float, float, float] | None = None,
+        shapes: Sequence[tuple[str, float]] = (),
+    ) -> None:
+        messages = [osc_message("/VMC/Ext/OK", int(available)), osc_message("/VMC/Ext/T", self._time)]
+        if rotation is not None:
+            messages.append(osc_message("/VMC/Ext/Bone/Pos", "Head", 0.0, 0.0, 0.0, *rotation))
+            messages += [osc_message("/VMC/Ext/Blend/Val", name, value) for name, value in shapes]
             messages.append(osc_message("/VMC/Ext/Blend/Apply"))
         self._send(osc_bundle(messages))
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._moved is not None and not self._hold:
+            with contextlib.suppress(SinkError):  # it may be the reason for closing
+                self._send_neutral(self._moved)
+        super().__exit__(kind, error, trace)
 
 
 def _blend_shapes(face: Face) -> list[tuple[str, float]]:
@@ -181,7 +217,7 @@ class WebSocketSink(Sink):
             except ConnectionClosed:
                 return
 
-    def write(self, frame: Frame, faces: Sequence[Face], overlay: np.ndarray) -> None:
+    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
         text = frame_to_json(frame, faces)
         with self._condition:

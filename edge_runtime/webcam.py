@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import statistics
 import sys
 import time
@@ -16,28 +15,41 @@ from edge_runtime.backends import BackendName
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import DETECTOR_NAMES, open_detector
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError, require
+from edge_runtime.errors import EdgeRuntimeError, SinkError, require
 from edge_runtime.face import TrackState
+from edge_runtime.files import is_same_file
 from edge_runtime.flags import flag, parse_flags
+from edge_runtime.frame_source import CameraRequest, Source
 from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
+from edge_runtime.images import is_image, shorten
 from edge_runtime.options import TrackerOptions
+from edge_runtime.overlay_sinks import OverlaySink, open_overlay_sink
 from edge_runtime.preview import Preview
-from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
-from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
+from edge_runtime.signals import interrupt_once
+from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sources import list_cameras, open_source
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
 
 INTERRUPTED = 130
-"""Exit code after SIGINT or SIGTERM."""
+"""Exit code after Ctrl-C, SIGTERM, or SIGHUP."""
 
 
 @dataclass(frozen=True)
 class WebcamConfig:
     """Flags of the command. ValueError names an invalid flag."""
 
-    source: str = flag("0", "camera number, video, image, or folder of images", "input")
+    source: str = flag(
+        "0",
+        "camera number, /dev/video0, picamera2:0, rtsp:// or http:// URL, GStreamer pipeline, video, image, or folder "
+        "of images; an existing path comes first",
+        "input",
+    )
+    width: int | None = flag(None, "width requested of a camera, pixels; needs --height", "input")
+    height: int | None = flag(None, "height requested of a camera, pixels; needs --width", "input")
+    fps: float | None = flag(None, "frame rate requested of a camera, frames per second", "input")
     sequence: bool = flag(False, "images of a folder as consecutive frames of a video", "input")
     max_frames: int | None = flag(None, "maximum number of frames (default: all)", "input")
     fov: float | None = flag(None, f"field of view along the longer side, degrees (default: {DEFAULT_FOV})", "input")
@@ -55,6 +67,7 @@ class WebcamConfig:
     csv: Path | None = flag(None, "file with a row per face and frame", "output")
     osc: str | None = flag(None, "HOST:PORT to send OSC to, over UDP", "output")
     vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
+    vmc_hold: bool = flag(False, "keep the last pose and expression without a face, instead of neutral ones", "output")
     websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
     headless: bool = flag(False, "no window", "output")
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
@@ -63,6 +76,10 @@ class WebcamConfig:
         require(self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
         require(self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
         require(0 <= self.smoothing <= 1, f"--smoothing must lie in [0, 1], got {self.smoothing}")
+        try:
+            CameraRequest(self.width, self.height, self.fps)
+        except ValueError as error:
+            raise ValueError(f"--{error}") from error
         if self.fov is not None:
             require(0 < self.fov < 180, f"--fov must lie between 0 and 180 degrees, got {self.fov}")
             require(self.intrinsics is None, "--fov and --intrinsics exclude each other: give one of them")
@@ -84,6 +101,8 @@ class Summary:
     frames_tracked: int = 0
     dropped: int = 0
     """Frames of a camera skipped while the loop was busy."""
+    skipped: Sequence[str] = ()
+    """Files of a folder that gave no frame."""
     first_face: int | None = None
     """Index of the first frame with a face."""
     loop_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
@@ -104,6 +123,7 @@ class Summary:
             f"with a face {percent[0]:.1f} %, tracked {percent[1]:.1f} %\n"
             f"detections {stats.detections}, lost {stats.lost_count}, detector runs {stats.detector_runs}\n"
             f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'none'}"
+            + (f"\nskipped {len(self.skipped)} files: {shorten(self.skipped)}" if self.skipped else "")
         )
 
 
@@ -113,6 +133,7 @@ class Progress:
     def __init__(self, expected: int | None) -> None:
         self._expected = expected if sys.stderr.isatty() else None
         self._next = 0.0
+        self._line_open = False
 
     def show(self, done: int) -> None:
         """Print the number of frames done."""
@@ -120,8 +141,13 @@ class Progress:
         if self._expected is None or (now < self._next and done < self._expected):
             return
         self._next = now + 0.5
-        end = "\n" if done >= self._expected else ""
-        print(f"\r{done} of {self._expected} frames", end=end, file=sys.stderr, flush=True)
+        self._line_open = True
+        print(f"\r{done} of {self._expected} frames", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        if self._line_open:
+            print(file=sys.stderr)
 
 
 def run(config: WebcamConfig) -> int:
@@ -132,6 +158,7 @@ def run(config: WebcamConfig) -> int:
         return 0
     if not config.headless:
         check_display()
+    _check_outputs(config)
     summary = Summary()
     # Before the camera is opened: the model may fail to load.
     tracker = FaceTracker(
@@ -150,14 +177,24 @@ def run(config: WebcamConfig) -> int:
     )
     try:
         with contextlib.ExitStack() as stack:
-            opened = open_source(config.source)
-            source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
-            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source)]
+            source = open_source(config.source, width=config.width, height=config.height, fps=config.fps)
+            # Before this, the default handlers end the process at once, even while a camera does not answer.
+            ignore_signals = stack.enter_context(interrupt_once())
+            stack.enter_context(source)
+            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, tracker)]
+            overlays = None
+            if config.save is not None:
+                overlays = stack.enter_context(open_overlay_sink(config.save, source.fps, source.length))
             preview = None
             if not config.headless:
                 window = stack.enter_context(Window("ATPN (h: keys)"))
                 preview = Preview(window, tracker, config.mirror)
-            _loop(config, source, tracker, sinks, preview, summary)
+            progress = stack.enter_context(contextlib.closing(Progress(source.expected)))
+            try:
+                _loop(config, source, tracker, sinks, overlays, preview, progress, summary)
+            finally:
+                ignore_signals()  # while the files are closed
+                summary.skipped = source.skipped
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
@@ -166,18 +203,31 @@ def run(config: WebcamConfig) -> int:
     return 0
 
 
-def _open_sinks(config: WebcamConfig, source: Source) -> Iterator[Sink]:
-    """Yield the sinks one by one, so that all are closed if one fails."""
-    if config.save is not None:
-        yield open_overlay_sink(config.save, source.fps, source.length)
+def _check_outputs(config: WebcamConfig) -> None:
+    """Raise SinkError if two outputs are one file, or an output is one of the inputs."""
+    given = {"--source": Path(config.source), "--model": config.model, "--template": config.template}
+    given["--intrinsics"] = config.intrinsics
+    taken = {name: path for name, path in given.items() if path is not None}
+    for name, path in (("--save", config.save), ("--jsonl", config.jsonl), ("--csv", config.csv)):
+        if path is None:
+            continue
+        for other, used in taken.items():
+            if is_same_file(path, used) or (path.is_file() and is_image(path) and is_same_file(path.parent, used)):
+                raise SinkError(f"{name} {path} would overwrite {other} {used}: choose another name")
+        taken[name] = path
+
+
+def _open_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
+    """Yield the sinks of results one by one, so that all are closed if one fails."""
     if config.jsonl is not None:
         yield JsonLinesSink(config.jsonl)
     if config.csv is not None:
-        yield CsvSink(config.csv)
+        points = 0 if tracker.template is None else len(tracker.template.points)
+        yield CsvSink(config.csv, len(tracker.spec.mean_shape), points)
     if osc := _address(config.osc):
         yield OscSink(*osc)
     if vmc := _address(config.vmc):
-        yield VmcSink(*vmc)
+        yield VmcSink(*vmc, config.vmc_hold)
     if websocket := _address(config.websocket):
         yield WebSocketSink(websocket[1], websocket[0])
 
@@ -191,30 +241,34 @@ def _loop(
     source: Source,
     tracker: FaceTracker,
     sinks: Sequence[Sink],
+    overlays: OverlaySink | None,
     preview: Preview | None,
+    progress: Progress,
     summary: Summary,
 ) -> None:
     separate = source.stills and not config.sequence
-    progress = Progress(source.expected)
     start = time.perf_counter()
     for frame in source:
         if separate:
             tracker.reset()
         faces = tracker.update(frame.image, frame.timestamp)
-        overlay = draw_faces(frame.image, faces) if config.save else frame.image
         for sink in sinks:
-            sink.write(frame, faces, overlay)
+            sink.write(frame, faces)
+        overlay = None
+        if overlays is not None:
+            overlay = draw_faces(frame.image, faces)
+            overlays.write(frame, overlay)
         summary.frames += 1
         if faces:
             summary.frames_with_face += 1
             summary.first_face = frame.index if summary.first_face is None else summary.first_face
             summary.frames_tracked += any(face.state == TrackState.TRACKED for face in faces)
-        summary.dropped = frame.index + 1 - summary.frames if source.live else 0
+        summary.dropped += frame.dropped or 0
         now = time.perf_counter()
         summary.loop_seconds.append(now - start)
-        progress.show(summary.frames)
+        progress.show(frame.index + 1)
         start = now
-        if preview is not None and not preview.show(frame.image, faces, pause=separate):
+        if preview is not None and not preview.show(frame.image, faces, separate, overlay):
             return
         if summary.frames == config.max_frames:
             return
@@ -223,8 +277,6 @@ def _loop(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 1 for errors, 2 for invalid flags, 130 when interrupted."""
     config = parse_flags(WebcamConfig, "python -m edge_runtime.webcam", __doc__ or "", arguments)
-    # As Ctrl-C, so that files are closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(config)
     except KeyboardInterrupt:

@@ -22,4 +22,4 @@ with open_source(options.source) as source, OscSink(host, int(port)) as osc, Jso
     for frame in source:
         faces = tracker.update(frame.image, frame.timestamp)
         for sink in (osc, record):
-            sink.write(frame, faces, frame.image)
+            sink.write(frame, faces)

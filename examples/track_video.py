@@ -25,4 +25,4 @@ with open_source(options.video) as video, open_overlay_sink(options.save, video.
         for face in faces:
             pitch, yaw, roll = np.degrees(face.pose.angles)
             print(f"{frame.timestamp:.2f} s: face {face.id}, pitch {pitch:+.0f}°, yaw {yaw:+.0f}°, roll {roll:+.0f}°")
-        overlay.write(frame, faces, draw_faces(frame.image, faces))
+        overlay.write(frame, draw_faces(frame.image, faces))

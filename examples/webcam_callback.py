@@ -7,14 +7,13 @@ Example:
 import argparse
 from collections.abc import Callable
 
-from edge_runtime import Face, FaceTracker, LatestFrames, TrackerOptions, open_source
+from edge_runtime import Face, FaceTracker, TrackerOptions, open_source
 
 
 def watch(source: str, tracker: FaceTracker, on_face: Callable[[float, Face], None]) -> None:
     """Track until the source ends; `on_face` gets the time in seconds and a face."""
-    opened = open_source(source)
-    # A live source drops older frames if the loop is slow.
-    with LatestFrames(opened) if opened.live else opened as frames:
+    # A camera gives its newest frame: older ones are dropped if the loop is slow.
+    with open_source(source) as frames:
         for frame in frames:
             for face in tracker.update(frame.image, frame.timestamp):
                 on_face(frame.timestamp, face)

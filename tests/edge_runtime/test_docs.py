@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 from pathlib import Path
 
 import cv2
@@ -33,17 +32,15 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     Path("dist").mkdir()
     tiny_tflite.rename("dist/atpn_fp32.tflite")
     clip = write_video([BRIGHT] * 6, "clip.mp4")
-    monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index: cls.file(clip)))
+    monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index, request: cls.file(clip)))
     Path("photographs").mkdir()
     frames = np.full((3, 240, 320, 3), BRIGHT, np.uint8)
     for number, image in enumerate(frames):
         cv2.imwrite(f"photographs/{number}.png", image)
     np.save("frames.npy", frames)
     Path("camera.yml").write_text(json.dumps({"fx": 300, "fy": 300, "cx": 150, "cy": 118, "width": 640, "height": 480}))
-    handler = signal.getsignal(signal.SIGTERM)
     command = ["--source", str(clip), "--model", "dist/atpn_fp32.tflite", "--headless", "--jsonl", "faces.jsonl"]
     assert main(command) == 0
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.parametrize(("code", "page"), list(blocks()))

@@ -3,22 +3,13 @@ import dataclasses
 import errno
 import json
 
-import cv2
 import numpy as np
 import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
-from edge_runtime.sinks import (
-    CsvSink,
-    FolderSink,
-    ImageSink,
-    JsonLinesSink,
-    VideoSink,
-    fit_into,
-    open_overlay_sink,
-)
-from edge_runtime.sources import Frame, open_source
+from edge_runtime.sinks import CsvSink, JsonLinesSink
+from edge_runtime.sources import Frame
 
 FACE = Face(
     id=3,
@@ -33,81 +24,24 @@ FACE = Face(
 )
 
 
-def frame(index: int, value: int = 100, size: tuple[int, int] = (64, 48)) -> Frame:
-    return Frame(np.full((size[1], size[0], 3), value, np.uint8), index / 25, index)
+def frame(index: int, **fields) -> Frame:
+    return Frame(np.zeros((48, 64, 3), np.uint8), index / 25, index, **fields)
 
 
 def write(sink, *frames: Frame) -> None:
     for f in frames:
-        sink.write(f, [FACE], f.image)
+        sink.write(f, [FACE])
 
 
 def files(path) -> list[str]:
     return sorted(p.name for p in path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
-def test_video_appears_whole_when_closed(tmp_path, name):
-    with VideoSink(tmp_path / name, 25) as sink:
-        write(sink, frame(0, 50), frame(1, 100), frame(2, 150))
-        assert not (tmp_path / name).exists()
-    assert files(tmp_path) == [name]
-    assert [f.image.mean() for f in open_source(str(tmp_path / name))] == pytest.approx([50, 100, 150], abs=4)
-
-
-def test_video_of_an_interrupted_run_is_kept(tmp_path):
-    def interrupted_run() -> None:
-        with VideoSink(tmp_path / "out.avi", 25) as sink:
-            write(sink, frame(0), frame(1))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_run()
-    assert len(list(open_source(str(tmp_path / "out.avi")))) == 2
-
-
-def test_video_sink_removes_unreadable_videos(tmp_path):
-    (tmp_path / "out.mp4").write_text("an earlier result")
-    sink = VideoSink(tmp_path / "out.mp4", 25)
-    write(sink, frame(0))
-    sink._writer.release()
-    (tmp_path / "out.partial.mp4").write_bytes(b"truncated")
-    with pytest.raises(SinkError, match="check the disk space"):
-        sink.__exit__(None, None, None)
-    assert files(tmp_path) == ["out.mp4"]
-    assert (tmp_path / "out.mp4").read_text() == "an earlier result"
-
-
-@pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
-def test_video_sink_removes_truncated_videos(tmp_path, error):
-    sink = VideoSink(tmp_path / "out.avi", 25)
-    write(sink, *(frame(i, 10 * i) for i in range(20)))
-    sink._writer.release()
-    partial = tmp_path / "out.partial.avi"
-    partial.write_bytes(partial.read_bytes()[: partial.stat().st_size // 2])
-    with pytest.raises(SinkError, match=r"of 20 frames read back"):
-        sink.__exit__(None, error, None)
-    assert files(tmp_path) == []
-
-
-def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
-    with VideoSink(tmp_path / "out.avi", 25) as sink:
-        write(sink, frame(0), frame(1, size=(300, 50)), frame(2, size=(10, 90)))
-    assert {f.image.shape for f in open_source(str(tmp_path / "out.avi"))} == {(48, 64, 3)}
-
-
-def test_sinks_write_nothing_without_frames(tmp_path):
-    for sink in (VideoSink(tmp_path / "a.mp4", 25), JsonLinesSink(tmp_path / "a.jsonl"), FolderSink(tmp_path / "a")):
-        with sink:
-            pass
-    assert files(tmp_path) == []
-
-
 def test_json_lines_hold_every_field(tmp_path):
     path = tmp_path / "out.jsonl"
     with JsonLinesSink(path) as sink:
         write(sink, frame(0))
-        sink.write(frame(1), [], frame(1).image)
+        sink.write(frame(1), [])
     first, second = (json.loads(line) for line in path.read_text().splitlines())
     assert second == {"frame": 1, "time": 0.04, "faces": []}
     (face,) = first["faces"]
@@ -139,52 +73,16 @@ def test_json_lines_sink_removes_the_file_on_a_full_disk(tmp_path):
     assert files(tmp_path) == []
 
 
-def test_images_and_folders(tmp_path):
-    with ImageSink(tmp_path / "out.png") as sink:
-        write(sink, frame(0, 77))
-    assert cv2.imread(str(tmp_path / "out.png")).mean() == 77
-    with FolderSink(tmp_path / "many") as sink:
-        write(sink, frame(0), frame(1))
-    assert files(tmp_path / "many") == ["000000.png", "000001.png"]
-
-
-@pytest.mark.parametrize(
-    ("name", "length", "kind"),
-    [
-        ("a.mp4", None, VideoSink),
-        ("a.avi", 5, VideoSink),
-        ("a.PNG", 1, ImageSink),
-        ("a", None, FolderSink),
-    ],
-)
-def test_path_chooses_the_sink(tmp_path, name, length, kind):
-    assert isinstance(open_overlay_sink(tmp_path / name, 25, length), kind)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("a.png", "cannot save several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
-)
-def test_open_overlay_sink_rejects_invalid_paths(tmp_path, name, message):
-    with pytest.raises(SinkError, match=message):
-        open_overlay_sink(tmp_path / name, 25, None)
-
-
-def test_fit_into_keeps_the_proportions():
-    fitted = fit_into(np.full((10, 40, 3), 255, np.uint8), (80, 60))
-    assert fitted.shape == (60, 80, 3)
-    assert (fitted[20:40] == 255).all()
-    assert fitted.sum() == 255 * 3 * 20 * 80
-
-
-def test_csv_has_a_line_per_face_and_names_its_columns(tmp_path):
+def test_csv_has_a_row_per_face_or_empty_frame_and_names_its_columns(tmp_path):
     with CsvSink(tmp_path / "faces.csv") as sink:
-        sink.write(frame(0), [], frame(0).image)
-        sink.write(frame(1), [FACE, FACE], frame(1).image)
-        sink.write(frame(2), [FACE], frame(2).image)
+        sink.write(frame(0), [])
+        sink.write(frame(1), [FACE, FACE])
+        sink.write(frame(2), [FACE])
     with (tmp_path / "faces.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["frame"] for row in rows] == ["1", "1", "2"]
+    assert [row["frame"] for row in rows] == ["0", "1", "1", "2"]
+    assert {name for name, value in rows[0].items() if value} == {"frame", "time"}
+    assert None not in rows[0].values()
     row = rows[-1]
     assert (row["id"], row["state"], row["age"]) == ("3", "tracked", "7")
     assert [float(row[name]) for name in ("time", "confidence", "pitch", "yaw", "roll")] == pytest.approx(
@@ -202,8 +100,8 @@ def test_a_templates_points_are_in_the_json_and_last_in_the_csv(tmp_path):
     found = POINTS.to_dict()
     assert (found["points"], found["points_uncertainty"]) == ([[0, 1], [2, 3], [4, 5]], [0.5] * 3)
     assert not {"points", "points_uncertainty"} & FACE.to_dict().keys()
-    with CsvSink(tmp_path / "faces.csv") as sink:
-        sink.write(frame(0), [POINTS], frame(0).image)
+    with CsvSink(tmp_path / "faces.csv", points=3) as sink:
+        sink.write(frame(0), [POINTS])
     with (tmp_path / "faces.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     columns = ["point_x0", "point_y0", "point_x1", "point_y1", "point_x2", "point_y2"]
@@ -211,3 +109,47 @@ def test_a_templates_points_are_in_the_json_and_last_in_the_csv(tmp_path):
     assert list(row)[-9:] == columns
     assert [float(row[name]) for name in columns] == [0, 1, 2, 3, 4, 5, 0.5, 0.5, 0.5]
     assert float(row["sigma97"]) == 1.5
+
+
+def test_csv_rejects_faces_that_do_not_fit_its_columns(tmp_path):
+    sink = CsvSink(tmp_path / "faces.csv", landmarks=68)
+    with pytest.raises(SinkError, match=r"98 landmarks and 0 points to .*columns are for 68 and 0; pass both"):
+        sink.write(frame(0), [FACE])
+    sink.__exit__(None, None, None)
+
+
+def test_files_of_stills_and_dropped_frames_are_recorded(tmp_path):
+    frames = [frame(4, name='a, "b".jpg'), frame(7, dropped=2), frame(8, dropped=0)]
+    with JsonLinesSink(tmp_path / "out.jsonl") as lines, CsvSink(tmp_path / "out.csv") as table:
+        for each in frames:
+            lines.write(each, [])
+            table.write(each, [FACE] if each.index == 7 else [])
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert records == [
+        {"frame": 4, "time": 0.16, "file": 'a, "b".jpg', "faces": []},
+        {"frame": 7, "time": 0.28, "dropped": 2, "faces": []},
+        {"frame": 8, "time": 0.32, "dropped": 0, "faces": []},
+    ]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = [(row["frame"], row["file"], row["dropped"], row["id"]) for row in csv.DictReader(file)]
+    assert rows == [("4", 'a, "b".jpg', "", ""), ("7", "", "2", "3"), ("8", "", "0", "")]
+
+
+def test_files_are_kept_when_another_sink_fails(tmp_path):
+    def run() -> None:
+        with JsonLinesSink(tmp_path / "out.jsonl") as sink:
+            write(sink, frame(0))
+            raise SinkError("another one's")
+
+    with pytest.raises(SinkError, match="another"):
+        run()
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_file_named_as_temporary_ones_were_is_not_touched(tmp_path):
+    (tmp_path / "out.jsonl.partial").write_text("precious")
+    with JsonLinesSink(tmp_path / "out.jsonl") as first, JsonLinesSink(tmp_path / "out.jsonl") as second:
+        write(first, frame(0))
+        write(second, frame(1))
+    assert (tmp_path / "out.jsonl.partial").read_text() == "precious"
+    assert files(tmp_path) == ["out.jsonl", "out.jsonl.partial"]

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
 from edge_runtime.expression import openings
+from edge_runtime.frame_source import Frame
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
-from edge_runtime.sources import Frame
 from edge_runtime.streams import (
     OscSink,
     VmcSink,
@@ -84,7 +84,7 @@ def test_messages_follow_the_specification():
 
 def test_osc_sends_the_frame_and_each_face(receiver):
     with OscSink(*receiver.getsockname()) as sink:
-        sink.write(FRAME, [face()], FRAME.image)
+        sink.write(FRAME, [face()])
     assert parse(receiver.recv(9000)) == {"/face/frame": [7, 1.5, 1]}
     messages = parse(receiver.recv(9000))
     assert messages["/face/3/pose"] == pytest.approx([0.1, -0.2, 0.3], abs=1e-6)
@@ -96,7 +96,7 @@ def test_osc_sends_the_frame_and_each_face(receiver):
 def test_osc_sends_a_templates_points(receiver):
     points = np.array([[1.0, 2.0], [3.0, 4.0]])
     with OscSink(*receiver.getsockname()) as sink:
-        sink.write(FRAME, [dataclasses.replace(face(), points=points)], FRAME.image)
+        sink.write(FRAME, [dataclasses.replace(face(), points=points)])
     receiver.recv(4096)
     assert parse(receiver.recv(4096))["/face/3/points"] == [1, 2, 3, 4]
 
@@ -107,7 +107,7 @@ def test_osc_sink_accepts_a_missing_receiver():
         address = probe.getsockname()
     with OscSink(*address) as sink:
         for _ in range(5):
-            sink.write(FRAME, [face()], FRAME.image)
+            sink.write(FRAME, [face()])
 
 
 def drawn(open_eyes, open_mouth):
@@ -137,8 +137,8 @@ def test_vmc_moves_a_head_and_its_face(receiver):
     points = drawn(0.4, 0.3)
     points[60:68] = drawn(0.05, 0.3)[60:68]  # the eye at the image's left, the character's right one, is shut
     with VmcSink(*receiver.getsockname()) as sink:
-        sink.write(FRAME, [face(points, (0, 0, 0))], FRAME.image)
-        sink.write(FRAME, [], FRAME.image)
+        sink.write(FRAME, [face(points, (0, 0, 0))])
+        sink.write(FRAME, [])
     messages = parse(receiver.recv(9000))
     assert messages["/VMC/Ext/OK"] == [1]
     assert messages["/VMC/Ext/T"] == [1.5]
@@ -146,7 +146,27 @@ def test_vmc_moves_a_head_and_its_face(receiver):
     shapes = {name: messages[f"/VMC/Ext/Blend/Val:{name}"][1] for name in ("Blink_L", "Blink_R", "A")}
     assert shapes == pytest.approx({"Blink_L": 0, "Blink_R": 1, "A": 0.5}, abs=1e-6)
     assert "/VMC/Ext/Blend/Apply" in messages
-    assert parse(receiver.recv(9000)) == {"/VMC/Ext/OK": [0], "/VMC/Ext/T": [1.5]}
+    for _ in ("without a face", "after closing"):
+        neutral = parse(receiver.recv(9000))
+        assert neutral["/VMC/Ext/OK"] == [0]
+        assert neutral["/VMC/Ext/Bone/Pos:Head"] == ["Head", 0, 0, 0, 0, 0, 0, 1]
+        assert {name: neutral[f"/VMC/Ext/Blend/Val:{name}"][1] for name in shapes} == dict.fromkeys(shapes, 0)
+        assert "/VMC/Ext/Blend/Apply" in neutral
+
+
+def test_vmc_holds_the_last_pose_if_asked_and_moves_nothing_before_the_first_face(receiver):
+    nothing = {"/VMC/Ext/OK": [0], "/VMC/Ext/T": [1.5]}
+    with VmcSink(*receiver.getsockname(), hold=True) as sink:
+        sink.write(FRAME, [])
+        sink.write(FRAME, [face()])
+        sink.write(FRAME, [])
+    with VmcSink(*receiver.getsockname()) as sink:
+        sink.write(FRAME, [])
+        sink.write(FRAME, [dataclasses.replace(face(), scheme=None)])
+    packets = [parse(receiver.recv(9000)) for _ in range(6)]
+    assert [packets[0], packets[2], packets[3]] == [nothing] * 3
+    assert packets[1].keys() > packets[4].keys() == packets[5].keys(), "a scheme without lids has no shapes"
+    assert packets[5]["/VMC/Ext/Bone/Pos:Head"][4:] == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(("pitch", "yaw", "roll"), [(0.3, 0, 0), (0, 0.4, 0), (0, 0, -0.2), (0.3, -0.4, 0.5)])
@@ -160,12 +180,12 @@ def test_websocket_clients_get_the_newest_frame():
     client = pytest.importorskip("websockets.sync.client")
     with WebSocketSink(0) as sink:
         with client.connect(f"ws://127.0.0.1:{sink.port}") as connection:
-            sink.write(FRAME, [face()], FRAME.image)
+            sink.write(FRAME, [face()])
             record = json.loads(connection.recv(timeout=60))
             assert record["frame"] == 7
             assert record["faces"][0]["id"] == 3
             assert record["faces"][0]["pose"]["angles"]["yaw"] == pytest.approx(-0.2)
-        sink.write(FRAME, [], FRAME.image)  # no client
+        sink.write(FRAME, [])  # no client
         with client.connect(f"ws://127.0.0.1:{sink.port}") as late:
             assert json.loads(late.recv(timeout=60))["faces"] == []
 

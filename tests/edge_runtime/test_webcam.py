@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 import os
@@ -11,18 +12,11 @@ import numpy as np
 import pytest
 
 from edge_runtime import tracker, webcam
-from edge_runtime.sources import VideoSource, open_source
+from edge_runtime.signals import interrupt_once
+from edge_runtime.sources import Frame, VideoSource, open_source
 from edge_runtime.webcam import INTERRUPTED, Progress, Summary, main
 
-
-@pytest.fixture(autouse=True)
-def restore_sigterm(center_detector):
-    """Restore the handler of SIGTERM that `main` replaces."""
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, handler)
-
-
+pytestmark = pytest.mark.usefixtures("center_detector")
 BRIGHT, DARK = 230, 20
 
 
@@ -147,6 +141,8 @@ def test_no_display(write_video, write_onnx, capsys, monkeypatch):
         ["--max-frames", "0"],
         ["--engine", "tpu"],
         ["--fov", "70", "--intrinsics", "camera.yml"],
+        ["--width", "640"],
+        ["--fps", "-1"],
     ],
 )
 def test_wrong_flags_are_code_2(flags, capsys):
@@ -269,15 +265,17 @@ class FailingCamera:
 
 def test_files_are_kept_when_the_camera_stops(write_onnx, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        VideoSource, "camera", classmethod(lambda cls, index: cls(FailingCamera(20), f"camera {index}", live=True))
+        VideoSource, "camera", classmethod(lambda cls, index, _: cls(FailingCamera(20), f"camera {index}", live=True))
     )
-    jsonl, csv = tmp_path / "out.jsonl", tmp_path / "out.csv"
-    base = ["--headless", "--source", "0", "--model", str(write_onnx()), "--jsonl", str(jsonl), "--csv", str(csv)]
+    jsonl, table = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    base = ["--headless", "--source", "0", "--model", str(write_onnx()), "--jsonl", str(jsonl), "--csv", str(table)]
     assert "camera 0 stopped giving frames" in fails(base, capsys)
-    indices = [json.loads(line)["frame"] for line in jsonl.read_text().splitlines()]
+    records = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    indices = [record["frame"] for record in records]
     assert indices == sorted(set(indices))
     assert indices[-1] == 19, "the newest frame is never dropped"
-    assert csv.is_file()
+    assert [record["dropped"] for record in records] == (np.diff([-1, *indices]) - 1).tolist()
+    assert table.is_file()
 
 
 def test_files_show_progress_on_a_terminal_only(write_video, write_onnx, monkeypatch, capsys):
@@ -322,3 +320,153 @@ def test_runtime_does_not_import_the_training_stack():
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+def test_a_folders_results_name_their_files(tmp_path, write_onnx, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in (1, 2, 10):
+        cv2.imwrite(str(folder / f"photo_{number}.png"), np.full((240, 320, 3), BRIGHT, np.uint8))
+    (folder / "photo_2.png").write_bytes(b"damaged")
+    (folder / "notes.txt").touch()
+    jsonl, table, save = tmp_path / "out.jsonl", tmp_path / "out.csv", tmp_path / "overlays"
+    base = ["--headless", "--source", folder, "--model", write_onnx(), "--jsonl", jsonl, "--csv", table, "--save", save]
+    assert main([str(a) for a in base]) == 0
+    records = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    named = [(0, "photo_1.png"), (2, "photo_10.png")]
+    assert [(record["frame"], record["file"]) for record in records] == named
+    with table.open(newline="") as file:
+        assert [(int(row["frame"]), row["file"]) for row in csv.DictReader(file)] == named
+    assert sorted(path.name for path in save.iterdir()) == ["000000_photo_1.png", "000002_photo_10.png"]
+    assert "skipped 2 files: notes.txt, photo_2.png" in capsys.readouterr().out
+
+
+def test_an_input_is_never_an_output(write_video, write_onnx, tmp_path, capsys):
+    video, model = write_video([BRIGHT] * 3), str(write_onnx())
+    (tmp_path / "link.avi").symlink_to(video)
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.full((240, 320, 3), BRIGHT, np.uint8))
+    before = video.read_bytes(), (tmp_path / "photos" / "a.png").read_bytes()
+    for source, output, given in (
+        (video, ["--save", tmp_path / "link.avi"], "--source"),
+        (video, ["--jsonl", video], "--source"),
+        (video, ["--csv", model], "--model"),
+        (video, ["--csv", tmp_path / "x", "--jsonl", tmp_path / "photos" / ".." / "x"], "--jsonl"),
+        (tmp_path / "photos", ["--save", tmp_path / "photos"], "--source"),
+        (tmp_path / "photos", ["--save", tmp_path / "photos" / "a.png"], "--source"),
+    ):
+        arguments = ["--headless", "--source", source, "--model", model, *output]
+        assert f"would overwrite {given}" in fails([str(a) for a in arguments], capsys)
+    assert before == (video.read_bytes(), (tmp_path / "photos" / "a.png").read_bytes())
+    again = [
+        "--headless",
+        "--source",
+        tmp_path / "photos",
+        "--model",
+        model,
+        "--csv",
+        tmp_path / "photos" / "faces.csv",
+    ]
+    for _ in range(2):
+        assert main([str(a) for a in again]) == 0, "a result in the folder is none of its images"
+
+
+def test_the_overlay_is_drawn_once(write_video, write_onnx, tmp_path, screen, monkeypatch):
+    drawn, draw = [], webcam.draw_faces
+
+    def count(*arguments, **options):
+        drawn.append(1)
+        return draw(*arguments, **options)
+
+    for module in ("webcam", "preview"):
+        monkeypatch.setattr(f"edge_runtime.{module}.draw_faces", count)
+    video, model = str(write_video([BRIGHT] * 4)), str(write_onnx())
+    base = ["--source", video, "--model", model]
+    for flags, times in ((["--save", str(tmp_path / "o.avi")], 4), ([], 4), (["--headless"], 0)):
+        drawn.clear()
+        screen.keys = ["h", " ", "", "", " "]
+        assert main([*base, *flags]) == 0
+        assert len(drawn) == times
+
+
+class Camera:
+    """Live source of these frames."""
+
+    fps, stills, length, expected, live, skipped = 30.0, False, None, None, True, ()
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def __iter__(self):
+        return iter(self.frames)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_a_camera_is_recorded_with_its_own_times(write_onnx, tmp_path, monkeypatch, capsys):
+    frames = [Frame(np.full((240, 320, 3), BRIGHT, np.uint8), 0.25 * i, 7 * i, dropped=6 * (i > 0)) for i in range(8)]
+    monkeypatch.setattr(webcam, "open_source", lambda name, **_: Camera(frames))
+    save = tmp_path / "out.mp4"
+    assert main(["--headless", "--model", str(write_onnx()), "--save", str(save)]) == 0
+    with open_source(str(save)) as source:
+        assert len(list(source)) / source.fps == pytest.approx(2.0, abs=0.05)
+    assert "frames 8, 42 dropped" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_closes_the_files_even_if_it_comes_twice(tiny_tflite, tmp_path, name):
+    code = f"""
+import os, signal, sys, time
+import numpy as np
+from edge_runtime import webcam
+from edge_runtime.sources import Frame, LatestFrames, Source
+
+class Camera(Source):
+    live = True
+
+    def __iter__(self):
+        for i in range(5):
+            yield Frame(np.full((240, 320, 3), 230, np.uint8), i / 30, i)
+            time.sleep(0.1)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.{name})
+        time.sleep(600)  # a read that hangs
+
+webcam.open_source = lambda name, **_: LatestFrames(Camera())
+sys.exit(webcam.main(sys.argv[1:]))
+"""
+    arguments = [
+        "--headless",
+        "--model",
+        tiny_tflite,
+        "--save",
+        tmp_path / "out.mp4",
+        "--jsonl",
+        tmp_path / "out.jsonl",
+    ]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == INTERRUPTED, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.glob("out*")) == ["out.jsonl", "out.mp4"]
+    assert len(list(open_source(str(tmp_path / "out.mp4")))) > 0
+    assert "frames " in done.stdout
+
+
+def test_earlier_signal_handlers_return_and_ignored_signals_stay_ignored():
+    earlier = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupt_once():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN, "as by nohup"
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == earlier[0]
+    finally:
+        signal.signal(signal.SIGINT, earlier[1])

@@ -48,7 +48,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             report(Issue(Severity.CORRUPT, f"{sequence / 'rgb.cal'}: {error}"))
             continue
         names = (re.fullmatch(r"frame_(\d+)_(pose\.txt|rgb\..*)", path.name) for path in sequence.iterdir())
-        for frame in sorted({name[1] for name in names if name}):
+        for frame in sorted({name[1] for name in names if name}, key=int):
             pose = sequence / f"frame_{frame}_pose.txt"
             image = next((p for s in ("png", "jpg") if (p := sequence / f"frame_{frame}_rgb.{s}").is_file()), None)
             if image is None:

@@ -1,0 +1,265 @@
+"""Overlays as videos, images, and folders."""
+
+import collections
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime import overlay_sinks
+from edge_runtime.errors import SinkError
+from edge_runtime.overlay_sinks import FolderSink, ImageSink, VideoSink, fit_into, is_complete, open_overlay_sink
+from edge_runtime.sinks import JsonLinesSink
+from edge_runtime.sources import Frame, open_source
+
+
+def frame(index: int, value: int = 100, size: tuple[int, int] = (64, 48), time: float | None = None) -> Frame:
+    image = np.full((size[1], size[0], 3), value, np.uint8)
+    return Frame(image, index / 25 if time is None else time, index)
+
+
+def write(sink, *frames: Frame) -> None:
+    for f in frames:
+        sink.write(f, f.image)
+
+
+def files(path) -> list[str]:
+    return sorted(p.name for p in path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+def test_video_appears_whole_when_closed(tmp_path, name):
+    with VideoSink(tmp_path / name, 25) as sink:
+        write(sink, frame(0, 50), frame(1, 100), frame(2, 150))
+        assert not (tmp_path / name).exists()
+    assert files(tmp_path) == [name]
+    assert [f.image.mean() for f in open_source(str(tmp_path / name))] == pytest.approx([50, 100, 150], abs=4)
+
+
+def test_video_of_an_interrupted_run_is_kept(tmp_path):
+    def interrupted_run() -> None:
+        with VideoSink(tmp_path / "out.avi", 25) as sink:
+            write(sink, frame(0), frame(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_run()
+    assert len(list(open_source(str(tmp_path / "out.avi")))) == 2
+
+
+def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
+    with VideoSink(tmp_path / "out.avi", 25) as sink:
+        write(sink, frame(0), frame(1, size=(300, 50)), frame(2, size=(10, 90)))
+    assert {f.image.shape for f in open_source(str(tmp_path / "out.avi"))} == {(48, 64, 3)}
+
+
+def test_sinks_write_nothing_without_frames(tmp_path):
+    for sink in (VideoSink(tmp_path / "a.mp4", 25), JsonLinesSink(tmp_path / "a.jsonl"), FolderSink(tmp_path / "a")):
+        with sink:
+            pass
+    assert files(tmp_path) == []
+
+
+def test_images_and_folders(tmp_path):
+    with ImageSink(tmp_path / "out.png") as sink:
+        write(sink, frame(0, 77))
+    assert cv2.imread(str(tmp_path / "out.png")).mean() == 77
+    with FolderSink(tmp_path / "many") as sink:
+        write(sink, frame(0), frame(1))
+    assert files(tmp_path / "many") == ["000000.png", "000001.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "kind"),
+    [
+        ("a.mp4", None, VideoSink),
+        ("a.avi", 5, VideoSink),
+        ("a.PNG", 1, ImageSink),
+        ("a", None, FolderSink),
+    ],
+)
+def test_path_chooses_the_sink(tmp_path, name, length, kind):
+    assert isinstance(open_overlay_sink(tmp_path / name, 25, length), kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.png", "cannot save several frames"), ("a.gif", r"as \.gif: use \.mp4"), ("no/where.mp4", "does not exist")],
+)
+def test_open_overlay_sink_rejects_invalid_paths(tmp_path, name, message):
+    with pytest.raises(SinkError, match=message):
+        open_overlay_sink(tmp_path / name, 25, None)
+
+
+def test_images_of_a_folder_keep_the_names_of_stills(tmp_path):
+    with FolderSink(tmp_path / "many") as sink:
+        for index, name in ((3, "b.jpg"), (12, "a.png")):
+            sink.write(Frame(np.zeros((4, 4, 3), np.uint8), 0.0, index, name), np.zeros((4, 4, 3), np.uint8))
+    assert files(tmp_path / "many") == ["000003_b.png", "000012_a.png"]
+
+
+def test_fit_into_keeps_the_proportions():
+    fitted = fit_into(np.full((10, 40, 3), 255, np.uint8), (80, 60))
+    assert fitted.shape == (60, 80, 3)
+    assert (fitted[20:40] == 255).all()
+    assert fitted.sum() == 255 * 3 * 20 * 80
+
+
+def read(path) -> tuple[float, list[int]]:
+    """Return a video's duration in seconds and the brightness of its frames."""
+    with open_source(str(path)) as source:
+        shown = [round(f.image.mean()) for f in source]
+        return len(shown) / source.fps, shown
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+def test_a_video_lasts_as_long_as_the_recording_and_shows_frames_at_their_time(tmp_path, name):
+    # A camera of 30 fps whose loop takes 90 ms or more per frame.
+    times = np.cumsum([5.0, 0.09, 0.12, 0.09, 0.3, 0.09, 0.09, 0.1, 0.09, 0.11])
+    with VideoSink(tmp_path / name, 30) as sink:
+        write(sink, *(frame(i, 20 + 20 * i, time=float(time)) for i, time in enumerate(times)))
+    duration, shown = read(tmp_path / name)
+    assert duration == pytest.approx(times[-1] - times[0] + 0.11, abs=1 / 30)
+    for i, time in enumerate(times - times[0]):
+        assert shown[round(time * 30)] == pytest.approx(20 + 20 * i, abs=4)
+
+
+def test_frames_between_two_ticks_are_left_out(tmp_path):
+    with VideoSink(tmp_path / "out.avi", 10) as sink:
+        write(sink, *(frame(i, 2 * i, time=i / 50) for i in range(100)))
+    duration, shown = read(tmp_path / "out.avi")
+    assert duration == pytest.approx(2.0, abs=0.11)
+    assert np.abs(np.diff(shown[:-1]) - 10).max() <= 4
+
+
+def test_a_slow_rate_is_raised_to_what_codecs_take(tmp_path):
+    with VideoSink(tmp_path / "out.mp4", 0.1) as sink:
+        write(sink, *(frame(i, 50 * i, time=10.0 * i) for i in range(3)))
+    duration, shown = read(tmp_path / "out.mp4")
+    assert duration == pytest.approx(20, abs=1)
+    assert [shown[0], shown[10], shown[-1]] == pytest.approx([0, 50, 100], abs=4)
+
+
+@pytest.mark.parametrize("fps", [145 / 12, 29.97002997, 23.976, 59.94, 119.88, 90.333, 240.0])
+def test_every_rate_is_written_as_it_is(tmp_path, fps):
+    with VideoSink(tmp_path / "out.mp4", fps) as sink:
+        write(sink, *(frame(i, time=i / fps) for i in range(12)))
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert source.fps == pytest.approx(fps, abs=0.006)
+        assert len(list(source)) == 12
+
+
+def test_a_wrong_timestamp_does_not_fill_the_disk(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(overlay_sinks, "MAX_GAP_SECONDS", 2.0)
+    with VideoSink(tmp_path / "out.avi", 10) as sink:
+        write(
+            sink, frame(0, 20, time=0.0), frame(1, 100, time=1e6), frame(2, 180, time=1e6 + 0.1), frame(3, 20, time=5)
+        )
+    _, shown = read(tmp_path / "out.avi")
+    assert shown == pytest.approx([20] * 20 + [100, 20], abs=4)
+    assert "are shortened to 2 s" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+@pytest.mark.parametrize("size", [(63, 47), (64, 47), (63, 48), (1, 1)])
+def test_odd_sides_keep_their_last_pixels(tmp_path, name, size):
+    width, height = size
+    image = np.full((height, width, 3), 40, np.uint8)
+    image[:, -1] = image[-1] = 220
+    with VideoSink(tmp_path / name, 25) as sink:
+        sink.write(frame(0), image)
+    (saved,) = open_source(str(tmp_path / name))
+    assert saved.image.shape == (height + height % 2, width + width % 2, 3)
+    assert saved.image[:, width - 1].mean() > 180
+    assert saved.image[height - 1].mean() > 180
+
+
+def test_the_caller_may_reuse_its_image(tmp_path):
+    image = np.empty((48, 64, 3), np.uint8)
+    with VideoSink(tmp_path / "out.avi", 25) as sink:
+        for i, value in enumerate((20, 100, 180)):
+            image[:] = value
+            sink.write(frame(i), image)
+    assert read(tmp_path / "out.avi")[1] == pytest.approx([20, 100, 180], abs=4)
+
+
+@pytest.fixture(params=[".mp4", ".avi"])
+def whole(request, tmp_path):
+    """A complete video of 20 frames."""
+    path = tmp_path / f"whole{request.param}"
+    with VideoSink(path, 25) as sink:
+        write(sink, *(frame(i, 10 * i) for i in range(20)))
+    return path
+
+
+def test_completeness_is_seen_without_decoding(whole, tmp_path, monkeypatch):
+    reads = []
+    monkeypatch.setattr(overlay_sinks, "open_capture", lambda path: reads.append(path) or Undecoded(path))
+    assert is_complete(whole, 20)
+    assert reads
+    assert not is_complete(whole, 21)
+    content, cut = whole.read_bytes(), tmp_path / f"cut{whole.suffix}"
+    for damaged in (content[:-1], content[: len(content) // 2], content[:100] + content[150:], b"truncated", b""):
+        cut.write_bytes(damaged)
+        assert not is_complete(cut, 20), len(damaged)
+    assert not is_complete(tmp_path / f"absent{whole.suffix}", 20)
+
+
+class Undecoded:
+    """Capture that must not be asked for frames."""
+
+    def __init__(self, path):
+        self._capture = cv2.VideoCapture(path)
+
+    def get(self, what):
+        return self._capture.get(what)
+
+    def release(self):
+        self._capture.release()
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+def test_an_incomplete_video_is_removed_and_an_earlier_one_kept(tmp_path, name, error):
+    (tmp_path / name).write_text("an earlier result")
+    sink = VideoSink(tmp_path / name, 25)
+    write(sink, *(frame(i, 10 * i) for i in range(20)))
+
+    class FullDisk:
+        """A writer whose disk is full in the end: part of the file is missing."""
+
+        def __init__(self, writer):
+            self.writer, self.write = writer, writer.write
+
+        def release(self):
+            self.writer.release()
+            (partial,) = tmp_path.glob("*.part*")
+            partial.write_bytes(partial.read_bytes()[:-40])
+
+    sink._writer = FullDisk(sink._writer)
+    with pytest.raises(SinkError, match="could not be written completely: check the disk space"):
+        sink.__exit__(None, error, None)
+    assert files(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "an earlier result"
+
+
+def test_a_video_stops_and_is_kept_before_the_disk_is_full(tmp_path, monkeypatch):
+    usage = collections.namedtuple("usage", "free")
+    free = iter([10**9] * 3 + [10**6])
+    monkeypatch.setattr(overlay_sinks.shutil, "disk_usage", lambda path: usage(next(free)))
+
+    def record() -> None:
+        with VideoSink(tmp_path / "out.avi", 25) as sink:
+            write(sink, *(frame(i) for i in range(200)))
+
+    with pytest.raises(SinkError, match=r"cannot write more to .*out\.avi: 1 MB are left on its disk"):
+        record()
+    assert files(tmp_path) == ["out.avi"]
+    assert len(read(tmp_path / "out.avi")[1]) == pytest.approx(60, abs=2)
+
+
+def test_a_file_named_as_temporary_ones_were_is_not_touched(tmp_path):
+    (tmp_path / "out.partial.avi").write_text("precious")
+    with VideoSink(tmp_path / "out.avi", 25) as sink:
+        write(sink, frame(0))
+    assert (tmp_path / "out.partial.avi").read_text() == "precious"
