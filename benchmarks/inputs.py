@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.flags import flag
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from atpn.data.store import SampleStore
@@ -43,7 +43,7 @@ def model_files(path: Path, *suffixes: str) -> list[Path]:
 
 def tracking_files(path: Path) -> list[Path]:
     """Return the exported models that track. Raise FileNotFoundError for none."""
-    paths = [file for file in model_files(path) if "pose" in ModelSpec.read(file).outputs]
+    paths = [file for file in model_files(path) if "pose" in read_spec(file).outputs]
     if not paths:
         raise FileNotFoundError(f"no tracking network in {path}: run `make export-tflite` first")
     return paths
@@ -71,13 +71,13 @@ def find_files(path: Path, suffixes: tuple[str, ...], remedy: str) -> list[Path]
 def open_backend(path: Path) -> Backend:
     """Load a model file; one that takes query points gets points of its face plane.
 
-    Its landmarks do not depend on them. The errors are those of `load_backend`.
+    Its landmarks do not depend on them. The errors are those of `load_backend`; ModelFileError also for a detector.
     """
     from export.points import evaluation_plane
 
     backend = load_backend(path)
-    if backend.spec.prompts:
-        backend.prompt(evaluation_plane(backend.spec.prompts))
+    if prompts := ModelSpec.check_kind(backend.spec).prompts:
+        backend.prompt(evaluation_plane(prompts))
     return backend
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
-from edge_runtime.spec import SPEC_KEY, ModelSpec, check_model_file
+from edge_runtime.spec import SPEC_KEY, DetectorSpec, ModelSpec, check_model_file, parse_spec, read_spec
 
 BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
 Input = TypeVar("Input", int, str)
@@ -31,11 +32,13 @@ class Backend(Protocol):
     """A loaded model."""
 
     @property
-    def spec(self) -> ModelSpec:
-        """Spec of the model."""
+    def spec(self) -> ModelSpec | DetectorSpec:
+        """Spec of the model, which says of which kind it is."""
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """Run the model on one (S, S, 3) uint8 RGB crop; return its outputs as float32 arrays without the batch axis.
+
+        Outputs that this version does not know (`spec.known_outputs`) are left out.
 
         Raises:
             ValueError: The crop has another shape or dtype.
@@ -105,14 +108,14 @@ class _FileBackend:
 
     _query_input: int | str | None
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
         self.spec = spec
         self._query_points: np.ndarray | None = None
         self._query_count = 0
 
     def prompt(self, points: np.ndarray) -> None:
         """See `Backend.prompt`."""
-        name, limit, points = self.spec.name, self.spec.prompts, np.asarray(points, np.float32)
+        name, limit, points = self.spec.name, _prompts(self.spec), np.asarray(points, np.float32)
         if not limit:
             raise TemplateError(f"model {name!r} takes no query points")
         if points.ndim != 2 or points.shape[1] != 2 or not 0 < len(points) <= limit:
@@ -143,7 +146,7 @@ class TFLiteBackend(_FileBackend):
     """A .tflite file in ai-edge-litert (`engine="litert"`) or tflite-runtime (`engine="tflite"`)."""
 
     def __init__(self, path: Path, engine: str = "litert", threads: int = 1) -> None:
-        super().__init__(ModelSpec.read(path))
+        super().__init__(read_spec(path))
         try:
             interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
         except Exception as error:  # a wheel for another numpy or libc may raise anything
@@ -161,14 +164,12 @@ class TFLiteBackend(_FileBackend):
             for detail in interpreter.get_input_details()
         }
         self._image_input, self._query_input = match_inputs(path, self.spec, inputs)
-        outputs, details = [], {}
-        for output in _signature_outputs(interpreter) or interpreter.get_output_details():
-            if output["dtype"] != np.float32:
-                raise ModelFileError(f"{path}: output {output['name']} is {output['dtype'].__name__}, expected float32")
-            outputs.append((output["name"], tuple(int(n) for n in output["shape"][1:])))
-            details[output["name"]] = output["index"]
-        names = match_outputs(path, self.spec, outputs)
-        self._outputs = {name: details[theirs] for name, theirs in names.items()}
+        outputs = _signature_outputs(interpreter) or interpreter.get_output_details()
+        details = {detail["name"]: detail for detail in outputs}
+        shapes = [(name, tuple(int(n) for n in detail["shape"][1:])) for name, detail in details.items()]
+        names = match_outputs(path, self.spec, shapes)
+        _check_output_types(path, {theirs: np.dtype(details[theirs]["dtype"]).name for theirs in names.values()})
+        self._outputs = {name: details[theirs]["index"] for name, theirs in names.items()}
 
     def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._image_input, image)
@@ -191,16 +192,14 @@ class OnnxBackend(_FileBackend):
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
-        super().__init__(ModelSpec.parse(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path))
+        super().__init__(parse_spec(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path))
         self._session = session
-        kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
-        inputs = {i.name: (tuple(i.shape), kinds.get(i.type, i.type)) for i in session.get_inputs()}
+        inputs = {i.name: (tuple(i.shape), _onnx_type(i)) for i in session.get_inputs()}
         self._image_input, self._query_input = match_inputs(path, self.spec, inputs)
-        for output in session.get_outputs():
-            if output.type != "tensor(float)":
-                raise ModelFileError(f"{path}: output {output.name} is {output.type}, expected float32")
-        shapes = [(output.name, tuple(output.shape[1:])) for output in session.get_outputs()]
+        outputs = {output.name: output for output in session.get_outputs()}
+        shapes = [(name, tuple(output.shape[1:])) for name, output in outputs.items()]
         self._outputs = match_outputs(path, self.spec, shapes)
+        _check_output_types(path, {theirs: _onnx_type(outputs[theirs]) for theirs in self._outputs.values()})
 
     def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
         feed = {self._image_input: image}
@@ -211,7 +210,7 @@ class OnnxBackend(_FileBackend):
 
 
 def match_inputs(
-    path: Path, spec: ModelSpec, inputs: Mapping[Input, tuple[Sequence[int | str | None], str]]
+    path: Path, spec: ModelSpec | DetectorSpec, inputs: Mapping[Input, tuple[Sequence[int | str | None], str]]
 ) -> tuple[Input, Input | None]:
     """Return the names of the file's image input and, if the spec has them, of its query points.
 
@@ -219,8 +218,8 @@ def match_inputs(
     ModelFileError if they do not match the spec.
     """
     expected: dict[str, tuple[tuple[int, ...], str]] = {"image": ((1, spec.input_size, spec.input_size, 3), "uint8")}
-    if spec.prompts:
-        expected["query points"] = ((1, spec.prompts, 2), "float32")
+    if prompts := _prompts(spec):
+        expected["query points"] = ((1, prompts, 2), "float32")
     found: dict[str, Input] = {}
     for key, (shape, kind) in inputs.items():
         for name, (known, known_kind) in expected.items():
@@ -233,28 +232,47 @@ def match_inputs(
     return found["image"], found.get("query points")
 
 
-def match_outputs(path: Path, spec: ModelSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]) -> dict[str, str]:
-    """Map the spec's output names to the file's own; `outputs` are its (name, shape without batch axis) pairs.
+def match_outputs(
+    path: Path, spec: ModelSpec | DetectorSpec, outputs: Sequence[tuple[str, tuple[int, ...]]]
+) -> dict[str, str]:
+    """Map the spec's known outputs to the file's own; `outputs` are its (name, shape without batch axis) pairs.
 
     Outputs are matched by name if the file has the spec's names, else by shape if all shapes differ, else by the number
     in names such as `output_2` or `StatefulPartitionedCall:2`, else by position. ModelFileError if the shapes do not
     match the spec.
     """
-    if sorted(shape for _, shape in outputs) != sorted(spec.outputs.values()):
+    if Counter(shape for _, shape in outputs) != Counter(spec.outputs.values()):
         raise ModelFileError(f"{path} gives {dict(outputs)}, its spec declares {dict(spec.outputs)}")
     shapes: Mapping[str, tuple[int, ...]] = dict(outputs)
     if all(shapes.get(name) == shape for name, shape in spec.outputs.items()):
-        return {name: name for name in spec.outputs}
+        return {name: name for name in spec.known_outputs}
     if len(set(shapes.values())) == len(spec.outputs):
         by_shape = {shape: name for name, shape in outputs}
-        return {name: by_shape[shape] for name, shape in spec.outputs.items()}
+        return {name: by_shape[spec.outputs[name]] for name in spec.known_outputs}
     numbers = [re.search(r"(\d+)$", name) for name, _ in outputs]
     order = list(outputs)
     if all(numbers):
         order = [o for _, o in sorted(zip([int(n[1]) for n in numbers if n], outputs, strict=True))]
     if [shape for _, shape in order] != list(spec.outputs.values()):
         raise ModelFileError(f"{path}: cannot tell which of {dict(outputs)} is which of {dict(spec.outputs)}")
-    return {name: theirs for name, (theirs, _) in zip(spec.outputs, order, strict=True)}
+    # The known outputs come first.
+    return {name: theirs for name, (theirs, _) in zip(spec.known_outputs, order, strict=False)}
+
+
+def _check_output_types(path: Path, types: Mapping[str, str]) -> None:
+    for name, kind in types.items():
+        if kind != "float32":
+            raise ModelFileError(f"{path}: output {name} is {kind}, expected float32")
+
+
+def _onnx_type(value: Any) -> str:
+    """Return the type of an ONNX input or output by numpy's name, where it has one of ours."""
+    return {"tensor(uint8)": "uint8", "tensor(float)": "float32"}.get(value.type, str(value.type))
+
+
+def _prompts(spec: ModelSpec | DetectorSpec) -> int:
+    """Return the number of query points that a model takes."""
+    return spec.prompts if isinstance(spec, ModelSpec) else 0
 
 
 def _check_linear_weights(path: Path, tensors: Sequence[Mapping[str, Any]]) -> None:

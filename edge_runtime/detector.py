@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
-from edge_runtime.errors import DetectorError, ModelFileError
+from edge_runtime.errors import DetectorError
 from edge_runtime.geometry import ROI, ROI_MARGIN
+from edge_runtime.spec import DetectorSpec
 
 SEARCH_SIZE = 480
 """Longer side of the gray image that the cascades search, pixels; bounds the cost."""
@@ -115,11 +116,7 @@ class NetworkDetector:
     def __init__(self, model: Path | str | Backend, backend: str = "auto", threads: int = 1) -> None:
         """Load a .tflite or .onnx file, or use a loaded backend. ModelFileError if the model is not a detector."""
         self._backend = load_backend(model, backend, threads) if isinstance(model, Path | str) else model
-        if not self._backend.spec.is_detector:
-            raise ModelFileError(
-                f"model {self._backend.spec.name!r} is not a detector: its outputs are "
-                f"{', '.join(self._backend.spec.outputs)}, expected scores and rois; run `make export-tflite`"
-            )
+        DetectorSpec.check_kind(self._backend.spec)
         self._next_tile = 0
 
     def detect(self, frame: np.ndarray) -> list[ROI]:

@@ -1,4 +1,4 @@
-"""ModelSpec: inputs, outputs, and thresholds of a model, stored as JSON in its file.
+"""ModelSpec and DetectorSpec: inputs, outputs, and thresholds of a model, stored as JSON in its file.
 
 ONNX files have it in `metadata_props` under `model_spec`, CoreML packages in the user-defined metadata under the same
 key, TFLite files in an appended zip archive (TFLite's "associated files") as `model_spec.json`.
@@ -25,6 +25,9 @@ from edge_runtime.landmarks import SCHEMES
 from edge_runtime.template import Template
 
 FORMAT_VERSION = 1
+"""Version of the format. A reader refuses any other. It ignores fields and leaves out outputs that it does not know, so
+the version is raised only by what a reader must know to use a file: a field that is removed or means something else, an
+input, another crop rule."""
 SPEC_KEY = "model_spec"
 """Key of the spec's JSON in ONNX and CoreML metadata."""
 SPEC_FILE = "model_spec.json"
@@ -53,66 +56,141 @@ def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
     return {"scores": (grid, grid), "rois": (grid, grid, 3)}
 
 
-@dataclass(frozen=True, eq=False)
-class ModelSpec:
-    """Specification of one exported model: a landmark model for crops of one face, or a face detector for whole images.
-
-    Detectors (`is_detector`) have no landmark scheme and no mean shape. ValueError names an invalid field.
-    """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FileSpec:
+    """What the specs of landmark models and of face detectors have in common. ValueError names an invalid field."""
 
     name: str
     """Name of the model, for instance `atpn`."""
-    scheme: str
-    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are templates. Empty for a detector."""
-    mean_shape: np.ndarray
-    """(N, 2) upright mean face in [0, 1] of the crop, the reference of a crop's roll."""
     outputs: Mapping[str, tuple[int, ...]]
-    """Name to shape without the batch axis, in the file's order; see `standard_outputs` and `detector_outputs`."""
+    """Name to shape without the batch axis, in the file's order; see `standard_outputs` and `detector_outputs`. Outputs
+    that this version does not know may follow those that it knows."""
     input_name: str = "image"
     input_size: int = 112
     """Side of the square RGB uint8 input, pixels."""
     crop_margin: float = ROI_MARGIN
     """Margin of the crop rule in training, or of a detector's ROIs; see `ROI.from_landmarks`."""
-    upright: bool = True
-    """The model was trained on upright crops; see `geometry.upright_roll`."""
     track_threshold: float = 0.7
     """Minimum confidence for a crop to count as a face, in (0, 1). For a detector: minimum score of a detection."""
+    precision: str = "fp32"
+    """Storage of weights and activations: `fp32`, `fp16`, or `int8`."""
+    weights_sha256: str = ""
+    """SHA-256 of the exported checkpoint."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Origin of the file, such as data, seed, license, and calibration, in free text."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the exporter and its libraries."""
+    format_version: int = FORMAT_VERSION
+    """Version of the format; see `FORMAT_VERSION`."""
+
+    def __post_init__(self) -> None:
+        _check_version(self.format_version)
+        outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
+        require(self.input_size >= 8, f"input_size must be at least 8 pixels, got {self.input_size}")
+        require(0 <= self.crop_margin < math.inf, f"crop_margin must be 0 or more, got {self.crop_margin}")
+        require(0 < self.track_threshold < 1, f"track_threshold must lie in (0, 1), got {self.track_threshold}")
+        for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
+            object.__setattr__(self, name, MappingProxyType(dict(mapping)))
+
+    @property
+    def known_outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that this version knows: those that a backend returns."""
+        return tuple(name for name in self.outputs if name in _KNOWN_OUTPUTS)
+
+    def _check_outputs(self, *expected: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise ValueError unless the known outputs are one of `expected`, in order and before all others."""
+        if not any(list(self.outputs.items())[: len(self.known_outputs)] == list(each.items()) for each in expected):
+            allowed = " or ".join(map(str, expected))
+            raise ValueError(
+                f"outputs must be {allowed} in this order, others only after them, got {dict(self.outputs)}"
+            )
+
+    def to_json(self) -> str:
+        """Return the spec as a JSON object with a key per field."""
+        return json.dumps(self._values(), indent=1)
+
+    def _values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return values | {name: dict(values[name]) for name in ("outputs", "provenance", "versions")}
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse the result of `to_json`, of this or another version; unknown fields are ignored.
+
+        ValueError names an invalid field.
+        """
+        return cls._from_values(_read_values(text))
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any]) -> Self:
+        fields = dataclasses.fields(cls)
+        required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        if missing := sorted(required - values.keys()):
+            raise ValueError(f"the model spec lacks {', '.join(missing)}")
+        known = {f.name: values[f.name] for f in fields if f.name in values}
+        for f in fields:
+            if f.name in known and not isinstance(known[f.name], _JSON_TYPES.get(str(f.type), object)):
+                raise ValueError(
+                    f"the model spec has a field of the wrong type: {f.name} is {known[f.name]!r}, expected {f.type}"
+                )
+        if known.get("template") is not None:
+            known["template"] = Template.from_dict(known["template"])
+        try:
+            return cls(**known)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"the model spec has a field of the wrong type: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Read the spec of a file that must be of this kind; errors as of `read_spec`."""
+        return cls.check_kind(read_spec(path))
+
+    @classmethod
+    def check_kind(cls, spec: ModelSpec | DetectorSpec) -> Self:
+        """Return the spec itself. ModelFileError if it is of the other kind."""
+        if isinstance(spec, cls):
+            return spec
+        if isinstance(spec, DetectorSpec):
+            raise ModelFileError(f"model {spec.name!r} is a face detector; pass it as `detector`, not as `model`")
+        raise ModelFileError(
+            f"model {spec.name!r} is not a detector: its outputs are {', '.join(spec.outputs)}, "
+            "expected scores and rois; run `make export-tflite`"
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelSpec(FileSpec):
+    """Specification of one exported landmark model, for crops of one face. ValueError names an invalid field."""
+
+    scheme: str
+    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are templates."""
+    mean_shape: np.ndarray
+    """(N, 2) upright mean face in [0, 1] of the crop, the reference of a crop's roll."""
+    upright: bool = True
+    """The model was trained on upright crops; see `geometry.upright_roll`."""
     lost_threshold: float = 0.4
-    """Confidence below which a tracked face is lost at once; between the two thresholds, after some frames."""
+    """Confidence below which a tracked face is lost at once; between it and `track_threshold`, after some frames."""
     uncertainty_threshold: float = 0.06
     """Maximum mean standard deviation of a new face's landmarks, crop widths. 98 % of held-out rendered faces are
     below, and no background whose confidence passes."""
-    precision: str = "fp32"
-    """Storage of weights and activations: `fp32`, `fp16`, or `int8`."""
     template: Template | None = None
     """Template that the model was exported with; None for landmarks only or query points."""
     prompts: int = 0
     """Number of query points of the second input, (prompts, 2) float32 in [0, 1] of canonical face space; 0: none."""
-    weights_sha256: str = ""
-    """SHA-256 of the exported checkpoint."""
-    provenance: Mapping[str, str] = field(default_factory=dict)
-    """Origin of the weights, such as data, seed, and license, in free text."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Versions of the exporter and its libraries."""
-    format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        _check_version(self.format_version)
+        super().__post_init__()
         mean_shape = np.array(self.mean_shape, np.float32)
-        mean_shape = mean_shape.reshape(0, 2) if mean_shape.size == 0 else mean_shape
-        finite = mean_shape.ndim == 2 and mean_shape.shape[1] == 2 and np.isfinite(mean_shape).all()
-        require(finite, f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
-        outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
+        valid = mean_shape.ndim == 2 and mean_shape.shape[1] == 2 and len(mean_shape) and np.isfinite(mean_shape).all()
+        require(valid, f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
         if self.prompts < 0 or (self.prompts and self.template is not None):
             raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
-        self._check_outputs(outputs, len(mean_shape))
+        self._check_outputs(*(standard_outputs(len(mean_shape), heads, self.points) for heads in (True, False)))
         known = SCHEMES.get(self.scheme)
         if known is not None and known.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
-        require(self.input_size >= 8, f"input_size must be at least 8 pixels, got {self.input_size}")
-        require(0 <= self.crop_margin < math.inf, f"crop_margin must be 0 or more, got {self.crop_margin}")
         require(
-            0 < self.lost_threshold <= self.track_threshold < 1,
+            0 < self.lost_threshold <= self.track_threshold,
             "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
             f"got {self.lost_threshold} and {self.track_threshold}",
         )
@@ -121,94 +199,82 @@ class ModelSpec:
         )
         mean_shape.flags.writeable = False
         object.__setattr__(self, "mean_shape", mean_shape)
-        for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
-            object.__setattr__(self, name, MappingProxyType(dict(mapping)))
-
-    @property
-    def is_detector(self) -> bool:
-        """Whether the model is a face detector."""
-        return "scores" in self.outputs
 
     @property
     def points(self) -> int:
         """Number of points besides the landmarks."""
         return self.prompts if self.template is None else len(self.template.points)
 
-    def _check_outputs(self, outputs: Mapping[str, tuple[int, ...]], landmarks: int) -> None:
-        if "scores" in outputs:
-            expected = [detector_outputs(outputs["scores"][0] if outputs["scores"] else 0)]
-            if landmarks or self.scheme or self.points:
-                raise ValueError(
-                    "a detector has no scheme, no mean shape and no template, "
-                    f"got {self.scheme!r}, {landmarks} and {self.points} points"
-                )
-        elif landmarks == 0:
-            raise ValueError("mean_shape must hold finite (N, 2) points, got none")
-        else:
-            expected = [standard_outputs(landmarks, heads, self.points) for heads in (True, False)]
-        if not any(list(outputs.items()) == list(known.items()) for known in expected):
-            raise ValueError(f"outputs must be {' or '.join(map(str, expected))} in this order, got {outputs}")
-
-    def to_json(self) -> str:
-        """Return the spec as a JSON object with a key per field."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("outputs", "provenance", "versions"):
-            values[name] = dict(values[name])
-        values["template"] = None if self.template is None else self.template.as_dict()
+    def _values(self) -> dict[str, Any]:
         # Six decimals are a ten-thousandth of a crop pixel.
-        values["mean_shape"] = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
-        return json.dumps(values, indent=1)
+        mean_shape = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
+        template = None if self.template is None else self.template.as_dict()
+        return super()._values() | {"mean_shape": mean_shape, "template": template}
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Parse the result of `to_json`, of this or an earlier version. ValueError names an invalid field."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"the model spec is not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
-        # First: another version may have other fields.
-        _check_version(values.get("format_version"))
-        values = {_RENAMED.get(name, name): value for name, value in values.items()}
-        if isinstance(outputs := values.get("outputs"), dict):
-            values["outputs"] = {_RENAMED_OUTPUTS.get(name, name): shape for name, shape in outputs.items()}
-        fields = dataclasses.fields(cls)
-        required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
-        if missing := sorted(required - values.keys()):
-            raise ValueError(f"the model spec lacks {', '.join(missing)}")
-        if unknown := sorted(values.keys() - {f.name for f in fields}):
-            raise ValueError(f"the model spec has unknown fields: {', '.join(unknown)}")
-        if values.get("template") is not None:
-            values["template"] = Template.from_dict(values["template"])
-        try:
-            return cls(**values)
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"the model spec has a field of the wrong type: {error}") from error
 
-    @classmethod
-    def read(cls, path: Path | str) -> Self:
-        """Read the spec of a .tflite or .onnx file or an .mlpackage.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectorSpec(FileSpec):
+    """Specification of one exported face detector, for whole images. ValueError names an invalid field."""
 
-        Raises:
-            FileNotFoundError: The file does not exist.
-            ModelFileError: The file is empty, damaged, of another format, or has no spec.
-        """
-        path = check_model_file(path)
-        read = {".tflite": _spec_in_tflite, ".onnx": _spec_in_onnx, ".mlpackage": _spec_in_mlpackage}[path.suffix]
-        return cls.parse(read(path), path)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        grid = next(iter(self.outputs.get("scores", ())), 0)
+        self._check_outputs(detector_outputs(grid))
 
-    @classmethod
-    def parse(cls, text: str | None, path: Path) -> Self:
-        """Parse the JSON found in the file `path`, None if there was none. ModelFileError names the file."""
-        if text is None:
-            raise ModelFileError(
-                f"{path} has no model spec: it was not exported by this project or is truncated; {_HOW_TO_MAKE}"
-            )
-        try:
-            return cls.from_json(text)
-        except ValueError as error:
-            raise ModelFileError(f"{path}: {error}; {_HOW_TO_MAKE}") from error
+    def _values(self) -> dict[str, Any]:
+        # Runtimes of earlier versions have one type for both kinds of model, and refuse a file without these fields.
+        return super()._values() | {"scheme": "", "mean_shape": [], "lost_threshold": self.track_threshold}
+
+
+_KNOWN_OUTPUTS = frozenset({*standard_outputs(1, points=1), *detector_outputs(1)})
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+"""Types of a field in JSON, by its annotation."""
+
+
+def read_spec(path: Path | str) -> ModelSpec | DetectorSpec:
+    """Read the spec of a .tflite or .onnx file or an .mlpackage.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ModelFileError: The file is empty, damaged, of another format, or has no spec.
+    """
+    return parse_spec(read_spec_json(path), Path(path))
+
+
+def read_spec_json(path: Path | str) -> str | None:
+    """Return the spec's JSON as the file holds it, None if there is none; errors as of `read_spec`."""
+    path = check_model_file(path)
+    return {".tflite": _spec_in_tflite, ".onnx": _spec_in_onnx, ".mlpackage": _spec_in_mlpackage}[path.suffix](path)
+
+
+def parse_spec(text: str | None, path: Path) -> ModelSpec | DetectorSpec:
+    """Parse the JSON found in the file `path`, None if there was none. ModelFileError names the file."""
+    if text is None:
+        raise ModelFileError(
+            f"{path} has no model spec: it was not exported by this project or is truncated; {_HOW_TO_MAKE}"
+        )
+    try:
+        values = _read_values(text)
+        is_detector = isinstance(values.get("outputs"), dict) and "scores" in values["outputs"]
+        return DetectorSpec._from_values(values) if is_detector else ModelSpec._from_values(values)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}; {_HOW_TO_MAKE}") from error
+
+
+def _read_values(text: str) -> dict[str, Any]:
+    """Return the fields of a spec's JSON by their present names."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the model spec is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
+    # First: another version may have other fields.
+    _check_version(values.get("format_version"))
+    values = {_RENAMED.get(name, name): value for name, value in values.items()}
+    if isinstance(outputs := values.get("outputs"), dict):
+        values["outputs"] = {_RENAMED_OUTPUTS.get(name, name): shape for name, shape in outputs.items()}
+    return values
 
 
 def _check_version(version: object) -> None:

@@ -159,11 +159,9 @@ class FaceTracker:
             self._backend = backend
         else:
             raise ValueError(f"give either a model file or a loaded backend, got both: {model} and {backend}")
-        name = repr(self.spec.name)
-        require(not self.spec.is_detector, f"model {name} is a face detector; pass it as `detector`, not as `model`")
         require(
             "confidence" in self.spec.outputs,
-            f"model {name} gives landmarks only; tracking needs head pose and confidence: "
+            f"model {self.spec.name!r} gives landmarks only; tracking needs head pose and confidence: "
             "use a file exported with its heads",
         )
         self.template = self._select_template(template)
@@ -179,7 +177,7 @@ class FaceTracker:
     @property
     def spec(self) -> ModelSpec:
         """Spec of the loaded model."""
-        return self._backend.spec
+        return ModelSpec.check_kind(self._backend.spec)
 
     def _select_template(self, template: Template | None) -> Template | None:
         """Return the template that the model finds; set its points as query points if the model takes them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import SUFFIXES, ModelSpec
+from edge_runtime.spec import SUFFIXES, DetectorSpec, read_spec
 from export.config import CheckConfig, ListConfig
 from export.detector import DetectorEvaluator
 from export.errors import ExportError, ParityError
@@ -71,7 +71,7 @@ def format_of(path: Path) -> Format:
 
 def _is_detector(path: Path) -> bool:
     try:
-        return ModelSpec.read(path).is_detector
+        return isinstance(read_spec(path), DetectorSpec)
     except (EdgeRuntimeError, OSError):
         return False  # reported when it is evaluated
 
@@ -99,11 +99,12 @@ def list_files(config: ListConfig) -> None:
     for path in paths:
         kib = f"{size_of(path) / 1024:.0f}"
         try:
-            spec = ModelSpec.read(path)
+            spec = read_spec(path)
         except EdgeRuntimeError as error:
             table.append((path.name, kib, f"unreadable: {error}", "", "", "", ""))
             continue
         origin = "these" if spec.weights_sha256 in current else f"others, {spec.weights_sha256[:12]}"
         outputs = ", ".join(spec.outputs)
-        table.append((path.name, kib, spec.precision, spec.scheme, outputs, origin, sha256_of(path)[:12]))
+        scheme = "" if isinstance(spec, DetectorSpec) else spec.scheme
+        table.append((path.name, kib, spec.precision, scheme, outputs, origin, sha256_of(path)[:12]))
     print(align(table))

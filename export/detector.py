@@ -15,7 +15,7 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
 from atpn.train.detection import MIN_SCORE, compute_metrics, raw_detections
 from edge_runtime.detector import decode_detections
-from edge_runtime.spec import ModelSpec, detector_outputs
+from edge_runtime.spec import DetectorSpec, ModelSpec, detector_outputs
 from export.config import DetectorConfig, DetectorOptions
 from export.errors import ExportError
 from export.evaluation import ArtifactReport, Tolerances, table_of
@@ -54,15 +54,11 @@ def _artifacts(config: DetectorConfig, evaluator: DetectorEvaluator) -> Iterator
             image_set = read_image_set(config.calibration, model.config.input_size)
             calibration = image_set.images
             notes["calibration"] = f"min-max of {len(calibration)} rendered images, SHA-256 {image_set.sha256[:16]}"
-        spec = ModelSpec(
+        spec = DetectorSpec(
             name=config.name,
-            scheme="",
-            mean_shape=np.empty((0, 2), np.float32),
             outputs=detector_outputs(model.config.grid),
             input_size=model.config.input_size,
-            upright=False,
             track_threshold=THRESHOLD,
-            lost_threshold=THRESHOLD,
             precision=precision,
             **origin_of(evaluator, kind.libraries, notes),
         )
@@ -124,12 +120,12 @@ class DetectorEvaluator:
         """An image to measure latency with."""
         return self.held_out.composites[0].image
 
-    def check_spec(self, spec: ModelSpec, path: Path) -> None:
+    def check_spec(self, spec: ModelSpec | DetectorSpec, path: Path) -> None:
         """Raise ExportError when a file's spec is not of such a network."""
-        if not spec.is_detector or spec.input_size != self.model.config.input_size:
+        if not isinstance(spec, DetectorSpec) or spec.input_size != self.model.config.input_size:
             raise ExportError(f"{path} is not a detector for {self.model.config.input_size} px images")
 
-    def evaluate(self, predictor: Predictor, spec: ModelSpec) -> DetectorParity:
+    def evaluate(self, predictor: Predictor, spec: ModelSpec | DetectorSpec) -> DetectorParity:
         """Compare a file with the network."""
         outputs = [predictor(image) for image in self.held_out.images]
         scores, regions = (np.stack([row[name] for row in outputs]) for name in ("scores", "rois"))

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from edge_runtime.machine import processor_name
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec
 from export.formats.base import Format, Predictor, sha256_of, size_of
 from export.report import Report
 
@@ -54,10 +54,10 @@ class ParityEvaluator(Protocol[ParityT]):
     def sample(self) -> np.ndarray:
         """An (S, S, 3) uint8 image to measure latency with."""
 
-    def check_spec(self, spec: ModelSpec, path: Path) -> None:
+    def check_spec(self, spec: ModelSpec | DetectorSpec, path: Path) -> None:
         """Raise ExportError when a file's spec is not of such a network."""
 
-    def evaluate(self, predictor: Predictor, spec: ModelSpec) -> ParityT:
+    def evaluate(self, predictor: Predictor, spec: ModelSpec | DetectorSpec) -> ParityT:
         """Compare a file with the network."""
 
     def report(self, artifacts: Sequence[ArtifactReport[ParityT]]) -> Report:
@@ -74,7 +74,7 @@ class ArtifactReport(Generic[ParityT]):
 
     path: Path
     format: Format
-    spec: ModelSpec
+    spec: ModelSpec | DetectorSpec
     size: int
     """Bytes."""
     sha256: str
@@ -135,7 +135,7 @@ def evaluate_artifact(
     path: Path, kind: Format, evaluator: ParityEvaluator[ParityT], up_to_date: bool = False
 ) -> ArtifactReport[ParityT]:
     """Run a file over the evaluator's images. ExportError or EdgeRuntimeError when it cannot be read or run."""
-    spec = ModelSpec.read(path)
+    spec = read_spec(path)
     evaluator.check_spec(spec, path)
     predictor = kind.load(path)
     milliseconds = median_milliseconds(predictor, evaluator.sample) if kind.native else None

@@ -19,7 +19,7 @@ from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
-from edge_runtime.spec import ModelSpec, standard_outputs
+from edge_runtime.spec import DetectorSpec, ModelSpec, standard_outputs
 from edge_runtime.template import Template
 from export.config import ExportConfig, LandmarkOptions
 from export.crop_set import CropSet, read_crop_set
@@ -136,10 +136,12 @@ class LandmarkEvaluator:
         crop: np.ndarray = self.held_out.crops[0]
         return crop
 
-    def check_spec(self, spec: ModelSpec, path: Path) -> None:
+    def check_spec(self, spec: ModelSpec | DetectorSpec, path: Path) -> None:
         """Raise ExportError when a file's spec is not of such a network."""
         size, problem = self.model.config.input_size, ""
-        if spec.scheme != self.scheme.name or spec.input_size != size:
+        if isinstance(spec, DetectorSpec):
+            problem = "detections, the weights landmarks"
+        elif spec.scheme != self.scheme.name or spec.input_size != size:
             problem = (
                 f"{spec.scheme} landmarks of {spec.input_size} px crops, the weights {self.scheme.name} of {size} px"
             )
@@ -150,8 +152,9 @@ class LandmarkEvaluator:
         if problem:
             raise ExportError(f"{path} gives {problem}: give the weights that it was made from by --weights")
 
-    def evaluate(self, predictor: Predictor, spec: ModelSpec) -> LandmarkParity:
+    def evaluate(self, predictor: Predictor, spec: ModelSpec | DetectorSpec) -> LandmarkParity:
         """Compare a file with the network."""
+        spec = ModelSpec.check_kind(spec)
         expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)
         outputs = [predictor(crop) for crop in self.held_out.crops]
         results = predictions(outputs)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import atpn.model
-from edge_runtime.spec import SPEC_FILE, ModelSpec
+from edge_runtime.spec import SPEC_FILE, DetectorSpec, ModelSpec
 from export.errors import requires
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -75,7 +75,7 @@ def exporter_version() -> str:
     return f"{version}+{digest.hexdigest()[:12]}"
 
 
-def append_spec(tflite: bytes, spec: ModelSpec) -> bytes:
+def append_spec(tflite: bytes, spec: ModelSpec | DetectorSpec) -> bytes:
     """Append a zip archive of the spec to a TFLite file, where both TFLite and zip readers accept it."""
     content = io.BytesIO(tflite)
     with zipfile.ZipFile(content, "a") as archive:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec_json
 from export.errors import ExportError, ParityError
 from export.evaluation import ArtifactReport, ParityEvaluator, ParityT, evaluate_artifact
 from export.formats.base import Format, Job
@@ -77,7 +77,7 @@ def export_artifact(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
         candidate = Path(folder) / path.name
         artifact.format.write(artifact.job, candidate)
-        if ModelSpec.read(candidate).to_json() != spec.to_json():
+        if read_spec_json(candidate) != spec.to_json():
             raise ExportError(f"{path.name}: the spec read back from the file is not the one written into it")
         report = _check_parity(evaluate_artifact(candidate, artifact.format, evaluator), path)
         if path.is_dir():  # a package cannot be renamed over another
@@ -105,8 +105,8 @@ def _remove_leftovers(path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_up_to_date(path: Path, spec: ModelSpec) -> bool:
+def _is_up_to_date(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
     try:
-        return path.exists() and ModelSpec.read(path).to_json() == spec.to_json()
+        return path.exists() and read_spec_json(path) == spec.to_json()
     except (EdgeRuntimeError, OSError):
         return False  # damaged or of an older version: converted again

@@ -22,7 +22,7 @@ from edge_runtime.detector import NetworkDetector
 from edge_runtime.errors import ModelFileError
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import extract_crop
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec
 
 PACKAGES = ("numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "onnxruntime", "torch")
 HELD_OUT = Path(__file__).resolve().parents[1] / "atpn" / "weights"
@@ -95,7 +95,7 @@ def device_outputs(models: Sequence[Path], count: int, reference: DeviceOutputs 
         except ModelFileError as error:
             unsupported[path.name] = str(error)
             continue
-        name = "detector_heldout" if backend.spec.is_detector else "heldout"
+        name = "detector_heldout" if isinstance(backend.spec, DetectorSpec) else "heldout"
         images = held_out_images(HELD_OUT / f"{name}.npz")[:count]
         arrays[f"{IMAGES}/{name}"] = images
         if reference is not None:
@@ -158,7 +158,7 @@ class GuidedBackend:
         self.results: list[dict[str, np.ndarray]] = []
 
     @property
-    def spec(self) -> ModelSpec:
+    def spec(self) -> ModelSpec | DetectorSpec:
         """The network's spec."""
         return self._backend.spec
 
@@ -179,7 +179,7 @@ def _track(backend: Backend, path: Path, group: str, reference: DeviceOutputs | 
     def guided(loaded: Backend, prefix: str) -> GuidedBackend:
         if reference is None:
             return GuidedBackend(loaded, None)
-        return GuidedBackend(loaded, {n: reference.arrays[f"{group}/{prefix}{n}"] for n in loaded.spec.outputs})
+        return GuidedBackend(loaded, {n: reference.arrays[f"{group}/{prefix}{n}"] for n in loaded.spec.known_outputs})
 
     network = guided(backend, "")
     detector = guided(load_backend(path.with_name("detector_fp32.tflite")), "search ")
@@ -196,8 +196,8 @@ def _track(backend: Backend, path: Path, group: str, reference: DeviceOutputs | 
     return {
         "crops": np.stack(network.crops),
         "searched images": np.stack(detector.crops),
-        **{name: np.stack([r[name] for r in network.results]) for name in backend.spec.outputs},
-        **{f"search {name}": np.stack([r[name] for r in detector.results]) for name in detector.spec.outputs},
+        **{name: np.stack([r[name] for r in network.results]) for name in backend.spec.known_outputs},
+        **{f"search {name}": np.stack([r[name] for r in detector.results]) for name in detector.spec.known_outputs},
         "face landmarks": per_frame([f and f.landmarks for f in faces], points),
         "face rotation": per_frame([f and f.pose.matrix for f in faces], (3, 3)),
         "face region": per_frame([f and region(f) for f in faces], (4,)),

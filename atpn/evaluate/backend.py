@@ -27,12 +27,12 @@ class FilePredictor:
     """An exported file, run crop by crop as on the device."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self._backend, self._spec = backend, ModelSpec.check_kind(backend.spec)
 
     @property
     def spec(self) -> ModelSpec:
         """The file's own."""
-        return self._backend.spec
+        return self._spec
 
     def predict(self, crops: np.ndarray) -> Predictions:
         """See `CropPredictor.predict`."""

@@ -16,6 +16,7 @@ from edge_runtime.backends import load_backend
 from edge_runtime.errors import EdgeRuntimeError, ModelFileError
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, WFLW_98, LandmarkScheme, convert, scheme_by_name
+from edge_runtime.spec import ModelSpec
 
 
 class AtpnNetwork(LandmarkNetwork):
@@ -27,11 +28,12 @@ class AtpnNetwork(LandmarkNetwork):
         """Load a file; the errors are those of `load_backend`."""
         self.name = path.name
         self.backend = load_backend(path)
-        self.box_scale = 1 + 2 * self.backend.spec.crop_margin
+        self.spec = ModelSpec.check_kind(self.backend.spec)
+        self.box_scale = 1 + 2 * self.spec.crop_margin
 
     def prepare(self, frame: np.ndarray, roi: ROI) -> np.ndarray:
         """Return (S, S, 3) uint8 RGB."""
-        return cv2.cvtColor(extract_crop(frame, roi, self.backend.spec.input_size), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(extract_crop(frame, roi, self.spec.input_size), cv2.COLOR_BGR2RGB)
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """Return (98, 2) in [0, 1] of the crop; the other outputs are computed, too."""
@@ -43,7 +45,7 @@ class AtpnNetwork(LandmarkNetwork):
 
     def to_ibug(self, landmarks: np.ndarray) -> np.ndarray:
         """Convert from our scheme."""
-        return convert(landmarks, scheme_by_name(self.backend.spec.scheme), IBUG_68)
+        return convert(landmarks, scheme_by_name(self.spec.scheme), IBUG_68)
 
 
 class CropRegressor(LandmarkNetwork):

@@ -14,7 +14,7 @@ from benchmarks.inputs import model_files
 from edge_runtime.backends import Backend
 from edge_runtime.detector import NMS_IOU_THRESHOLD, CascadeDetector, NetworkDetector
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, read_spec
 from edge_runtime.tracker import MIN_ROI_SIZE, REFINEMENTS
 
 Scored = list[tuple[float, ROI]]
@@ -39,8 +39,8 @@ def open_detectors(models: Path, baselines: Path) -> tuple[list[ScoredDetector],
     """Return our files, TFLite first, the cascade, and available baselines; and a note for each that is left out."""
     found, notes = [], []
     for path in sorted(model_files(models), key=lambda path: (path.suffix != ".tflite", path.name)):
-        spec = ModelSpec.read(path)
-        if spec.is_detector:
+        spec = read_spec(path)
+        if isinstance(spec, DetectorSpec):
             scored = partial(NetworkDetector(path).scored, threshold=MIN_SCORE)
             found.append(ScoredDetector(path.name, scored, spec.track_threshold))
     if not found:

@@ -15,6 +15,7 @@ from edge_runtime.draw import draw_faces
 from edge_runtime.geometry import Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
+from edge_runtime.spec import DetectorSpec
 
 FRAME_SIZE = (640, 480)
 FACE_SIZE = 240.0
@@ -27,7 +28,7 @@ def stages(backend: Backend) -> Stages:
     """Return the stages by name and in order: of a detector up to its regions, else up to the overlay."""
     rng = np.random.default_rng(0)
     frame = cv2.GaussianBlur(rng.integers(0, 256, (*FRAME_SIZE[::-1], 3), np.uint8), (0, 0), 3)
-    return _detection(backend, frame) if backend.spec.is_detector else _tracking(backend, frame)
+    return _detection(backend, frame) if isinstance(backend.spec, DetectorSpec) else _tracking(backend, frame)
 
 
 def _detection(backend: Backend, frame: np.ndarray) -> Stages:

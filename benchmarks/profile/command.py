@@ -15,7 +15,7 @@ from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
 from edge_runtime.flags import flag
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import ModelSpec, read_spec
 
 BLOCKS = (
     ("stem", r"normali[sz]e|backbone/stem"),
@@ -80,7 +80,7 @@ class ProfileConfig:
 
 def profile(config: ProfileConfig) -> None:
     """Time every tracking network's parts, write the results, and print them."""
-    paths = [path for path in model_files(config.models, ".tflite") if not ModelSpec.read(path).is_detector]
+    paths = [path for path in model_files(config.models, ".tflite") if isinstance(read_spec(path), ModelSpec)]
     metrics: list[Metric] = []
     for path in paths:
         graph = Graph(path.read_bytes())

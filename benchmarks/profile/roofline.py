@@ -14,7 +14,7 @@ from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
 from edge_runtime.flags import flag
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import read_spec
 from export.formats.flatbuffer import constant, new_operator, pack, schema
 
 SIZES = (256, 512)
@@ -73,7 +73,7 @@ def roofline(config: RooflineConfig) -> None:
     """Time every file and the matrix products, write the results, and print them."""
     paths = model_files(config.models, ".tflite")
     for path in paths:
-        ModelSpec.read(path)  # rejects files of others
+        read_spec(path)  # rejects files of others
     products = {(size, precision): matrix_product(size, precision) for precision in PRECISIONS for size in SIZES}
     calls = {f"{size} {precision}": load_call(tflite) for (size, precision), tflite in products.items()}
     calls |= {path.name: load_call(path.read_bytes()) for path in paths}

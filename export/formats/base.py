@@ -11,7 +11,7 @@ import numpy as np
 
 from atpn.model import Network
 from edge_runtime.backends import load_backend
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec
 from export.config import Ranges
 from export.points import evaluation_plane, random_plane
 
@@ -28,19 +28,24 @@ class Job:
     """One file to convert."""
 
     model: Network
-    spec: ModelSpec
+    spec: ModelSpec | DetectorSpec
     """Goes into the file; its precision and outputs say what to make."""
     calibration: np.ndarray | None
     """(n, S, S, 3) uint8 RGB images for value ranges; None where the precision needs none."""
     ranges: Ranges = "min-max"
     """How the ranges come from the images."""
 
+    @property
+    def prompts(self) -> int:
+        """Number of query points of the second input; 0: none."""
+        return self.spec.prompts if isinstance(self.spec, ModelSpec) else 0
+
     def calibration_inputs(self) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield a (1, S, S, 3) image and, with query points, a (1, M, 2) plane that differs from image to image."""
         assert self.calibration is not None
         rng = np.random.default_rng(_CALIBRATION_SEED)
         for image in self.calibration:
-            plane = (random_plane(self.spec.prompts, rng)[None],) if self.spec.prompts else ()
+            plane = (random_plane(self.prompts, rng)[None],) if self.prompts else ()
             yield image[None], *plane
 
 
@@ -70,7 +75,7 @@ class Format:
 def load_native(path: Path) -> Predictor:
     """Open a file in the engine of its format, with one thread."""
     backend = load_backend(path, threads=1)
-    if backend.spec.prompts:
+    if isinstance(backend.spec, ModelSpec) and backend.spec.prompts:
         backend.prompt(evaluation_plane(backend.spec.prompts))
     return backend.run
 

@@ -30,7 +30,7 @@ def write(job: Job, path: Path) -> None:
     with requires("coreml"), suppress_output():
         import coremltools
         from coremltools.optimize import coreml as optimize
-    spec = job.spec
+    spec = ModelSpec.check_kind(job.spec)
     shape, plane_shape = (1, 3, spec.input_size, spec.input_size), (1, spec.prompts, 2)
     with suppress_output():
         examples = (torch.zeros(shape), torch.zeros(plane_shape)) if spec.prompts else (torch.zeros(shape),)
@@ -51,12 +51,11 @@ def write(job: Job, path: Path) -> None:
         if spec.precision == "int8":
             each = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=MIN_QUANTIZED_SIZE)
             package = optimize.linear_quantize_weights(package, optimize.OptimizationConfig(global_config=each))
-        _describe(package, job)
+        _describe(package, spec)
         package.save(str(path))
 
 
-def _describe(package: Any, job: Job) -> None:
-    spec = job.spec
+def _describe(package: Any, spec: ModelSpec) -> None:
     notes = package.user_defined_metadata
     for key in _TIMESTAMPS:
         if key in notes:

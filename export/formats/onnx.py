@@ -55,8 +55,8 @@ def write(job: Job, path: Path) -> None:
         import onnx
         import onnxscript  # noqa: F401  (torch's exporter needs it and fails late without)
     spec = job.spec
-    inputs = (spec.input_name, PLANE) if spec.prompts else (spec.input_name,)
-    proto = onnx.load_from_string(_convert(job.model, inputs, spec.prompts, tuple(spec.outputs)))
+    inputs = (spec.input_name, PLANE) if job.prompts else (spec.input_name,)
+    proto = onnx.load_from_string(_convert(job.model, inputs, job.prompts, tuple(spec.outputs)))
     if spec.precision == "int8":
         named = (dict(zip(inputs, values, strict=True)) for values in job.calibration_inputs())
         proto = _to_int8(proto, named, job.ranges)

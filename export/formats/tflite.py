@@ -20,7 +20,7 @@ from export.metadata import append_spec
 def write(job: Job, path: Path) -> None:
     """Write a job's .tflite file, its spec appended."""
     spec, outputs = job.spec, tuple(job.spec.outputs)
-    content = convert(job.model, outputs, spec.prompts, for_int8=spec.precision == "int8")
+    content = convert(job.model, outputs, job.prompts, for_int8=spec.precision == "int8")
     if spec.precision == "int8":
         content = quantize.to_int8(content, job.calibration_inputs(), job.ranges, quantize.scopes_of(job.model))
     elif spec.precision == "fp16":

@@ -95,6 +95,45 @@ def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
     assert match_outputs(path, one, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
 
 
+def test_outputs_of_later_versions_are_left_out(spec):
+    path, later = Path("m.tflite"), dataclasses.replace(spec, outputs={**spec.outputs, "gaze": (2, 2)})
+    assert match_outputs(path, later, [("o9", (2, 2)), *SHUFFLED]) == match_outputs(path, spec, SHUFFLED)
+    # By position: expressions of three numbers look like a pose.
+    later = dataclasses.replace(spec, outputs={**spec.outputs, "expressions": (3,)})
+    placed = [(name, shape) for name, (_, shape) in zip("abcde", later.outputs.items(), strict=True)]
+    assert list(match_outputs(path, later, placed).values()) == ["a", "b", "c", "d"]
+    with pytest.raises(ModelFileError, match="its spec declares"):
+        match_outputs(path, spec, placed)
+
+
+def test_a_file_with_outputs_of_later_versions_runs(write_onnx, spec):
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx(dataclasses.replace(spec, outputs={**spec.outputs, "gaze_bins": (1,)}).to_json())
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("Cast", ["confidence"], ["gaze_bins"], to=onnx.TensorProto.INT64))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("gaze_bins", onnx.TensorProto.INT64, ["N", 1]))
+    onnx.save(model, path)
+    results = load_backend(path).run(np.full((112, 112, 3), 51, np.uint8))
+    assert list(results) == ["landmarks", "uncertainty", "pose", "confidence"]
+    assert results["confidence"] == pytest.approx(0.2)
+
+
+def test_an_output_of_another_type_is_rejected(write_onnx, spec):
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx()
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("Cast", ["confidence"], ["whole"], to=onnx.TensorProto.INT64))
+    model.graph.output[3].CopyFrom(onnx.helper.make_tensor_value_info("whole", onnx.TensorProto.INT64, ["N", 1]))
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError, match=r"output whole is tensor\(int64\), expected float32"):
+        load_backend(path)
+
+
+def test_an_output_of_free_shape_is_rejected(spec):
+    with pytest.raises(ModelFileError, match="its spec declares"):
+        match_outputs(Path("m.onnx"), spec, [*SHUFFLED[:3], ("o1", ("K",))])
+
+
 def test_match_inputs_uses_type_and_shape(prompt_spec):
     image, plane = ((1, 112, 112, 3), "uint8"), ((1, 5, 2), "float32")
     assert match_inputs(Path("m.tflite"), prompt_spec, {4: plane, 9: image}) == (9, 4)

@@ -1,10 +1,8 @@
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import FaceTracker, ModelSpec
+from edge_runtime import FaceTracker
 from edge_runtime.detector import (
     FRONTAL_TO_LANDMARKS,
     PAD_VALUE,
@@ -17,7 +15,7 @@ from edge_runtime.detector import (
     tiles,
 )
 from edge_runtime.errors import DetectorError, ModelFileError
-from edge_runtime.spec import detector_outputs
+from edge_runtime.spec import DetectorSpec, detector_outputs
 
 
 def cartoon_face(width: int, height: int, center: tuple[int, int], size: int) -> np.ndarray:
@@ -98,12 +96,9 @@ def test_a_fitted_frame_lies_where_its_region_says(shape):
 class SquareFinder:
     """A detector network that finds bright pixels: each cell's score is its brightness, its roi a tenth wide."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self) -> None:
         grid = 24
-        outputs = detector_outputs(grid)
-        self.spec = dataclasses.replace(
-            spec, scheme="", mean_shape=np.empty((0, 2)), outputs=outputs, input_size=96, track_threshold=0.5
-        )
+        self.spec = DetectorSpec(name="squares", outputs=detector_outputs(grid), input_size=96, track_threshold=0.5)
         axis = (np.arange(grid) + 0.5) / grid
         self._rois = np.stack([*np.meshgrid(axis, axis), np.full((grid, grid), 0.1)], axis=-1).astype(np.float32)
 
@@ -117,7 +112,7 @@ def test_found_regions_come_back_in_the_frames_pixels(spec, width, height, at):
     frame = np.zeros((height, width, 3), np.uint8)
     radius = max(width, height) // 24
     cv2.rectangle(frame, (at[0] - radius, at[1] - radius), (at[0] + radius, at[1] + radius), (255,) * 3, cv2.FILLED)
-    (roi, *_) = NetworkDetector(SquareFinder(spec)).detect(frame)
+    (roi, *_) = NetworkDetector(SquareFinder()).detect(frame)
     cell = max(width, height) / 24
     assert (roi.cx, roi.cy) == pytest.approx(at, abs=cell)
     assert roi.size == pytest.approx(max(width, height) * 0.1)
@@ -148,9 +143,9 @@ def test_default_detector_uses_the_exported_file(tmp_path, monkeypatch):
         default_detector()
 
 
-def test_a_detector_is_no_landmark_network(spec, detector):
+def test_a_detector_is_no_landmark_network(detector):
     with pytest.raises(ValueError, match="is a face detector; pass it as `detector`"):
-        FaceTracker(backend=SquareFinder(spec), detector=detector)
+        FaceTracker(backend=SquareFinder(), detector=detector)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 640), (4000, 300)])
@@ -168,7 +163,7 @@ def test_tiles_cover_a_large_frame_and_overlap(width, height):
 def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(spec):
     frame = np.zeros((600, 1000, 3), np.uint8)
     frame[40:66, 930:956] = 255  # two thirds of a cell of the whole frame wide: too faint
-    finder = NetworkDetector(SquareFinder(spec))
+    finder = NetworkDetector(SquareFinder())
     searches = -(-len(tiles(1000, 600, 96)) // 2)
     found = [roi for _ in range(searches) for roi in finder.detect(frame)]
     assert found

@@ -1,11 +1,14 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_runtime.errors import ModelFileError
-from edge_runtime.spec import ModelSpec, detector_outputs, standard_outputs
+from edge_runtime.spec import DetectorSpec, ModelSpec, detector_outputs, parse_spec, read_spec, standard_outputs
+
+DETECTOR = DetectorSpec(name="d", outputs=detector_outputs(4), input_size=96, track_threshold=0.3)
 
 
 def test_json_round_trip(spec):
@@ -76,13 +79,59 @@ def test_a_damaged_template_is_rejected(spec, lips):
         ModelSpec.from_json(json.dumps(values))
 
 
-def test_a_detector_has_no_template(lips):
-    with pytest.raises(ValueError, match="a detector has no scheme, no mean shape and no template"):
-        ModelSpec("d", "", np.empty((0, 2)), detector_outputs(4), template=lips)
+def test_the_outputs_tell_a_detectors_spec_from_a_landmark_models(spec):
+    for each in (spec, DETECTOR):
+        again = parse_spec(each.to_json(), Path("m.tflite"))
+        assert type(again) is type(each)
+        assert again.to_json() == each.to_json()
+
+
+def test_a_detector_has_only_the_fields_of_a_detector(lips):
+    with pytest.raises(TypeError, match="template"):
+        DetectorSpec(name="d", outputs=detector_outputs(4), template=lips)
+    assert not hasattr(DETECTOR, "mean_shape")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outputs": {"scores": (4, 4), "rois": (5, 5, 3)}}, "outputs must be"),
+        ({"outputs": {"scores": ()}}, "outputs must be"),
+        ({"outputs": standard_outputs(98)}, "outputs must be"),
+        ({"track_threshold": 1.0}, r"track_threshold must lie in \(0, 1\), got 1.0"),
+        ({"input_size": 4}, "at least 8"),
+    ],
+)
+def test_bad_fields_of_a_detector_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(DETECTOR, **change)
+
+
+def test_detectors_specs_of_earlier_versions_are_read():
+    fields = {"name": "d", "scheme": "", "mean_shape": [], "upright": False, "lost_threshold": 0.3, "prompts": 0}
+    fields |= {"outputs": detector_outputs(4), "track_threshold": 0.3, "template": None, "format_version": 1}
+    spec = DetectorSpec.from_json(json.dumps(fields))
+    assert (spec.name, spec.track_threshold, spec.outputs) == ("d", 0.3, detector_outputs(4))
+
+
+def test_earlier_versions_find_the_fields_that_they_require_in_a_detectors_spec():
+    values = json.loads(DETECTOR.to_json())
+    assert (values["scheme"], values["mean_shape"], values["lost_threshold"]) == ("", [], 0.3)
+
+
+def test_a_file_of_the_other_kind_is_refused(spec, write_onnx):
+    assert ModelSpec.read(write_onnx()).name == "tiny"
+    with pytest.raises(ModelFileError, match="'tiny' is not a detector: its outputs are landmarks, uncertainty, pose"):
+        DetectorSpec.read(write_onnx())
+    path = write_onnx(spec_json=DETECTOR.to_json())
+    assert DetectorSpec.read(path).outputs == read_spec(path).outputs == detector_outputs(4)
+    with pytest.raises(ModelFileError, match="'d' is a face detector; pass it as `detector`, not as `model`"):
+        ModelSpec.read(path)
 
 
 def test_templates_of_users_are_schemes_too():
-    spec = ModelSpec("lips", "my_lips", np.random.default_rng(0).random((12, 2)), standard_outputs(12))
+    points = np.random.default_rng(0).random((12, 2))
+    spec = ModelSpec(name="lips", scheme="my_lips", mean_shape=points, outputs=standard_outputs(12))
     assert spec.outputs["landmarks"] == (12, 2)
 
 
@@ -90,11 +139,11 @@ def test_templates_of_users_are_schemes_too():
     ("edit", "message"),
     [
         (lambda v: v.pop("scheme"), "lacks scheme"),
-        (lambda v: v.update(color="red"), "unknown fields: color"),
         (lambda v: v.update(format_version=99), "format_version is 99"),
         (lambda v: v.pop("format_version"), "format_version is None"),
         (lambda v: v.update(outputs=[1]), "wrong type"),
-        (lambda v: v.update(input_size="big"), "wrong type"),
+        (lambda v: v.update(input_size="big"), "wrong type: input_size is 'big', expected int"),
+        (lambda v: v.update(name=5), "wrong type: name is 5, expected str"),
     ],
 )
 def test_bad_json_is_rejected(spec, edit, message):
@@ -102,6 +151,35 @@ def test_bad_json_is_rejected(spec, edit, message):
     edit(values)
     with pytest.raises(ValueError, match=message):
         ModelSpec.from_json(json.dumps(values))
+
+
+def test_fields_of_later_versions_are_ignored(spec):
+    for each in (spec, DETECTOR):
+        values = json.loads(each.to_json()) | {"color": "red", "checksum": {"network": "ab"}}
+        assert type(each).from_json(json.dumps(values)).to_json() == each.to_json()
+
+
+def test_outputs_of_later_versions_may_follow(spec):
+    later = {"expressions": (52,), "gaze": (2, 2)}
+    for each in (spec, DETECTOR):
+        again = type(each).from_json(dataclasses.replace(each, outputs={**each.outputs, **later}).to_json())
+        assert again.outputs == {**each.outputs, **later}
+        assert again.known_outputs == tuple(each.outputs)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"gaze": (2, 2), **standard_outputs(98)},
+        {**standard_outputs(98, with_heads=False), "gaze": (2, 2), "pose": (3,), "confidence": (1,)},
+        {**standard_outputs(98, with_heads=False), "confidence": (1,)},
+        {**standard_outputs(98), "points": (5, 2)},
+        {**standard_outputs(98), "rois": (4, 4, 3)},
+    ],
+)
+def test_known_outputs_come_first_and_complete(spec, outputs):
+    with pytest.raises(ValueError, match=r"outputs must be .* in this order, others only after them"):
+        dataclasses.replace(spec, outputs=outputs)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
@@ -167,6 +245,6 @@ def test_from_json_reads_names_of_earlier_versions(spec):
     text = dataclasses.replace(spec, uncertainty_threshold=0.05).to_json()
     assert "most_uncertain" not in text
     assert ModelSpec.from_json(text.replace("uncertainty_threshold", "most_uncertain")).uncertainty_threshold == 0.05
-    detector = ModelSpec("d", "", np.empty((0, 2)), detector_outputs(4)).to_json()
+    detector = DETECTOR.to_json()
     assert '"rois"' in detector
-    assert list(ModelSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois"]
+    assert list(DetectorSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois"]

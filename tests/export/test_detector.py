@@ -15,7 +15,7 @@ from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.detection import detection_targets
 from atpn.train.losses.detection import focal_loss, region_loss
 from edge_runtime.detector import NetworkDetector
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec
 from export.__main__ import main
 from export.image_set import read_image_set, write_image_set
 
@@ -95,15 +95,14 @@ def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     assert sorted(report["files"]) == sorted(FILES)
     assert report["held_out"]["sha256"] == read_image_set(finder / "heldout.npz").sha256
     for name in FILES:
-        spec, entry = ModelSpec.read(files / name), report["files"][name]
-        assert spec.is_detector
+        spec, entry = DetectorSpec.read(files / name), report["files"][name]
         assert spec.outputs == {"scores": (16, 16), "rois": (16, 16, 3)}
         assert spec.provenance["licence"] == "CC0-1.0"
         assert entry["parity"]["average_precision"] > 0.9
         assert entry["transposes"] <= 2
     assert report["files"]["detector_fp32.tflite"]["parity"]["scores"] < 1e-5
     assert report["files"]["detector_int8.tflite"]["bytes"] < 0.5 * report["files"]["detector_fp32.tflite"]["bytes"]
-    assert "calibration" in ModelSpec.read(files / "detector_int8.tflite").provenance
+    assert "calibration" in DetectorSpec.read(files / "detector_int8.tflite").provenance
 
 
 @pytest.mark.slow

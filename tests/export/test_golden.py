@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime import ROI, tracker
 from edge_runtime.geometry import extract_crop
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec
 from export.testing.golden.command import as_text
 from export.testing.golden.constants import constants
 from export.testing.golden.recorder import play
@@ -80,7 +80,7 @@ def read_ppm(path):
 def golden_again(folder):
     """Compute the vectors again from the recorded faces, specs, and network outputs."""
     faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
-    network_spec, detector_spec = (ModelSpec.read(folder / f"{name}.tflite") for name in ("network", "detector"))
+    network_spec, detector_spec = (read_spec(folder / f"{name}.tflite") for name in ("network", "detector"))
     documents = {"constants.json": constants(), "steps.json": steps(faces)}
     for path in sorted(folder.glob("sequence_*.json")):
         recorded = json.loads(path.read_bytes())
@@ -201,9 +201,8 @@ def test_constants_are_numbers_and_none_is_forgotten(written):
 
 def test_the_specs_are_read_as_any_files(written):
     spec = ModelSpec.read(FOLDER / "network.tflite")
-    assert not spec.is_detector
     assert dataclasses.replace(spec, name="other").name == "other"
-    assert ModelSpec.read(FOLDER / "detector.tflite").is_detector
+    assert DetectorSpec.read(FOLDER / "detector.tflite").known_outputs == ("scores", "rois")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DetectorSpec, ModelSpec
 from edge_runtime.tracker import FaceTracker
 from export.testing.golden.scenes import Outputs, Scene, composite
 
@@ -38,7 +38,7 @@ class _Backend:
 
     frame = 0
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
         self.spec = spec
 
     def prompt(self, points: np.ndarray) -> None:
@@ -55,14 +55,14 @@ class Recorder(_Backend):
     def run(self, crop: np.ndarray) -> Outputs:
         """See `Backend.run`."""
         outputs = self._backend.run(crop)
-        if self.frame in self._scene.perturbations and not self.spec.is_detector:
-            outputs = self._scene.perturbations[self.frame](outputs)
-        if self.spec.is_detector:
+        if isinstance(self.spec, DetectorSpec):
             empty = outputs["scores"] < MIN_SCORE
             outputs = {
                 name: np.where(empty if value.ndim == 2 else empty[..., None], 0, value)
                 for name, value in outputs.items()
             }
+        elif self.frame in self._scene.perturbations:
+            outputs = self._scene.perturbations[self.frame](outputs)
         return {name: value.astype(np.float64).round(DECIMALS).astype(np.float32) for name, value in outputs.items()}
 
 

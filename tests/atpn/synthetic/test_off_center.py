@@ -24,7 +24,7 @@ class ShippedWeights:
     def __init__(self) -> None:
         self._model = load_checkpoint(WEIGHTS_FOLDER / "atpn.safetensors")[0]
         mean = self._model.mean_shape.numpy().reshape(98, 2)
-        self.spec = ModelSpec("atpn", "wflw98", mean_shape=mean, outputs=standard_outputs(98), upright=True)
+        self.spec = ModelSpec(name="atpn", scheme="wflw98", mean_shape=mean, outputs=standard_outputs(98))
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         seen = predict(self._model, crop[None])
