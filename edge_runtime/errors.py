@@ -31,6 +31,10 @@ class TemplateError(EdgeRuntimeError, ValueError):
     """A template is invalid, or the model cannot find it."""
 
 
+class SchemeError(EdgeRuntimeError, ValueError):
+    """A landmark scheme's file is invalid."""
+
+
 class SourceError(EdgeRuntimeError, OSError):
     """A camera, video, image, or folder has no frames."""
 

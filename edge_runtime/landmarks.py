@@ -1,16 +1,36 @@
 """Landmark schemes: groups, mirror pairs, drawing edges, and conversions.
 
-"Left" and "right" in group names are sides of the unmirrored image: the subject's right eye is `left_eye`.
+"Left" and "right" in group names are sides of the unmirrored image: the subject's right eye is `left_eye`. A scheme of
+your own is a JSON file:
+
+    {"name": "mine7", "count": 7, "mirror_pairs": [[0, 3], [1, 2], [5, 6]], "outer_eye_corners": [0, 3],
+     "names": ["left_outer_corner", …], "groups": {"eyes": [0, 1, 2, 3], "nose": [4], "mouth": [5, 6]},
+     "edges": [[0, 1], [2, 3], [5, 6]]}
+
+`names`, `groups`, and `edges` may be left out.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
+
+from edge_runtime.errors import SchemeError, require
+
+MIN_LANDMARKS, MAX_LANDMARKS = 3, 1024
+"""Number of landmarks of a scheme: the eye corners and a third point for a face's extent; a dense face mesh has 478."""
+_REQUIRED = ("name", "count", "mirror_pairs", "outer_eye_corners")
+_OPTIONAL = ("groups", "edges", "names")
+_WHOLE_FACE = "face"
+"""Group of all landmarks where a scheme names no groups."""
 
 
 def _paths(*runs: Iterable[int]) -> tuple[tuple[int, int], ...]:
@@ -25,7 +45,7 @@ def _loops(*runs: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True)
 class LandmarkScheme:
-    """A named, ordered set of facial landmarks."""
+    """A named, ordered set of facial landmarks. ValueError names an invalid field."""
 
     name: str
     count: int
@@ -36,25 +56,155 @@ class LandmarkScheme:
     edges: tuple[tuple[int, int], ...]
     """Index pairs to join with a line in an overlay."""
     outer_eye_corners: tuple[int, int]
-    """Indices whose distance normalizes NME; eye centers if the scheme has no corners."""
+    """Indices whose distance normalizes NME, a mirror pair; eye centers if the scheme has no corners."""
+    names: tuple[str, ...] = ()
+    """Name of each landmark, or empty."""
     mirror: np.ndarray = field(init=False, repr=False, compare=False)
     """(count,) permutation: landmark i of a flipped image is landmark mirror[i] of the original."""
 
     def __post_init__(self) -> None:
-        covered = sorted(index for group in self.groups.values() for index in group)
-        if covered != list(range(self.count)):
-            raise ValueError(f"scheme {self.name}: groups must cover 0..{self.count - 1} once, got {covered}")
+        printable = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
+        require(printable, f"a scheme needs a printable name, got {self.name!r}")
+        counted = _is_index(self.count) and MIN_LANDMARKS <= self.count <= MAX_LANDMARKS
+        self._require(counted, f"count must be {MIN_LANDMARKS} to {MAX_LANDMARKS}, got {self.count!r}")
+        self._require(isinstance(self.groups, Mapping), f"groups are lists of indices by name, got {self.groups!r}")
+        groups = {str(name): self._indices(group, f"group {name}") for name, group in self.groups.items()}
+        covered = sorted(index for group in groups.values() for index in group)
+        self._require(
+            covered == list(range(self.count)),
+            f"groups must cover 0..{self.count - 1} once; {_count_problem(covered, self.count)}",
+        )
+        pairs, edges = self._pairs(self.mirror_pairs, "mirror_pairs"), self._pairs(self.edges, "edges")
+        paired = [index for pair in pairs for index in pair]
+        twice = sorted({index for index in paired if paired.count(index) > 1})
+        self._require(not twice, f"mirror_pairs hold {_written(twice)} more than once; a landmark has one mirror image")
+        corners = self._pairs([self.outer_eye_corners], "outer_eye_corners")[0]
+        self._require(
+            corners in pairs or corners[::-1] in pairs,
+            f"outer_eye_corners {list(corners)} must be one of mirror_pairs: they swap when the image is flipped",
+        )
+        self._check_names()
         mirror = np.arange(self.count)
-        for left, right in self.mirror_pairs:
+        for left, right in pairs:
             mirror[left], mirror[right] = right, left
         mirror.flags.writeable = False
-        object.__setattr__(self, "mirror", mirror)
-        object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
+        for key, value in (
+            *(("groups", MappingProxyType(groups)), ("mirror_pairs", pairs), ("edges", edges)),
+            *(("outer_eye_corners", corners), ("names", tuple(self.names)), ("mirror", mirror)),
+        ):
+            object.__setattr__(self, key, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy can neither be copied nor pickled.
+        fields = self.name, self.count, dict(self.groups), self.mirror_pairs, self.edges, self.outer_eye_corners
+        return type(self), (*fields, self.names)
+
+    def _require(self, valid: object, message: str) -> None:
+        require(valid, f"scheme {self.name}: {message}")
+
+    def _indices(self, values: Any, what: str) -> tuple[int, ...]:
+        valid = _is_list(values) and all(_is_index(value) for value in values)
+        self._require(valid, f"{what} must be a list of indices, got {values!r}")
+        outside = [value for value in values if not 0 <= value < self.count]
+        self._require(not outside, f"{what}: indices must lie in 0 to {self.count - 1}, got {_written(outside)}")
+        return tuple(int(value) for value in values)
+
+    def _pairs(self, values: Any, what: str) -> tuple[tuple[int, int], ...]:
+        self._require(_is_list(values), f"{what} must be a list of index pairs, got {values!r}")
+        pairs = [self._indices(value, what) for value in values]
+        wrong = [list(pair) for pair in pairs if len(pair) != 2 or pair[0] == pair[1]]
+        self._require(not wrong, f"{what}: expected pairs of two different indices, got {wrong[:1]}")
+        return tuple((first, second) for first, second in pairs)
+
+    def _check_names(self) -> None:
+        strings = _is_list(self.names) and all(isinstance(name, str) and name.strip() for name in self.names)
+        self._require(strings, f"names must be a list of non-empty strings, got {self.names!r}")
+        given = len(self.names)
+        self._require(given in (0, self.count), f"got {given} names, expected one per landmark ({self.count})")
+        repeated = sorted({name for name in self.names if list(self.names).count(name) > 1})
+        self._require(not repeated, f"names must be unique, got {', '.join(repeated)} more than once")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scheme as a dict of plain values."""
+        return {
+            "name": self.name,
+            "count": self.count,
+            "names": list(self.names),
+            "groups": {name: list(group) for name, group in self.groups.items()},
+            "mirror_pairs": [list(pair) for pair in self.mirror_pairs],
+            "edges": [list(edge) for edge in self.edges],
+            "outer_eye_corners": list(self.outer_eye_corners),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Create a scheme from the result of `to_dict`. ValueError names an invalid field."""
+        if not isinstance(values, dict):
+            raise ValueError(f"a scheme is a JSON object with {', '.join(_REQUIRED)}, got {type(values).__name__}")
+        if missing := [key for key in _REQUIRED if values.get(key) is None]:
+            raise ValueError(f"a scheme needs {', '.join(_REQUIRED)}; missing: {', '.join(missing)}")
+        if unknown := sorted(values.keys() - {*_REQUIRED, *_OPTIONAL}):
+            raise ValueError(
+                f"unknown scheme fields: {', '.join(map(str, unknown))}; known: {', '.join((*_REQUIRED, *_OPTIONAL))}"
+            )
+        given = {key: value for key, value in values.items() if value is not None}
+        if "groups" not in given and _is_index(given["count"]) and 0 < given["count"] <= MAX_LANDMARKS:
+            given["groups"] = {_WHOLE_FACE: tuple(range(given["count"]))}
+        scheme = cls(**{"groups": {}, "edges": (), **given})
+        if SCHEMES.get(scheme.name, scheme) != scheme:
+            raise ValueError(f"{scheme.name} is the name of a known scheme with other landmarks; rename yours")
+        return scheme
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Read a scheme from a JSON file. FileNotFoundError or SchemeError names the file."""
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no landmark scheme at {path}; give a JSON file, or one of {', '.join(SCHEMES)} by its name"
+            )
+        try:
+            return cls.from_dict(json.loads(path.read_bytes()))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SchemeError(f"{path} is not JSON: {error}") from error
+        except ValueError as error:
+            raise SchemeError(f"{path}: {error}") from error
+
+    @property
+    def reference(self) -> str | dict[str, Any]:
+        """What files store: the name of a known scheme, or the definition (`to_dict`) of another."""
+        return self.name if SCHEMES.get(self.name) == self else self.to_dict()
+
+    @staticmethod
+    def from_reference(reference: Any) -> LandmarkScheme:
+        """Return the scheme of a `reference`. ValueError for an unknown name or an invalid definition."""
+        return scheme_by_name(reference) if isinstance(reference, str) else LandmarkScheme.from_dict(reference)
 
     def inter_ocular(self, landmarks: np.ndarray) -> np.ndarray:
         """Return the (...) distances between the outer eye corners of (..., count, 2) landmarks, in their unit."""
         left, right = self.outer_eye_corners
         return np.asarray(np.linalg.norm(landmarks[..., left, :] - landmarks[..., right, :], axis=-1))
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
+def _is_index(value: Any) -> bool:
+    # bool is an Integral, too.
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _written(indices: Sequence[int], most: int = 8) -> str:
+    """Return some of the indices as text."""
+    return ", ".join(map(str, indices[:most])) + (f" and {len(indices) - most} more" if len(indices) > most else "")
+
+
+def _count_problem(covered: Sequence[int], count: int) -> str:
+    """Return what is wrong with sorted indices that should be 0 to count - 1."""
+    missing = [index for index in range(count) if index not in covered]
+    twice = sorted({index for index in covered if covered.count(index) > 1})
+    return f"without a group: {_written(missing) or 'none'}; in several: {_written(twice) or 'none'}"
 
 
 def _wflw_mirror_pairs() -> tuple[tuple[int, int], ...]:
@@ -160,7 +310,10 @@ SCHEMES: Mapping[str, LandmarkScheme] = MappingProxyType({s.name: s for s in (WF
 def scheme_by_name(name: str) -> LandmarkScheme:
     """Return the scheme of this name. ValueError lists the known ones."""
     if name not in SCHEMES:
-        raise ValueError(f"unknown landmark scheme {name!r}; known schemes: {', '.join(SCHEMES)}")
+        raise ValueError(
+            f"unknown landmark scheme {name!r}; known schemes: {', '.join(SCHEMES)}; read another with "
+            "LandmarkScheme.read(path)"
+        )
     return SCHEMES[name]
 
 
@@ -200,7 +353,7 @@ def convert(landmarks: np.ndarray, source: LandmarkScheme, target: LandmarkSchem
     Each target landmark is the mean of one or two source landmarks. ValueError if there is no such conversion; WFLW
     converts to the others.
     """
-    if source.name == target.name:
+    if source == target:
         return landmarks
     table = _CONVERSIONS.get((source.name, target.name))
     if table is None:

@@ -11,7 +11,6 @@ import numpy as np
 from atpn.data.drawing import BITS, draw_edge, draw_points, fixed_point, write_image
 from atpn.data.sample import Sample
 from edge_runtime.geometry import ROI, Intrinsics, crop_to_camera, extract_crop
-from edge_runtime.landmarks import SCHEMES
 
 TILE = 224
 COLUMNS = 5
@@ -46,8 +45,7 @@ def face_tile(sample: Sample) -> np.ndarray:
     if sample.landmarks is not None:
         points = roi.to_crop(sample.landmarks) * TILE - 0.5
         known = ~np.isnan(points).any(axis=1)
-        # Templates that are no scheme of ours (London's) are drawn as points.
-        for a, b in SCHEMES[sample.scheme].edges if sample.scheme in SCHEMES else ():
+        for a, b in () if sample.scheme is None else sample.scheme.edges:
             if known[a] and known[b]:
                 draw_edge(tile, points[a], points[b], EDGE)
         seen = known if sample.visibility is None else sample.visibility

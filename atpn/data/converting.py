@@ -16,7 +16,7 @@ from atpn.data.readers.images import ImageSource, UnreadSample
 from atpn.data.readers.issues import Issue, Report, Severity
 from atpn.data.readers.registry import DatasetFolder
 from atpn.data.sample import Sample
-from atpn.data.shards import claim_folder, write_shard
+from atpn.data.shards import claim_folder, write_scheme, write_shard
 from edge_runtime.geometry import ROI, Intrinsics
 
 
@@ -62,6 +62,7 @@ class Conversion:
                 path = folder / f"faces-{index:06d}.tar"
                 if chunk and not path.is_file():
                     write_shard(path, self.cut(chunk))
+                    write_scheme(folder, next((s.labels.scheme for s in chunk if s.labels.landmarks is not None), None))
                 bar.update(len(chunk))
                 if len(chunk) < shard_size:
                     return
@@ -69,7 +70,7 @@ class Conversion:
     def samples(self) -> Iterator[UnreadSample]:
         """Yield the selected samples in the dataset's order; ValueError for a corrupt one, unless `partial`."""
         number = 0
-        for sample in self.found.dataset.read(self.found.root, self._report()):
+        for sample in self.found.read(self._report()):
             if sample.split != self.split or (self.subset is not None and self.subset not in sample.subsets):
                 continue
             number += 1
@@ -110,7 +111,7 @@ class Conversion:
             concerns_us = issue.split in ("", self.split)
             if self.partial:
                 self.skipped += issue.severity is Severity.CORRUPT and concerns_us
-            elif concerns_us and issue.severity is not Severity.LEFT_OUT:
+            elif concerns_us and issue.severity.is_error:
                 raise ValueError(
                     f"{issue.severity}: {issue.message}; run `datasets check` for all, or pass --partial to skip it"
                 )
@@ -126,6 +127,7 @@ class Conversion:
             "partial": self.partial,
             "shard_size": shard_size,
             **asdict(self.cutout),
+            **self.found.options.setup,
         }
 
 

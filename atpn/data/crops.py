@@ -17,7 +17,7 @@ from edge_runtime.geometry import (
     rotation_2d,
     upright_roll,
 )
-from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+from edge_runtime.landmarks import LandmarkScheme
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Cr
         pose = matrix_to_angles(mirrored_rotation(rotation) if flip else rotation)
     if flip:
         image = np.ascontiguousarray(image[:, ::-1])
-        landmarks = np.column_stack([1 - landmarks[:, 0], landmarks[:, 1]])[scheme_by_name(sample.scheme).mirror]
+        landmarks = np.column_stack([1 - landmarks[:, 0], landmarks[:, 1]])[sample.scheme.mirror]
     dense = None if sample.dense is None else roi.to_crop(sample.dense).astype(np.float32)
     if dense is not None and flip:
         dense[:, 0] = 1 - dense[:, 0]

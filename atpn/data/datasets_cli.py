@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, subcommand
 
 from atpn.data.contact_sheet import COLUMNS, write_contact_sheet
 from atpn.data.converting import Conversion, CutoutConfig
 from atpn.data.inspection import decode_samples, describe, inspect_dataset
+from atpn.data.readers.issues import Issue, Severity
+from atpn.data.readers.label_samples import LabelOptions
 from atpn.data.readers.registry import DATASETS, UNSPLIT, Dataset, DatasetFolder, find_datasets
+from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 
 SHEET_FACES = COLUMNS * COLUMNS
 
@@ -25,11 +30,36 @@ class ListConfig:
 
 
 @dataclass(frozen=True)
+class OwnLabels:
+    """How your own labels are meant; see `datasets list own`."""
+
+    scheme: str | None = None
+    """Landmark scheme of your own labels: a name, or a JSON file with its definition; default: the file's, or by the
+    number of landmarks."""
+    normalized: bool = False
+    """The coordinates of your own labels are fractions of the image's width and height."""
+    first_pixel: float | None = None
+    """Coordinate of the first pixel's center in your own labels: 0, 1 (MATLAB), or 0.5 (0 is the image's outer edge);
+    default: the file's, or its format's."""
+    exif: Literal["auto", "turned", "stored"] = "auto"
+    """Picture that your own labels are for, of photographs with an Exif orientation: as shown by viewers, or as stored;
+    `auto`: as shown, unless only the other fits."""
+
+    @property
+    def options(self) -> LabelOptions:
+        """The options of the reader; OSError or ValueError for a scheme that cannot be read."""
+        scheme = None
+        if self.scheme is not None:
+            scheme = SCHEMES[self.scheme] if self.scheme in SCHEMES else LandmarkScheme.read(self.scheme)
+        return LabelOptions(scheme, self.normalized, self.first_pixel, self.exif)
+
+
+@dataclass(frozen=True)
 class CheckConfig:
     """Identify the datasets in a folder, compare them with the official numbers, list missing and corrupt files."""
 
     path: Positional[Path]
-    """Folder into which a dataset was unpacked, or the one above or below it."""
+    """Folder into which a dataset was unpacked, or the one above or below it; or a file of your own labels."""
     dataset: str | None = None
     """Name of the dataset; default: recognized by its files."""
     sheet: Path | None = None
@@ -38,6 +68,7 @@ class CheckConfig:
     """Seed of the random faces."""
     deep: bool = False
     """Decode every image, too (slow)."""
+    labels: OmitArgPrefixes[OwnLabels] = field(default_factory=OwnLabels)
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,7 @@ class ConvertConfig:
     """Write a dataset's faces into shards for `train` and `evaluate`; the same command resumes after a stop."""
 
     path: Positional[Path]
-    """Folder into which the dataset was unpacked."""
+    """Folder into which the dataset was unpacked, or a file of your own labels."""
     out: Path
     """Output folder; each split is written to SPLIT or SPLIT-SUBSET in it."""
     dataset: str | None = None
@@ -61,6 +92,7 @@ class ConvertConfig:
     shard_size: int = 600
     """Samples per shard; a stop loses at most one unfinished shard."""
     cutout: OmitArgPrefixes[CutoutConfig] = field(default_factory=CutoutConfig)
+    labels: OmitArgPrefixes[OwnLabels] = field(default_factory=OwnLabels)
 
     def __post_init__(self) -> None:
         if self.every < 1 or self.shard_size < 1:
@@ -88,7 +120,7 @@ def run(config: ListConfig | CheckConfig | ConvertConfig) -> None:
 def check(config: CheckConfig) -> None:
     """Print a report of each dataset found; ValueError at the end if any is incomplete."""
     incomplete = []
-    datasets = find_datasets(config.path, config.dataset)
+    datasets = find_datasets(config.path, config.dataset, config.labels.options)
     for found in datasets:
         report = inspect_dataset(found, SHEET_FACES if config.sheet else 0, config.seed, config.deep)
         print(describe(report))
@@ -105,12 +137,19 @@ def check(config: CheckConfig) -> None:
 
 def convert(config: ConvertConfig) -> None:
     """Write the shards of the requested splits and print their sizes."""
-    datasets = find_datasets(config.path, config.dataset)
+    datasets = find_datasets(config.path, config.dataset, config.labels.options)
     if len(datasets) > 1:
         names = ", ".join(f"{found.dataset.name} in {found.root}" for found in datasets)
         raise ValueError(f"expected one dataset, found {names}; give one's folder, or --dataset NAME")
     (found,) = datasets
-    splits = list(dict.fromkeys(sample.split for sample in found.dataset.read(found.root, lambda _: None)))
+    warnings: list[str] = []
+    splits = list(dict.fromkeys(sample.split for sample in found.read(partial(_keep_warning, warnings))))
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not splits:
+        for _ in found.read():  # raises the first issue
+            break
+        raise ValueError(f"no sample in {found.root}; see `python -m atpn datasets check {config.path}`")
     if config.split is not None:
         _check_split(config, found, splits)
     for split in [config.split] if config.split else splits:
@@ -124,6 +163,11 @@ def convert(config: ConvertConfig) -> None:
         if not conversion.faces + conversion.backgrounds:
             subset = f" with subset {config.subset}" if config.subset else ""
             raise ValueError(f"no sample of split {split}{subset} in {found.root}")
+
+
+def _keep_warning(warnings: list[str], issue: Issue) -> None:
+    if issue.severity is Severity.WARNING or (issue.severity is Severity.LEFT_OUT and issue.split == ""):
+        warnings.append(f"{issue.severity}: {issue.message}" if issue.severity is Severity.LEFT_OUT else issue.message)
 
 
 def _check_split(config: ConvertConfig, found: DatasetFolder, splits: list[str]) -> None:

@@ -49,7 +49,7 @@ class DatasetReport:
     @property
     def complete(self) -> bool:
         """Whether every split is complete and nothing is missing or corrupt."""
-        return not self.incomplete_splits and all(issue.severity is Severity.LEFT_OUT for issue in self.issues)
+        return not self.incomplete_splits and not any(issue.severity.is_error for issue in self.issues)
 
 
 def inspect_dataset(found: DatasetFolder, sample_count: int = 0, seed: int = 0, deep: bool = False) -> DatasetReport:
@@ -59,7 +59,7 @@ def inspect_dataset(found: DatasetFolder, sample_count: int = 0, seed: int = 0, 
     """
     report, rng, seen = DatasetReport(found), random.Random(seed), 0
     containers: set[tuple[str, Path]] = set()
-    samples = found.dataset.read(found.root, report.issues.append)
+    samples = found.read(report.issues.append)
     for sample in tqdm(samples, found.dataset.name, unit=" labels", leave=False):
         split = sample.split
         if found.dataset.unit == "faces":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_runtime.geometry import Intrinsics
+from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Sample:
     landmarks: np.ndarray | None = None
     """(N, 2) float32 pixels, x right, y down, pixel centers at integers; NaN if unknown. None without landmark
     labels."""
-    scheme: str = "wflw98"
-    """Name of the landmark scheme."""
+    scheme: LandmarkScheme | None = WFLW_98
+    """Landmark scheme; None for points of no scheme, for evaluation only."""
     visibility: np.ndarray | None = None
     """(N,) bool: neither turned away nor covered; None if unknown."""
     rotation: np.ndarray | None = None

@@ -20,6 +20,7 @@ import numpy as np
 from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
 from edge_runtime.files import write_atomically
+from edge_runtime.landmarks import LandmarkScheme
 
 JPEG_QUALITY = 95
 """High, so that storage adds little to the renderer's own degradations."""
@@ -29,6 +30,8 @@ DENSE_FILE = "dense.json"
 """File beside the shards: the dense points' places on the mean-face plane by head model (`attributes["head"]`)."""
 DENSE_STEPS = 16
 """Fixed-point steps of dense coordinates per pixel; ±2048 px fit into 16 bits."""
+SCHEME_FILE = "scheme.json"
+"""File beside the shards: definition of the samples' landmark scheme, unless it is a known one."""
 LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
 """Required keys of a sample's JSON; values may be null."""
 
@@ -103,6 +106,16 @@ def claim_folder(manifest: Path, setup: Mapping[str, Any]) -> None:
     write_atomically(manifest, text.encode())
 
 
+def write_scheme(folder: Path, scheme: LandmarkScheme | None) -> None:
+    """Write the definition of the shards' scheme, unless it is a known one; ValueError if the folder has another."""
+    if scheme is None or isinstance(scheme.reference, str):
+        return
+    path = folder / SCHEME_FILE
+    if path.is_file() and LandmarkScheme.read(path) != scheme:
+        raise ValueError(f"{path} defines another scheme than {scheme.name}; choose another --out")
+    write_atomically(path, (json.dumps(scheme.to_dict()) + "\n").encode())
+
+
 def read_shard(path: Path) -> Iterator[StoredSample]:
     """Yield the samples of a shard; ValueError if it is truncated or not a shard."""
     images: dict[str, tuple[bytes, int]] = {}
@@ -138,7 +151,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def _labels(sample: Sample) -> dict[str, Any]:
     return {
         "key": sample.key,
-        "scheme": sample.scheme,
+        "scheme": None if sample.scheme is None else sample.scheme.name,
         "landmarks": _rounded(sample.landmarks, 3),
         "visibility": None if sample.visibility is None else sample.visibility.astype(int).tolist(),
         "rotation": _rounded(sample.rotation, 6),

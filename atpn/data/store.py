@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, DENSE_STEPS, StoredSample, list_shards, read_shard
+from atpn.data.shards import DENSE_FILE, DENSE_STEPS, SCHEME_FILE, StoredSample, list_shards, read_shard
 from edge_runtime.geometry import Intrinsics
-from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 
+NO_SCHEME = "none"
+"""Name for points of no scheme, which are no training set."""
 MIN_KNOWN_FRACTION = 0.5
 """Minimum fraction of known landmarks for a face to be used in training."""
 
@@ -27,12 +29,17 @@ class SampleStore:
     """Random access to decoded samples, by index in the order of reading."""
 
     def __init__(
-        self, samples: Iterable[StoredSample], planes: Mapping[str, np.ndarray] | None = None, on_disk: bool = False
+        self,
+        samples: Iterable[StoredSample],
+        planes: Mapping[str, np.ndarray] | None = None,
+        on_disk: bool = False,
+        scheme: LandmarkScheme | None = None,
     ) -> None:
         """Collect samples.
 
         `planes` are (P, 2) query points of the dense points on the mean-face plane, by head model. `on_disk` leaves
-        images in their shards, which must not change. ValueError for several schemes, or a label of the wrong shape.
+        images in their shards, which must not change. `scheme` is the samples', if it is not a known one. ValueError
+        for several schemes, or a label of the wrong shape.
         """
         buffer, places = bytearray(), []
         shards: dict[Path, int] = {}
@@ -79,10 +86,10 @@ class SampleStore:
             self.kinds.append(labels["attributes"].get("kind", ""))
             subsets.append(labels["attributes"].get("subsets", ""))
             if labels["landmarks"] is not None:
-                schemes.add(labels["scheme"])
+                schemes.add(labels["scheme"] or NO_SCHEME)
         if len(schemes) > 1:
             raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
-        self.scheme: LandmarkScheme = scheme_by_name(next(iter(schemes), "wflw98"))
+        self.scheme: LandmarkScheme = _scheme_of(next(iter(schemes), "wflw98"), scheme)
         self._dense = np.array(dense, np.int16)  # one array: see the module's docstring
         # Mapped files take no memory of their own: the system pages them in and out.
         self._files = [np.frombuffer(buffer, np.uint8), *(np.memmap(shard, np.uint8, "r") for shard in shards)]
@@ -130,7 +137,8 @@ class SampleStore:
         planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
         planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
         samples = (sample for shard in shards[first::step] for sample in read_shard(shard))
-        store = SampleStore(samples, planes, on_disk)
+        scheme = folder / SCHEME_FILE
+        store = SampleStore(samples, planes, on_disk, LandmarkScheme.read(scheme) if scheme.is_file() else None)
         if len(store.faces) == 0 and not (boxes_suffice and len(store.boxed)):
             raise ValueError(
                 f"{folder} holds {len(store)} samples but no face with landmarks, all of them known; add labeled faces"
@@ -186,7 +194,7 @@ class SampleStore:
         return Sample(
             image=self.image(index),
             landmarks=self.landmarks[index] if has_face else None,
-            scheme=self.scheme.name,
+            scheme=self.scheme,
             visibility=self.visibility[index] if has_face else None,
             rotation=self.rotation[index] if has_rotation else None,
             intrinsics=Intrinsics(*map(float, self.intrinsics[index])) if has_camera else None,
@@ -222,6 +230,19 @@ class SampleStore:
                     f"sample {key!r}: a label of shape {row.shape}, but scheme {self.scheme.name} needs {missing.shape}"
                 )
         return np.array([missing if row is None else row for row in rows]).reshape(-1, *missing.shape)
+
+
+def _scheme_of(name: str, defined: LandmarkScheme | None) -> LandmarkScheme:
+    """Return the scheme of samples: the one defined beside them, or a known one."""
+    if name in SCHEMES:
+        return SCHEMES[name]
+    if defined is None or defined.name != name:
+        has = f"defines {defined.name}" if defined else "is missing"
+        raise ValueError(
+            f"the samples have landmarks of scheme {name!r}, but {SCHEME_FILE} beside their shards {has}; copy the "
+            "whole folder again, or put the scheme's definition there"
+        )
+    return defined
 
 
 def _unit_hash(text: str) -> float:

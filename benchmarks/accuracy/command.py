@@ -118,7 +118,7 @@ def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> It
     if photos:
         yield FaceSet.of_samples(AFW, photos_to_samples(photos), detector, spec), "photographs"
     for found in datasets:
-        samples, origin = select_faces(list(found.dataset.read(found.root)), config.limit)
+        samples, origin = select_faces(list(found.read()), config.limit)
         yield FaceSet.of_samples(found.dataset.name, samples, detector, spec), origin
 
 

@@ -19,7 +19,7 @@ from atpn.evaluate.reports import CLOSED_EYES
 from atpn.evaluate.tracking import photograph_crops, tracking_crops
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI, upright_roll
-from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 from edge_runtime.spec import ModelSpec
 
 MAX_TRACKING_FACES = 100
@@ -73,7 +73,7 @@ class FaceSet:
     @property
     def scheme(self) -> LandmarkScheme:
         """Scheme of the labels."""
-        return scheme_by_name(self.samples[0].scheme)
+        return self.samples[0].scheme or WFLW_98
 
     @cached_property
     def landmarks(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from atpn.data.shards import DENSE_STEPS, write_shard
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
 from edge_runtime.geometry import ROI, Intrinsics, angles_to_matrix
-from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert, scheme_by_name
 from export.config import WEIGHTS_FOLDER
 from export.crop_set import read_crop_set
 
@@ -185,7 +185,8 @@ def decoded():
             intrinsics=Intrinsics(**labels["intrinsics"]) if labels["intrinsics"] else None,
             neighbors=arrays.pop("neighbours", None),
             boxes={kind: tuple(box) for kind, box in labels.get("boxes", {}).items()},
-            **{name: labels[name] for name in ("scheme", "key", "attributes")},
+            scheme=scheme_by_name(labels["scheme"]),
+            **{name: labels[name] for name in ("key", "attributes")},
             **arrays,
         )
 

@@ -1,6 +1,10 @@
+import copy
+import json
+
 import numpy as np
 import pytest
 
+from edge_runtime.errors import SchemeError
 from edge_runtime.landmarks import (
     CELEBA_5,
     COFW_29,
@@ -74,4 +78,93 @@ def test_unknown_scheme_lists_the_known_ones():
 
 def test_groups_must_cover_every_index_once():
     with pytest.raises(ValueError, match=r"cover 0..2 once"):
-        LandmarkScheme("bad", 3, {"a": (0, 1), "b": (1,)}, (), (), (0, 1))
+        LandmarkScheme("bad", 3, {"a": (0, 1), "b": (1,)}, ((0, 1),), (), (0, 1))
+
+
+def mine(**changes):
+    """The JSON of a scheme of 7 landmarks."""
+    known = {
+        "name": "mine7",
+        "count": 7,
+        "names": ["left_outer", "left_inner", "right_inner", "right_outer", "nose", "mouth_left", "mouth_right"],
+        "groups": {"left_eye": [0, 1], "right_eye": [2, 3], "nose": [4], "mouth": [5, 6]},
+        "mirror_pairs": [[0, 3], [1, 2], [5, 6]],
+        "edges": [[0, 1], [2, 3], [5, 6]],
+        "outer_eye_corners": [0, 3],
+    }
+    return {key: value for key, value in (known | changes).items() if value is not ...}
+
+
+def test_scheme_file_reads_back(tmp_path):
+    path = tmp_path / "mine7.json"
+    path.write_text(json.dumps(mine()))
+    scheme = LandmarkScheme.read(path)
+    assert scheme.mirror.tolist() == [3, 2, 1, 0, 4, 6, 5]
+    assert scheme.to_dict() == mine()
+    assert LandmarkScheme.from_dict(scheme.to_dict()) == scheme
+    assert scheme.inter_ocular(np.arange(14.0).reshape(7, 2)) == pytest.approx(np.hypot(6, 6))
+
+
+def test_scheme_without_groups_names_and_edges_has_one_group():
+    scheme = LandmarkScheme.from_dict(mine(groups=..., names=..., edges=None))
+    assert scheme.groups == {"face": tuple(range(7))}
+    assert (scheme.names, scheme.edges) == ((), ())
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_reference_of_a_known_scheme_is_its_name(scheme):
+    assert scheme.reference == scheme.name
+    assert LandmarkScheme.from_reference(scheme.name) is scheme
+    assert LandmarkScheme.from_dict(scheme.to_dict()) == scheme
+    assert copy.deepcopy(scheme) == scheme
+
+
+def test_reference_of_another_scheme_is_its_definition():
+    scheme = LandmarkScheme.from_dict(mine())
+    assert scheme.reference == mine()
+    assert LandmarkScheme.from_reference(json.loads(json.dumps(scheme.reference))) == scheme
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": " "}, "needs a printable name"),
+        ({"name": "wflw98"}, "wflw98 is the name of a known scheme"),
+        ({"name": ...}, "missing: name"),
+        ({"mirror_pairs": ...}, "missing: mirror_pairs"),
+        ({"points": 7}, "unknown scheme fields: points"),
+        ({"count": 2}, "count must be 3 to 1024, got 2"),
+        ({"count": 5000}, "count must be 3 to 1024, got 5000"),
+        ({"count": "7"}, "count must be 3 to 1024, got '7'"),
+        ({"count": True}, "got True"),
+        ({"mirror_pairs": [[0, 3], [3, 1]]}, "mirror_pairs hold 3 more than once"),
+        ({"mirror_pairs": [[0, 3], [1, 1]]}, r"expected pairs of two different indices, got \[\[1, 1\]\]"),
+        ({"mirror_pairs": [[0, 7]]}, "mirror_pairs: indices must lie in 0 to 6, got 7"),
+        ({"mirror_pairs": [[0, 3.0]]}, "must be a list of indices"),
+        ({"mirror_pairs": 3}, "must be a list of index pairs"),
+        ({"edges": [[0, -1]]}, "edges: indices must lie in 0 to 6, got -1"),
+        ({"outer_eye_corners": [0, 1]}, r"outer_eye_corners \[0, 1\] must be one of mirror_pairs"),
+        ({"outer_eye_corners": [0, 3, 4]}, "outer_eye_corners: expected pairs"),
+        ({"groups": {"eyes": [0, 1, 2, 3, 3], "nose": [4]}}, "without a group: 5, 6; in several: 3"),
+        ({"groups": [0, 1]}, "groups are lists of indices by name"),
+        ({"names": ["a"] * 7}, "names must be unique, got a more than once"),
+        ({"names": ["a", "b"]}, r"got 2 names, expected one per landmark \(7\)"),
+        ({"names": list(range(7))}, "list of non-empty strings"),
+    ],
+)
+def test_scheme_file_is_refused_when_a_field_is_wrong(tmp_path, changes, message):
+    path = tmp_path / "mine7.json"
+    path.write_text(json.dumps(mine(**changes)))
+    with pytest.raises(SchemeError, match=message) as raised:
+        LandmarkScheme.read(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "[" * 100_000])
+def test_scheme_file_is_refused_when_it_is_not_an_object(tmp_path, content):
+    path = tmp_path / "mine7.json"
+    path.write_text(content)
+    with pytest.raises(SchemeError, match=r"mine7.json"):
+        LandmarkScheme.read(path)
+    with pytest.raises(FileNotFoundError, match="no landmark scheme at"):
+        LandmarkScheme.read(tmp_path / "none.json")

@@ -25,6 +25,7 @@ from atpn.data.face_boxes import box_of
 from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
+from edge_runtime.landmarks import CELEBA_5
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 EDITIONS = (("list_landmarks_celeba.txt", "img_celeba"), ("list_landmarks_align_celeba.txt", "img_align_celeba"))
@@ -74,7 +75,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
         yield unread_sample(
             ImageFile(folder / file),
             landmarks=landmarks,
-            scheme="celeba5",
+            scheme=CELEBA_5,
             boxes={"detector": box_of(*boxes[name])} if name in boxes else {},
             key=key_of("celeba", Path(name).stem),
             attributes={"split": split, "subsets": mafl.get(name, ""), "identity": people.get(name, name)},

@@ -25,6 +25,7 @@ from atpn.data.face_boxes import box_of
 from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import HDF5Image, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
+from edge_runtime.landmarks import COFW_29, IBUG_68
 
 FROM_LFPW = 845
 POINTS = 29
@@ -61,7 +62,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             yield unread_sample(
                 HDF5Image(path, f"Is{suffix}", index),
                 landmarks=np.column_stack([x - 1, y - 1]).astype(np.float32),
-                scheme="cofw29",
+                scheme=COFW_29,
                 visibility=occluded == 0,
                 boxes={"detector": box_of(left - 1, top - 1, width, height)},
                 key=key_of("cofw", split, f"{index + 1:04d}"),
@@ -92,7 +93,7 @@ def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[Unr
         yield unread_sample(
             HDF5Image(path, "IsT", index),
             landmarks=(points - 1).astype(np.float32),
-            scheme="ibug68",
+            scheme=IBUG_68,
             visibility=occluded == 0,
             key=key_of("cofw68", f"{index + 1:04d}"),
             attributes={"split": "test68"},

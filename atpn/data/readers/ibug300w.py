@@ -19,6 +19,7 @@ from atpn.data.readers.folders import files, first_below, image_beside
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
+from edge_runtime.landmarks import IBUG_68
 
 PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("lfpw-train", "train", "lfpw", ("lfpw/trainset",)),
@@ -62,7 +63,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             yield unread_sample(
                 ImageFile(image or path.with_suffix(".jpg")),
                 landmarks=landmarks.astype(np.float32),
-                scheme="ibug68",
+                scheme=IBUG_68,
                 key=key_of("300w", part, path.stem),
                 attributes={"split": split, "subsets": subsets, "part": part, "identity": f"{part}/{photo}"},
             )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import cv2
@@ -29,19 +31,35 @@ class ImageSource(Protocol):
         """Return (H, W, 3) uint8 RGB; OSError or ValueError if it does not decode."""
 
 
+_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
+    {
+        2: lambda image: image[:, ::-1],
+        3: lambda image: image[::-1, ::-1],
+        4: lambda image: image[::-1],
+        5: lambda image: image.transpose(1, 0, 2),
+        6: lambda image: np.rot90(image, -1),
+        7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
+        8: lambda image: np.rot90(image),
+    }
+)
+"""Stored pixels to the picture as it is shown, by Exif orientation."""
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """An image file."""
 
     path: Path
+    orientation: int = 1
+    """Exif orientation by which the stored pixels are turned; 1: not at all, as in MATLAB."""
 
     def read(self) -> np.ndarray:
-        """See `ImageSource`. Grayscale images become RGB; the Exif orientation is ignored, as in MATLAB."""
+        """See `ImageSource`. Grayscale images become RGB."""
         content = np.frombuffer(self.path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
         if image is None:
             raise ValueError(f"{self.path} does not decode as an image")
-        return image
+        return np.ascontiguousarray(_TURNS[self.orientation](image)) if self.orientation in _TURNS else image
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,13 @@ class Severity(StrEnum):
     """A file exists but cannot be used."""
     LEFT_OUT = "left out"
     """Not an error: the dataset's protocol or labels exclude it."""
+    WARNING = "warning"
+    """Not an error, but worth a look: labels that may be meant otherwise."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether data are missing or cannot be used."""
+        return self in (Severity.MISSING, Severity.CORRUPT)
 
 
 @dataclass(frozen=True)
@@ -35,5 +42,5 @@ Report = Callable[[Issue], None]
 
 def raise_issue(issue: Issue) -> None:
     """Raise ValueError for a missing or corrupt file."""
-    if issue.severity is not Severity.LEFT_OUT:
+    if issue.severity.is_error:
         raise ValueError(f"{issue.severity}: {issue.message}; run `python -m atpn datasets check` for the full list")

@@ -16,8 +16,6 @@ from atpn.data.readers.folders import below, files, image_beside
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 
-SCHEME = "london189"
-"""Name of the template in samples."""
 POINTS = 189
 
 
@@ -40,7 +38,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
         yield unread_sample(
             ImageFile(image or path.with_suffix(".jpg")),
             landmarks=points,
-            scheme=SCHEME,
+            scheme=None,
             key=key_of("london", path.stem),
             attributes={"split": "all", "identity": path.stem.partition("_")[0]},
         )

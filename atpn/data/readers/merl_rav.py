@@ -20,6 +20,7 @@ from atpn.data.readers.folders import below, files, first_below, image_beside
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
+from edge_runtime.landmarks import IBUG_68
 
 POSES = ("frontal", "left", "lefthalf", "right", "righthalf")
 PLACES = ("merl_rav_organized", "merl_rav_labels")
@@ -54,7 +55,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
                 yield unread_sample(
                     ImageFile(image or path.with_suffix(".jpg")),
                     landmarks=landmarks,
-                    scheme="ibug68",
+                    scheme=IBUG_68,
                     visibility=visible,
                     key=key_of("merl-rav", pose, split, path.stem),
                     attributes={"split": split, "subsets": pose, "identity": photo},

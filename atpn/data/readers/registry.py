@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from atpn.data.readers import biwi, celeba, cofw, ibug300w, london, merl_rav, own, w300lp, w300vw, wflw, wider_face
 from atpn.data.readers.images import UnreadSample
 from atpn.data.readers.issues import Report, raise_issue
+from atpn.data.readers.label_samples import LabelOptions
 
 Unit = Literal["faces", "images", "videos"]
 RESEARCH = "research only"
@@ -163,7 +164,7 @@ _ALL = (
     Dataset(
         "own",
         "your own: landmarks, boxes, pose; any images",
-        "labels.json or labels.csv",
+        "labels.json, labels.csv, or the files of COCO keypoints, LabelMe, or CVAT for images",
         {},
         "`python -m atpn datasets list own` describes the format",
         "yours",
@@ -180,24 +181,50 @@ class DatasetFolder:
 
     dataset: Dataset
     root: Path
+    options: LabelOptions = field(default_factory=LabelOptions)
+    """Of own labels."""
+    file: Path | None = None
+    """The label file that was asked for, of own labels; None: those that are recognized."""
+
+    def read(self, report: Report = raise_issue) -> Iterator[UnreadSample]:
+        """Yield its samples, always in the same order."""
+        if self.dataset.name == "own":
+            return own.read(self.root, report, self.options, self.file)
+        return self.dataset.read(self.root, report)
 
 
-def find_datasets(path: Path, name: str | None = None) -> list[DatasetFolder]:
+def find_datasets(path: Path, name: str | None = None, options: LabelOptions | None = None) -> list[DatasetFolder]:
     """Find datasets (or the one named) in a folder, else in its subfolders, else in its parent.
 
-    FileNotFoundError if the path is not a folder or holds no known dataset.
+    The path may also be a file with own labels; `options` are for these. FileNotFoundError if there is no such path or
+    no known dataset in it; ValueError for options of own labels where there are none.
     """
+    options = options or LabelOptions()
     if name is not None and name not in DATASETS:
         raise ValueError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
-    if path.name in own.NAMES and path.is_file():
-        path = path.parent
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path} is not a folder; give the one into which the dataset was unpacked")
     path = path.resolve()
+    if path.is_file() and path.suffix.lower() in own.SUFFIXES and name in (None, "own"):
+        return [DatasetFolder(DATASETS["own"], path.parent, options, path)]
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is not a folder; give the one into which the dataset was unpacked, or a file of labels "
+            f"({', '.join(own.SUFFIXES)})"
+        )
     candidates = [DATASETS[name]] if name else list(_ALL)
     inside = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     for roots in ([path], inside, [path.parent]):
-        found = [DatasetFolder(dataset, root) for root in roots for dataset in candidates if dataset.recognize(root)]
+        found = [
+            DatasetFolder(dataset, root, options if dataset.name == "own" else LabelOptions())
+            for root in roots
+            for dataset in candidates
+            # Beside the folder, files of labeling tools belong to something else.
+            if dataset.recognize(root) and (dataset.name != "own" or root != path.parent or own.has_own_names(root))
+        ]
+        if found and options != LabelOptions() and not any(folder.dataset.name == "own" for folder in found):
+            given = ", ".join(f"--{key.replace('_', '-')}" for key, value in options.setup.items() if value is not None)
+            raise ValueError(
+                f"got {given}, for your own labels, but {found[0].root} holds {found[0].dataset.name}; leave it out"
+            )
         if found:
             return found
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())

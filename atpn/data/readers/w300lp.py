@@ -31,6 +31,7 @@ from atpn.data.readers.folders import below, files, first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
+from edge_runtime.landmarks import IBUG_68
 
 PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 SIDE = 450
@@ -136,7 +137,7 @@ def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None
         return None
     rotation = head_to_camera(*pose[:3].tolist())
     landmarks = (y_down(points, rotation) - 1).astype(np.float32)
-    return {"landmarks": landmarks, "scheme": "ibug68", "rotation": rotation, "intrinsics": PARALLEL_RAYS}
+    return {"landmarks": landmarks, "scheme": IBUG_68, "rotation": rotation, "intrinsics": PARALLEL_RAYS}
 
 
 def _membership(part: str, photo: str, helen_test: set[str]) -> tuple[str, str]:

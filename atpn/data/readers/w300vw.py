@@ -18,6 +18,7 @@ import numpy as np
 from atpn.data.readers.images import UnreadSample, VideoFrame, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.readers.pts import FIRST_PIXEL, read_pts
+from edge_runtime.landmarks import IBUG_68
 
 VIDEOS = {
     "train": """001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 029 031 033 034 035 037 039
@@ -59,7 +60,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
                 yield unread_sample(
                     VideoFrame(video_file, number - 1),
                     landmarks=landmarks.astype(np.float32),
-                    scheme="ibug68",
+                    scheme=IBUG_68,
                     key=key_of("300vw", video, f"{number:06d}"),
                     attributes=attributes | {"sequence": str(sequence), "frame": str(number)},
                 )

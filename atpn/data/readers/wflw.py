@@ -18,6 +18,7 @@ import numpy as np
 from atpn.data.readers.folders import below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
+from edge_runtime.landmarks import WFLW_98
 
 FLAGS = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 COLUMNS = 2 * 98 + 4 + len(FLAGS)
@@ -60,7 +61,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             yield unread_sample(
                 ImageFile(images / name),
                 landmarks=photos[name][number].astype(np.float32),
-                scheme="wflw98",
+                scheme=WFLW_98,
                 boxes={"detector": tuple(values[196:200].tolist())},
                 neighbors=np.array(others, np.float32) if others else None,
                 key=key_of("wflw", split, f"{number:05d}", Path(name).stem),

@@ -69,7 +69,7 @@ def _evaluate(
     errors: dict[str, list[np.ndarray]] = {"first": [], "upright": []}
     subsets: list[list[str]] = []
     for chunk in chunks(conversion):
-        scheme = scheme_by_name(chunk[0].scheme)
+        scheme = chunk[0].scheme
         target = np.stack([sample.landmarks for sample in chunk])
         shape = convert(network.spec.mean_shape, scheme_by_name(network.spec.scheme), scheme)
         rois = [ROI.from_landmarks(filled(face, shape)) for face in target]

@@ -29,7 +29,7 @@ def own_faces(folder, draw_sample, scheme, hidden=()):
         drawn = draw_sample(rng, f"face-{i}")
         landmarks = convert(drawn.landmarks, WFLW_98, scheme)
         landmarks[list(hidden) if i else []] = np.nan
-        samples.append(Sample(drawn.image, landmarks, scheme.name, key=drawn.key))
+        samples.append(Sample(drawn.image, landmarks, scheme, key=drawn.key))
     folder.mkdir()
     write_shard(folder / "a.tar", samples)
     return folder

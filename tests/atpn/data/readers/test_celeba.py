@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from atpn.data.readers import celeba
+from edge_runtime.landmarks import CELEBA_5
 
 
 @pytest.mark.parametrize("edition", ["celeba", "align_celeba"])
@@ -11,7 +12,7 @@ def test_points_splits_identities_and_mafl(tmp_path, replica, edition):
     assert [s.split for s in samples] == ["train", "val", "test"] * 2
     for sample, face in zip(samples, drawn.values(), strict=True):
         np.testing.assert_array_equal(sample.labels.landmarks, face.landmarks)
-        assert sample.labels.scheme == "celeba5"
+        assert sample.labels.scheme is CELEBA_5
     assert [s.subsets for s in samples[:3]] == [["mafl-train"], ["mafl-test"], []]
     assert samples[0].labels.attributes["identity"] == samples[1].labels.attributes["identity"] == "1000"
     # The aligned images have no boxes; the first photograph's is empty.

@@ -18,7 +18,7 @@ def test_arrays_of_matlab_come_back_as_images_and_landmarks(tmp_path, replica):
     np.testing.assert_array_equal(gray[..., 0], gray[..., 2])
     for index, sample in enumerate(samples[5:]):
         np.testing.assert_allclose(sample.labels.landmarks, drawn["test68"][index], atol=1e-4)
-        assert (sample.labels.scheme, list(np.flatnonzero(~sample.labels.visibility))) == ("ibug68", [index])
+        assert (sample.labels.scheme.name, list(np.flatnonzero(~sample.labels.visibility))) == ("ibug68", [index])
         np.testing.assert_array_equal(sample.decode().image, drawn["test"][index].image)
     assert samples[0].subsets == ["lfpw"]
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from atpn.data.readers import wflw
+from edge_runtime.landmarks import WFLW_98
 
 
 def test_faces_come_with_attributes_boxes_and_neighbors(tmp_path, replica):
@@ -10,7 +11,7 @@ def test_faces_come_with_attributes_boxes_and_neighbors(tmp_path, replica):
     assert [s.split for s in samples] == ["train"] * 3 + ["test"] * 2
     for sample, face in zip(samples, drawn["train"] + drawn["test"], strict=True):
         np.testing.assert_allclose(sample.labels.landmarks, face.landmarks, atol=1e-4)
-        assert sample.labels.scheme == "wflw98"
+        assert sample.labels.scheme is WFLW_98
         np.testing.assert_allclose(sample.labels.boxes["detector"][:2], face.landmarks.min(0), atol=0.51)
     assert samples[3].subsets == ["pose"]
     assert samples[4].labels.attributes["expression"] == "1"
