@@ -13,4 +13,6 @@ from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 
+__version__ = "0.1.0"
+
 __all__ = ["ROI", "Calibration", "Face", "FaceTracker", "Intrinsics", "ModelSpec", "Pose", "Template", "TrackState"]

@@ -5,6 +5,7 @@ The tracking network checks every detection, so a detector may have false positi
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend, default_model_path, load_backend
-from edge_runtime.errors import DetectorError, ModelFileError
+from edge_runtime.errors import BackendError, DetectorError, ModelFileError
 from edge_runtime.geometry import ROI, ROI_MARGIN
 
 SEARCH_SIZE = 480
@@ -39,6 +40,8 @@ TILES_PER_SEARCH = 2
 """Number of tiles per search."""
 PAD_VALUE = 127
 """Gray level of the letterbox's padding: the middle of the range."""
+
+_log = logging.getLogger(__name__)
 
 # From a cascade's box to the landmarks' rectangle: (side / box side, downward shift of the center / box side).
 # Frontal: the cascade's 20 x 20 training faces have the pupils 0.40 of the width apart, 0.39 of the height down. With
@@ -160,10 +163,11 @@ def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]
 
 
 def default_detector() -> Detector:
-    """Return the detector network if its file `dist/detector_fp32.*` exists, else OpenCV's cascades."""
+    """Return the shipped detector network or, where no inference engine runs it, OpenCV's cascades."""
     try:
-        return NetworkDetector(default_model_path(name="detector_fp32"))
-    except FileNotFoundError:
+        return NetworkDetector(default_model_path(detector=True))
+    except (BackendError, FileNotFoundError) as error:
+        _log.warning("OpenCV's cascades detect faces, less well than the detector network: %s", error)
         return CascadeDetector()
 
 

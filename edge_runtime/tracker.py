@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.backends import Backend, default_model_path, load_backend
+from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import Detector, default_detector
 from edge_runtime.errors import TemplateError, require
 from edge_runtime.face import Face, Pose, TrackState
@@ -26,6 +26,7 @@ from edge_runtime.geometry import (
 )
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
+from edge_runtime.recommendation import recommended
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
@@ -136,8 +137,8 @@ class FaceTracker:
         """Load the model.
 
         Args:
-            model: .tflite or .onnx file; None: the exported shipped weights (`backends.default_model_path`).
-            detector: Face detector; None: the best one available (`detector.default_detector`).
+            model: .tflite or .onnx file; None: the shipped file for this machine (`recommendation.recommended`).
+            detector: Face detector; None: the shipped one (`detector.default_detector`).
             max_faces: Maximum number of tracked faces. Each costs one run of the network per frame.
             smoothing: In [0, 1]. Raise it for less jitter and more lag; 0 returns the network's results.
             intrinsics: Camera; None: a field of view of 60 degrees for every frame size.
@@ -154,7 +155,7 @@ class FaceTracker:
         self.smoothing = smoothing
         require(max_faces >= 1, f"max_faces must be 1 or more, got {max_faces}")
         if isinstance(backend, str):
-            self._backend = load_backend(model or default_model_path(backend), backend, threads)
+            self._backend = load_backend(model or recommended(backend).model, backend, threads)
         elif model is None:
             self._backend = backend
         else:

@@ -42,7 +42,7 @@ class WebcamConfig:
     fov: float | None = flag(None, "field of view along the longer side, degrees (default: 60.0)", "input")
     intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
     list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
-    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped model's export in dist/)", "model")
+    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped one for this machine)", "model")
     template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
     backend: BackendName = flag("auto", "inference engine", "model")
     threads: int = flag(1, "number of threads of the inference engine", "model")
