@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_runtime import models
+from edge_runtime.models import LANDMARK_MODELS
 from edge_runtime.sources import VideoSource
 from edge_runtime.webcam import main
 
@@ -32,6 +35,9 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     monkeypatch.chdir(tmp_path)
     Path("dist").mkdir()
     tiny_tflite.rename("dist/atpn_int8.tflite")
+    for name in LANDMARK_MODELS:  # in place of the shipped ones
+        shutil.copy("dist/atpn_int8.tflite", f"{name}.tflite")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
     clip = write_video([BRIGHT] * 6, "clip.mp4")
     monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index: cls.file(clip)))
     Path("photographs").mkdir()
