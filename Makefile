@@ -22,7 +22,7 @@ BOARD ?= both
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
+.PHONY: help setup docs models wheel export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -41,6 +41,12 @@ $(VENV)/.train $(VENV)/.export $(VENV)/.coreml $(VENV)/.bench $(VENV)/.docs $(VE
 
 setup: $(VENV)/.dev ## Install everything: training, export, benchmarks, tests
 
+models: $(VENV)/.export ## Write edge_runtime/models from the shipped weights, checked against PyTorch
+	$(BIN)/python -m export models
+
+wheel: $(BIN)/python ## Build the runtime's wheel, with its models: dist/atpn-VERSION-py3-none-any.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
 	$(BIN)/python -m export tflite --weights $(WEIGHTS)
 	$(BIN)/python -m export detector --files tflite-fp32 tflite-int8
@@ -56,7 +62,7 @@ export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision
 	$(BIN)/python -m export all --weights $(WEIGHTS) $(if $(AFW),--afw $(AFW))
 	$(BIN)/python -m export detector
 
-demo: $(VENV)/.runtime export-tflite ## Track faces in SOURCE (video, image, or camera number): dist/demo.mp4
+demo: $(VENV)/.runtime ## Track faces in SOURCE (video, image, or camera number): dist/demo.mp4
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl
 
 render: $(VENV)/.train ## Render labeled faces (ASSETS=folder, COUNT=number, WORKERS=processes) into renders/

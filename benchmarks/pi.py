@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.board import BoardState, board_name, board_state
-from benchmarks.inputs import model_files, models_option
+from benchmarks.inputs import model_files
 from benchmarks.latency.command import LatencyConfig, latency
 from benchmarks.results import Metric, Results
 from benchmarks.soak import SoakConfig, soak
+from edge_runtime import models
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import flag
 from platform_checks.comparison import EXACT, OTHER_PROCESSOR, compare, comparison_table, problems
@@ -20,7 +21,7 @@ from platform_checks.device_outputs import IMAGES, DeviceOutputs, device_outputs
 class PiConfig:
     """Options of `pi`."""
 
-    models: Path = models_option(".tflite")
+    models: Path = flag(models.FOLDER, "folder of .tflite files, or one file")
     out: Path = flag(Path("dist/pi"), "folder of the results and their report")
     runs: int = flag(200, "timed runs of each stage")
     frames: int = flag(3000, "length of the soak test, frames")
@@ -90,8 +91,8 @@ def _compare_outputs(config: PiConfig, failed: list[str]) -> list[Metric]:
         return []
     reference = DeviceOutputs.read(config.reference)
     count = max((len(array) for name, array in reference.arrays.items() if name.startswith(IMAGES)), default=1)
-    models = [path for path in model_files(config.models, ".tflite") if path.name in reference.precisions]
-    here = device_outputs(models, count, reference)
+    paths = [path for path in model_files(config.models, ".tflite") if path.name in reference.precisions]
+    here = device_outputs(paths, count, reference)
     here.write(config.out / "outputs.npz")
     rows = compare(here, reference, OTHER_PROCESSOR)
     print(comparison_table(rows))

@@ -18,6 +18,7 @@ from edge_runtime.errors import (
     EdgeRuntimeError,
     FrameError,
     ModelFileError,
+    SchemeError,
     SinkError,
     SourceError,
     TemplateError,
@@ -35,6 +36,8 @@ from edge_runtime.spec import DetectorSpec, ModelSpec
 from edge_runtime.streams import OscSink, VmcSink, WebSocketSink
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker, TrackerStats
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ROI",
@@ -64,6 +67,7 @@ __all__ = [
     "OscSink",
     "OverlaySink",
     "Pose",
+    "SchemeError",
     "Sink",
     "SinkError",
     "Source",

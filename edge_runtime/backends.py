@@ -14,9 +14,11 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
+from edge_runtime.machine import int8_speeds_up
+from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
 from edge_runtime.spec import SPEC_KEY, DetectorSpec, ModelSpec, check_model_file, parse_spec, read_spec
 
-BackendName = Literal["auto", "litert", "tflite", "onnxruntime"]
+EngineName = Literal["auto", "litert", "tflite", "onnxruntime"]
 Input = TypeVar("Input", int, str)
 
 _MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime", "onnxruntime": "onnxruntime"}
@@ -25,6 +27,7 @@ _INSTALL = {
     "tflite": "pip install tflite-runtime 'numpy<2' under Python 3.11, in an environment of its own",
     "onnxruntime": "pip install 'atpn[onnx-runtime]'",
 }
+ENGINES = tuple(_MODULES)
 # In order of preference. tflite-runtime is deprecated, replaced by LiteRT.
 _ENGINES_OF = {".tflite": ("litert", "tflite"), ".onnx": ("onnxruntime",)}
 
@@ -54,7 +57,7 @@ class Backend(Protocol):
         """
 
 
-def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> Backend:
+def load_backend(path: Path | str, engine: str = "auto", threads: int = 1) -> Backend:
     """Load a model file with the named engine, or with the best one installed for its format (`auto`).
 
     Raises:
@@ -63,43 +66,63 @@ def load_backend(path: Path | str, backend: str = "auto", threads: int = 1) -> B
         BackendError: The engine is not installed or does not read the format.
     """
     path = check_model_file(path)
-    if backend != "auto" and backend not in _MODULES:
-        raise BackendError(f"unknown backend {backend!r}; known: auto, {', '.join(_MODULES)}")
+    if engine != "auto" and engine not in _MODULES:
+        raise BackendError(f"unknown engine {engine!r}; known: auto, {', '.join(_MODULES)}")
     require(threads >= 1, f"threads must be 1 or more, got {threads}")
     engines = _ENGINES_OF.get(path.suffix)
     if engines is None:
         raise BackendError(f"{path}: CoreML packages run in apps on Apple's systems only; use a .tflite or .onnx file")
-    if backend == "auto":
-        backend = _best_engine(path.suffix)
-    elif backend not in engines:
-        raise BackendError(f"{backend} does not read {path.suffix} files such as {path}; use {' or '.join(engines)}")
-    elif not _is_installed(backend):
-        raise BackendError(f"{backend} is not installed: {_INSTALL[backend]}")
-    return OnnxBackend(path, threads) if backend == "onnxruntime" else TFLiteBackend(path, backend, threads)
+    if engine == "auto":
+        engine = _best_engine(path.suffix)
+    elif engine not in engines:
+        raise BackendError(f"{engine} does not read {path.suffix} files such as {path}; use {' or '.join(engines)}")
+    elif not _is_installed(engine):
+        raise BackendError(f"{engine} is not installed: {_INSTALL[engine]}")
+    return OnnxBackend(path, threads) if engine == "onnxruntime" else TFLiteBackend(path, engine, threads)
 
 
-def default_model_path(backend: str = "auto", name: str = "atpn_fp32") -> Path:
-    """Return the path of `dist/NAME.*` in the current folder or beside this package, in the backend's format.
+def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
+    """Return the tracking network, or the face detector, that this engine runs if no file was given.
 
-    FileNotFoundError names the command that exports the file.
+    LiteRT runs the shipped int8 network where int8 is faster than float, see `machine.int8_speeds_up`. Elsewhere, float
+    takes the same time and is more accurate; tflite-runtime cannot run the int8 file. For onnxruntime no file is
+    shipped: `dist/` in the current folder or beside this package must have one.
+
+    Raises:
+        FileNotFoundError: There is no file for this engine; the message names the command that makes it.
     """
-    if backend == "onnxruntime":
-        suffixes = [".onnx"]
-    elif backend == "auto":
-        suffixes = [s for s, engines in _ENGINES_OF.items() if any(map(_is_installed, engines))] or [".tflite"]
-    else:
-        suffixes = [".tflite"]
+    engine = resolve_engine(engine)
+    if engine != "onnxruntime":
+        int8 = engine == "litert" and int8_speeds_up()
+        return model_path(DETECTOR_MODEL if detector else LANDMARK_MODELS[0 if int8 else 1])
+    name = "detector_fp32.onnx" if detector else "atpn_fp32.onnx"
     folders = (Path.cwd(), Path(__file__).resolve().parent.parent)
-    for suffix in suffixes:
-        for folder in folders:
-            path = folder / "dist" / f"{name}{suffix}"
-            if path.is_file():
-                return path
-    target = "export-onnx" if suffixes[0] == ".onnx" else "export-tflite"
+    for folder in folders:
+        if (path := folder / "dist" / name).is_file():
+            return path
     raise FileNotFoundError(
-        f"no model was given and there is no dist/{name}{suffixes[0]} in {folders[0]} or {folders[1]}: "
-        f"run `make {target}` or give a model file"
+        f"onnxruntime cannot run the shipped .tflite models, and there is no dist/{name} in {folders[0]} or "
+        f"{folders[1]}: install LiteRT by {_INSTALL['litert']}, run `make export-onnx`, or give a model file"
     )
+
+
+def engine_problem(engine: str) -> str | None:
+    """Return why an engine of `ENGINES` cannot be used here, and what to do; None if it can be."""
+    if not _is_installed(engine):
+        return f"not installed: {_INSTALL[engine]}"
+    try:
+        importlib.import_module(_MODULES[engine] + ("" if engine == "onnxruntime" else ".interpreter"))
+    except Exception as error:  # a wheel for another numpy or libc may raise anything
+        return f"does not start here ({first_line(error)}): {_INSTALL[engine]}"
+    return None
+
+
+def resolve_engine(engine: str = "auto") -> str:
+    """Return the engine that runs a default model: the named one, or the best one installed."""
+    if engine != "auto":
+        return engine
+    # Without any engine, LiteRT: loading the file then says how to install it.
+    return next(filter(_is_installed, _MODULES), "litert")
 
 
 class _FileBackend:
@@ -319,5 +342,5 @@ def _signature_outputs(interpreter: Any) -> list[dict[str, Any]]:
     return [{**details, "name": name} for name, details in runner.get_output_details().items()]
 
 
-def _is_installed(backend: str) -> bool:
-    return importlib.util.find_spec(_MODULES[backend]) is not None
+def _is_installed(engine: str) -> bool:
+    return importlib.util.find_spec(_MODULES[engine]) is not None

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_runtime.backends import Backend, BackendName
+from edge_runtime.backends import Backend, EngineName
 from edge_runtime.detector import Detector
 from edge_runtime.errors import require
 from edge_runtime.geometry import Camera, FieldOfView
@@ -19,11 +19,11 @@ class TrackerOptions:
 
     model: Path | str | Backend | None = None
     """.tflite or .onnx file, or a loaded backend; None: the shipped file that suits this processor."""
-    engine: BackendName = "auto"
+    engine: EngineName = "auto"
     """Inference engine; `auto` takes the best one installed for the file's format."""
-    threads: int = 1
-    """Threads of the inference engine. One is the default because the network is small: further ones gain little and
-    take cores from the program around it."""
+    threads: int | None = None
+    """Threads of the inference engine; None: what suits the shipped file here, else one. The network is small: further
+    threads gain little and take cores from the program around it."""
     detector: Detector | None = None
     """Face detector; None: the shipped one. See `open_detector` for others."""
     template: Template | None = None
@@ -64,7 +64,8 @@ class TrackerOptions:
             "detection_interval_tracked",
         ):
             value = getattr(self, name)
-            require(isinstance(value, int) and value >= 1, f"{name} must be a whole number from 1, got {value!r}")
+            valid = (isinstance(value, int) and value >= 1) or (name == "threads" and value is None)
+            require(valid, f"{name} must be a whole number from 1, got {value!r}")
         require(_is_number(self.smoothing, 0, 1), f"smoothing must lie in [0, 1], got {self.smoothing!r}")
         require(
             _is_number(self.reid_seconds, 0, math.inf), f"reid_seconds must be 0 or more, got {self.reid_seconds!r}"

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from edge_runtime.backends import Backend, default_model_path, load_backend
+from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import default_detector, search
 from edge_runtime.errors import TemplateError, require
 from edge_runtime.face import Face, Pose, TrackState
@@ -22,6 +22,7 @@ from edge_runtime.landmarks import SCHEMES
 from edge_runtime.motion import RoiMotion
 from edge_runtime.observation import Observation, Observer
 from edge_runtime.options import TrackerOptions
+from edge_runtime.recommendation import recommended
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
 from edge_runtime.template import Template
@@ -356,10 +357,11 @@ def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
 
 
 def _open_backend(options: TrackerOptions) -> Backend:
-    model = options.model
+    model, threads = options.model, options.threads
     if model is None:
-        model = default_model_path(options.engine)
-    return load_backend(model, options.engine, options.threads) if isinstance(model, str | Path) else model
+        found = recommended(options.engine)
+        model, threads = found.model, threads or found.threads
+    return load_backend(model, options.engine, threads or 1) if isinstance(model, str | Path) else model
 
 
 def _select_template(spec: ModelSpec, template: Template | None) -> Template | None:

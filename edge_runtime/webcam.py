@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_runtime.backends import BackendName
+from edge_runtime.backends import EngineName
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import DETECTOR_NAMES, open_detector
 from edge_runtime.draw import draw_faces
@@ -55,10 +55,12 @@ class WebcamConfig:
     fov: float | None = flag(None, f"field of view along the longer side, degrees (default: {DEFAULT_FOV})", "input")
     intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
     list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
-    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped model's export in dist/)", "model")
+    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped one for this machine)", "model")
     template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
-    engine: BackendName = flag("auto", "inference engine", "model")
-    threads: int = flag(1, "number of threads of the inference engine", "model")
+    engine: EngineName = flag("auto", "inference engine", "model")
+    threads: int | None = flag(
+        None, "threads of the inference engine (default: what the doctor measured, else 1)", "model"
+    )
     detector: str | None = flag(None, f"face detector: {DETECTOR_NAMES} (default: ours)", "tracking")
     faces: int = flag(1, "maximum number of tracked faces", "tracking")
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
@@ -74,7 +76,7 @@ class WebcamConfig:
 
     def __post_init__(self) -> None:
         require(self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
-        require(self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
+        require(self.threads is None or self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
         require(0 <= self.smoothing <= 1, f"--smoothing must lie in [0, 1], got {self.smoothing}")
         try:
             CameraRequest(self.width, self.height, self.fps)

@@ -19,6 +19,7 @@ from export.config import (
     GoldenConfig,
     ImageSetConfig,
     ListConfig,
+    ModelsConfig,
 )
 from export.formats import FORMATS
 
@@ -26,6 +27,11 @@ COMMANDS: dict[str, tuple[str, type[Any], str]] = {
     **{name: ("landmarks.export_landmarks", ExportConfig, text) for name, text in FORMATS.items()},
     "all": ("landmarks.export_landmarks", ExportConfig, "write every format in every precision"),
     "detector": ("detector.export_detector", DetectorConfig, "write the face detector's files"),
+    "models": (
+        "shipped.write_models",
+        ModelsConfig,
+        "write the files that edge_runtime ships, from the shipped weights",
+    ),
     "check": ("check.check", CheckConfig, "evaluate exported files again, with the weights"),
     "list": ("check.list_files", ListConfig, "list the model files of a folder"),
     "golden": (

@@ -37,7 +37,7 @@ class OutputOptions:
     """Where files are written."""
 
     out: Path = Path("dist")
-    """Folder for the files and the report; the runtime looks for `dist` by default."""
+    """Folder for the files and the report."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
 
@@ -71,6 +71,16 @@ class ExportConfig(OutputOptions, LandmarkOptions):
             raise ValueError(f"--prompts must be between 1 and {MAX_POINTS}, got {self.prompts}")
         if self.calibration_crops is not None and self.calibration_crops < 1:
             raise ValueError(f"--calibration-crops must be at least 1, got {self.calibration_crops}")
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """Options of `python -m export models`."""
+
+    out: Path = Path("dist/shipped")
+    """Folder for the files and the report before they are copied into the runtime."""
+    force: bool = False
+    """Convert again even if an up-to-date file is there."""
 
 
 @dataclass(frozen=True)

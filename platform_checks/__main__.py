@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_runtime import models
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import flag, parse_flags
 from platform_checks.comparison import OTHER_ENGINE, OTHER_PROCESSOR, compare, comparison_table, problems
@@ -24,7 +25,7 @@ TESTS = "tests/edge_runtime"
 class OutputsConfig:
     """Options of `outputs`."""
 
-    models: Path = flag(Path("dist"), "folder of .tflite files, or one file")
+    models: Path = flag(models.FOLDER, "folder of .tflite files, or one file")
     out: Path = flag(Path("dist/outputs.npz"), "file of the arrays")
     images: int = flag(40, "number of held-out images per file")
     reference: Path | None = flag(None, "another machine's file, whose tracking steps are followed")
@@ -48,7 +49,7 @@ class Arm64Config:
     """Options of `arm64`."""
 
     board: Literal["both", "pi4", "pi5"] = flag("both", "Raspberry Pi to emulate")
-    models: Path = flag(Path("dist"), "folder of .tflite files")
+    models: Path = flag(models.FOLDER, "folder of .tflite files")
     cache: Path = flag(Path(".arm64"), "folder for downloads, which later runs use")
     images: int = flag(40, "number of held-out images per file")
     skip_tests: bool = flag(False, "compare outputs only")
@@ -73,19 +74,19 @@ def compare_outputs(config: CompareConfig) -> None:
 
 def check_arm64(config: Arm64Config) -> None:
     """Check emulated boards. Raise ValueError for failed tests and exceeded tolerances, OSError without emulator."""
-    models = _model_files(config.models)
+    paths = _model_files(config.models)
     python = build(config.cache)
-    reference = device_outputs(models, config.images)
+    reference = device_outputs(paths, config.images)
     reference.write(python.folder / "here.npz")
     found = []
     for board in list(BOARDS) if config.board == "both" else [config.board]:
         print(f"{board}: {BOARDS[board].cpu}, emulated", flush=True)
-        found += [f"{board}: {problem}" for problem in _check_board(python, board, reference, models[0].parent, config)]
+        found += [f"{board}: {problem}" for problem in _check_board(python, board, reference, paths[0].parent, config)]
     _raise_for(found)
 
 
 def _check_board(
-    python: EmulatedPython, board: str, reference: DeviceOutputs, models: Path, config: Arm64Config
+    python: EmulatedPython, board: str, reference: DeviceOutputs, folder: Path, config: Arm64Config
 ) -> list[str]:
     found = []
     if not config.skip_tests:
@@ -94,7 +95,7 @@ def _check_board(
             found.append(f"{TESTS} failed with exit status {status}, see above")
     path = python.folder / f"{board}.npz"
     path.unlink(missing_ok=True)
-    arguments = ["-m", "platform_checks", "outputs", "--models", str(models.resolve()), "--out", str(path)]
+    arguments = ["-m", "platform_checks", "outputs", "--models", str(folder.resolve()), "--out", str(path)]
     arguments += ["--images", str(config.images), "--reference", str(python.folder / "here.npz")]
     if status := python.command(BOARDS[board], arguments):
         return [*found, f"the plain install failed with exit status {status}, see above"]
@@ -108,7 +109,7 @@ def _check_board(
 def _model_files(path: Path) -> list[Path]:
     paths = [path] if path.is_file() else sorted(path.glob("*.tflite"))
     if not paths:
-        raise FileNotFoundError(f"no .tflite file in {path}: run `make export-tflite` first")
+        raise FileNotFoundError(f"no .tflite file in {path}: give a folder that has one, such as {models.FOLDER}")
     return paths
 
 

@@ -12,12 +12,14 @@ import atpn.__main__
 import benchmarks.__main__
 import export.__main__
 import platform_checks.__main__
+from edge_runtime.doctor import DoctorConfig
 from edge_runtime.flags import parse_flags
 from edge_runtime.webcam import WebcamConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "android_demo/README.md", "atpn/weights/README.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "android_demo/README.md")),
+    ROOT / "atpn/weights/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 COMMANDS = {
@@ -28,6 +30,10 @@ COMMANDS = {
 }
 PLACEHOLDER = re.compile(r"[A-Z]+$")
 """As in `python -m benchmarks NAME`."""
+
+COMMAND_LINE = re.compile(
+    r" {4,}.*(?:-m |(?=atpn-webcam))(atpn-webcam|atpn|benchmarks|export|platform_checks|edge_runtime\.\w+)\b(.*)"
+)
 
 
 def anchors(page):
@@ -63,8 +69,10 @@ def test_commands_exist(page):
 
 def parse(package, arguments):
     """Parse a command line without running it; SystemExit if it is wrong."""
-    if package == "edge_runtime.webcam":
+    if package in ("edge_runtime.webcam", "atpn-webcam"):
         return parse_flags(WebcamConfig, package, "", arguments)
+    if package == "edge_runtime.doctor":
+        return parse_flags(DoctorConfig, package, "", arguments)
     name, *rest = arguments
     if package == "atpn":
         module, config, _ = atpn.__main__.COMMANDS[name]
@@ -80,7 +88,7 @@ def parse(package, arguments):
 def command_lines(page):
     """Yield package and arguments of the page's commands in blocks; those with placeholders are left out."""
     for line in page.read_text().replace("\\\n", " ").splitlines():
-        found = re.match(r" {4,}.*-m (atpn|benchmarks|export|platform_checks|edge_runtime\.webcam) (.*)", line)
+        found = COMMAND_LINE.match(line)
         if found and not re.search(r"…|\.\.\.| NAME\b|--help", found[2]):
             yield found[1], shlex.split(found[2], comments=True)
 

@@ -29,7 +29,7 @@ class StabilityConfig:
     """Options of `stability`."""
 
     models: Path = models_option()
-    detector: Path | None = flag(None, "the face detector's file; none: dist/detector_fp32.*")
+    detector: Path | None = flag(None, "the face detector's file (default: the shipped one)")
     assets: Path | None = flag(None, "folder of the 3D assets (docs/assets.md); default: procedural head")
     cache: Path = flag(Path("renders/cache"), "folder of the renderer's prepared files")
     people: int = flag(4, "number of rendered people; 0: no rendered sequences")
@@ -49,7 +49,7 @@ def stability(config: StabilityConfig) -> None:
     """Measure, write the results, and print them."""
     paths = [path for path in tracking_files(config.models) if not ModelSpec.read(path).prompts]
     clips = video_files(config.videos) if config.videos else []
-    detector = config.detector or default_model_path(name="detector_fp32")
+    detector = config.detector or default_model_path(detector=True)
     cv2.setNumThreads(config.threads)
     models = _Models(
         {path.name: load_backend(path, threads=config.threads) for path in paths},

@@ -16,6 +16,7 @@ from edge_runtime.detector.detection import (
 from edge_runtime.detector.mediapipe import MediaPipeDetector
 from edge_runtime.detector.network import NetworkDetector, decode_detections
 from edge_runtime.detector.yunet import YuNetDetector
+from edge_runtime.errors import BackendError
 
 __all__ = [
     "NMS_IOU_THRESHOLD",
@@ -69,8 +70,9 @@ def open_detector(name: str) -> Detector:
 
 
 def default_detector() -> Detector:
-    """Return the detector network if its file `dist/detector_fp32.*` exists, else OpenCV's cascades."""
+    """Return the shipped detector network or, where no inference engine runs it, OpenCV's cascades."""
     try:
-        return NetworkDetector(default_model_path(name="detector_fp32"))
-    except FileNotFoundError:
+        return NetworkDetector(default_model_path(detector=True))
+    except (BackendError, FileNotFoundError) as error:
+        _log.warning("OpenCV's cascades detect faces, less well than the detector network: %s", error)
         return CascadeDetector()

@@ -17,7 +17,8 @@ from benchmarks.latency import command as latency
 from benchmarks.latency import processes
 from benchmarks.pi import board_results
 from benchmarks.results import Results
-from platform_checks.device_outputs import HELD_OUT, device_outputs
+from edge_runtime.models import model_path
+from platform_checks.device_outputs import device_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,12 +60,9 @@ def test_pi_writes_a_report_and_lists_failures(folder, tmp_path, monkeypatch, ca
 
 def test_pi_compares_outputs_with_a_reference(tmp_path, monkeypatch, capsys):
     pytest.importorskip("ai_edge_litert")
-    models = HELD_OUT.parents[1] / "dist"
-    if not (models / "detector_fp32.tflite").is_file():
-        pytest.skip(f"no exported files in {models}: `make export-tflite` makes them")
     monkeypatch.setattr(pi, "latency", lambda config: None)
     monkeypatch.setattr(pi, "soak", lambda config: None)
-    shutil.copy(models / "detector_fp32.tflite", tmp_path)
+    shutil.copy(model_path("detector_fp32"), tmp_path)
     device_outputs([tmp_path / "detector_fp32.tflite"], 2).write(tmp_path / "reference.npz")
     assert run(tmp_path, tmp_path / "pi", "--reference", tmp_path / "reference.npz") == 0
     metrics = Results.read(tmp_path / "pi" / "pi.json").metrics

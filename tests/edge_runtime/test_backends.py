@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import edge_runtime.backends as backends
+from edge_runtime import backends, models
 from edge_runtime.backends import default_model_path, load_backend, match_inputs, match_outputs
 from edge_runtime.errors import BackendError, ModelFileError
-from edge_runtime.spec import SPEC_FILE, standard_outputs
+from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path, model_paths
+from edge_runtime.spec import SPEC_FILE, DetectorSpec, standard_outputs
 
 SHUFFLED = [("o3", (1,)), ("o0", (98, 2)), ("o2", (3,)), ("o1", (98,))]
 
@@ -196,7 +197,7 @@ def test_wrong_engine_for_the_format(write_onnx, tiny_tflite):
         load_backend(write_onnx(), "litert")
     with pytest.raises(BackendError, match=r"onnxruntime does not read \.tflite"):
         load_backend(tiny_tflite, "onnxruntime")
-    with pytest.raises(BackendError, match=r"unknown backend 'tensorrt'; known: auto, litert"):
+    with pytest.raises(BackendError, match=r"unknown engine 'tensorrt'; known: auto, litert"):
         load_backend(tiny_tflite, "tensorrt")
 
 
@@ -227,19 +228,76 @@ def test_auto_falls_back_to_tflite_runtime(tiny_tflite, monkeypatch):
         load_backend(tiny_tflite)
 
 
-def test_default_model_is_found_in_dist(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("engine", "int8", "name"),
+    [("litert", True, "atpn_int8"), ("litert", False, "atpn_fp16"), ("tflite", True, "atpn_fp16")],
+)
+def test_default_model_is_the_shipped_one_that_suits_the_engine(engine, int8, name, monkeypatch, tmp_path):
+    monkeypatch.setattr(backends, "int8_speeds_up", lambda: int8)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dist").mkdir()
-    for suffix, backend in ((".onnx", "onnxruntime"), (".tflite", "auto")):
-        path = tmp_path / "dist" / f"atpn_fp32{suffix}"
-        path.touch()
-        assert default_model_path(backend) == path
+    for file in ("atpn_fp32", "atpn_fp16", "atpn_int8", "detector_fp32"):  # not preferred: they may be of other weights
+        (tmp_path / "dist" / f"{file}.tflite").touch()
+    assert default_model_path(engine) == model_path(name)
+    assert default_model_path(engine, detector=True) == model_path("detector_fp32")
+    monkeypatch.setattr(backends, "_is_installed", lambda installed: installed == engine)
+    assert default_model_path() == model_path(name)
 
 
-def test_default_model_path_names_the_command_when_missing(tmp_path, monkeypatch):
+def test_default_model_of_onnxruntime_is_in_dist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backends, "__file__", str(tmp_path / "package" / "backends.py"))
-    with pytest.raises(FileNotFoundError, match="make export-tflite"):
-        default_model_path()
-    with pytest.raises(FileNotFoundError, match="make export-onnx"):
-        default_model_path("onnxruntime")
+    for installed in ({"litert", "onnxruntime"}, {"onnxruntime"}):
+        monkeypatch.setattr(backends, "_is_installed", installed.__contains__)
+        with pytest.raises(
+            FileNotFoundError, match=r"no dist/atpn_fp32\.onnx in .*: install LiteRT .*make export-onnx"
+        ):
+            default_model_path("onnxruntime")
+    with pytest.raises(FileNotFoundError, match=r"no dist/detector_fp32\.onnx"):
+        default_model_path(detector=True)
+    (tmp_path / "dist").mkdir()
+    for name in ("atpn_fp32.onnx", "detector_fp32.onnx"):
+        (tmp_path / "dist" / name).touch()
+    assert default_model_path() == tmp_path / "dist" / "atpn_fp32.onnx"
+    assert default_model_path("onnxruntime", detector=True) == tmp_path / "dist" / "detector_fp32.onnx"
+
+
+def test_default_model_without_an_engine_says_how_to_install_one(monkeypatch):
+    monkeypatch.setattr(backends, "_is_installed", lambda name: False)
+    with pytest.raises(BackendError, match="pip install ai-edge-litert"):
+        load_backend(default_model_path())
+
+
+def test_engine_problem_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(backends, "_is_installed", lambda name: False)
+    assert backends.engine_problem("onnxruntime") == "not installed: pip install 'atpn[onnx-runtime]'"
+    monkeypatch.setattr(backends, "_is_installed", lambda name: True)
+
+    def fail(name):
+        raise OSError(f"{name}: wrong libc\nmore")
+
+    monkeypatch.setattr(backends.importlib, "import_module", fail)
+    expected = "does not start here (ai_edge_litert.interpreter: wrong libc): pip install ai-edge-litert"
+    assert backends.engine_problem("litert").startswith(expected)
+
+
+@pytest.mark.parametrize("name", [*LANDMARK_MODELS, DETECTOR_MODEL])
+def test_shipped_models_run(name):
+    pytest.importorskip("ai_edge_litert")
+    backend = load_backend(model_path(name), "litert")
+    assert isinstance(backend.spec, DetectorSpec) == (name == DETECTOR_MODEL)
+    assert name.endswith(backend.spec.precision)
+    size = backend.spec.input_size
+    outputs = backend.run(np.full((size, size, 3), 127, np.uint8))
+    assert {key: value.shape for key, value in outputs.items()} == dict(backend.spec.outputs)
+
+
+def test_model_path_names_the_shipped_models_and_the_remedy(monkeypatch, tmp_path):
+    assert {path.name for path in model_paths()} == {path.name for path in models.FOLDER.glob("*.tflite")}
+    with pytest.raises(
+        ValueError, match="no shipped model is called 'atpn_fp32', expected one of atpn_int8, atpn_fp16"
+    ):
+        model_path("atpn_fp32")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    with pytest.raises(ModelFileError, match=r"the installation lacks .*atpn_int8\.tflite: reinstall the package"):
+        model_path("atpn_int8")

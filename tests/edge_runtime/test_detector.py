@@ -134,13 +134,27 @@ def test_a_landmark_network_is_no_detector(backend):
         NetworkDetector(backend)
 
 
-def test_default_detector_uses_the_exported_file(tmp_path, monkeypatch):
+def test_default_detector_is_the_shipped_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "edge_runtime" / "backends.py"))
-    assert isinstance(default_detector(), CascadeDetector)
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / "detector_fp32.tflite").write_bytes(b"no model")
-    with pytest.raises(ModelFileError, match="not a TFLite file"):
+    assert isinstance(default_detector(), NetworkDetector)
+
+
+def test_default_detector_is_the_cascades_without_an_engine(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edge_runtime.backends._is_installed", lambda name: False)
+    assert isinstance(default_detector(), CascadeDetector)
+    assert "pip install ai-edge-litert" in caplog.text
+    # onnxruntime cannot run the shipped file.
+    monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "edge_runtime" / "backends.py"))
+    monkeypatch.setattr("edge_runtime.backends._is_installed", lambda name: name == "onnxruntime")
+    assert isinstance(default_detector(), CascadeDetector)
+
+
+def test_default_detector_rejects_a_broken_installation(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_runtime.models.FOLDER", tmp_path)
+    with pytest.raises(ModelFileError, match="reinstall the package"):
         default_detector()
 
 

@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edge_runtime import models
+from edge_runtime.models import LANDMARK_MODELS
 from edge_runtime.sources import VideoSource
 from edge_runtime.webcam import main
 
@@ -30,7 +33,10 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     """A folder with the files that the pages name, and a camera."""
     monkeypatch.chdir(tmp_path)
     Path("dist").mkdir()
-    tiny_tflite.rename("dist/atpn_fp32.tflite")
+    tiny_tflite.rename("dist/atpn_int8.tflite")
+    for name in LANDMARK_MODELS:  # in place of the shipped ones
+        shutil.copy("dist/atpn_int8.tflite", f"{name}.tflite")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
     clip = write_video([BRIGHT] * 6, "clip.mp4")
     monkeypatch.setattr(VideoSource, "camera", classmethod(lambda cls, index, request: cls.file(clip)))
     Path("photographs").mkdir()
@@ -39,7 +45,7 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
         cv2.imwrite(f"photographs/{number}.png", image)
     np.save("frames.npy", frames)
     Path("camera.yml").write_text(json.dumps({"fx": 300, "fy": 300, "cx": 150, "cy": 118, "width": 640, "height": 480}))
-    command = ["--source", str(clip), "--model", "dist/atpn_fp32.tflite", "--headless", "--jsonl", "faces.jsonl"]
+    command = ["--source", str(clip), "--model", "dist/atpn_int8.tflite", "--headless", "--jsonl", "faces.jsonl"]
     assert main(command) == 0
 
 

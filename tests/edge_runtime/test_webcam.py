@@ -117,11 +117,17 @@ def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, t
     assert "no template at" in fails(list(map(str, arguments)), capsys)
 
 
-def test_no_model_named_and_none_exported(write_video, tmp_path, capsys, monkeypatch):
+def test_without_a_model_the_shipped_one_runs(write_video, capsys):
+    pytest.importorskip("ai_edge_litert")
+    assert main(["--source", str(write_video([BRIGHT])), "--headless"]) == 0
+    assert "frames 1; first face in frame none" in capsys.readouterr().out  # a gray image is no face
+
+
+def test_onnxruntime_without_a_model_says_what_to_do(tmp_path, monkeypatch, write_video, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "package" / "backends.py"))
-    message = fails(["--headless", "--source", str(write_video([BRIGHT]))], capsys)
-    assert "run `make export-tflite`" in message
+    monkeypatch.setattr("edge_runtime.backends.__file__", str(tmp_path / "x" / "backends.py"))
+    arguments = ["--source", str(write_video([BRIGHT])), "--headless", "--engine", "onnxruntime"]
+    assert "make export-onnx" in fails(arguments, capsys)
 
 
 def test_no_display(write_video, write_onnx, capsys, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_runtime.models import model_path
 from platform_checks.device_outputs import (
     EMPTY_FRAMES,
     FRAMES,
@@ -76,15 +77,12 @@ def test_device_outputs_list_unsupported_files(tmp_path):
 
 def test_device_outputs_repeat_on_the_same_machine():
     pytest.importorskip("ai_edge_litert")
-    models = HELD_OUT.parents[1] / "dist"
-    if not (models / "detector_fp32.tflite").is_file() or not (models / "atpn_fp32.tflite").is_file():
-        pytest.skip(f"no exported files in {models}: `make export-tflite` makes them")
-    files = [models / "atpn_fp32.tflite", models / "detector_fp32.tflite"]
+    files = [model_path("atpn_fp16"), model_path("detector_fp32")]
     past = device_outputs(files, 2)
     again = device_outputs(files, 2, past)
     assert past.arrays.keys() == again.arrays.keys()
     assert all(np.array_equal(past.arrays[name], again.arrays[name], equal_nan=True) for name in past.arrays)
-    held = np.isfinite(past.arrays["atpn_fp32.tflite, tracking/face landmarks"]).all(axis=(1, 2))
+    held = np.isfinite(past.arrays["atpn_fp16.tflite, tracking/face landmarks"]).all(axis=(1, 2))
     assert held[: EMPTY_FRAMES.start].all()
     assert not held[EMPTY_FRAMES.start : EMPTY_FRAMES.stop].any()
     assert held[-1]

@@ -1,0 +1,186 @@
+"""Which model file and how many threads are recommended, and what is remembered of it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import FaceTracker, backends, recommendation
+from edge_runtime.machine import Processor
+from edge_runtime.models import model_path
+from edge_runtime.recommendation import cache_folder, choose, measure, recommended, save, thread_counts
+
+SLOW = Processor("slow", 4, {"AVX2": True, "AVX-512 VNNI": False})
+FAST = Processor("fast", 4, {"AVX2": True, "AVX-512 VNNI": True})
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The cache of a machine without int8 dot products and with LiteRT."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    use(monkeypatch, SLOW)
+    monkeypatch.setattr(backends, "_is_installed", lambda name: name == "litert")
+    return tmp_path / "cache" / "atpn"
+
+
+def use(monkeypatch, processor):
+    monkeypatch.setattr(recommendation, "processor", lambda: processor)
+    monkeypatch.setattr(backends, "int8_speeds_up", lambda: bool(processor.int8_features))
+
+
+@pytest.mark.parametrize(
+    ("int8", "fp16", "model", "threads"),
+    [
+        ({1: 6.5, 2: 4.0, 4: 3.0}, {1: 10.0, 2: 6.0, 4: 4.0}, "atpn_int8", 4),
+        ({1: 10.0, 2: 6.0}, {1: 10.0, 2: 5.5}, "atpn_fp16", 2),  # equal: the accurate one
+        ({1: 9.1, 2: 1.0}, {1: 10.0, 2: 9.5}, "atpn_fp16", 1),  # int8 saves 9 %, threads 5 %
+        ({1: 9.0, 2: 8.1}, {1: 10.0, 2: 10.0}, "atpn_int8", 2),  # exactly the least gain
+        ({1: 5.0, 2: 4.9, 4: 2.0}, {1: 10.0, 2: 9.0, 4: 8.0}, "atpn_int8", 1),  # each doubling must help
+        ({1: 5.0, 2: 4.0, 4: 3.9}, {1: 10.0, 2: 9.0, 4: 8.0}, "atpn_int8", 2),
+        ({1: 5.0, 2: 7.0, 4: 9.0}, {1: 8.0, 2: 9.0, 4: 9.0}, "atpn_int8", 1),  # on a busy machine
+    ],
+)
+def test_choose_takes_int8_and_threads_only_if_they_save_a_tenth(int8, fp16, model, threads):
+    name, count, reason = choose({"atpn_int8": int8, "atpn_fp16": fp16})
+    assert (name, count) == (model, threads)
+    assert f"int8 takes {int8[1] / fp16[1]:.2f} of float's time" in reason
+    assert "\n" not in reason
+
+
+def test_choose_takes_the_only_file_that_runs():
+    assert choose({"atpn_fp16": {1: 9.0}}) == ("atpn_fp16", 1, "the only file that runs here")
+    with pytest.raises(ValueError, match="no time was measured, expected one of atpn_int8 or atpn_fp16"):
+        choose({})
+
+
+@pytest.mark.parametrize(("cores", "counts"), [(1, [1]), (2, [1, 2]), (3, [1, 2]), (4, [1, 2, 4]), (64, [1, 2, 4])])
+def test_thread_counts_end_at_the_cores(cores, counts):
+    assert thread_counts(cores) == counts
+
+
+def test_measure_times_each_file_and_says_what_does_not_run(tiny_tflite, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"no model")
+    measured = measure({"a": tiny_tflite, "b": broken}, [1, 2], 0.4)
+    assert measured.milliseconds.keys() == {"a"}
+    assert measured.milliseconds["a"].keys() == {1, 2}
+    assert min(measured.milliseconds["a"].values()) > 0
+    assert measured.problems.keys() == {"b"}
+    assert "not a TFLite file" in measured.problems["b"]
+
+
+def test_without_a_measurement_int8_is_recommended_where_it_has_dot_products(cache, monkeypatch):
+    slow = recommended()
+    assert (slow.model, slow.threads, slow.measured) == (model_path("atpn_fp16"), 1, False)
+    use(monkeypatch, FAST)
+    fast = recommended()
+    assert (fast.model, fast.threads, fast.measured) == (model_path("atpn_int8"), 1, False)
+    assert "AVX-512 VNNI" in fast.reason
+    monkeypatch.setattr(backends, "_is_installed", lambda name: name == "tflite")  # cannot run the int8 file
+    assert recommended().model == model_path("atpn_fp16")
+    assert not cache.exists()
+
+
+def test_a_measurement_is_remembered(cache, monkeypatch):
+    path = save("atpn_int8", 2, "int8 takes 0.65 of float's time")
+    assert path.parent == cache
+    found = recommended()
+    assert (found.model, found.threads, found.measured) == (model_path("atpn_int8"), 2, True)
+    assert found.reason == "int8 takes 0.65 of float's time"
+    # Another processor with the same home has its own.
+    use(monkeypatch, Processor("slow", 2, SLOW.features))
+    assert not recommended().measured
+    save("atpn_fp16", 1, "why")
+    assert recommended().threads == 1
+    use(monkeypatch, SLOW)
+    assert recommended().threads == 2
+
+
+def test_the_tracker_takes_the_recommended_model(cache):
+    pytest.importorskip("ai_edge_litert")
+    assert FaceTracker().spec.precision == "fp16"
+    save("atpn_int8", 2, "why")
+    assert FaceTracker().spec.precision == "int8"
+
+
+def test_a_measurement_of_another_engine_version_or_of_other_files_is_not_used(cache, monkeypatch):
+    save("atpn_int8", 2, "why")
+    with monkeypatch.context() as patch:
+        patch.setattr(recommendation, "engine_version", lambda engine: "0.0.1")
+        assert not recommended().measured
+    assert recommended().measured
+    hashes = recommendation._hashes()
+    monkeypatch.setattr(recommendation, "_hashes", lambda: {**hashes, "atpn_int8": "0"})
+    assert not recommended().measured
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: b"",
+        lambda content: b"{",
+        lambda content: b"\xff\xfe",
+        lambda content: b"[" * 60_000,
+        lambda content: b" " * 100_000 + json.dumps(content).encode(),
+        lambda content: json.dumps([content]).encode(),
+        lambda content: json.dumps({**content, "model": "../../evil"}).encode(),
+        lambda content: json.dumps({**content, "model": ["atpn_int8"]}).encode(),
+        lambda content: json.dumps({**content, "threads": 1000}).encode(),
+        lambda content: json.dumps({**content, "threads": "2"}).encode(),
+        lambda content: json.dumps({**content, "reason": None}).encode(),
+        lambda content: json.dumps({key: value for key, value in content.items() if key != "models"}).encode(),
+    ],
+)
+def test_a_damaged_cache_is_no_error(cache, change):
+    path = save("atpn_int8", 2, "why")
+    path.write_bytes(change(json.loads(path.read_bytes())))
+    assert recommended().model == model_path("atpn_fp16")
+    assert not recommended().measured
+    save("atpn_int8", 2, "why")
+    assert recommended().measured
+
+
+def test_a_cache_that_is_no_file_is_no_error(cache):
+    path = save("atpn_int8", 2, "why")
+    path.unlink()
+    path.mkdir()
+    assert not recommended().measured
+    path.rmdir()
+    os.mkfifo(path)  # reading it would wait forever
+    assert not recommended().measured
+
+
+def test_an_unwritable_cache_is_an_os_error_only_when_saving(cache):
+    cache.parent.write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="cache"):
+        save("atpn_int8", 2, "why")
+    assert not recommended().measured
+
+
+@pytest.mark.parametrize(
+    ("environment", "system", "folder"),
+    [
+        ({}, "linux", "HOME/.cache/atpn"),
+        ({"XDG_CACHE_HOME": "/c"}, "linux", "/c/atpn"),
+        ({"XDG_CACHE_HOME": "/c"}, "darwin", "/c/atpn"),
+        ({"XDG_CACHE_HOME": "relative"}, "linux", "HOME/.cache/atpn"),
+        ({}, "darwin", "HOME/Library/Caches/atpn"),
+        ({"LOCALAPPDATA": "/l"}, "win32", "/l/atpn"),
+        ({}, "win32", "HOME/AppData/Local/atpn"),
+    ],
+)
+def test_cache_folder_is_the_systems(environment, system, folder):
+    assert cache_folder(environment, system) == Path(folder.replace("HOME", str(Path.home())))
+
+
+def test_a_user_without_a_home_has_no_cache(cache, monkeypatch):
+    def no_home():
+        raise RuntimeError("could not determine home directory")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert not recommended().measured
+    with pytest.raises(OSError, match="set XDG_CACHE_HOME"):
+        save("atpn_int8", 1, "why")

@@ -1,0 +1,120 @@
+"""The runtime's model files are those of the shipped weights."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from atpn.model import load_checkpoint, load_network
+from atpn.model.checkpoint import weights_sha256
+from atpn.model.detector import FaceDetector
+from atpn.weights import SHIPPED
+from edge_runtime import models
+from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path, model_paths
+from edge_runtime.spec import ModelSpec, detector_outputs, standard_outputs
+from export import shipped
+from export.check import check
+from export.config import WEIGHTS_FOLDER, CheckConfig, DetectorConfig, ExportConfig, ModelsConfig
+from export.detector import THRESHOLD
+from export.errors import ParityError
+
+STALE = "edge_runtime/models is not of the weights in atpn/weights: run `make models`"
+MAX_BYTES = 6_000_000
+
+
+def current(path):
+    """Return a shipped file's spec without its provenance and versions, as JSON."""
+    return dataclasses.replace(ModelSpec.read(path), provenance={}, versions={}).to_json()
+
+
+@pytest.mark.parametrize("name", LANDMARK_MODELS)
+def test_shipped_networks_are_of_the_shipped_weights(name):
+    model, _ = load_checkpoint(SHIPPED)
+    config = model.config
+    expected = ModelSpec(
+        name="atpn",
+        scheme=config.scheme,
+        mean_shape=model.mean_shape.numpy(),
+        outputs=standard_outputs(config.landmark_count),
+        input_size=config.input_size,
+        precision=name.rpartition("_")[2],
+        weights_sha256=weights_sha256(SHIPPED),
+    )
+    assert current(model_path(name)) == expected.to_json(), STALE
+
+
+def test_the_shipped_detector_is_of_the_shipped_weights():
+    weights = WEIGHTS_FOLDER / "detector.safetensors"
+    config = load_network(weights, FaceDetector)[0].config
+    expected = ModelSpec(
+        name="detector",
+        scheme="",
+        mean_shape=(),
+        outputs=detector_outputs(config.grid),
+        input_size=config.input_size,
+        upright=False,
+        track_threshold=THRESHOLD,
+        lost_threshold=THRESHOLD,
+        weights_sha256=weights_sha256(weights, FaceDetector),
+    )
+    assert current(model_path(DETECTOR_MODEL)) == expected.to_json(), STALE
+
+
+def test_shipped_files_are_small():
+    assert sum(path.stat().st_size for path in model_paths()) <= MAX_BYTES
+
+
+@pytest.mark.slow
+def test_shipped_files_pass_the_export_checks():
+    check(CheckConfig(files=tuple(model_paths())))
+
+
+@pytest.fixture
+def exports(monkeypatch, tmp_path):
+    """Exports that write a file's name as its content, into an empty package."""
+    package = tmp_path / "package"
+    package.mkdir()
+    monkeypatch.setattr(models, "FOLDER", package)
+    seen = []
+
+    def export(config, formats=("tflite",)):
+        seen.append((config, formats))
+        config.out.mkdir(exist_ok=True)
+        precisions = config.precision if isinstance(config, ExportConfig) else ("fp32",)
+        for precision in precisions:
+            (config.out / f"{config.name}_{precision}.tflite").write_text(f"{config.name} {precision}")
+
+    monkeypatch.setattr(shipped, "export_landmarks", export)
+    monkeypatch.setattr(shipped, "export_detector", export)
+    return package, seen
+
+
+def test_write_models_exports_the_shipped_weights_and_copies_their_files(exports, tmp_path):
+    package, seen = exports
+    shipped.write_models(ModelsConfig(tmp_path / "out", force=True))
+    assert {path.name: path.read_text() for path in package.iterdir()} == {
+        "atpn_int8.tflite": "atpn int8",
+        "atpn_fp16.tflite": "atpn fp16",
+        "detector_fp32.tflite": "detector fp32",
+    }
+    (landmarks, formats), (detector, _) = seen
+    assert formats == ["tflite"]
+    assert landmarks.weights == SHIPPED
+    assert isinstance(detector, DetectorConfig)
+    assert detector.files == ("tflite-fp32",)
+    assert landmarks.force
+    assert detector.force
+
+
+def test_write_models_keeps_the_files_if_one_fails_its_checks(exports, tmp_path, monkeypatch):
+    package, _ = exports
+    (package / "atpn_int8.tflite").write_text("before")
+
+    def fail(config):
+        raise ParityError("out of tolerance")
+
+    monkeypatch.setattr(shipped, "export_detector", fail)
+    with pytest.raises(ParityError):
+        shipped.write_models(ModelsConfig(tmp_path / "out"))
+    assert [(path.name, path.read_text()) for path in package.iterdir()] == [("atpn_int8.tflite", "before")]
