@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -21,7 +22,9 @@ def interrupt_once() -> Iterator[Callable[[], None]]:
     """
     numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
     earlier: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
-    handled = [number for number in numbers if earlier[number] != signal.SIG_IGN]
+    handled = [number for number in numbers if earlier[number] not in (signal.SIG_IGN, None)]
+    if threading.current_thread() is not threading.main_thread():
+        handled = []  # Python handles signals in the main thread only
 
     def ignore() -> None:
         for number in handled:

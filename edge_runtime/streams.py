@@ -199,7 +199,11 @@ class WebSocketSink(Sink):
             raise SinkError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         self.port = int(self._server.socket.getsockname()[1])
         """Port of the server; a free one if 0 was given."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed before it began
+            self._server.serve_forever()
 
     def _serve_client(self, connection: Any) -> None:
         from websockets.exceptions import ConnectionClosed

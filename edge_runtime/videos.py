@@ -19,6 +19,8 @@ MAX_FPS = 240.0
 """Maximum frame rate that is believed. Containers without one report 0, 1000, or NaN."""
 MAX_PIXEL_ASPECT = 8.0
 """Maximum width of a pixel in heights, or the inverse, that is believed."""
+_MIN_STEP = 0.001
+"""Minimum time between two frames, seconds."""
 NETWORK_TIMEOUT_MS = 10_000
 """Maximum time to open a network stream, and to wait for its next frame."""
 
@@ -78,8 +80,9 @@ class VideoSource(Source):
                 f"cannot open {name}: no answer within {NETWORK_TIMEOUT_MS // 1000} s, access is denied, or it is not "
                 "a video stream; check the address, user name, and password"
             )
-        is_file = url.lower().startswith("http") and _frame_count(capture) is not None
-        return cls(capture, name, live=not is_file)
+        # RTSP servers play recordings in real time, too.
+        live = url.lower().startswith("rtsp") or _frame_count(capture) is None
+        return cls(capture, name, live)
 
     @classmethod
     def pipeline(cls, description: str) -> VideoSource:
@@ -104,7 +107,7 @@ class VideoSource(Source):
         return width, height
 
     def __iter__(self) -> Iterator[Frame]:
-        image, index, timestamp = self._first, 0, 0.0
+        image, index, timestamp, clock = self._first, 0, 0.0, 0.0
         while True:
             yield Frame(self._square(image), timestamp, index)
             ok, image = self._capture.read()
@@ -114,8 +117,9 @@ class VideoSource(Source):
                 return
             index += 1
             now = self._clock() - self._start
-            # Some streams report zeros or repeat a timestamp.
-            timestamp = now if now > timestamp else timestamp + 1 / self.fps
+            # Some streams report zeros or repeat a time; a later time is the file's again.
+            timestamp = max(now, timestamp + _MIN_STEP) if now > clock else timestamp + 1 / self.fps
+            clock = max(clock, now)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._capture.release()

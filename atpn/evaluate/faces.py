@@ -11,6 +11,7 @@ import numpy as np
 from atpn.evaluate.inference import predict
 from atpn.model import ATPN
 from edge_runtime.detector import Detector
+from edge_runtime.files import natural_key
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.identity import same_face
 from edge_runtime.sources import IMAGE_SUFFIXES
@@ -35,7 +36,7 @@ class DetectedFace:
 
 
 def list_images(paths: Sequence[Path]) -> list[Path]:
-    """Return the image files at these paths; those of a folder are sorted by name.
+    """Return the image files at these paths; those of a folder are in natural order, 2 before 10.
 
     FileNotFoundError for a path that does not exist or a folder without images.
     """
@@ -43,7 +44,8 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         faces = [path]
         if path.is_dir():
-            faces = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+            faces = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
+            faces.sort(key=natural_key)
         if not faces or not path.exists():
             raise FileNotFoundError(f"no image in {path}; give images and folders of images")
         files += faces

@@ -190,6 +190,13 @@ def test_websocket_clients_get_the_newest_frame():
             assert json.loads(late.recv(timeout=60))["faces"] == []
 
 
+def test_a_websocket_server_that_is_closed_at_once_says_nothing():
+    pytest.importorskip("websockets")
+    with WebSocketSink(0) as sink:
+        pass
+    sink._serve()  # as its thread does if it begins late
+
+
 def test_websocket_sink_rejects_a_port_in_use():
     pytest.importorskip("websockets")
     with WebSocketSink(0) as sink, pytest.raises(SinkError, match=f"cannot listen on 127.0.0.1:{sink.port}"):

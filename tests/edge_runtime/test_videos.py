@@ -54,6 +54,13 @@ def test_time_starts_at_the_first_frame():
     assert [f.timestamp for f in source] == pytest.approx([0, 0.04, 0.14])
 
 
+def test_times_are_the_files_again_after_a_repeated_one():
+    source = VideoSource(Capture(6, [0.0, 40.0, 40.0, 80.0, 120.0, 160.0], 14.5), "v", live=False)
+    times = [f.timestamp for f in source]
+    assert times == sorted(set(times))
+    assert [*times[:2], *times[4:]] == pytest.approx([0, 0.04, 0.12, 0.16])
+
+
 def test_video_source_raises_when_the_camera_is_unplugged():
     capture, frames = Capture(2), []
     with (

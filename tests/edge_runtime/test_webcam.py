@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -476,3 +477,16 @@ def test_earlier_signal_handlers_return_and_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGTERM) == earlier[0]
     finally:
         signal.signal(signal.SIGINT, earlier[1])
+
+
+def test_a_thread_handles_no_signals():
+    handlers = []
+
+    def inside():
+        with interrupt_once():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]

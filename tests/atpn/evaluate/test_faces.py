@@ -23,6 +23,12 @@ def test_folders_stand_for_their_images(tmp_path):
             list_images([folder, path])
 
 
+def test_a_folders_images_are_in_natural_order(tmp_path):
+    for number in (10, 9, 2, 1):
+        (tmp_path / f"frame_{number}.png").write_bytes(b"content")
+    assert [path.name for path in list_images([tmp_path])] == [f"frame_{n}.png" for n in (1, 2, 9, 10)]
+
+
 def test_each_face_is_found_once_and_nothing_else(portrait, atpn):
     faces = find_faces(portrait.image, atpn, portrait)
     assert len(faces) == 1
