@@ -24,16 +24,16 @@ from edge_runtime.errors import (
     TemplateError,
 )
 from edge_runtime.face import Face, Pose, TrackState
-from edge_runtime.frame_source import Frame, Source
 from edge_runtime.geometry import ROI, FieldOfView, Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
-from edge_runtime.live import LatestFrames
 from edge_runtime.options import TrackerOptions
-from edge_runtime.overlay_sinks import OverlaySink, open_overlay_sink
-from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
+from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink
 from edge_runtime.sources import open_source
+from edge_runtime.sources.live import LatestFrames
+from edge_runtime.sources.source import Frame, Source
 from edge_runtime.spec import DetectorSpec, ModelSpec
-from edge_runtime.streams import OscSink, VmcSink, WebSocketSink
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker, TrackerStats
 

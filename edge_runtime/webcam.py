@@ -19,16 +19,16 @@ from edge_runtime.errors import EdgeRuntimeError, SinkError, require
 from edge_runtime.face import TrackState
 from edge_runtime.files import is_same_file
 from edge_runtime.flags import flag, parse_flags
-from edge_runtime.frame_source import CameraRequest, Source
 from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
-from edge_runtime.images import is_image, shorten
 from edge_runtime.options import TrackerOptions
-from edge_runtime.overlay_sinks import OverlaySink, open_overlay_sink
 from edge_runtime.preview import Preview
 from edge_runtime.signals import interrupt_once
-from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
+from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink, parse_address
 from edge_runtime.sources import list_cameras, open_source
-from edge_runtime.streams import OscSink, VmcSink, WebSocketSink, parse_address
+from edge_runtime.sources.images import is_image, shorten
+from edge_runtime.sources.source import CameraRequest, Source
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display

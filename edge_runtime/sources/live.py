@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
-from edge_runtime.frame_source import Frame, Source
+from edge_runtime.sources.source import Frame, Source
 
 CLOSING_SECONDS = 0.5
 """Maximum time to wait for a read in progress when a source is closed."""

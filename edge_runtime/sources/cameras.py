@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import SourceError, first_line
-from edge_runtime.frame_source import DEFAULT_FPS, CameraRequest, Frame, Source
-from edge_runtime.videos import VideoSource, open_capture
+from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
+from edge_runtime.sources.videos import VideoSource, open_capture
 
 PICAMERA_SIZE = (640, 480)
 """Size of picamera2's frames if none is asked for, pixels."""

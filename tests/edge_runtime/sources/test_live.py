@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.live import LatestFrames
 from edge_runtime.sources import Frame
+from edge_runtime.sources.live import LatestFrames
 
 
 class Ticking:
@@ -84,7 +84,7 @@ def test_latest_frames_stops_reading_on_exit():
 
 
 def test_a_source_whose_read_hangs_is_not_released_under_it(monkeypatch):
-    monkeypatch.setattr("edge_runtime.live.CLOSING_SECONDS", 0.0)
+    monkeypatch.setattr("edge_runtime.sources.live.CLOSING_SECONDS", 0.0)
     source = Ticking()
     with LatestFrames(source) as latest:
         source.tick(1)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
-from edge_runtime.sinks import CsvSink, JsonLinesSink
+from edge_runtime.sinks.results import CsvSink, JsonLinesSink
 from edge_runtime.sources import Frame
 
 FACE = Face(

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import overlay_sinks
 from edge_runtime.errors import SinkError
-from edge_runtime.overlay_sinks import FolderSink, ImageSink, VideoSink, fit_into, is_complete, open_overlay_sink
-from edge_runtime.sinks import JsonLinesSink
+from edge_runtime.sinks import overlays
+from edge_runtime.sinks.overlays import FolderSink, ImageSink, VideoSink, fit_into, is_complete, open_overlay_sink
+from edge_runtime.sinks.results import JsonLinesSink
 from edge_runtime.sources import Frame, open_source
 
 
@@ -150,7 +150,7 @@ def test_every_rate_is_written_as_it_is(tmp_path, fps):
 
 
 def test_a_wrong_timestamp_does_not_fill_the_disk(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(overlay_sinks, "MAX_GAP_SECONDS", 2.0)
+    monkeypatch.setattr(overlays, "MAX_GAP_SECONDS", 2.0)
     with VideoSink(tmp_path / "out.avi", 10) as sink:
         write(
             sink, frame(0, 20, time=0.0), frame(1, 100, time=1e6), frame(2, 180, time=1e6 + 0.1), frame(3, 20, time=5)
@@ -194,7 +194,7 @@ def whole(request, tmp_path):
 
 def test_completeness_is_seen_without_decoding(whole, tmp_path, monkeypatch):
     reads = []
-    monkeypatch.setattr(overlay_sinks, "open_capture", lambda path: reads.append(path) or Undecoded(path))
+    monkeypatch.setattr(overlays, "open_capture", lambda path: reads.append(path) or Undecoded(path))
     assert is_complete(whole, 20)
     assert reads
     assert not is_complete(whole, 21)
@@ -246,7 +246,7 @@ def test_an_incomplete_video_is_removed_and_an_earlier_one_kept(tmp_path, name, 
 def test_a_video_stops_and_is_kept_before_the_disk_is_full(tmp_path, monkeypatch):
     usage = collections.namedtuple("usage", "free")
     free = iter([10**9] * 3 + [10**6])
-    monkeypatch.setattr(overlay_sinks.shutil, "disk_usage", lambda path: usage(next(free)))
+    monkeypatch.setattr(overlays.shutil, "disk_usage", lambda path: usage(next(free)))
 
     def record() -> None:
         with VideoSink(tmp_path / "out.avi", 25) as sink:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.errors import SourceError
 from edge_runtime.sources import LatestFrames, VideoSource, open_source
-from edge_runtime.videos import without_password
+from edge_runtime.sources.videos import without_password
 
 
 @pytest.mark.parametrize("name", ["in.avi", "in.mp4"])
@@ -142,7 +142,7 @@ def test_slow_videos_keep_their_rate_and_times(tmp_path):
 
 def test_live_time_starts_when_the_first_frame_was_read(monkeypatch):
     times = iter([100.0, 100.5])
-    monkeypatch.setattr("edge_runtime.videos.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("edge_runtime.sources.videos.time.monotonic", lambda: next(times))
     source = VideoSource(Capture(2), "camera 0", live=True)
     frames = iter(source)
     assert [next(frames).timestamp, next(frames).timestamp] == [0.0, 0.5]
@@ -217,7 +217,7 @@ def test_a_pipeline_needs_an_opencv_with_gstreamer(monkeypatch):
         opened.append(arguments)
         return Pipeline(2)
 
-    monkeypatch.setattr("edge_runtime.videos.open_capture", open_capture)
+    monkeypatch.setattr("edge_runtime.sources.videos.open_capture", open_capture)
     with open_source("videotestsrc ! appsink") as source:
         assert source.live
     assert opened == [("videotestsrc ! appsink", cv2.CAP_GSTREAMER)]

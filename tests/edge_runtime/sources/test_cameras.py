@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.frame_source import CameraRequest
 from edge_runtime.sources import LatestFrames, list_cameras, open_source
+from edge_runtime.sources.source import CameraRequest
 
 
 def test_camera_that_is_not_there():
@@ -28,7 +28,7 @@ def test_cameras_are_listed_by_number(monkeypatch):
         def release(self):
             pass
 
-    monkeypatch.setattr("edge_runtime.cameras.open_capture", Capture)
+    monkeypatch.setattr("edge_runtime.sources.cameras.open_capture", Capture)
     assert [index for index, _ in list_cameras(4)] == [0, 2]
 
 
@@ -61,7 +61,7 @@ class UsbCamera:
 @pytest.fixture
 def usb_camera(monkeypatch):
     monkeypatch.setattr(UsbCamera, "opened", None)
-    monkeypatch.setattr("edge_runtime.videos.open_capture", UsbCamera)
+    monkeypatch.setattr("edge_runtime.sources.videos.open_capture", UsbCamera)
     return UsbCamera
 
 

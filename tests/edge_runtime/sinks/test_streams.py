@@ -11,9 +11,8 @@ from scipy.spatial.transform import Rotation
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
 from edge_runtime.expression import openings
-from edge_runtime.frame_source import Frame
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
-from edge_runtime.streams import (
+from edge_runtime.sinks.streams import (
     OscSink,
     VmcSink,
     WebSocketSink,
@@ -22,6 +21,7 @@ from edge_runtime.streams import (
     parse_address,
     unity_quaternion,
 )
+from edge_runtime.sources.source import Frame
 
 FRAME = Frame(np.zeros((4, 4, 3), np.uint8), 1.5, 7)
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from edge_runtime.errors import SinkError
 from edge_runtime.files import temporary_path, write_atomically
-from edge_runtime.frame_source import Frame
-from edge_runtime.images import IMAGE_SUFFIXES
-from edge_runtime.sinks import check_parent
-from edge_runtime.videos import MAX_FPS, open_capture
+from edge_runtime.sinks.results import check_parent
+from edge_runtime.sources.images import IMAGE_SUFFIXES
+from edge_runtime.sources.source import Frame
+from edge_runtime.sources.videos import MAX_FPS, open_capture
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 """Containers and codecs that OpenCV's wheels can write."""

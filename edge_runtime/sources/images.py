@@ -13,8 +13,8 @@ import numpy as np
 
 from edge_runtime.errors import SourceError
 from edge_runtime.files import natural_key
-from edge_runtime.frame_source import Frame, Source
-from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.sources.opencv_log import silent_opencv
+from edge_runtime.sources.source import Frame, Source
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8")

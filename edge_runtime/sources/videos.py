@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import SourceError
-from edge_runtime.frame_source import DEFAULT_FPS, CameraRequest, Frame, Source
 from edge_runtime.frames import MAX_SIDE
-from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.sources.opencv_log import silent_opencv
+from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
 
 MAX_FPS = 240.0
 """Maximum frame rate that is believed. Containers without one report 0, 1000, or NaN."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TextIO
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face
 from edge_runtime.files import temporary_path
-from edge_runtime.frame_source import Frame
+from edge_runtime.sources.source import Frame
 
 
 class Sink(Protocol):

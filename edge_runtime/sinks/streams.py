@@ -13,8 +13,8 @@ import numpy as np
 
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face, Pose
-from edge_runtime.frame_source import Frame
-from edge_runtime.sinks import Sink, frame_to_json
+from edge_runtime.sinks.results import Sink, frame_to_json
+from edge_runtime.sources.source import Frame
 
 OscValue = int | float | str
 _MAX_PACKET_BYTES = 8192

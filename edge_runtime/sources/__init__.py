@@ -7,12 +7,12 @@ import re
 import stat
 from pathlib import Path
 
-from edge_runtime.cameras import PicameraSource, list_cameras, open_camera
 from edge_runtime.errors import SourceError
-from edge_runtime.frame_source import DEFAULT_FPS, CameraRequest, Frame, Source
-from edge_runtime.images import IMAGE_SUFFIXES, ImageSource, count_images, is_image, open_image, read_image
-from edge_runtime.live import LatestFrames
-from edge_runtime.videos import VideoSource, open_capture
+from edge_runtime.sources.cameras import PicameraSource, list_cameras, open_camera
+from edge_runtime.sources.images import IMAGE_SUFFIXES, ImageSource, count_images, is_image, open_image, read_image
+from edge_runtime.sources.live import LatestFrames
+from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
+from edge_runtime.sources.videos import VideoSource, open_capture
 
 __all__ = [
     "DEFAULT_FPS",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.images import AnimationSource, is_image
 from edge_runtime.sources import ImageSource, VideoSource, open_source, read_image
+from edge_runtime.sources.images import AnimationSource, is_image
 
 
 def test_image_and_folder(tmp_path):
@@ -199,7 +199,7 @@ def animation():
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_animations_are_videos_with_their_own_times(tmp_path, animation, suffix, monkeypatch):
-    monkeypatch.setattr("edge_runtime.images._DECODED_BYTES", 2 * 32 * 48 * 4)  # two frames at a time
+    monkeypatch.setattr("edge_runtime.sources.images._DECODED_BYTES", 2 * 32 * 48 * 4)  # two frames at a time
     assert cv2.imwriteanimation(str(tmp_path / f"a{suffix}"), animation, [])
     with open_source(str(tmp_path / f"a{suffix}")) as source:
         frames = list(source)

@@ -1,0 +1,1 @@
+"""Sinks of results and overlays: files and network."""
