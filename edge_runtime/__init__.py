@@ -34,8 +34,9 @@ from edge_runtime.sources import open_source
 from edge_runtime.sources.live import LatestFrames
 from edge_runtime.sources.source import Frame, Source
 from edge_runtime.spec import DetectorSpec, ModelSpec
+from edge_runtime.stats import TrackerStats
 from edge_runtime.template import Template
-from edge_runtime.tracker import FaceTracker, TrackerStats
+from edge_runtime.tracker import FaceTracker
 
 __version__ = "0.1.0"
 

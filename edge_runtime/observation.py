@@ -20,6 +20,7 @@ from edge_runtime.geometry import (
     upright_roll,
 )
 from edge_runtime.spec import ModelSpec
+from edge_runtime.stats import TrackerStats
 
 MIN_ROI_SIZE = 8.0
 """Minimum side of an ROI, pixels."""
@@ -51,14 +52,14 @@ class Observation:
 
 @dataclass
 class Observer:
-    """Network that observes one face per crop; counts its runs and their time."""
+    """Network that observes one face per crop."""
 
     backend: Backend
     spec: ModelSpec
     query_points: np.ndarray | None = None
     """(K, 2) points to find, for a model with query points."""
-    runs: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: {"crop": 0.0, "network": 0.0})
+    stats: TrackerStats = field(default_factory=TrackerStats)
+    """Counts its runs and their time."""
 
     def observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
         """Run the network on an ROI of a BGR frame. Return None if a result is not finite or not plausible."""
@@ -69,9 +70,9 @@ class Observer:
         crop = cv2.cvtColor(extract_crop(frame, roi, spec.input_size), cv2.COLOR_BGR2RGB)
         cropped = time.perf_counter()
         outputs = self.backend.run(crop, self.query_points)
-        self.seconds["crop"] += cropped - start
-        self.seconds["network"] += time.perf_counter() - cropped
-        self.runs += 1
+        self.stats.seconds["crop"] += cropped - start
+        self.stats.seconds["network"] += time.perf_counter() - cropped
+        self.stats.network_runs += 1
         landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
         confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
         numbers = confidence, mean_sigma, *outputs["pose"].tolist()

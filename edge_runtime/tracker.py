@@ -25,6 +25,7 @@ from edge_runtime.options import TrackerOptions
 from edge_runtime.recommendation import recommended
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
+from edge_runtime.stats import TrackerStats
 from edge_runtime.template import Template
 
 MAX_CANDIDATES = 3
@@ -38,21 +39,6 @@ RESIDUAL_DECAY = 0.9
 """Decay per frame of a track's peak motion residual. Raise it to remember a jump longer when duplicates are removed."""
 TRACKED_UNCERTAINTY_FACTOR = 1.7
 """Uncertainty threshold of a tracked face relative to a new one's: motion blur raises the uncertainty."""
-
-
-@dataclass(frozen=True)
-class TrackerStats:
-    """Counts and times since the tracker was created; `reset` keeps them."""
-
-    frames: int
-    detector_runs: int
-    detections: int
-    """Tracks started."""
-    lost_count: int
-    """Tracks lost; `reset` is not counted."""
-    network_runs: int
-    seconds: dict[str, float]
-    """Total time per stage: `detect`, `crop`, `network`."""
 
 
 class _Filters:
@@ -116,11 +102,12 @@ class FaceTracker:
         limit = options.uncertainty_threshold
         self._uncertainty_threshold = spec.uncertainty_threshold if limit is None else limit
         query = self.template.points if self.template is not None and spec.prompts else None
-        self._observer: Observer | None = Observer(backend, spec, query)
+        self.stats = TrackerStats()
+        """Counts and times so far; they outlast `close`."""
+        self._observer: Observer | None = Observer(backend, spec, query, self.stats)
         self._detector = options.detector or default_detector()
         self._smoothing = options.smoothing
-        self._next_id = self._frames = self._detector_runs = self._detections = self._lost_count = 0
-        self._detector_seconds = 0.0
+        self._next_id = 0
         self.reset()
 
     def __enter__(self) -> Self:
@@ -132,19 +119,6 @@ class FaceTracker:
     def close(self) -> None:
         """Release the model. The tracker cannot be used any more."""
         self._observer = None
-
-    @property
-    def stats(self) -> TrackerStats:
-        """Counts and times since the tracker was created."""
-        observer = self._open
-        return TrackerStats(
-            frames=self._frames,
-            detector_runs=self._detector_runs,
-            detections=self._detections,
-            lost_count=self._lost_count,
-            network_runs=observer.runs,
-            seconds={"detect": self._detector_seconds, **observer.seconds},
-        )
 
     @property
     def smoothing(self) -> float:
@@ -182,10 +156,12 @@ class FaceTracker:
         """
         frame = as_bgr(image)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
+        self.stats.frames += 1
         found: list[Observation] = []
         for candidate in self._search(frame, None):
             if all(candidate.iou(other.next_roi) < DUPLICATE_IOU_THRESHOLD for other in found):
                 found += self._find(frame, candidate, intrinsics, found)
+        self.stats.detections += len(found)
         return [self._face(i, TrackState.DETECTED, face, 0) for i, face in enumerate(found)]
 
     def update(self, frame: np.ndarray, timestamp: float | None = None) -> list[Face]:
@@ -206,13 +182,13 @@ class FaceTracker:
         require(math.isfinite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp}")
         frame = as_bgr(frame)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
-        self._frames += 1
+        self.stats.frames += 1
 
         tracked = [track for track in self._tracks if self._update_track(track, frame, timestamp, intrinsics)]
         tracked = _remove_duplicates(tracked)
         for track in self._tracks:
             if track not in tracked:
-                self._lost_count += 1
+                self.stats.lost_count += 1
                 self._lost.add(LostTrack(track.id, track.motion, timestamp))
         self._tracks = tracked
         self._lost.remove_expired(timestamp)
@@ -226,21 +202,17 @@ class FaceTracker:
             self._start_tracks(frame, timestamp, intrinsics)
         return [self._smoothed(track, timestamp) for track in self._tracks]
 
-    @property
-    def _open(self) -> Observer:
-        if self._observer is None:
-            raise ValueError("this tracker is closed; make another one")
-        return self._observer
-
     def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
-        return self._open.observe(frame, roi, intrinsics)
+        if self._observer is None:
+            raise ValueError("this tracker is closed: make another one")
+        return self._observer.observe(frame, roi, intrinsics)
 
     def _search(self, frame: np.ndarray, turn: int | None) -> list[ROI]:
         """Run the detector: on everything, or on its part of the `turn`-th search of a stream."""
-        self._detector_runs += 1
+        self.stats.detector_runs += 1
         start = time.perf_counter()
         found = self._detector.detect(frame) if turn is None else search(self._detector, frame, turn)
-        self._detector_seconds += time.perf_counter() - start
+        self.stats.seconds["detect"] += time.perf_counter() - start
         return found
 
     def _find(
@@ -295,7 +267,7 @@ class FaceTracker:
             track_id, self._next_id = self._next_id, self._next_id + 1
         motion = RoiMotion(observation.next_roi, timestamp)
         self._tracks.append(_Track(track_id, observation, motion, self._filters()))
-        self._detections += 1
+        self.stats.detections += 1
 
     def _filters(self) -> _Filters | None:
         return _Filters(self._smoothing) if self._smoothing else None

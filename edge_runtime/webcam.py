@@ -62,7 +62,7 @@ class WebcamConfig:
         None, "threads of the inference engine (default: what the doctor measured, else 1)", "model"
     )
     detector: str | None = flag(None, f"face detector: {DETECTOR_NAMES} (default: ours)", "tracking")
-    faces: int = flag(1, "maximum number of tracked faces", "tracking")
+    faces: int | None = flag(None, "maximum number of faces (default: 1 in a stream, all in a picture)", "tracking")
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
     save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
     jsonl: Path | None = flag(None, "file with a JSON object per frame and line", "output")
@@ -75,7 +75,7 @@ class WebcamConfig:
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
     def __post_init__(self) -> None:
-        require(self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
+        require(self.faces is None or self.faces >= 1, f"--faces must be 1 or more, got {self.faces}")
         require(self.threads is None or self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
         require(0 <= self.smoothing <= 1, f"--smoothing must lie in [0, 1], got {self.smoothing}")
         try:
@@ -173,7 +173,7 @@ def run(config: WebcamConfig) -> int:
             camera=FieldOfView(config.fov or DEFAULT_FOV)
             if config.intrinsics is None
             else Calibration.read(config.intrinsics),
-            max_faces=config.faces,
+            max_faces=config.faces or 1,
             smoothing=config.smoothing,
         )
     )
@@ -251,9 +251,9 @@ def _loop(
     separate = source.stills and not config.sequence
     start = time.perf_counter()
     for frame in source:
-        if separate:
-            tracker.reset()
-        faces = tracker.update(frame.image, frame.timestamp)
+        faces = (
+            tracker.detect(frame.image)[: config.faces] if separate else tracker.update(frame.image, frame.timestamp)
+        )
         for sink in sinks:
             sink.write(frame, faces)
         overlay = None

@@ -33,7 +33,7 @@ const val MAX_LOW_CONFIDENCE_FRAMES = 5
 data class TrackerStats(
     var frames: Int = 0,
     var detectorRuns: Int = 0,
-    /** Tracks started. */
+    /** Tracks started, and faces found in pictures. */
     var detections: Int = 0,
     /** Tracks lost; `reset` is not counted. */
     var lostCount: Int = 0,
@@ -110,10 +110,12 @@ class FaceTracker(
     fun detect(picture: RgbImage): List<Face> {
         val camera = intrinsics ?: Intrinsics.fromFov(picture.width, picture.height)
         val found = ArrayList<Observation>()
+        stats.frames++
         stats.detectorRuns++
         for (candidate in detector.detect(picture)) {
             if (found.all { candidate.iou(it.nextRoi) < DUPLICATE_IOU_THRESHOLD }) find(picture, candidate, camera, found)?.let(found::add)
         }
+        stats.detections += found.size
         return found.mapIndexed { id, face -> toFace(Track(id, face, RoiMotion(face.nextRoi, 0.0), 0.0), 0.0) }
     }
 
