@@ -63,6 +63,7 @@ export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision
 	$(BIN)/python -m export detector
 
 demo: $(VENV)/.runtime ## Track faces in SOURCE (video, image, or camera number): dist/demo.mp4
+	@mkdir -p dist
 	$(BIN)/python -m edge_runtime.webcam --source $(SOURCE) --headless --save dist/demo.mp4 --jsonl dist/demo.jsonl
 
 render: $(VENV)/.train ## Render labeled faces (ASSETS=folder, COUNT=number, WORKERS=processes) into renders/

@@ -89,11 +89,13 @@ def measure(models: Mapping[str, Path], counts: Sequence[int], seconds: float, e
         except (EdgeRuntimeError, OSError) as error:
             problems[name] = str(error)
     times: dict[tuple[str, int], list[float]] = {key: [] for key in loaded}
-    rng = np.random.default_rng(0)
-    for _ in range(max(1, round(seconds / len(counts) / BLOCK_SECONDS))):
+    rng, start = np.random.default_rng(0), time.perf_counter()
+    while loaded:
         for key, backend in loaded.items():
             crop = rng.integers(0, 256, (backend.spec.input_size, backend.spec.input_size, 3), np.uint8)
             times[key] += _block(backend, crop)
+        if time.perf_counter() - start >= seconds * len(loaded) / len(counts):
+            break
     result: dict[str, dict[int, float]] = {}
     for (name, count), values in times.items():
         result.setdefault(name, {})[count] = 1e3 * statistics.median(values)

@@ -20,4 +20,4 @@ def requires(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ExportError(f"{error.name} is not installed ({error}): pip install '.[{extra}]'") from error
+        raise ExportError(f"{error.name} is not installed ({error}): pip install -e '.[{extra}]'") from error

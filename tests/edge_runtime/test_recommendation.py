@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,28 @@ def test_measure_times_each_file_and_says_what_does_not_run(tiny_tflite, tmp_pat
     assert min(measured.milliseconds["a"].values()) > 0
     assert measured.problems.keys() == {"b"}
     assert "not a TFLite file" in measured.problems["b"]
+
+
+@pytest.mark.parametrize(("per_run", "rounds"), [(0.01, 10), (0.5, 1)])
+def test_measure_keeps_to_its_time_on_a_slow_machine(per_run, rounds, spec, monkeypatch):
+    clock, runs = [0.0], []
+
+    class Engine:
+        def __init__(self, path, backend, threads):
+            self.spec, self.threads = spec, threads
+
+        def run(self, crop):
+            assert crop.shape == (spec.input_size, spec.input_size, 3)
+            clock[0] += per_run / self.threads
+            runs.append(self.threads)
+
+    monkeypatch.setattr(recommendation, "load_backend", Engine)
+    monkeypatch.setattr(recommendation.time, "perf_counter", lambda: clock[0])
+    measured = measure({"a": Path("a"), "b": Path("b")}, [1, 2], 2.0)
+    times = pytest.approx({1: 1e3 * per_run, 2: 5e2 * per_run})
+    assert measured.milliseconds == {"a": times, "b": times}
+    turns = sum(one != two for one, two in pairwise([0, *runs]))
+    assert turns == 4 * rounds  # each file with each number of threads, in turn
 
 
 def test_without_a_measurement_int8_is_recommended_where_it_has_dot_products(cache, monkeypatch):

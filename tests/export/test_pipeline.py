@@ -106,7 +106,7 @@ def test_a_missing_converter_names_the_extra(
     monkeypatch.setitem(sys.modules, module, None)
     precision = "fp16" if command == "coreml" else "fp32"
     assert main(command_line(command, sources, tmp_path / "dist", "--precision", precision)) == 1
-    assert f"pip install '.[{extra}]'" in capsys.readouterr().err
+    assert f"pip install -e '.[{extra}]'" in capsys.readouterr().err
 
 
 def test_an_uninstalled_library_names_the_extra(tmp_path, sources, command_line, monkeypatch, capsys):
