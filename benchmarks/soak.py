@@ -16,7 +16,6 @@ from benchmarks.results import Curve, Metric, Results, mean_and_error
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
 from edge_runtime.flags import flag
-from edge_runtime.landmarks import SCHEMES
 from edge_runtime.sinks import face_to_dict
 
 PARTS = 10
@@ -53,7 +52,7 @@ class Checkpoint:
 
 def run(tracker: FaceTracker, frames: int) -> Iterator[Checkpoint]:
     """Track the endless clip; draw and serialize each frame. Raise OSError where there is no /proc."""
-    face, scheme = rendered_face(), SCHEMES.get(tracker.spec.scheme)
+    face, scheme = rendered_face(), tracker.spec.landmark_scheme
     due = [round(frames * part / PARTS) for part in range(1, PARTS + 1)]
     began, before = time.perf_counter(), 0
     for number in range(1, frames + 1):

@@ -19,7 +19,7 @@ from edge_runtime.errors import EdgeRuntimeError, require
 from edge_runtime.face import TrackState
 from edge_runtime.flags import flag, parse_flags
 from edge_runtime.geometry import DEFAULT_FOV, Intrinsics
-from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.preview import Preview
 from edge_runtime.sinks import CsvSink, JsonLinesSink, Sink, open_overlay_sink
 from edge_runtime.sources import LatestFrames, Source, list_cameras, open_source
@@ -145,7 +145,7 @@ def run(config: WebcamConfig) -> int:
         with contextlib.ExitStack() as stack:
             opened = open_source(config.source)
             source = stack.enter_context(LatestFrames(opened) if opened.live else opened)
-            scheme = SCHEMES.get(tracker.spec.scheme)
+            scheme = tracker.spec.landmark_scheme
             sinks = [stack.enter_context(sink) for sink in _open_sinks(config, source, scheme)]
             preview = None
             if not config.headless:
@@ -197,7 +197,7 @@ def _loop(
     preview: Preview | None,
     summary: Summary,
 ) -> None:
-    scheme = SCHEMES.get(tracker.spec.scheme)
+    scheme = tracker.spec.landmark_scheme
     separate = source.stills and not config.sequence
     progress = Progress(source.expected)
     start = time.perf_counter()

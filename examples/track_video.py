@@ -11,7 +11,6 @@ import numpy as np
 
 from edge_runtime import FaceTracker
 from edge_runtime.draw import draw_faces
-from edge_runtime.landmarks import scheme_by_name
 from edge_runtime.sinks import open_overlay_sink
 from edge_runtime.sources import open_source
 
@@ -23,7 +22,7 @@ parser.add_argument("--save", type=Path, default=Path("overlay.mp4"), help=".mp4
 options = parser.parse_args()
 
 tracker = FaceTracker(options.model, max_faces=options.faces)
-scheme = scheme_by_name(tracker.spec.scheme)
+scheme = tracker.spec.landmark_scheme
 with open_source(options.video) as video, open_overlay_sink(options.save, video.fps, video.length) as overlay:
     for frame in video:
         faces = tracker.update(frame.image, frame.timestamp)

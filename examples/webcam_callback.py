@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from edge_runtime import Face, FaceTracker
 from edge_runtime.expression import mouth_open
-from edge_runtime.landmarks import scheme_by_name
 from edge_runtime.sources import LatestFrames, open_source
 
 
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default="dist/atpn_int8.tflite")
     options = parser.parse_args()
     tracker = FaceTracker(options.model)
-    scheme = scheme_by_name(tracker.spec.scheme)
+    scheme = tracker.spec.landmark_scheme
 
     def print_mouth(time: float, face: Face) -> None:
         print(f"{time:.2f} s: face {face.id}, mouth open {mouth_open(face.landmarks, scheme):.2f}")

@@ -13,7 +13,6 @@ from edge_runtime.backends import Backend
 from edge_runtime.detector import decode_detections, letterbox
 from edge_runtime.draw import draw_faces
 from edge_runtime.geometry import Intrinsics, angles_to_matrix, crop_to_camera, extract_crop, upright_roll
-from edge_runtime.landmarks import SCHEMES
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import DetectorSpec
 
@@ -71,4 +70,4 @@ def _tracking(backend: Backend, frame: np.ndarray) -> Stages:
     }
     if "pose" in outputs:
         calls["pose"] = lambda: crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"])
-    return {**calls, "draw": lambda: draw_faces(frame, [face], SCHEMES.get(spec.scheme))}
+    return {**calls, "draw": lambda: draw_faces(frame, [face], spec.landmark_scheme)}
