@@ -21,7 +21,7 @@ import numpy as np
 from edge_runtime import protobuf
 from edge_runtime.errors import ModelFileError, require
 from edge_runtime.geometry import ROI_MARGIN
-from edge_runtime.landmarks import SCHEMES
+from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 from edge_runtime.template import Template
 
 FORMAT_VERSION = 1
@@ -135,6 +135,8 @@ class FileSpec:
                 )
         if known.get("template") is not None:
             known["template"] = Template.from_dict(known["template"])
+        if known.get("scheme_definition") is not None:
+            known["scheme_definition"] = LandmarkScheme.from_dict(known["scheme_definition"])
         try:
             return cls(**known)
         except (TypeError, AttributeError) as error:
@@ -163,7 +165,7 @@ class ModelSpec(FileSpec):
     """Specification of one exported landmark model, for crops of one face. ValueError names an invalid field."""
 
     scheme: str
-    """Landmark scheme of the outputs; names outside `landmarks.SCHEMES` are templates."""
+    """Name of the landmark scheme of the outputs; see `landmark_scheme`."""
     mean_shape: np.ndarray
     """(N, 2) upright mean face in [0, 1] of the crop, the reference of a crop's roll."""
     upright: bool = True
@@ -173,6 +175,8 @@ class ModelSpec(FileSpec):
     uncertainty_threshold: float = 0.06
     """Maximum mean standard deviation of a new face's landmarks, crop widths. 98 % of held-out rendered faces are
     below, and no background whose confidence passes."""
+    scheme_definition: LandmarkScheme | None = None
+    """Definition of a scheme that is not in `landmarks.SCHEMES`; None for one that is, or if the file has none."""
     template: Template | None = None
     """Template that the model was exported with; None for landmarks only or query points."""
     prompts: int = 0
@@ -186,9 +190,14 @@ class ModelSpec(FileSpec):
         if self.prompts < 0 or (self.prompts and self.template is not None):
             raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
         self._check_outputs(*(standard_outputs(len(mean_shape), heads, self.points) for heads in (True, False)))
-        known = SCHEMES.get(self.scheme)
-        if known is not None and known.count != len(mean_shape):
-            raise ValueError(f"scheme {self.scheme} has {known.count} points, mean_shape has {len(mean_shape)}")
+        defined = self.scheme_definition
+        if defined is not None and defined.name != self.scheme:
+            raise ValueError(f"scheme_definition is of {defined.name}, the scheme is {self.scheme}")
+        if defined is not None and SCHEMES.get(self.scheme) == defined:
+            object.__setattr__(self, "scheme_definition", None)
+        scheme = self.landmark_scheme
+        if scheme is not None and scheme.count != len(mean_shape):
+            raise ValueError(f"scheme {self.scheme} has {scheme.count} points, mean_shape has {len(mean_shape)}")
         require(
             0 < self.lost_threshold <= self.track_threshold,
             "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
@@ -201,6 +210,11 @@ class ModelSpec(FileSpec):
         object.__setattr__(self, "mean_shape", mean_shape)
 
     @property
+    def landmark_scheme(self) -> LandmarkScheme | None:
+        """The scheme of the outputs: names, groups, edges; None if neither this version nor the file defines it."""
+        return self.scheme_definition or SCHEMES.get(self.scheme)
+
+    @property
     def points(self) -> int:
         """Number of points besides the landmarks."""
         return self.prompts if self.template is None else len(self.template.points)
@@ -209,7 +223,11 @@ class ModelSpec(FileSpec):
         # Six decimals are a ten-thousandth of a crop pixel.
         mean_shape = [[round(float(x), 6), round(float(y), 6)] for x, y in self.mean_shape]
         template = None if self.template is None else self.template.as_dict()
-        return super()._values() | {"mean_shape": mean_shape, "template": template}
+        values = super()._values() | {"mean_shape": mean_shape, "template": template}
+        if self.scheme_definition is not None:
+            return values | {"scheme_definition": self.scheme_definition.to_dict()}
+        # Runtimes of earlier versions refuse fields that they do not know.
+        return {name: value for name, value in values.items() if name != "scheme_definition"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

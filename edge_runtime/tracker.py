@@ -18,7 +18,6 @@ from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
-from edge_runtime.landmarks import SCHEMES
 from edge_runtime.motion import RoiMotion
 from edge_runtime.observation import Observation, Observer
 from edge_runtime.options import TrackerOptions
@@ -95,7 +94,7 @@ class FaceTracker:
         self.options = options
         self.template = _select_template(spec, options.template)
         """Template of `Face.points`; None if the model gives landmarks only."""
-        self._scheme = SCHEMES.get(spec.scheme)
+        self._scheme = spec.landmark_scheme
         self._track_threshold = spec.track_threshold if options.track_threshold is None else options.track_threshold
         self._lost_threshold = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
         self._lost_threshold = min(self._lost_threshold, self._track_threshold)

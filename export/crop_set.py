@@ -12,7 +12,7 @@ from atpn.data.crops import Crop, JitterConfig, compute_mean_shape, cut_crop, ji
 from atpn.data.scenes import background_roi, negative_roi
 from atpn.data.store import SampleStore
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
-from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
+from edge_runtime.landmarks import LandmarkScheme
 from export.config import CropSetConfig
 from export.errors import ExportError
 from export.image_archive import read_archive, write_archive
@@ -99,13 +99,13 @@ def _crops(
 def write_crop_set(path: Path, crops: list[Crop], scheme: LandmarkScheme, origin: dict[str, Any]) -> None:
     """Write crops into one .npz, atomically."""
     labels = {"landmarks": np.stack([c.landmarks for c in crops]), "pose": np.stack([c.pose for c in crops])}
-    write_archive(path, [crop.image for crop in crops], labels, {"scheme": scheme.name, "origin": origin})
+    write_archive(path, [crop.image for crop in crops], labels, {"scheme": scheme.reference, "origin": origin})
 
 
 def read_crop_set(path: Path, size: int | None = None) -> CropSet:
     """Read what `write_crop_set` wrote. ExportError when it is missing or damaged, or has crops of another size."""
     archive = read_archive(path, size, ("landmarks", "pose"), "calibration-set")
-    scheme = scheme_by_name(archive.about["scheme"])
+    scheme = LandmarkScheme.from_reference(archive.about["scheme"])
     return CropSet(
         np.stack(archive.images), **archive.labels, scheme=scheme, origin=archive.about["origin"], sha256=archive.sha256
     )

@@ -82,7 +82,7 @@ class LandmarkParity:
     uncertainty_change: float
     """Mean difference on faces over the network's mean: single points may move more."""
     pose_error: float
-    """The file's mean absolute pose error, degrees."""
+    """The file's mean absolute pose error, degrees; its difference from the network's where no pose is labeled."""
     network_pose_error: float
     """The network's."""
     decision_flip_rate: float
@@ -142,9 +142,11 @@ def compare(file: Predictions, network: Predictions, ground_truth: CropSet, thre
     From the confidence `threshold` on a crop counts as a face.
     """
     faces = ground_truth.has_face
+    # Without a label, the network's pose is what a file should give.
+    labeled_pose = np.where(np.isnan(ground_truth.pose), network.pose, ground_truth.pose)
 
     def pose_error(pose: np.ndarray) -> float:
-        return float(np.nanmean(metrics.pose_errors(pose[faces], ground_truth.pose[faces])))
+        return float(metrics.pose_errors(pose[faces], labeled_pose[faces]).mean())
 
     def largest(name: str) -> float:
         return float(np.abs(getattr(file, name) - getattr(network, name)).max())

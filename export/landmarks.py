@@ -18,7 +18,7 @@ from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
 from edge_runtime.geometry import ROI, extract_crop
-from edge_runtime.landmarks import IBUG_68, LandmarkScheme, scheme_by_name
+from edge_runtime.landmarks import IBUG_68, LandmarkScheme
 from edge_runtime.spec import DetectorSpec, ModelSpec, standard_outputs
 from edge_runtime.template import Template
 from export.config import ExportConfig, LandmarkOptions
@@ -63,7 +63,8 @@ def _artifacts(
         calibration, notes = _calibration(config, model) if precision in kind.calibrated else (None, {})
         spec = ModelSpec(
             name=name,
-            scheme=model.config.scheme,
+            scheme=model.config.scheme.name,
+            scheme_definition=model.config.scheme,
             mean_shape=model.mean_shape.numpy(),
             outputs=standard_outputs(model.config.landmark_count, config.heads == "all", points),
             input_size=model.config.input_size,
@@ -109,9 +110,9 @@ class LandmarkEvaluator:
     def load(options: LandmarkOptions) -> LandmarkEvaluator:
         """Run the network on all crops. ValueError or OSError say what is missing or damaged."""
         model, metadata = load_checkpoint(options.weights)
-        scheme, size = scheme_by_name(model.config.scheme), model.config.input_size
+        scheme, size = model.config.scheme, model.config.input_size
         held_out = read_crop_set(options.held_out, size)
-        if held_out.scheme is not scheme:
+        if held_out.scheme != scheme:
             raise ExportError(
                 f"{options.held_out} has {held_out.scheme.name} landmarks, the network predicts {scheme.name}; "
                 "make another set from renders with those by `python -m export calibration-set`"
@@ -141,7 +142,7 @@ class LandmarkEvaluator:
         size, problem = self.model.config.input_size, ""
         if isinstance(spec, DetectorSpec):
             problem = "detections, the weights landmarks"
-        elif spec.scheme != self.scheme.name or spec.input_size != size:
+        elif spec.landmark_scheme != self.scheme or spec.input_size != size:
             problem = (
                 f"{spec.scheme} landmarks of {spec.input_size} px crops, the weights {self.scheme.name} of {size} px"
             )

@@ -238,8 +238,8 @@ def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
     if config.weights is None:
         return with_loss_heads(new, recipe)
     model, _ = load_checkpoint(config.weights)
-    if model.config.scheme != store.scheme.name:
-        raise ValueError(f"{config.weights} predicts {model.config.scheme}, but the data have {store.scheme.name}")
+    if model.config.scheme != store.scheme:
+        raise ValueError(f"{config.weights} predicts {model.config.scheme.name}, but the data have {store.scheme.name}")
     if model.config.width != new.config.width:
         raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
     # A linear probe has first estimates only.

@@ -80,7 +80,7 @@ def run(config: PromptsConfig) -> None:
             "validation": metrics,
             "versions": library_versions(),
         },
-        "anchors": {model.config.scheme: anchors.double().round(decimals=5).tolist()},
+        "anchors": {model.config.scheme.name: anchors.double().round(decimals=5).tolist()},
     }
     save_checkpoint(config.out, model.with_head(head), {**metadata, **about})
     print(f"{config.out}: {'  '.join(f'{key} {100 * value:.2f} %' for key, value in metrics.items())}")

@@ -10,7 +10,7 @@ import numpy as np
 from atpn.data.afw import Photo, photos_to_samples
 from atpn.data.sample import Sample
 from atpn.evaluate import metrics
-from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.backend import CropPredictor, scheme_of
 from atpn.evaluate.detectors import detect_rois
 from atpn.evaluate.overlay import write_overlay
 from atpn.evaluate.passes import Pass, extract_crops, run_passes
@@ -19,7 +19,7 @@ from atpn.evaluate.reports import landmark_report
 from atpn.evaluate.tracking import photograph_crops, tracking_metrics
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI
-from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
+from edge_runtime.landmarks import IBUG_68, convert
 
 
 def evaluate_afw(
@@ -49,7 +49,7 @@ def evaluate_afw(
         crops, is_face = photograph_crops(samples, network.spec.input_size)
         report["tracking"] = tracking_metrics(network.predict(crops).confidence, is_face)
     if upright.predicted.uncertainty.any():
-        report["uncertainty"] = _uncertainty(network.spec.scheme, upright, target)
+        report["uncertainty"] = _uncertainty(scheme_of(network), upright, target)
     if detector is not None:
         report["detector"] = _with_detector(network, samples, detector, passes)
     if overlay is not None:
@@ -94,7 +94,7 @@ def _uncertainty(scheme: str, upright: Pass, target: np.ndarray) -> dict[str, An
     Sigmas cannot include the constant offsets between two labeling rules: `scale_without_offsets` is the scale after
     each point's median offset is removed.
     """
-    sigma = convert(upright.predicted.uncertainty[..., None], scheme_by_name(scheme), IBUG_68)[..., 0]
+    sigma = convert(upright.predicted.uncertainty[..., None], scheme, IBUG_68)[..., 0]
     sizes = np.array([roi.size for roi in upright.rois])[:, None]
     report = reliability_report(np.linalg.norm(upright.landmarks - target, axis=-1) / sizes, sigma, IBUG_68)
     errors = metrics.face_frame_errors(upright.landmarks, target, IBUG_68)

@@ -9,6 +9,7 @@ import numpy as np
 from atpn.evaluate.inference import Predictions, predict, predictions
 from atpn.model import ATPN
 from edge_runtime.backends import Backend
+from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec, standard_outputs
 
 
@@ -21,6 +22,11 @@ class CropPredictor(Protocol):
 
     def predict(self, crops: np.ndarray) -> Predictions:
         """Return results for (n, S, S, 3) uint8 RGB crops; pose and confidence are 0 for a file without heads."""
+
+
+def scheme_of(network: CropPredictor) -> LandmarkScheme:
+    """Return the scheme of a network's landmarks; ValueError for a file that does not define its scheme."""
+    return network.spec.landmark_scheme or scheme_by_name(network.spec.scheme)
 
 
 class FilePredictor:
@@ -47,7 +53,8 @@ class CheckpointBackend:
         self._model = model
         self._spec = ModelSpec(
             name="checkpoint",
-            scheme=config.scheme,
+            scheme=config.scheme.name,
+            scheme_definition=config.scheme,
             mean_shape=model.mean_shape.numpy(),
             outputs=standard_outputs(config.landmark_count),
             input_size=config.input_size,

@@ -77,8 +77,10 @@ def calibrate(model: ATPN, store: SampleStore, faces: np.ndarray, seed: int = 0)
     """
     if not model.config.uncertainty:
         raise ValueError("the network has no uncertainty head to calibrate")
-    if model.config.scheme != store.scheme.name:
-        raise ValueError(f"the weights predict {model.config.scheme}, but the data are labeled {store.scheme.name}")
+    if model.config.scheme != store.scheme:
+        raise ValueError(
+            f"the weights predict {model.config.scheme.name}, but the data are labeled {store.scheme.name}"
+        )
     if len(faces) == 0:
         raise ValueError("no held-out face to calibrate on: the data have a single person; render more people")
     jitter, augmentation = JitterConfig(), AugmentConfig()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.backend import CropPredictor, scheme_of
 from atpn.evaluate.inference import Predictions
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
-from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
+from edge_runtime.landmarks import LandmarkScheme, convert
 from edge_runtime.tracker import REFINEMENTS
 
 PASSES = ("first", "upright", "settled")
@@ -32,7 +32,7 @@ def run_passes(
     network: CropPredictor, images: Sequence[np.ndarray], rois: list[ROI], scheme: LandmarkScheme
 ) -> dict[str, Pass]:
     """Run all `PASSES` over n (H, W, 3) uint8 RGB images with one ROI each; landmarks are converted to `scheme`."""
-    own, mean_shape = scheme_by_name(network.spec.scheme), network.spec.mean_shape
+    own, mean_shape = scheme_of(network), network.spec.mean_shape
     passes = []
     for _ in range(1 + REFINEMENTS):
         predicted = network.predict(extract_crops(images, rois, network.spec.input_size))

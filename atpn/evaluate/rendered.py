@@ -9,7 +9,7 @@ import numpy as np
 
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
-from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.backend import CropPredictor, scheme_of
 from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.overlay import write_overlay
 from atpn.evaluate.reliability import reliability_report
@@ -29,7 +29,7 @@ def evaluate_rendered(
     `heads` False skips pose and tracking.
     """
     scheme, size, mean_shape = store.scheme, network.spec.input_size, network.spec.mean_shape
-    if network.spec.scheme != scheme.name:
+    if scheme_of(network) != scheme:
         raise ValueError(f"the weights predict {network.spec.scheme}, but the data are labeled {scheme.name}")
     faces = store.faces[:limit]
     batch = validation_batch(store, faces, mean_shape, size)

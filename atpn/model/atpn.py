@@ -17,7 +17,8 @@ from atpn.model.landmark_branch import VECTOR, FaceEmbedding, LandmarkBranch
 from atpn.model.layers import resample_grids
 from atpn.model.network import Network
 from atpn.model.point_head import PromptHead, TemplateHead
-from edge_runtime.landmarks import convert, scheme_by_name
+from atpn.model.scheme_conversion import SchemeConversion
+from edge_runtime.landmarks import LandmarkScheme
 
 IMAGE_MEAN = (127.5, 127.5, 127.5)
 IMAGE_STD = (64.0, 64.0, 64.0)
@@ -35,12 +36,6 @@ class ATPNOutput(NamedTuple):
     """(B, 3) pitch, yaw, roll in radians, in the crop's frame."""
     confidence: Tensor
     """(B,) probability that the crop holds a face."""
-
-
-def _middle_and_side(shape: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the middle (2,) and longer side () of the bounding rectangle of (N, 2) points."""
-    low, high = shape.amin(dim=0), shape.amax(dim=0)
-    return (low + high) / 2, (high - low).max()
 
 
 class ATPN(Network):
@@ -74,6 +69,11 @@ class ATPN(Network):
         """See `Network.from_config`; the mean shape is all zeros until weights are loaded."""
         options = ATPNConfig.from_stored(config)
         return cls(options, torch.zeros(options.landmark_count, 2))
+
+    @property
+    def stored_config(self) -> dict[str, Any]:
+        """See `Network.stored_config`."""
+        return {**vars(self.config), "scheme": self.config.scheme.reference}
 
     @property
     def mean_shape(self) -> Tensor:
@@ -128,36 +128,45 @@ class ATPN(Network):
         other.load_state_dict(kept, strict=False)
         return other.train(self.training)
 
-    @torch.no_grad()
-    def in_scheme(self, name: str) -> ATPN:
+    def in_scheme(self, target: LandmarkScheme) -> ATPN:
         """Return a copy that predicts the landmarks of another scheme.
 
-        Each new landmark is the mean of the landmarks that it is converted from, corrected at its own place. A scheme
-        that spans less of the face makes crops closer, so faces are larger than those that the convolutions were
-        trained on. Heads for other outputs are dropped. ValueError if the network's scheme does not convert to `name`.
+        Each new landmark is the mean of the landmarks that it is converted from, corrected at its own place. ValueError
+        if the network's scheme does not convert to `target`; see `converted`.
         """
-        own, target = scheme_by_name(self.config.scheme), scheme_by_name(name)
-        if own == target:
-            return self
+        own = self.config.scheme
+        return self if own == target else self.converted(SchemeConversion.between(own, target, self.mean_shape))
 
-        def converted(rows: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
-            wide = rows.reshape(own.count, -1).numpy()
-            return torch.from_numpy(convert(wide, own, target)).reshape(-1, *rows.shape[1:])
+    @torch.no_grad()
+    def converted(self, conversion: SchemeConversion) -> ATPN:
+        """Return a copy that predicts the landmarks of a conversion's scheme.
 
-        mean_shape = converted(self.mean_shape.reshape(-1)).reshape(-1, 2)
-        (middle, side), (new_middle, new_side) = map(_middle_and_side, (self.mean_shape, mean_shape))
-        zoom = side / new_side
+        A scheme that spans less of the face makes crops closer, so faces are larger than those that the convolutions
+        were trained on. Heads for other outputs are dropped.
+        """
+
+        def combined(rows: Tensor, weights: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
+            return (weights @ rows.reshape(weights.shape[1], -1)).reshape(-1, *rows.shape[1:])
+
         plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0}
-        other = ATPN(replace(self.config, scheme=name, **plain), (mean_shape - new_middle) * zoom + middle)
+        other = ATPN(replace(self.config, scheme=conversion.target, **plain), conversion.mean_shape)
         state = {key: value for key, value in self.state_dict().items() if key != "landmark_branch.mean_shape"}
         state = {key: value for key, value in state.items() if key in other.state_dict()}
-        places = ("residual.weight", "residual.bias", "refinement.displacement", "refinement.bias")
-        scales = ("log_sigma.weight", "log_sigma.bias", "refinement.log_sigma")
-        for key in (f"landmark_branch.{row}" for row in (*places, *scales)):
-            if key in state:
-                state[key] = converted(state[key]) * (zoom if key.endswith(places) else 1)
+        weights = {
+            "residual.weight": conversion.places,
+            "residual.bias": conversion.places,
+            "refinement.displacement": conversion.refinement,
+            "refinement.bias": conversion.refinement,
+            "log_sigma.weight": conversion.log_sigma,
+            "log_sigma.bias": conversion.log_sigma,
+            "refinement.log_sigma": conversion.log_sigma,
+        }
+        for name, table in weights.items():
+            if (key := f"landmark_branch.{name}") in state:
+                state[key] = combined(state[key], table)
+        state["landmark_branch.residual.bias"] += conversion.offset.flatten()
         if self.config.uncertainty:
-            state["landmark_branch.log_sigma.bias"] += zoom.log()
+            state["landmark_branch.log_sigma.bias"] += conversion.log_sigma_offset
         other.load_state_dict(state, strict=False)
         return other.train(self.training)
 

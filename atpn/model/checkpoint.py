@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +33,7 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
     description = {
         "format_version": FORMAT_VERSION,
         "architecture": type(model).__name__,
-        "config": asdict(model.config),
+        "config": model.stored_config,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "metadata": metadata,
     }

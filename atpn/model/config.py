@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_runtime.landmarks import scheme_by_name
+from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 
 INPUT_SIZE_STEP = 16
 """The high features are 16 times coarser than the input, and their grid must be whole."""
@@ -16,8 +16,8 @@ INPUT_SIZE_STEP = 16
 class ATPNConfig:
     """Architecture of one network; networks with equal configs can load each other's weights."""
 
-    scheme: str = "wflw98"
-    """Name of the landmark scheme."""
+    scheme: LandmarkScheme = WFLW_98
+    """Landmark scheme; stored as its name, or its definition if it is not a known one."""
     width: float = 1.0
     """Factor of all channel counts; 1.0 nearly fills the thesis' budgets (1.1 M parameters, 60 MMAC)."""
     input_size: int = 112
@@ -38,7 +38,6 @@ class ATPNConfig:
     """Rank of the head for any query points, which then are a second input; 0: none."""
 
     def __post_init__(self) -> None:
-        scheme_by_name(self.scheme)
         if not 0.1 <= self.width <= 4.0:
             raise ValueError(f"width must lie between 0.1 and 4, got {self.width}")
         if self.input_size < 2 * INPUT_SIZE_STEP or self.input_size % INPUT_SIZE_STEP:
@@ -57,12 +56,15 @@ class ATPNConfig:
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> ATPNConfig:
         """Read a checkpoint's fields; fields that it lacks get the values from before they existed."""
-        return cls(**{"separable_views": False, "refinement_channels": 0, **stored})
+        fields = {"separable_views": False, "refinement_channels": 0, **stored}
+        if "scheme" in fields:
+            fields["scheme"] = LandmarkScheme.from_reference(fields["scheme"])
+        return cls(**fields)
 
     @property
     def landmark_count(self) -> int:
         """Number of landmarks of the scheme."""
-        return scheme_by_name(self.scheme).count
+        return self.scheme.count
 
     @property
     def low_grid(self) -> int:

@@ -87,7 +87,9 @@ class LandmarkBranch(FaceVector):
         super().__init__(config)
         count, vector = config.landmark_count, config.channels(VECTOR)
         if mean_shape.shape != (count, 2):
-            raise ValueError(f"scheme {config.scheme} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}")
+            raise ValueError(
+                f"scheme {config.scheme.name} needs a ({count}, 2) mean shape, got {tuple(mean_shape.shape)}"
+            )
         self.residual = near_zero_linear(vector, 2 * count)
         self.log_sigma = near_zero_linear(vector, count, LOG_INITIAL_SIGMA) if config.uncertainty else None
         self.refinement = Refinement(config) if config.refinement_channels else None

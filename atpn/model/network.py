@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import nn
@@ -27,6 +28,11 @@ class Network(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.frozen: frozenset[str] = frozenset()
+
+    @property
+    def stored_config(self) -> dict[str, Any]:
+        """The config's fields as plain values, as checkpoints store them; see `from_config`."""
+        return asdict(self.config)
 
     @classmethod
     @abstractmethod

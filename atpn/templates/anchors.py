@@ -39,7 +39,7 @@ class AnchoredNetwork:
         atpn, metadata = load_network(path, ATPN)
         if "anchors" not in metadata:
             log.warning("%s has no learned anchors: using its mean shape, which is less accurate", path)
-            return AnchoredNetwork(atpn, {atpn.config.scheme: atpn.mean_shape.numpy()})
+            return AnchoredNetwork(atpn, {atpn.config.scheme.name: atpn.mean_shape.numpy()})
         return AnchoredNetwork(atpn, _checked(metadata["anchors"], path))
 
     def of(self, scheme: LandmarkScheme) -> np.ndarray:

@@ -44,8 +44,10 @@ def find_face(path: Path, model: ATPN, detector: Detector) -> PhotographedFace:
 
     SourceError if the file is not an image; ValueError if it has no face, or the network has another scheme.
     """
-    if model.config.scheme != WFLW_98.name:
-        raise ValueError(f"faces are located by {WFLW_98.name} landmarks, but these weights have {model.config.scheme}")
+    if model.config.scheme != WFLW_98:
+        raise ValueError(
+            f"faces are located by {WFLW_98.name} landmarks, but these weights have {model.config.scheme.name}"
+        )
     image = read_image(path)
     faces = find_faces(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), model, detector)
     if not faces:

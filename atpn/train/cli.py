@@ -22,6 +22,7 @@ from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, library_versions, select_device
 from atpn.train.mixing import OtherSet, measure_offsets
+from atpn.train.new_scheme import in_scheme_of
 from atpn.train.pose import PoseTask
 from atpn.train.requirements import check_data
 from atpn.train.state import plain
@@ -180,9 +181,10 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         )
         return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
-    if stage == "landmarks" and model.config.scheme != store.scheme.name:
-        log.info("%s: head converted from %s to the data's %s", path, model.config.scheme, store.scheme.name)
-        model = model.in_scheme(store.scheme.name)
+    if stage == "landmarks" and model.config.scheme != store.scheme:
+        names = model.config.scheme.name, store.scheme.name
+        log.info("%s: head converted from %s to the data's %s", path, *names)
+        model = in_scheme_of(model, store)
     if config.weights is None and not metadata.get("finished", True):
         log.warning("%s: %s comes from an unfinished stage", stage, path)
     if model.config.input_size != recipe.input_size:

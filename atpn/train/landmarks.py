@@ -22,7 +22,14 @@ from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatch, FaceBatches
 from atpn.train.losses.activation import activation_penalty
-from atpn.train.losses.landmark import gap_loss, percent_errors, thesis_landmark_loss, uncertainty_loss, wing_loss
+from atpn.train.losses.landmark import (
+    GAP_PAIRS,
+    gap_loss,
+    percent_errors,
+    thesis_landmark_loss,
+    uncertainty_loss,
+    wing_loss,
+)
 from atpn.train.losses.semantic_alignment import search_landmarks
 from atpn.train.losses.shape_correction import correct_labels
 from atpn.train.losses.star import ambiguity_loss, star_loss
@@ -164,7 +171,7 @@ class LandmarkTask:
         else:
             loss = self._point_loss(landmarks, target, scheme)
             parts["points"] = loss.detach()
-        if recipe.gap_weight:
+        if recipe.gap_weight and scheme.name in GAP_PAIRS:
             gaps = gap_loss(landmarks, target, scheme)
             parts["gaps"] = gaps.detach()
             loss = loss + recipe.gap_weight * gaps
@@ -280,7 +287,7 @@ def new_model(
     """Build an untrained network with the training faces' mean shape; `thesis`: see `Recipe.network`."""
     mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
-    config = ATPNConfig(scheme=store.scheme.name, width=width, input_size=input_size)
+    config = ATPNConfig(scheme=store.scheme, width=width, input_size=input_size)
     if thesis:
         config = replace(config, separable_views=False, refinement_channels=0)
     return ATPN(config, mean_shape)

@@ -24,7 +24,7 @@ from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.inference import predict
 from atpn.model import ATPN
 from atpn.train.dataset import FaceBatch, FaceBatches, Steps
-from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
+from edge_runtime.landmarks import LandmarkScheme, convert
 
 OFFSET_FACES = 400
 """Maximum faces per set to measure its offsets on."""
@@ -92,7 +92,7 @@ def measure_offsets(model: ATPN, stores: Sequence[SampleStore]) -> ATPN:
 
     With offsets that start at zero, the network would first drift towards every set.
     """
-    own = scheme_by_name(model.config.scheme)
+    own = model.config.scheme
     if model.config.conventions != len(stores):
         model = model.with_config(conventions=len(stores))
     alignment = Alignment(own, [store.scheme for store in stores], model.mean_shape.cpu().numpy())

@@ -46,7 +46,7 @@ def save_state(
     for name, parameter in model.named_parameters():
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{name}/{key}"] = tensor
-    header = {"progress": json.dumps(asdict(progress)), "config": json.dumps(asdict(model.config))}
+    header = {"progress": json.dumps(asdict(progress)), "config": json.dumps(model.stored_config)}
     # Clones: a network and its average may share frozen tensors, which the format refuses.
     content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, header)
     write_atomically(path, content)

@@ -13,7 +13,7 @@ from atpn.model import ATPN
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, TrackingBatches
 from atpn.train.losses.tracking import tracking_loss
-from edge_runtime.landmarks import convert, scheme_by_name
+from edge_runtime.landmarks import convert
 
 
 class TrackingTask:
@@ -62,7 +62,7 @@ class TrackingTask:
 
 def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
     """Return the network's (N, 2) mean shape in the store's scheme; ValueError if it cannot be converted."""
-    return convert(model.mean_shape.cpu().numpy(), scheme_by_name(model.config.scheme), store.scheme)
+    return convert(model.mean_shape.cpu().numpy(), model.config.scheme, store.scheme)
 
 
 @torch.no_grad()

@@ -61,7 +61,7 @@ class FaceSet:
 
         Raise ValueError if their scheme is not the networks'.
         """
-        if store.scheme.name != spec.scheme:
+        if store.scheme != spec.landmark_scheme:
             raise ValueError(f"the files predict {spec.scheme}, but the data are labeled {store.scheme.name}")
         indices = store.faces[:limit]
         samples = [store[int(index)] for index in indices]

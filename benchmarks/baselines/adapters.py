@@ -45,7 +45,7 @@ class AtpnNetwork(LandmarkNetwork):
 
     def to_ibug(self, landmarks: np.ndarray) -> np.ndarray:
         """Convert from our scheme."""
-        return convert(landmarks, scheme_by_name(self.spec.scheme), IBUG_68)
+        return convert(landmarks, self.spec.landmark_scheme or scheme_by_name(self.spec.scheme), IBUG_68)
 
 
 class CropRegressor(LandmarkNetwork):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import ModelFileError
+from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 from edge_runtime.spec import DetectorSpec, ModelSpec, detector_outputs, parse_spec, read_spec, standard_outputs
 
 DETECTOR = DetectorSpec(name="d", outputs=detector_outputs(4), input_size=96, track_threshold=0.3)
@@ -248,3 +249,43 @@ def test_from_json_reads_names_of_earlier_versions(spec):
     detector = DETECTOR.to_json()
     assert '"rois"' in detector
     assert list(DetectorSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois"]
+
+
+MINE = LandmarkScheme.from_dict(
+    {"name": "mine3", "count": 3, "mirror_pairs": [[0, 1]], "edges": [[0, 2]], "outer_eye_corners": [0, 1]}
+)
+
+
+def spec_of(scheme, definition=None, count=3):
+    shape = np.random.default_rng(0).uniform(0.2, 0.8, (count, 2))
+    return ModelSpec(
+        name="n", scheme=scheme, scheme_definition=definition, mean_shape=shape, outputs=standard_outputs(count)
+    )
+
+
+def test_the_definition_of_another_scheme_travels_in_the_spec():
+    again = ModelSpec.from_json(spec_of("mine3", MINE).to_json())
+    assert (again.scheme, again.landmark_scheme) == ("mine3", MINE)
+    assert again.landmark_scheme.edges == ((0, 2),)
+
+
+def test_a_known_scheme_travels_by_its_name(spec):
+    defined = dataclasses.replace(spec, scheme_definition=WFLW_98)
+    assert defined.to_json() == spec.to_json()
+    assert "scheme_definition" not in json.loads(spec.to_json())
+    assert defined.landmark_scheme is WFLW_98
+
+
+def test_a_scheme_that_nobody_defines_is_absent():
+    assert ModelSpec.from_json(spec_of("dots").to_json()).landmark_scheme is None
+
+
+def test_a_definition_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="scheme_definition is of mine3, the scheme is dots"):
+        spec_of("dots", MINE)
+    with pytest.raises(ValueError, match="scheme mine3 has 3 points, mean_shape has 4"):
+        spec_of("mine3", MINE, 4)
+    values = json.loads(spec_of("mine3", MINE).to_json())
+    values["scheme_definition"]["mirror_pairs"] = [[0, 9]]
+    with pytest.raises(ValueError, match="mirror_pairs: indices must lie in 0 to 2, got 9"):
+        ModelSpec.from_json(json.dumps(values))

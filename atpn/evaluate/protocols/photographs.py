@@ -14,12 +14,12 @@ from atpn.data.crops import filled
 from atpn.data.readers.w300lp import dataset_angles
 from atpn.data.sample import Sample
 from atpn.evaluate import metrics
-from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.backend import CropPredictor, scheme_of
 from atpn.evaluate.passes import Pass, run_passes
 from atpn.evaluate.protocols.published import FULL
 from atpn.evaluate.tracking import tracking_crops, tracking_metrics
 from edge_runtime.geometry import ROI, angles_to_matrix, crop_to_camera
-from edge_runtime.landmarks import LandmarkScheme, convert, scheme_by_name
+from edge_runtime.landmarks import LandmarkScheme, convert
 
 CHUNK = 64
 """Photographs in memory at a time."""
@@ -71,7 +71,7 @@ def _evaluate(
     for chunk in chunks(conversion):
         scheme = chunk[0].scheme
         target = np.stack([sample.landmarks for sample in chunk])
-        shape = convert(network.spec.mean_shape, scheme_by_name(network.spec.scheme), scheme)
+        shape = convert(network.spec.mean_shape, scheme_of(network), scheme)
         rois = [ROI.from_landmarks(filled(face, shape)) for face in target]
         passes = run_passes(network, [sample.image for sample in chunk], rois, scheme)
         for name, kept in errors.items():

@@ -13,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from atpn.data.converting import Conversion
-from atpn.evaluate.backend import CropPredictor
+from atpn.evaluate.backend import CropPredictor, scheme_of
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
-from edge_runtime.landmarks import IBUG_68, convert, scheme_by_name
+from edge_runtime.landmarks import IBUG_68, convert
 from edge_runtime.spec import ModelSpec
 
 PUPILS = (tuple(range(36, 42)), tuple(range(42, 48)))
@@ -24,7 +24,7 @@ PUPILS = (tuple(range(36, 42)), tuple(range(42, 48)))
 
 def evaluate_video(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
     """Return a category's frame counts, failures, and NME in both modes by outer eye corners and by pupils."""
-    own, size = scheme_by_name(network.spec.scheme), network.spec.input_size
+    own, size = scheme_of(network), network.spec.input_size
     mean_shape = network.spec.mean_shape
     labeled_shape = convert(mean_shape, own, IBUG_68)
     counts = {"sequences": 0, "detection_frames": 0, "tracking_frames": 0, "failures": 0}

@@ -42,7 +42,7 @@ def test_the_shipped_weights_take_every_scheme(draw_sample, tmp_path, name):
     command += ["--samples", "16", "--batch-size", "16", "--workers", "0", "--device", "cpu", "--bfloat16", "off"]
     assert main(list(map(str, command))) == 0
     model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
-    assert model.config.scheme == name
+    assert model.config.scheme.name == name
     assert (metadata["recipe"], metadata["start"][:16]) == ("fine-tune", "atpn.safetensors")
 
 

@@ -66,7 +66,7 @@ def test_each_stage_learns_from_its_own_data(published, tmp_path):
     assert [d["recipe"] for d in described] == ["thesis"] * 3
     # The stages go on from each other, and the network keeps the first one's 98 landmarks.
     assert described[2]["start"].startswith("tracking.safetensors")
-    assert load_checkpoint(run / "pose.safetensors")[0].config.scheme == "wflw98"
+    assert load_checkpoint(run / "pose.safetensors")[0].config.scheme.name == "wflw98"
 
 
 def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp_path, capsys, monkeypatch):
