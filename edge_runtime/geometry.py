@@ -86,9 +86,12 @@ class Rectangle:
     @staticmethod
     def around(landmarks: np.ndarray, roll: float) -> Rectangle:
         """Return the smallest rectangle of this roll around (N, 2) pixel landmarks."""
-        upright = landmarks @ rotation_2d(-roll).T
-        (x0, y0), (x1, y1) = upright.min(axis=0).tolist(), upright.max(axis=0).tolist()
-        x, y, c, s = (x0 + x1) / 2, (y0 + y1) / 2, math.cos(roll), math.sin(roll)
+        c, s = math.cos(roll), math.sin(roll)
+        # OpenCV takes a third of numpy's time for so few points.
+        upright = cv2.transform(np.asarray(landmarks, np.float64)[:, None], np.array([[c, s], [-s, c]]))[:, 0]
+        ((x0, y0),) = cv2.reduce(upright, 0, cv2.REDUCE_MIN).tolist()
+        ((x1, y1),) = cv2.reduce(upright, 0, cv2.REDUCE_MAX).tolist()
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
         return Rectangle(c * x - s * y, s * x + c * y, x1 - x0, y1 - y0, roll)
 
     def squared(self, margin: float) -> ROI:

@@ -76,7 +76,7 @@ class Observer:
         landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
         confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
         numbers = confidence, mean_sigma, *outputs["pose"].tolist()
-        if not (all(map(math.isfinite, numbers)) and np.isfinite(landmarks).all()):
+        if not (all(map(math.isfinite, numbers)) and cv2.checkRange(landmarks)[0]):
             return None
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
         rectangle = Rectangle.around(landmarks, roll)
