@@ -89,7 +89,8 @@ def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
     shipped: `dist/` in the current folder or beside this package must have one.
 
     Raises:
-        FileNotFoundError: There is no file for this engine; the message names the command that makes it.
+        FileNotFoundError: onnxruntime has no file; the message names the command that makes it.
+        ModelFileError: The installation lacks the shipped file.
     """
     engine = resolve_engine(engine)
     if engine != "onnxruntime":

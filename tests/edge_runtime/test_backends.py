@@ -68,11 +68,8 @@ def test_tflite_runtime_rejects_linear_layers_with_a_scale_per_output(dtype, sha
 
 def test_shipped_int8_file_is_rejected_by_tflite_runtime():
     pytest.importorskip("tflite_runtime")
-    path = Path(__file__).resolve().parents[2] / "dist" / "atpn_int8.tflite"
-    if not path.is_file():
-        pytest.skip(f"no {path}: `make export-tflite` makes it")
     with pytest.raises(ModelFileError, match="tflite-runtime gives wrong results"):
-        load_backend(path, "tflite")
+        load_backend(model_path("atpn_int8"), "tflite")
 
 
 def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
