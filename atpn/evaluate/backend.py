@@ -20,7 +20,7 @@ class CropPredictor(Protocol):
         """What it takes and gives."""
 
     def predict(self, crops: np.ndarray) -> Predictions:
-        """Return results for (n, S, S, 3) uint8 RGB crops; pose and confidence are 0 for a file without heads."""
+        """Return results for (n, S, S, 3) uint8 RGB crops; pose and confidence are NaN for a file without heads."""
 
 
 class FilePredictor:
