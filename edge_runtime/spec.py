@@ -51,9 +51,13 @@ def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -
     return outputs | ({"points": (points, 2), "points_uncertainty": (points,)} if points else {})
 
 
-def detector_outputs(grid: int) -> dict[str, tuple[int, ...]]:
-    """Return the outputs of a face detector with `grid` cells per side; see `detector.decode_detections`."""
-    return {"scores": (grid, grid), "rois": (grid, grid, 3)}
+def detector_outputs(grid: int, with_roll: bool = True) -> dict[str, tuple[int, ...]]:
+    """Return the outputs of a face detector with `grid` cells per side; see `detector.decode_detections`.
+
+    Detectors of earlier versions have no roll.
+    """
+    outputs: dict[str, tuple[int, ...]] = {"scores": (grid, grid), "rois": (grid, grid, 3)}
+    return outputs | ({"roll": (grid, grid, 2)} if with_roll else {})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -240,7 +244,7 @@ class DetectorSpec(FileSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         grid = next(iter(self.outputs.get("scores", ())), 0)
-        self._check_outputs(detector_outputs(grid))
+        self._check_outputs(detector_outputs(grid), detector_outputs(grid, with_roll=False))
 
     def _values(self) -> dict[str, Any]:
         # Runtimes of earlier versions have one type for both kinds of model, and refuse a file without these fields.

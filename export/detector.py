@@ -31,8 +31,8 @@ THRESHOLD = 0.3
 """Score from which the runtime gives a region to the tracking network: a miss costs more than a false alarm."""
 TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
     {
-        "fp32": {"scores": 1e-4, "regions": 1e-4},
-        "fp16": {"scores": 0.02, "regions": 2e-3, "precision_loss": 0.005, "overlap_loss": 0.005},
+        "fp32": {"scores": 1e-4, "regions": 1e-4, "turns": 1e-3},
+        "fp16": {"scores": 0.02, "regions": 2e-3, "turns": 0.02, "precision_loss": 0.005, "overlap_loss": 0.005},
         "int8": {"precision_loss": 0.01, "overlap_loss": 0.02},
     }
 )
@@ -75,6 +75,8 @@ class DetectorParity:
     """Largest difference."""
     regions: float
     """Largest difference of a coordinate where the network detects a face, in image sides; NaN if it detects none."""
+    turns: float
+    """Largest difference of a roll's sine or cosine there."""
     average_precision: float
     overlap: float
     """Mean overlap (IoU) of detected faces with the labels."""
@@ -107,6 +109,8 @@ class DetectorEvaluator:
     """(n, G, G)."""
     regions: np.ndarray
     """(n, G, G, 3)."""
+    turns: np.ndarray
+    """(n, G, G, 2)."""
 
     @staticmethod
     def load(options: DetectorOptions) -> DetectorEvaluator:
@@ -129,20 +133,23 @@ class DetectorEvaluator:
     def evaluate(self, predictor: Predictor, spec: ModelSpec | DetectorSpec) -> DetectorParity:
         """Compare a file with the network."""
         outputs = [predictor(image) for image in self.held_out.images]
-        scores, regions = (np.stack([row[name] for row in outputs]) for name in ("scores", "rois"))
+        scores, regions, turns = (np.stack([row[name] for row in outputs]) for name in ("scores", "rois", "roll"))
         detected = self.scores >= spec.track_threshold
-        file, network = self._accuracy(scores, regions), self._accuracy(self.scores, self.regions)
+        file = self._accuracy(scores, regions, turns)
+        network = self._accuracy(self.scores, self.regions, self.turns)
         return DetectorParity(
             scores=float(np.abs(scores - self.scores).max()),
             regions=float(np.abs(regions - self.regions)[detected].max()) if detected.any() else math.nan,
+            turns=float(np.abs(turns - self.turns)[detected].max()) if detected.any() else math.nan,
             average_precision=float(file["average_precision"]),
             overlap=float(file["overlap"]),
             network_average_precision=float(network["average_precision"]),
             network_overlap=float(network["overlap"]),
         )
 
-    def _accuracy(self, scores: np.ndarray, regions: np.ndarray) -> dict[str, float]:
-        detections = [decode_detections(s, r, MIN_SCORE) for s, r in zip(scores, regions, strict=True)]
+    def _accuracy(self, scores: np.ndarray, regions: np.ndarray, turns: np.ndarray) -> dict[str, float]:
+        cells = zip(scores, regions, turns, strict=True)
+        detections = [decode_detections(score, roi, MIN_SCORE, turn) for score, roi, turn in cells]
         return compute_metrics(detections, self.held_out.composites)
 
     def report(self, artifacts: Sequence[ArtifactReport[DetectorParity]]) -> Report:

@@ -14,10 +14,19 @@ import cv2
 import numpy as np
 
 from atpn.data.augment import AugmentConfig, augment
+from atpn.data.crops import compute_mean_shape
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
+from atpn.data.textures import random_texture
 from edge_runtime.detector.network import PAD_VALUE
-from edge_runtime.geometry import ROI, extract_crop
+from edge_runtime.geometry import ROI, extract_crop, upright_roll
+
+MEAN_FACES = 400
+"""Number of faces whose mean shape says which way is up."""
+TEXTURES = 200
+"""Number of textures that a compositor draws."""
+TEXTURE_SIZE = 256
+"""Their side, pixels."""
 
 # Small faces do not survive a strong loss of resolution, nor covers sized as fractions of the image.
 _COMPOSITE_AUGMENT = AugmentConfig(low_resolution=0.1, min_resolution=0.6, blur_sigma=(0.002, 0.006), cover=0.0)
@@ -41,14 +50,24 @@ class CompositeConfig:
     """Number of people in each of the other images."""
     size: tuple[float, float] = (0.03, 0.6)
     """Size of a pasted face's region, log-uniform."""
+    gathering_prob: float = 0.25
+    """Of these images, those with many small people."""
+    gathering_people: tuple[int, int] = (6, 22)
+    gathering_size: tuple[float, float] = (0.03, 0.2)
     distractors: tuple[int, int] = (0, 9)
-    """Number of pasted pieces of backgrounds, clothes, hair and hands."""
+    """Number of pasted pieces of backgrounds, textures, clothes, hair and hands."""
+    texture_prob: float = 0.2
+    """Backgrounds and pieces that are procedural textures."""
     bars_prob: float = 0.4
     """Images with gray bars at two sides, as of letterboxed frames."""
     min_extent: float = 0.5
     """Minimum width or height between the bars."""
     roll: float = 30.0
     """Maximum additional tilt of a pasted person, degrees."""
+    turned_prob: float = 0.25
+    """People who are turned by any angle instead."""
+    quarter_turn_prob: float = 0.15
+    """Images that are turned by 90, 180, or 270 degrees as a whole, as a camera held so would see them."""
     min_size: float = 0.04
     """Minimum size of a required face region: 5 pixels of landmarks at 192."""
     min_visible: float = 0.6
@@ -63,8 +82,7 @@ class Composite:
     image: np.ndarray
     """(S, S, 3) uint8 RGB."""
     regions: np.ndarray
-    """(K, 3) float32 x, y of the center, and size, of each face's region by the crop rule at roll 0, in [0, 1] of the
-    side."""
+    """(K, 4) float32 x, y of the center, size, and roll of each face's upright ROI: in [0, 1] of the side, radians."""
     required: np.ndarray
     """(K,) bool; False for faces that are too small or cut off to be required of a detector."""
 
@@ -80,6 +98,8 @@ class Compositor:
                 "render more with `python -m atpn render`"
             )
         self._store, self._faces, self._backgrounds, self._config = store, faces, backgrounds, config
+        self._mean_shape = compute_mean_shape(store.landmarks[faces[:MEAN_FACES]], store.scheme)
+        self._texture_pool: list[np.ndarray] = []
 
     def compose(self, size: int, rng: np.random.Generator) -> Composite:
         """Return an image of `size` pixels, augmented and mirrored at random."""
@@ -90,15 +110,21 @@ class Compositor:
             image, placed = self._mosaic(size, rng)
         else:
             empty = choice > 1 - config.empty_prob
-            image, placed = self._crowd(size, 0 if empty else int(rng.integers(*config.people)), rng)
-        regions = np.array(placed, np.float32).reshape(-1, 4)
+            crowded = rng.random() < config.gathering_prob
+            people = config.gathering_people if crowded else config.people
+            sizes = config.gathering_size if crowded else config.size
+            image, placed = self._crowd(size, 0 if empty else int(rng.integers(*people)), sizes, rng)
+        regions = np.array(placed, np.float32).reshape(-1, 5)
         if rng.random() < 0.5:
-            image, regions[:, 0] = np.ascontiguousarray(image[:, ::-1]), 1 - regions[:, 0]
+            image = np.ascontiguousarray(image[:, ::-1])
+            regions[:, 0], regions[:, 3] = 1 - regions[:, 0], -regions[:, 3]
+        if rng.random() < config.quarter_turn_prob:
+            image, regions = _turned(image, regions, int(rng.integers(1, 4)))
         image, low, high = self._barred(augment(image, config.augment, rng), rng)
-        visible_fraction = np.minimum(regions[:, 3], _fraction_inside(regions, low, high))
+        visible_fraction = np.minimum(regions[:, 4], _fraction_inside(regions, low, high))
         required = (visible_fraction >= config.min_visible) & (regions[:, 2] >= config.min_size)
         visible = visible_fraction > 0
-        return Composite(image, regions[visible, :3], required[visible])
+        return Composite(image, regions[visible, :4], required[visible])
 
     def _barred(
         self, image: np.ndarray, rng: np.random.Generator
@@ -135,18 +161,20 @@ class Compositor:
                     index = self._face(rng)
                     face = ROI.from_landmarks(self._store.landmarks[index])
                     tile, regions = self._window(
-                        index, ROI(face.cx, face.cy, face.size * rng.uniform(1.0, 1.6), 0.0), side
+                        index, ROI(face.cx, face.cy, face.size * rng.uniform(1.0, 1.6), self._roll(rng)), side
                     )
                 image[top:bottom, left:right] = tile[: bottom - top, : right - left]
                 placed += _placed(regions, left / size, top / size, side / size)
         return image, placed
 
-    def _crowd(self, size: int, people: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _crowd(
+        self, size: int, people: int, sizes: tuple[float, float], rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         image, placed = self._background(size, rng), []
-        shares = np.exp(rng.uniform(*np.log(self._config.size), people))
+        shares = np.exp(rng.uniform(*np.log(sizes), people))
         places: list[tuple[bool, float]] = [(True, float(share)) for share in np.sort(shares)]
         for _ in range(int(rng.integers(*self._config.distractors))):
-            share = float(np.exp(rng.uniform(*np.log(self._config.size))))
+            share = float(np.exp(rng.uniform(*np.log(sizes))))
             places.insert(int(rng.integers(len(places) + 1)), (False, share))
         for is_face, share in places:
             window = rng.uniform(1.15, 1.6)
@@ -166,10 +194,11 @@ class Compositor:
         return image, placed
 
     def _window(self, index: int, window: ROI, size: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return a rotated square of a sample, and the center, size and visible fraction of its faces' regions."""
-        regions = [ROI.from_landmarks(window.to_crop(points)) for points in self._all_faces(index)]
+        """Return a rotated square of a sample, and center, size, roll, and visible fraction of its faces' regions."""
+        faces = map(window.to_crop, self._all_faces(index))
+        regions = [ROI.from_landmarks(points, upright_roll(points, self._mean_shape)) for points in faces]
         image = extract_crop(self._store.image(index), window, size)
-        rows = np.array([[roi.cx, roi.cy, roi.size] for roi in regions])
+        rows = np.array([[roi.cx, roi.cy, roi.size, roi.roll] for roi in regions])
         return image, list(np.column_stack([rows, _fraction_inside(rows)]))
 
     def _distractor(self, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -186,9 +215,21 @@ class Compositor:
         return self._background(size, rng)
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < self._config.texture_prob:
+            return self._texture(size, rng)
         image = self._store.image(int(rng.choice(self._backgrounds)))
         roi = background_roi(image, rng)
         return extract_crop(image, ROI(roi.cx, roi.cy, roi.size, math.radians(rng.normal(0.0, 10.0))), size)
+
+    def _texture(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a part of one of `TEXTURES` textures, which are drawn once: that takes longer than all else."""
+        if not self._texture_pool:
+            own = np.random.default_rng(0)
+            self._texture_pool = [random_texture(TEXTURE_SIZE, own) for _ in range(TEXTURES)]
+        side = rng.uniform(0.3, 1.0) * TEXTURE_SIZE
+        center = rng.uniform(side / 2, TEXTURE_SIZE - side / 2, 2)
+        texture = self._texture_pool[int(rng.integers(TEXTURES))]
+        return extract_crop(texture, ROI(*center.tolist(), side, self._roll(rng)), size)
 
     def _all_faces(self, index: int) -> list[np.ndarray]:
         """Return the points around all faces of a sample."""
@@ -199,12 +240,22 @@ class Compositor:
         return int(rng.choice(self._faces))
 
     def _roll(self, rng: np.random.Generator) -> float:
-        return math.radians(rng.uniform(-self._config.roll, self._config.roll))
+        most = 180.0 if rng.random() < self._config.turned_prob else self._config.roll
+        return math.radians(rng.uniform(-most, most))
 
 
 def _placed(regions: list[np.ndarray], left: float, top: float, side: float) -> list[np.ndarray]:
     """Convert regions of a square patch to regions of the image that it is pasted into."""
-    return [region * (side, side, side, 1) + (left, top, 0, 0) for region in regions]
+    return [region * (side, side, side, 1, 1) + (left, top, 0, 0, 0) for region in regions]
+
+
+def _turned(image: np.ndarray, regions: np.ndarray, quarters: int) -> tuple[np.ndarray, np.ndarray]:
+    """Turn an image and its (K, 5) regions clockwise by quarters."""
+    regions = regions.copy()
+    for _ in range(quarters):
+        regions[:, 0], regions[:, 1] = 1 - regions[:, 1], regions[:, 0].copy()
+    regions[:, 3] = np.remainder(regions[:, 3] + quarters * math.pi / 2 + math.pi, 2 * math.pi) - math.pi
+    return np.ascontiguousarray(np.rot90(image, -quarters)), regions
 
 
 def _fraction_inside(

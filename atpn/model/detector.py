@@ -55,8 +55,10 @@ class Detections(NamedTuple):
     logits: Tensor
     """(B, G, G) of a face's center in the cell."""
     regions: Tensor
-    """(B, G, G, 3): x and y of the center, and the size, of the face's region by the crop rule at roll 0; in [0, 1] of
-    the image's side, where cell and pixel centers lie at (i + 0.5) / count."""
+    """(B, G, G, 3): x and y of the center, and the size, of the face's upright ROI by the crop rule; in [0, 1] of the
+    image's side, where cell and pixel centers lie at (i + 0.5) / count."""
+    turns: Tensor
+    """(B, G, G, 2): sine and cosine of the ROI's roll, not normalized."""
 
 
 class FaceDetector(Network):
@@ -103,7 +105,7 @@ class FaceDetector(Network):
             conv_norm(16, 32),
             depthwise_norm(32, nn.ReLU),
             conv_norm(32, 32),
-            nn.Conv2d(32, 4, 1),
+            nn.Conv2d(32, 6, 1),
         )
         last = self.head[-1]
         nn.init.normal_(last.weight, std=0.01)
@@ -145,5 +147,5 @@ class FaceDetector(Network):
         out = self.head(features).permute(0, 2, 3, 1).float()
         # Offsets are in cells; the size is bounded, so that it cannot overflow.
         center = self.cells + out[..., 1:3] / self.config.grid
-        size_ = REFERENCE_SIZE * torch.exp(out[..., 3:].clamp(-4.0, 2.0))
-        return Detections(out[..., 0], torch.cat([center, size_], dim=-1))
+        size_ = REFERENCE_SIZE * torch.exp(out[..., 3:4].clamp(-4.0, 2.0))
+        return Detections(out[..., 0], torch.cat([center, size_], dim=-1), out[..., 4:])

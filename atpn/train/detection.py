@@ -16,7 +16,7 @@ from atpn.evaluate.metrics import average_precision
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, Steps, stack
-from atpn.train.losses.detection import focal_loss, region_loss
+from atpn.train.losses.detection import focal_loss, region_loss, turn_loss
 from edge_runtime.detector import decode_detections
 from edge_runtime.geometry import ROI
 
@@ -26,6 +26,8 @@ TARGET_SIGMA = 0.06
 """Standard deviation of the target around a face's center, in ROI sizes."""
 MIN_TARGET_SIGMA = 0.7
 """Minimum of the same in cells, for small faces."""
+TURN_WEIGHT = 0.5
+"""Weight of the roll's error: a right angle off costs as much as a center half a face away."""
 MIN_REGION_TARGET = 0.5
 """Minimum target of cells that learn the ROI: on the device, a cell beside the center may score highest."""
 
@@ -51,11 +53,13 @@ class DetectionTask:
         return DetectionBatches(composites, self.recipe.batch_size, crop_size, self.seed, first_step)
 
     def loss(self, model: FaceDetector, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the centers' focal loss and the ROIs' error."""
+        """Sum the centers' focal loss, the ROIs' error, and that of their roll."""
         output = model(batch["image"])
         centers = focal_loss(output.logits, batch["centers"], batch["mask"])
         regions = region_loss(output.regions, batch["regions"], batch["region_weight"])
-        return centers + regions, {"centers": centers.detach(), "regions": regions.detach()}
+        turns = turn_loss(output.turns, batch["roll"], batch["region_weight"])
+        parts = {"centers": centers.detach(), "regions": regions.detach(), "turns": turns.detach()}
+        return centers + regions + TURN_WEIGHT * turns, parts
 
     def validate(self, model: FaceDetector) -> dict[str, float]:
         """Compute `compute_metrics` on images of held-out people."""
@@ -86,12 +90,12 @@ def detection_targets(composite: Composite, grid: int) -> dict[str, np.ndarray]:
     Returns:
         `centers` (G, G): 1 in the cell of each required face's center, with a Gaussian around it. `mask` (G, G): 0
         where an optional face lies, else 1. `regions` (G, G, 3): ROI (x, y, size) of the nearest face in [0, 1] of the
-        image. `region_weight` (G, G): weight of the cell's ROI in the loss.
+        image, and `roll` (G, G) its roll. `region_weight` (G, G): weight of the cell's ROI in the loss.
     """
     centers, mask = np.zeros((grid, grid), np.float32), np.ones((grid, grid), np.float32)
-    regions, axis = np.zeros((grid, grid, 3), np.float32), np.arange(grid, dtype=np.float32)
+    regions, axis = np.zeros((grid, grid, 4), np.float32), np.arange(grid, dtype=np.float32)
     for region, required in zip(composite.regions, composite.required, strict=True):
-        x, y, size = region * grid - (0.5, 0.5, 0.0)
+        x, y, size = region[:3] * grid - (0.5, 0.5, 0.0)
         if not required:
             near = np.maximum(np.abs(axis[:, None] - y), np.abs(axis[None] - x)) <= max(size / 2, 1.0)
             mask[near & (centers == 0)] = 0
@@ -106,7 +110,8 @@ def detection_targets(composite: Composite, grid: int) -> dict[str, np.ndarray]:
     return {
         "centers": centers,
         "mask": mask,
-        "regions": regions,
+        "regions": regions[..., :3],
+        "roll": regions[..., 3],
         "region_weight": np.where(centers >= MIN_REGION_TARGET, centers, np.float32(0)),
     }
 
@@ -120,24 +125,32 @@ def held_out_images(
 
 
 @torch.no_grad()
-def raw_detections(model: FaceDetector, images: np.ndarray, batch: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """Run the detector on (n, S, S, 3) uint8 RGB images; return (n, G, G) scores and (n, G, G, 3) ROIs."""
-    device, scores, regions = model.image_mean.device, [], []
+def raw_detections(
+    model: FaceDetector, images: np.ndarray, batch: int = 50
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run the detector on (n, S, S, 3) uint8 RGB images.
+
+    Returns:
+        (n, G, G) scores, (n, G, G, 3) ROIs, and (n, G, G, 2) sines and cosines of their roll.
+    """
+    device, scores, regions, turns = model.image_mean.device, [], [], []
     for start in range(0, len(images), batch):
         output = model(torch.from_numpy(images[start : start + batch]).to(device).permute(0, 3, 1, 2).float())
         scores.append(output.logits.sigmoid().cpu().numpy())
         regions.append(output.regions.cpu().numpy())
-    return np.concatenate(scores), np.concatenate(regions)
+        turns.append(output.turns.cpu().numpy())
+    return np.concatenate(scores), np.concatenate(regions), np.concatenate(turns)
 
 
 def detection_metrics(model: FaceDetector, images: Sequence[Composite]) -> dict[str, float]:
     """Run a network on images and compute its metrics."""
     raw = raw_detections(model, np.stack([image.image for image in images]))
-    return compute_metrics([decode_detections(*each, threshold=MIN_SCORE) for each in zip(*raw, strict=True)], images)
+    found = [decode_detections(scores, rois, MIN_SCORE, turns) for scores, rois, turns in zip(*raw, strict=True)]
+    return compute_metrics(found, images)
 
 
 def compute_metrics(predictions: Sequence[list[tuple[float, ROI]]], images: Sequence[Composite]) -> dict[str, float]:
-    """Compute average precision, maximum recall, and mean overlap of the true positives.
+    """Compute average precision, maximum recall, and mean overlap of the true positives, with their roll.
 
     Predictions are (score, ROI in [0, 1] of the side) per image, best first.
     """

@@ -46,7 +46,9 @@ def scenes(store: SampleStore, count: int) -> list[LabeledImage]:
     for i in range(count):
         scene = composites.compose(SCENE_SIZE, np.random.default_rng([0, i]))
         # Regions are fractions of the image, from the edge of the first pixel.
-        faces = [ROI(*map(float, region * SCENE_SIZE - (0.5, 0.5, 0.0))) for region in scene.regions]
+        faces = [
+            ROI(*map(float, (*(region[:3] * SCENE_SIZE - (0.5, 0.5, 0.0)), region[3]))) for region in scene.regions
+        ]
         images.append(LabeledImage(np.ascontiguousarray(scene.image[:, :, ::-1]), faces, scene.required.tolist()))
     return images
 

@@ -38,7 +38,9 @@ def _detection(backend: Backend, frame: np.ndarray) -> Stages:
     return {
         "crop": lambda: cv2.cvtColor(letterbox(frame, spec.input_size)[0], cv2.COLOR_BGR2RGB),
         "network": lambda: backend.run(image),
-        "decode": lambda: decode_detections(outputs["scores"], outputs["rois"], spec.track_threshold),
+        "decode": lambda: decode_detections(
+            outputs["scores"], outputs["rois"], spec.track_threshold, outputs.get("roll")
+        ),
     }
 
 

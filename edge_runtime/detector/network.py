@@ -53,7 +53,7 @@ class NetworkDetector:
         found = self.scored(frame, threshold)
         for x, y, side in parts:
             for score, roi in self.scored(np.ascontiguousarray(frame[y : y + side, x : x + side]), threshold):
-                found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size)))
+                found.append((score, ROI(roi.cx + x, roi.cy + y, roi.size, roi.roll)))
         return [roi for _, roi in suppress_overlaps(sorted(found, key=lambda pair: -pair[0]))]
 
     def scored(self, frame: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
@@ -62,7 +62,7 @@ class NetworkDetector:
         outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         # In sides of the input, from the outer edge of the first pixel.
         rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
-        return decode_detections(outputs["scores"], rois, threshold)
+        return decode_detections(outputs["scores"], rois, threshold, outputs.get("roll"))
 
 
 def tiles(width: int, height: int, input_size: int) -> list[tuple[int, int, int]]:
@@ -94,20 +94,22 @@ def letterbox(frame: np.ndarray, size: int) -> tuple[np.ndarray, ROI]:
     return image, ROI(x0 + side / 2, y0 + side / 2, side)
 
 
-def decode_detections(scores: np.ndarray, rois: np.ndarray, threshold: float) -> list[tuple[float, ROI]]:
+def decode_detections(
+    scores: np.ndarray, rois: np.ndarray, threshold: float, roll: np.ndarray | None = None
+) -> list[tuple[float, ROI]]:
     """Decode the outputs of a detector network to (score, ROI) pairs, best first, after NMS.
 
     Args:
         scores: (G, G) scores of the cells. A detection is a local maximum of 3 x 3 cells.
         rois: (G, G, 3) center x, center y, and size per cell, in the unit of the result.
         threshold: Minimum score.
+        roll: (G, G, 2) sine and cosine of the roll, times any positive factor; None: 0.
     """
     peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     order = np.argsort(-scores[rows, columns], kind="stable")
+    cells = list(zip(rows[order], columns[order], strict=True))
+    rolls = [0.0 if roll is None else math.atan2(*roll[cell].tolist()) for cell in cells]
     return suppress_overlaps(
-        [
-            (float(scores[row, column]), ROI(*(float(v) for v in rois[row, column])))
-            for row, column in zip(rows[order], columns[order], strict=True)
-        ]
+        [(float(scores[cell]), ROI(*(*rois[cell].tolist(), angle))) for cell, angle in zip(cells, rolls, strict=True)]
     )

@@ -96,10 +96,10 @@ class ExportDetector(nn.Module):
         self.read = ReadCells(model)
         self.eval()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, S, S, 3) uint8 RGB to scores (B, G, G) and regions (B, G, G, 3)."""
-        scores, regions = self.read(self.detector.features(self.normalize(image)))
-        return scores, regions
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (B, S, S, 3) uint8 RGB to scores (B, G, G), ROIs (B, G, G, 3), and their roll (B, G, G, 2)."""
+        scores, regions, turns = self.read(self.detector.features(self.normalize(image)))
+        return scores, regions, turns
 
 
 class ReadCells(nn.Module):
@@ -109,10 +109,10 @@ class ReadCells(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, 16, G, G) to (B, G, G) and (B, G, G, 3)."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (B, 16, G, G) to (B, G, G), (B, G, G, 3), and (B, G, G, 2)."""
         cells = self.detector.read(features)
-        return torch.sigmoid(cells.logits), cells.regions
+        return torch.sigmoid(cells.logits), cells.regions, cells.turns
 
 
 class Normalize(nn.Module):

@@ -129,6 +129,15 @@ def test_regions_are_peaks_and_distinct():
     assert decode_detections(scores, rois, 0.95) == []
 
 
+@pytest.mark.parametrize("degrees", [0, 45, -90, 179])
+def test_regions_have_the_roll_of_their_cell(degrees):
+    scores, rois, roll = np.zeros((6, 6), np.float32), np.ones((6, 6, 3), np.float32), np.ones((6, 6, 2), np.float32)
+    scores[2, 3] = 0.9
+    roll[2, 3] = 0.7 * np.sin(np.radians(degrees)), 0.7 * np.cos(np.radians(degrees))
+    ((_, roi),) = decode_detections(scores, rois, 0.5, roll)
+    assert np.degrees(roi.roll) == pytest.approx(degrees, abs=1e-4)
+
+
 def test_a_landmark_network_is_no_detector(backend):
     with pytest.raises(ModelFileError, match="outputs are landmarks, uncertainty, pose, confidence, expected scores"):
         NetworkDetector(backend)

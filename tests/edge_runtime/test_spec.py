@@ -259,7 +259,7 @@ def test_from_json_reads_names_of_earlier_versions(spec):
     assert ModelSpec.from_json(text.replace("uncertainty_threshold", "most_uncertain")).uncertainty_threshold == 0.05
     detector = DETECTOR.to_json()
     assert '"rois"' in detector
-    assert list(DetectorSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois"]
+    assert list(DetectorSpec.from_json(detector.replace('"rois"', '"regions"')).outputs) == ["scores", "rois", "roll"]
 
 
 MINE = LandmarkScheme.from_dict(
@@ -300,3 +300,10 @@ def test_a_definition_that_does_not_fit_is_refused():
     values["scheme_definition"]["mirror_pairs"] = [[0, 9]]
     with pytest.raises(ValueError, match="mirror_pairs: indices must lie in 0 to 2, got 9"):
         ModelSpec.from_json(json.dumps(values))
+
+
+def test_detectors_of_earlier_versions_have_no_roll():
+    earlier = dataclasses.replace(DETECTOR, outputs=detector_outputs(24, with_roll=False))
+    assert list(DetectorSpec.from_json(earlier.to_json()).outputs) == ["scores", "rois"]
+    with pytest.raises(ValueError, match="outputs must be .* in this order"):
+        dataclasses.replace(DETECTOR, outputs=dict(reversed(DETECTOR.outputs.items())))

@@ -18,6 +18,12 @@ def focal_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return -(torch.where(center, found, empty) * mask).sum() / center.sum().clamp_min(1)
 
 
+def turn_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Compute the weighted mean squared error of (B, G, G, 2) sines and cosines against (B, G, G) rolls in radians."""
+    error = (predicted - torch.stack([target.sin(), target.cos()], dim=-1)).square().sum(-1)
+    return (torch.where(weight > 0, error, 0.0) * weight).sum() / weight.sum().clamp_min(1)
+
+
 def region_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Compute the weighted mean error of (B, G, G, 3) ROIs (x, y, size).
 

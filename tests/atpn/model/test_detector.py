@@ -32,6 +32,7 @@ def test_an_untrained_detector_doubts_everything_and_points_at_its_own_cells():
     centers = (torch.arange(24) + 0.5) / 24
     assert (seen.regions[0, :, :, 0] - centers[None]).abs().max() < 0.5 / 24
     assert (seen.regions[0, :, :, 1] - centers[:, None]).abs().max() < 0.5 / 24
+    assert seen.turns.shape == (2, 24, 24, 2)
 
 
 def test_another_size_keeps_the_weights():

@@ -20,18 +20,19 @@ from edge_runtime.geometry import ROI
 
 
 def image(regions, wanted=None, size=96):
-    regions = np.array(regions, np.float32).reshape(-1, 3)
+    regions = np.array([(*region, 0.0)[:4] for region in regions], np.float32).reshape(-1, 4)
     wanted = np.ones(len(regions), bool) if wanted is None else np.array(wanted)
     return Composite(np.zeros((size, size, 3), np.uint8), regions, wanted)
 
 
 def test_targets_peak_in_the_cell_of_each_center():
-    targets = detection_targets(image([[0.26, 0.51, 0.2], [0.8, 0.3, 0.5]]), 24)
+    targets = detection_targets(image([[0.26, 0.51, 0.2], [0.8, 0.3, 0.5, -2.0]]), 24)
     assert targets["centers"][12, 6] == 1
     assert targets["centers"][7, 19] == 1
     assert (targets["centers"] == 1).sum() == 2
     assert targets["regions"][12, 6] == pytest.approx([0.26, 0.51, 0.2])
     assert targets["regions"][7, 18] == pytest.approx([0.8, 0.3, 0.5])
+    assert (targets["roll"][12, 6], targets["roll"][7, 18]) == pytest.approx((0.0, -2.0))
     # A Gaussian of 6 % of the region, 0.06 * 0.5 * 24 = 0.72 cells for the larger face.
     assert targets["centers"][7, 18] == pytest.approx(np.exp(-1 / (2 * 0.72**2)), rel=1e-5)
     assert (targets["region_weight"] > 0).sum() < 10
@@ -68,7 +69,9 @@ def test_figures_of_a_detector_that_knows(face_shards):
             targets = [detection_targets(p, 24) for p in images]
             scores = torch.tensor(np.stack([t["centers"] for t in targets]))
             regions = torch.tensor(np.stack([t["regions"] for t in targets]))
-            return type(super().forward(image))(torch.logit(scores.clamp(1e-4, 1 - 1e-4)), regions)
+            roll = torch.tensor(np.stack([t["roll"] for t in targets]))
+            turns = 3 * torch.stack([roll.sin(), roll.cos()], dim=-1)
+            return type(super().forward(image))(torch.logit(scores.clamp(1e-4, 1 - 1e-4)), regions, turns)
 
     figures = detection_metrics(Knows(DetectorConfig(input_size=96)).eval(), images)
     assert figures["average_precision"] > 0.9
