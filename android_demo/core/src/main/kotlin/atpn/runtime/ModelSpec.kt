@@ -11,7 +11,8 @@ private val SCHEMES = mapOf("wflw98" to 98, "ibug68" to 68, "cofw29" to 29)
 private val REQUIRED = listOf("name", "scheme", "mean_shape", "outputs")
 private val KNOWN = REQUIRED + listOf(
     "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "uncertainty_threshold",
-    "precision", "template", "prompts", "weights_sha256", "provenance", "versions", "format_version",
+    "precision", "scheme_definition", "template", "prompts", "weights_sha256", "provenance", "versions",
+    "format_version",
 )
 
 /** Names in specs of earlier versions, which are still read. */
