@@ -1,6 +1,7 @@
 """`python -m benchmarks compare BEFORE AFTER`: significant differences between two runs of the same benchmarks.
 
 BEFORE and AFTER are results files, or folders of them; results of the same benchmark are compared metric by metric. A
+metric or a benchmark that AFTER lacks, or whose value there is not a number, fails a gate as a worse one does. A
 change counts if it exceeds `--sigmas` standard errors of the difference; the change of a time must also exceed
 `--floor`. A metric that repeats exactly counts at any change above rounding. Curves are not compared.
 """
@@ -27,7 +28,7 @@ MACHINE_KEYS = {"processor", "cores", "device"}
 MAX_LISTED = 8
 """Number of listed metrics that only one run has."""
 EXIT_WORSE = 3
-"""Exit status of `--gate` when a metric got worse."""
+"""Exit status of `--gate` when a metric got worse or is missing."""
 
 Verdict = Literal["worse", "better", "changed", "same"]
 VERDICTS: tuple[Verdict, ...] = ("worse", "better", "changed", "same")
@@ -76,14 +77,14 @@ class CompareConfig:
         10.0, "minimum change of a time in percent: clock, heat, and load differ more between runs than within"
     )
     all: bool = flag(False, "list metrics that stayed the same, too")
-    gate: bool = flag(False, f"exit with status {EXIT_WORSE} when a metric got worse")
+    gate: bool = flag(False, f"exit with status {EXIT_WORSE} when a metric got worse, or AFTER lacks it")
 
     def __post_init__(self) -> None:
         check_minimum(self, sigmas=0, floor=0)
 
 
 def compare(config: CompareConfig) -> None:
-    """Print the changes as Markdown. Exit with status 3 when `gate` is set and a metric got worse.
+    """Print the changes as Markdown. Exit with status 3 when `gate` is set and a metric got worse or is missing.
 
     Raises:
         ResultsError: A file is not a results file.
@@ -99,17 +100,17 @@ def compare(config: CompareConfig) -> None:
     for path, only in ((config.before, before.keys() - after), (config.after, after.keys() - before)):
         if only:
             print(f"\nOnly in {path}: {', '.join(sorted(only))}.")
-    worse = 0
+    failed = len(before.keys() - after)
     for name in names:
         changes = common(before[name].metrics, after[name].metrics)
         verdicts = [change.verdict(config.sigmas, config.floor) for change in changes]
-        worse += verdicts.count("worse")
+        failed += verdicts.count("worse") + len(_by_key(before[name].metrics).keys() - _by_key(after[name].metrics))
         print(f"\n## {name}\n")
         print("\n".join([*conditions(before[name], after[name]), *summary(before[name], after[name], verdicts)]))
         shown = [pair for pair in zip(verdicts, changes, strict=True) if config.all or pair[0] != "same"]
         if shown:
             print("\n" + table(sorted(shown, key=lambda pair: VERDICTS.index(pair[0]))))
-    if worse and config.gate:
+    if failed and config.gate:
         sys.exit(EXIT_WORSE)
 
 

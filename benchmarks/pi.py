@@ -91,11 +91,14 @@ def _compare_outputs(config: PiConfig, failed: list[str]) -> list[Metric]:
     reference = DeviceOutputs.read(config.reference)
     count = max((len(array) for name, array in reference.arrays.items() if name.startswith(IMAGES)), default=1)
     models = [path for path in model_files(config.models, ".tflite") if path.name in reference.precisions]
+    if not models:
+        known = ", ".join(name for name in reference.precisions if "," not in name)
+        failed.append(f"outputs: {config.models} has none of the files of {config.reference} ({known}): copy them")
     here = device_outputs(models, count, reference)
     here.write(config.out / "outputs.npz")
     rows = compare(here, reference, OTHER_PROCESSOR)
     print(comparison_table(rows))
-    failed += [f"outputs: {problem}" for problem in problems(rows, here.unsupported)]
+    failed += [f"outputs: {problem}" for problem in problems(rows, {*here.unsupported, *reference.unsupported})]
     return [
         Metric("difference from another machine's outputs", name, column, value, "")
         for row in rows

@@ -133,13 +133,15 @@ class FileSpec:
                 raise ValueError(
                     f"the model spec has a field of the wrong type: {f.name} is {known[f.name]!r}, expected {f.type}"
                 )
-        if known.get("template") is not None:
-            known["template"] = Template.from_dict(known["template"])
-        if known.get("scheme_definition") is not None:
-            known["scheme_definition"] = LandmarkScheme.from_dict(known["scheme_definition"])
+        # Unlike in a user's file, an unknown field is a later version's, not a typing error.
+        for name, kind in (("template", Template), ("scheme_definition", LandmarkScheme)):
+            if isinstance(part := known.get(name), dict):
+                part = {f.name: part[f.name] for f in dataclasses.fields(kind) if f.name in part}
+            if part is not None:
+                known[name] = kind.from_dict(part)
         try:
             return cls(**known)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"the model spec has a field of the wrong type: {error}") from error
 
     @classmethod
@@ -283,7 +285,7 @@ def _read_values(text: str) -> dict[str, Any]:
     """Return the fields of a spec's JSON by their present names."""
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"the model spec is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,14 +74,14 @@ class DetectorParity:
     scores: float
     """Largest difference."""
     regions: float
-    """Largest difference of a coordinate where the network detects a face, in image sides."""
+    """Largest difference of a coordinate where the network detects a face, in image sides; NaN if it detects none."""
     average_precision: float
     overlap: float
     """Mean overlap (IoU) of detected faces with the labels."""
     network_average_precision: float
     network_overlap: float
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float | None]:
         """Return all metrics by name."""
         return {
             **asdict(self),
@@ -133,7 +134,7 @@ class DetectorEvaluator:
         file, network = self._accuracy(scores, regions), self._accuracy(self.scores, self.regions)
         return DetectorParity(
             scores=float(np.abs(scores - self.scores).max()),
-            regions=float(np.abs(regions - self.regions)[detected].max()) if detected.any() else 0.0,
+            regions=float(np.abs(regions - self.regions)[detected].max()) if detected.any() else math.nan,
             average_precision=float(file["average_precision"]),
             overlap=float(file["overlap"]),
             network_average_precision=float(network["average_precision"]),

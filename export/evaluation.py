@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_runtime.machine import processor_name
 from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec
+from export.errors import ExportError
 from export.formats.base import Format, Predictor, sha256_of, size_of
 from export.report import Report
 
@@ -29,8 +30,8 @@ TRANSPOSES = ("TRANSPOSE", "Transpose", "transpose")
 class Parity(Protocol):
     """A file's outputs compared with its network's."""
 
-    def metrics(self) -> dict[str, float]:
-        """Return all metrics by name."""
+    def metrics(self) -> dict[str, float | None]:
+        """Return all metrics by name; None for outputs that the file lacks and images that were not given."""
 
     def details(self) -> dict[str, Any]:
         """Return what else report.json holds."""
@@ -107,7 +108,10 @@ class ArtifactReport(Generic[ParityT]):
             "versions": dict(self.spec.versions),
             "provenance": dict(self.spec.provenance),
             "milliseconds": time and {"median": time, "threads": 1, "machine": processor_name()},
-            "parity": {**self.parity.metrics(), **self.parity.details()},
+            "parity": {
+                **{name: value for name, value in self.parity.metrics().items() if value is not None},
+                **self.parity.details(),
+            },
             "tracks": self.tracks,
             "transposes": self.transposes,
             "operators": self.operators,
@@ -137,10 +141,14 @@ def evaluate_artifact(
     """Run a file over the evaluator's images. ExportError or EdgeRuntimeError when it cannot be read or run."""
     spec = read_spec(path)
     evaluator.check_spec(spec, path)
+    tolerances = evaluator.tolerances.get(spec.precision)
+    if tolerances is None:
+        known = ", ".join(evaluator.tolerances)
+        raise ExportError(f"{path} has precision {spec.precision!r}, expected one of {known}: export it again")
     predictor = kind.load(path)
     milliseconds = median_milliseconds(predictor, evaluator.sample) if kind.native else None
     parity, operators = evaluator.evaluate(predictor, spec), kind.count_operators(path)
-    problems = exceeded_tolerances(parity.metrics(), evaluator.tolerances[spec.precision])
+    problems = exceeded_tolerances(parity.metrics(), tolerances)
     if "CUSTOM" in operators:
         problems.append("custom operators, expected none: a device's runtime has builtin ones only")
     if (transposes := count_transposes(operators)) > MAX_TRANSPOSES:
@@ -159,15 +167,24 @@ def evaluate_artifact(
     )
 
 
-def exceeded_tolerances(metrics: Mapping[str, float], tolerances: Tolerances) -> list[str]:
-    """Describe metrics that exceed their tolerance, or that are not finite; a metric may be missing."""
+def exceeded_tolerances(metrics: Mapping[str, float | None], tolerances: Tolerances) -> list[str]:
+    """Describe metrics that exceed their tolerance, are not finite, or have a tolerance and were not computed.
+
+    A metric that is None does not apply to the file.
+    """
+    measured = {name: value for name, value in metrics.items() if value is not None}
     problems = [
-        f"{name} is {value}, expected a finite number" for name, value in metrics.items() if not isfinite(value)
+        f"{name} is {value}, expected a finite number" for name, value in measured.items() if not isfinite(value)
+    ]
+    problems += [
+        f"{name} has tolerance {limit:g} but was not computed, expected one of {', '.join(metrics)}"
+        for name, limit in tolerances.items()
+        if name not in metrics
     ]
     return problems + [
-        f"{name} is {metrics[name]:.3g}, tolerance {limit:g}"
+        f"{name} is {measured[name]:.3g}, tolerance {limit:g}"
         for name, limit in tolerances.items()
-        if metrics.get(name, 0.0) > limit
+        if name in measured and measured[name] > limit
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -75,18 +75,18 @@ class LandmarkParity:
     """Mean difference, crop widths."""
     uncertainty: float
     """Largest difference, crop widths."""
-    pose: float
-    """Largest difference of any angle, radians; 0 for a file without heads."""
-    confidence: float
-    """Largest difference; 0 for a file without heads."""
     uncertainty_change: float
     """Mean difference on faces over the network's mean: single points may move more."""
-    pose_error: float
+    pose: float | None
+    """Largest difference of any angle, radians; None, as for the next ones, for a file without heads."""
+    confidence: float | None
+    """Largest difference."""
+    pose_error: float | None
     """The file's mean absolute pose error, degrees; its difference from the network's where no pose is labeled."""
-    network_pose_error: float
-    """The network's."""
-    decision_flip_rate: float
+    decision_flip_rate: float | None
     """Fraction of crops that change sides of the tracking threshold."""
+    network_pose_error: float
+    """The network's mean absolute pose error, degrees."""
     rendered: LandmarkErrors
     """On held-out renders, up to `MAX_YAW`."""
     network_rendered: LandmarkErrors
@@ -96,15 +96,17 @@ class LandmarkParity:
     points: PointParity | None = None
     """Of a template or query points, if the file has any."""
 
-    def metrics(self) -> dict[str, float]:
-        """Return all metrics by name; those of real faces and of points where there are any."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        found = {name: value for name, value in values.items() if isinstance(value, float)}
-        found["pose_error_increase"] = self.pose_error - self.network_pose_error
+    def metrics(self) -> dict[str, float | None]:
+        """Return all metrics by name; None for those of heads, points, or real faces that there are none of."""
+        increase = None if self.pose_error is None else self.pose_error - self.network_pose_error
+        found: dict[str, float | None] = {"pose_error_increase": increase}
+        found |= {each.name: getattr(self, each.name) for each in fields(self) if str(each.type).startswith("float")}
+        found |= dict.fromkeys(("real_nme", "network_real_nme", "real_relative_nme_increase"))
         for prefix, file, network in self.errors():
             found |= {f"{prefix}nme": file.nme, f"network_{prefix}nme": network.nme}
             found[f"{prefix}relative_nme_increase"] = file.nme / network.nme - 1.0
-        return found | ({} if self.points is None else asdict(self.points))
+        names = [each.name for each in fields(PointParity)]
+        return found | {name: None if self.points is None else getattr(self.points, name) for name in names}
 
     def errors(self) -> list[tuple[str, LandmarkErrors, LandmarkErrors]]:
         """Return a prefix of metrics, the file's errors, and the network's, on renders and on real faces if any."""
@@ -115,11 +117,6 @@ class LandmarkParity:
         """Return errors by part of the face."""
         parts = {"by_part": self.rendered.by_part, "network_by_part": self.network_rendered.by_part}
         return parts | ({} if self.real is None else {"real_by_part": self.real.by_part})
-
-
-def without_heads(predictions: Predictions) -> Predictions:
-    """Return predictions as a file without heads gives them."""
-    return predictions._replace(pose=np.zeros_like(predictions.pose), confidence=np.zeros_like(predictions.confidence))
 
 
 def landmark_errors(landmarks: np.ndarray, scheme: LandmarkScheme, ground_truth: CropSet) -> LandmarkErrors:
@@ -136,10 +133,10 @@ def landmark_errors(landmarks: np.ndarray, scheme: LandmarkScheme, ground_truth:
     )
 
 
-def compare(file: Predictions, network: Predictions, ground_truth: CropSet, threshold: float) -> LandmarkParity:
+def compare(file: Predictions, network: Predictions, ground_truth: CropSet, threshold: float | None) -> LandmarkParity:
     """Compare predictions of a file and its network for labels of their scheme.
 
-    From the confidence `threshold` on a crop counts as a face.
+    From the confidence `threshold` on a crop counts as a face; None for a file without heads.
     """
     faces = ground_truth.has_face
     # Without a label, the network's pose is what a file should give.
@@ -158,12 +155,14 @@ def compare(file: Predictions, network: Predictions, ground_truth: CropSet, thre
         landmarks=largest("landmarks"),
         landmarks_mean=float(np.abs(file.landmarks - network.landmarks).mean()),
         uncertainty=largest("uncertainty"),
-        pose=largest("pose"),
-        confidence=largest("confidence"),
         uncertainty_change=float(sigma_change) / sigma_mean,
-        pose_error=pose_error(file.pose),
+        pose=None if threshold is None else largest("pose"),
+        confidence=None if threshold is None else largest("confidence"),
+        pose_error=None if threshold is None else pose_error(file.pose),
+        decision_flip_rate=None
+        if threshold is None
+        else float(((file.confidence >= threshold) != (network.confidence >= threshold)).mean()),
         network_pose_error=pose_error(network.pose),
-        decision_flip_rate=float(((file.confidence >= threshold) != (network.confidence >= threshold)).mean()),
         rendered=landmark_errors(file.landmarks, ground_truth.scheme, ground_truth),
         network_rendered=landmark_errors(network.landmarks, ground_truth.scheme, ground_truth),
     )

@@ -27,28 +27,30 @@ def describe(artifacts: Artifacts, evaluation: Mapping[str, Any]) -> Report:
 def _table(artifacts: Artifacts) -> list[list[str]]:
     each = [artifact.parity for artifact in artifacts]
     first, points = each[0], [parity.points for parity in each]
-    with_heads = [artifact.parity if "pose" in artifact.spec.outputs else None for artifact in artifacts]
     columns: list[Column] = [
         ("max |diff|", "", [f"{parity.landmarks:.1e}" for parity in each]),
         ("mean", "", [f"{parity.landmarks_mean:.1e}" for parity in each]),
     ]
-    for prefix, _, network in first.errors():
-        values = [parity.metrics() for parity in each]
-        nme, increase = f"{prefix}nme", f"{prefix}relative_nme_increase"
+    for i, (prefix, _, network) in enumerate(first.errors()):
+        nmes = [parity.errors()[i][1].nme for parity in each]
         header = "real NME %" if prefix else "NME %"
-        columns.append((header, f"{100 * network.nme:.3f}", [f"{100 * v[nme]:.3f}" for v in values]))
-        columns.append(("increase %", "", [f"{100 * v[increase]:+.2f}" for v in values]))
+        columns.append((header, f"{100 * network.nme:.3f}", [f"{100 * nme:.3f}" for nme in nmes]))
+        columns.append(("increase %", "", [f"{100 * (nme / network.nme - 1):+.2f}" for nme in nmes]))
     columns += [
         ("points |diff|", "", [f"{p.points_mean:.1e}" if p else "" for p in points]),
         ("over landmarks'", "", [f"{p.points_over_landmarks:.2f}" if p else "" for p in points]),
-        ("pose °", f"{first.network_pose_error:.2f}", [f"{p.pose_error:.2f}" if p else "" for p in with_heads]),
-        ("flips %", "", [f"{100 * p.decision_flip_rate:.1f}" if p else "" for p in with_heads]),
+        ("pose °", f"{first.network_pose_error:.2f}", [_number(p.pose_error, 2) for p in each]),
+        ("flips %", "", [_number(p.decision_flip_rate, 1, 100) for p in each]),
     ]
     tracks: list[Column] = []
     for video in dict.fromkeys(video for artifact in artifacts for video in artifact.tracks):
         pixels = [f"{a.tracks[video]['mean_pixels']:.2f}" if video in a.tracks else "" for a in artifacts]
         tracks.append((f"{video} px", "", pixels))
     return table_of(artifacts, columns, tracks)
+
+
+def _number(value: float | None, decimals: int, factor: float = 1) -> str:
+    return "" if value is None else f"{factor * value:.{decimals}f}"
 
 
 def _legend(artifacts: Artifacts) -> str:

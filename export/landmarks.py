@@ -27,7 +27,7 @@ from export.errors import ExportError
 from export.evaluation import ArtifactReport, Tolerances
 from export.formats import load_format
 from export.formats.base import Format, Job, Predictor
-from export.landmark_metrics import TOLERANCES, LandmarkParity, compare, landmark_errors, without_heads
+from export.landmark_metrics import TOLERANCES, LandmarkParity, compare, landmark_errors
 from export.landmark_report import describe
 from export.metadata import origin_of
 from export.pipeline import Artifact, export_artifacts
@@ -156,13 +156,14 @@ class LandmarkEvaluator:
     def evaluate(self, predictor: Predictor, spec: ModelSpec | DetectorSpec) -> LandmarkParity:
         """Compare a file with the network."""
         spec = ModelSpec.check_kind(spec)
-        expected = self.expected if "pose" in spec.outputs else without_heads(self.expected)
         outputs = [predictor(crop) for crop in self.held_out.crops]
         results = predictions(outputs)
-        parity = compare(results, expected, self.held_out, spec.track_threshold)
-        if spec.points and self.vectors is not None:
+        heads = spec.track_threshold if "confidence" in spec.outputs else None
+        parity = compare(results, self.expected, self.held_out, heads)
+        if spec.points:
+            assert self.vectors is not None  # `check_spec`
             network = network_points(self.model, self.vectors, spec)
-            difference = results.landmarks - expected.landmarks
+            difference = results.landmarks - self.expected.landmarks
             points = compare_points(file_points(outputs), network, difference, self.held_out.has_face)
             parity = dataclasses.replace(parity, points=points)
         if self.real is None or self.real_expected is None:

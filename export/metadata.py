@@ -61,18 +61,25 @@ def origin_of(checkpoint: Checkpoint, libraries: Sequence[str], notes: Mapping[s
 @functools.cache
 def exporter_version() -> str:
     """Return this package's version and a hash of the sources that shape files, which change between releases."""
-    here = Path(__file__).parent
-    sources = [here / "metadata.py", here / "points.py"]
-    for folder in (here / "formats", Path(atpn.model.__file__).parent):
-        sources += sorted(folder.glob("*.py"))
     digest = hashlib.sha256()
-    for source in sources:
+    for source in sources():
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     try:
         version = importlib.metadata.version("atpn")
     except importlib.metadata.PackageNotFoundError:
         version = "source"  # run from a checkout without installing it
     return f"{version}+{digest.hexdigest()[:12]}"
+
+
+def sources() -> list[Path]:
+    """Return the sources that shape files; what only chooses or reads a conversion's inputs is not among them."""
+    here = Path(__file__).parent
+    folders = here / "formats", Path(atpn.model.__file__).parent
+    return [
+        here / "metadata.py",
+        here / "points.py",
+        *(each for folder in folders for each in sorted(folder.glob("*.py"))),
+    ]
 
 
 def append_spec(tflite: bytes, spec: ModelSpec | DetectorSpec) -> bytes:

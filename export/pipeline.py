@@ -66,17 +66,18 @@ def export_artifact(
     Raises:
         ParityError: A metric exceeds its tolerance. No file is written.
     """
-    path, spec = artifact.path, artifact.job.spec
+    path, job = artifact.path, artifact.job.with_inputs_hash()
+    spec = job.spec
     _remove_leftovers(path)
     if not force and _is_up_to_date(path, spec):
-        log.info("%s is up to date (same weights, precision, exporter and converters); --force converts again", path)
+        log.info("%s is up to date (same network, options, calibration, converters); --force converts again", path)
         return _check_parity(evaluate_artifact(path, artifact.format, evaluator, up_to_date=True), path)
     log.info("converting %s", path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the output folder, so that the rename stays within one file system.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
         candidate = Path(folder) / path.name
-        artifact.format.write(artifact.job, candidate)
+        artifact.format.write(job, candidate)
         if read_spec_json(candidate) != spec.to_json():
             raise ExportError(f"{path.name}: the spec read back from the file is not the one written into it")
         report = _check_parity(evaluate_artifact(candidate, artifact.format, evaluator), path)
@@ -106,6 +107,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _is_up_to_date(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
+    """Return whether the file holds exactly this spec, which names or hashes all that shapes the file."""
     try:
         return path.exists() and read_spec_json(path) == spec.to_json()
     except (EdgeRuntimeError, OSError):

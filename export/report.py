@@ -38,12 +38,14 @@ class Report:
     def write(self, folder: Path, entries: Mapping[str, Any]) -> None:
         """Print the report and write it to the files' folder.
 
-        `entries` by file name are for report.json, which keeps those of other files that are still there.
+        `entries` by file name are for report.json, which keeps those of other files that are still there. Each says
+        what its file was evaluated with, which may differ.
         """
         self.print()
         path = folder / f"{self.name}.json"
         before = {name: entry for name, entry in _entries(path).items() if (folder / name).exists()}
-        content = {**self.evaluation, "files": dict(sorted({**before, **entries}.items()))}
+        files = before | {name: {**entry, **self.evaluation} for name, entry in entries.items()}
+        content = {**self.evaluation, "files": dict(sorted(files.items()))}
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
         markdown = "\n\n".join(filter(None, (markdown_table(self.table), self.legend, self.more))) + "\n"
         write_atomically(path.with_suffix(".md"), markdown.encode())

@@ -68,7 +68,7 @@ def compare_outputs(config: CompareConfig) -> None:
     reference, other = DeviceOutputs.read(config.reference), DeviceOutputs.read(config.other)
     rows = compare(reference, other, OTHER_ENGINE)
     print(comparison_table(rows))
-    _raise_for(problems(rows, other.unsupported, [config.allow_unsupported]))
+    _raise_for(problems(rows, {*reference.unsupported, *other.unsupported}, [config.allow_unsupported]))
 
 
 def check_arm64(config: Arm64Config) -> None:
@@ -102,7 +102,7 @@ def _check_board(
     rows = compare(reference, other, OTHER_PROCESSOR)
     print(comparison_table(rows), flush=True)
     print(", ".join(f"{name} {version}" for name, version in other.versions.items() if version), file=sys.stderr)
-    return found + problems(rows, other.unsupported)
+    return found + problems(rows, {*reference.unsupported, *other.unsupported})
 
 
 def _model_files(path: Path) -> list[Path]:

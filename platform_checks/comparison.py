@@ -57,12 +57,21 @@ class GroupDifference:
 def compare(
     reference: DeviceOutputs, other: DeviceOutputs, tolerances: Mapping[str, Tolerance], images: Tolerance = EXACT
 ) -> list[GroupDifference]:
-    """Compare each group of `reference`, with `tolerances` by precision and `images` for arrays of uint8."""
+    """Compare each group of `reference`, with `tolerances` by precision and `images` for arrays of uint8.
+
+    ValueError if there is no tolerance for a precision.
+    """
     arrays: dict[tuple[str, Tolerance], list[str]] = {}
     for name, array in reference.arrays.items():
         group = name.rpartition("/")[0]
         if group.partition(",")[0] not in other.unsupported:
-            tolerance = images if array.dtype == np.uint8 else tolerances[reference.precisions[group]]
+            precision = reference.precisions.get(group)
+            if array.dtype != np.uint8 and precision not in tolerances:
+                known = ", ".join(tolerances)
+                raise ValueError(
+                    f"{group} has precision {precision!r}, expected one of {known}: write the outputs again"
+                )
+            tolerance = images if array.dtype == np.uint8 or precision is None else tolerances[precision]
             arrays.setdefault((group, tolerance), []).append(name)
     rows = []
     for (group, tolerance), names in arrays.items():
@@ -83,13 +92,14 @@ def _differences(reference: np.ndarray, other: np.ndarray | None) -> tuple[float
 def problems(
     rows: list[GroupDifference], unsupported: Collection[str], allow_unsupported: Collection[str] = ()
 ) -> list[str]:
-    """Return a sentence for each exceeded tolerance and each file that should be supported."""
+    """Return a sentence for each exceeded tolerance and each file that one side should support and does not."""
     found = [
         f"{row.group}, {row.where}: largest difference {row.largest:.3g}, mean {row.mean:.3g}, allowed {row.tolerance}"
         for row in rows
         if not row.within
     ]
-    return found + [f"{name} is not supported there" for name in sorted(set(unsupported) - set(allow_unsupported))]
+    missing = sorted(set(unsupported) - set(allow_unsupported))
+    return found + [f"{name} is not supported by both and was not compared" for name in missing]
 
 
 def comparison_table(rows: list[GroupDifference]) -> str:

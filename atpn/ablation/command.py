@@ -159,7 +159,9 @@ def measure(model: ATPN, held_out: SampleStore, photos: list[Photo], limit: int)
     """Evaluate landmarks on held-out renders and AFW; the other branches are untrained."""
     network = CheckpointBackend(model)
     rendered = evaluate_rendered(network, held_out, limit, heads=False)
-    metrics = {"rendered": rendered.get("landmarks_yaw_60", rendered["landmarks"])}
+    if "landmarks_yaw_60" not in rendered:
+        raise ValueError("the held-out renders have no face of a known yaw up to 60°: give others by --held-out")
+    metrics = {"rendered": rendered["landmarks_yaw_60"]}
     if photos:
         metrics["afw"] = evaluate_afw(network, photos, heads=False)["first"]
     return metrics

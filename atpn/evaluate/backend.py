@@ -21,7 +21,7 @@ class CropPredictor(Protocol):
         """What it takes and gives."""
 
     def predict(self, crops: np.ndarray) -> Predictions:
-        """Return results for (n, S, S, 3) uint8 RGB crops; pose and confidence are 0 for a file without heads."""
+        """Return finite results for (n, S, S, 3) uint8 RGB crops, but NaN for pose and confidence without heads."""
 
 
 def scheme_of(network: CropPredictor) -> LandmarkScheme:
@@ -42,7 +42,7 @@ class FilePredictor:
 
     def predict(self, crops: np.ndarray) -> Predictions:
         """See `CropPredictor.predict`."""
-        return predictions([self._backend.run(crop) for crop in crops])
+        return _finite(predictions([self._backend.run(crop) for crop in crops]), self._spec)
 
 
 class CheckpointBackend:
@@ -67,9 +67,21 @@ class CheckpointBackend:
 
     def run(self, crop: np.ndarray) -> dict[str, np.ndarray]:
         """Run one (S, S, 3) uint8 RGB crop; the outputs are those named in the spec."""
-        result = self.predict(crop[None])
+        result = predict(self._model, crop[None])
         return {name: np.reshape(getattr(result, name)[0], shape) for name, shape in self._spec.outputs.items()}
 
     def predict(self, crops: np.ndarray) -> Predictions:
         """See `CropPredictor.predict`."""
-        return predict(self._model, crops)
+        return _finite(predict(self._model, crops), self._spec)
+
+
+def _finite(results: Predictions, spec: ModelSpec) -> Predictions:
+    """Return the results themselves. ValueError if any is not finite: means of errors would leave it out."""
+    for name, values in results._asdict().items():
+        bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if name in spec.outputs and bad.any():
+            raise ValueError(
+                f"model {spec.name!r} gives {name} that are not finite for {bad.sum()} of {len(bad)} crops: "
+                "its file is damaged or its training diverged; export or train it again"
+            )
+    return results

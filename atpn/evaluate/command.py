@@ -116,7 +116,10 @@ def write_plots(folder: Path, report: dict[str, Any]) -> None:
     curves = {}
     if "rendered" in report:
         rendered = report["rendered"]
-        curves["renders, |yaw| up to 60"] = rendered.get("landmarks_yaw_60", rendered["landmarks"])
+        facing = "landmarks_yaw_60" in rendered  # renders of unknown pose have no yaw
+        curves["renders, |yaw| up to 60" if facing else "renders"] = rendered[
+            "landmarks_yaw_60" if facing else "landmarks"
+        ]
     if "afw" in report:
         curves["AFW, true box"] = report["afw"]["first"]
         if "detector" in report["afw"]:

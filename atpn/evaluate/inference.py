@@ -24,10 +24,10 @@ class Predictions(NamedTuple):
 def predictions(rows: Sequence[Mapping[str, np.ndarray]]) -> Predictions:
     """Stack a file's results for n crops; confidence as (n,).
 
-    A file without heads gets pose 0 and confidence 0.
+    Pose and confidence of a file without heads are NaN.
     """
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    nothing = np.zeros((len(rows), 3), np.float32)
+    nothing = np.full((len(rows), 3), np.nan, np.float32)
     return Predictions(
         stacked["landmarks"],
         stacked["uncertainty"],

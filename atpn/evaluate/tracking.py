@@ -66,11 +66,11 @@ def photograph_crops(samples: Sequence[Sample], crop_size: int) -> tuple[np.ndar
 
 
 def tracking_metrics(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:
-    """Return average precision, error rates at the threshold, and the numbers of crops."""
+    """Return average precision, error rates at the threshold, and the numbers of crops; NaN is below any threshold."""
     return {
         "positives": int(is_face.sum()),
         "negatives": int((~is_face).sum()),
         "average_precision": average_precision(confidence, is_face),
-        "missed": float((confidence[is_face] < THRESHOLD).mean()),
+        "missed": float((~(confidence[is_face] >= THRESHOLD)).mean()),
         "false_alarms": float((confidence[~is_face] >= THRESHOLD).mean()),
     }

@@ -75,10 +75,10 @@ def _yaw(faces: FaceSet, row: str, predicted: FacePredictions, yaw: np.ndarray) 
 def _subsets(faces: FaceSet, row: str, predicted: FacePredictions, yaw: np.ndarray) -> Iterator[Metric]:
     table = f"{faces.name}: NME of some faces and points"
     errors = faces.errors(predicted.landmarks[TRUE_BOX])
-    eyes = metrics.landmark_parts(faces.scheme).get("eye", [])
     for name, inside in faces.subsets(yaw).items():
         yield mean_metric(table, row, name, errors[inside].mean(axis=1))
         if name.endswith("eyes"):
+            eyes = metrics.landmark_parts(faces.scheme)["eye"]
             yield mean_metric(table, row, f"{name}, their points", errors[inside][:, eyes].mean(axis=1))
     if faces.hidden is not None:
         for name, points in (("visible points", ~faces.hidden), ("hidden points", faces.hidden)):
@@ -104,7 +104,7 @@ def _tracking(faces: FaceSet, row: str, predicted: FacePredictions) -> Iterator[
     resampled = [metrics.average_precision(confidence[draw], is_face[draw]) for draw in draws if is_face[draw].any()]
     precision = 100 * metrics.average_precision(confidence, is_face)
     yield Metric(table, row, "AP", precision, "%", 100 * float(np.std(resampled)), lower_is_better=False)
-    yield mean_metric(table, row, "missed", 100.0 * (confidence[is_face] < THRESHOLD))
+    yield mean_metric(table, row, "missed", 100.0 * ~(confidence[is_face] >= THRESHOLD))
     yield mean_metric(table, row, "false alarms", 100.0 * (confidence[~is_face] >= THRESHOLD))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 `points.evaluation_plane`."""
 PLANE = "plane"
 """Name of the second input of a file with query points, where files keep names."""
+INPUTS_KEY = "inputs_sha256"
+"""Entry of a spec's provenance, see `Job.inputs_sha256`."""
 _CALIBRATION_SEED = 11
 
 
@@ -39,6 +42,28 @@ class Job:
     def prompts(self) -> int:
         """Number of query points of the second input; 0: none."""
         return self.spec.prompts if isinstance(self.spec, ModelSpec) else 0
+
+    def with_inputs_hash(self) -> Job:
+        """Return the job with `inputs_sha256` in the provenance of its spec."""
+        provenance = {**self.spec.provenance, INPUTS_KEY: self.inputs_sha256()}
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, provenance=provenance))
+
+    def inputs_sha256(self) -> str:
+        """Return the hash of all that shapes the file besides the spec, the converters, and the exporter's sources.
+
+        These are the network with its constants, and the images and query points of the calibration, as they are after
+        reading and drawing: another decoder, seed, or generator changes the hash, too.
+        """
+        model, digest = self.model, hashlib.sha256()
+        digest.update(f"{type(model).__name__} {model.config}".encode())
+        arrays = {name: tensor.detach().numpy() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+        if self.calibration is not None:
+            digest.update(self.ranges.encode())
+            for i, inputs in enumerate(self.calibration_inputs()):
+                arrays |= {f"{i}.{j}": values for j, values in enumerate(inputs)}
+        for name, values in arrays.items():
+            digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+        return digest.hexdigest()
 
     def calibration_inputs(self) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield a (1, S, S, 3) image and, with query points, a (1, M, 2) plane that differs from image to image."""

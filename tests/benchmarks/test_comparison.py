@@ -73,6 +73,28 @@ def test_compare_gate_exits_with_3(tmp_path, capsys):
     assert "--floor must be 0 or more" in capsys.readouterr().err
 
 
+def test_a_gate_fails_for_what_is_missing(tmp_path, capsys):
+    a = written(tmp_path / "a.json", metric(5.0), metric(1.0, column="share"))
+    for name, left in (("none", ()), ("not a number", (metric(math.nan, column="share"),))):
+        b = written(tmp_path / f"{name}.json", metric(5.0), *left)
+        assert main(["compare", a, b]) == 0
+        assert "Only before: table / a.tflite / share." in capsys.readouterr().out
+        with pytest.raises(SystemExit, match="3"):
+            main(["compare", a, b, "--gate"])
+        assert main(["compare", b, a, "--gate"]) == 0, "a metric more is not worse"
+    with pytest.raises(SystemExit, match="3"):
+        main(["compare", a, written(tmp_path / "renamed.json", metric(5.0), metric(1.0, column="part")), "--gate"])
+
+
+def test_a_gate_fails_for_a_benchmark_that_did_not_run(tmp_path):
+    for folder in ("a", "b"):
+        written(tmp_path / folder / "accuracy.json", metric(5.0))
+    written(tmp_path / "a" / "latency.json", metric(5.0), benchmark="latency")
+    assert main(["compare", str(tmp_path / "b"), str(tmp_path / "a"), "--gate"]) == 0
+    with pytest.raises(SystemExit, match="3"):
+        main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--gate"])
+
+
 def test_compare_prints_conditions_and_warns_of_other_machines(tmp_path, capsys):
     other = {**MACHINE, "processor": "B", "mhz": {"now": 900.0}, "versions": {"numpy": "2.1", "torch": "2.6"}}
     a = written(tmp_path / "a.json", metric(5.0), settings={"seed": 1})

@@ -144,6 +144,8 @@ def test_templates_of_users_are_schemes_too():
         (lambda v: v.pop("format_version"), "format_version is None"),
         (lambda v: v.update(outputs=[1]), "wrong type"),
         (lambda v: v.update(input_size="big"), "wrong type: input_size is 'big', expected int"),
+        (lambda v: v.update(outputs={"landmarks": [float("inf"), 2]}), "wrong type"),
+        (lambda v: v.update(mean_shape=[[10**400, 0]]), "wrong type"),
         (lambda v: v.update(name=5), "wrong type: name is 5, expected str"),
     ],
 )
@@ -158,6 +160,15 @@ def test_fields_of_later_versions_are_ignored(spec):
     for each in (spec, DETECTOR):
         values = json.loads(each.to_json()) | {"color": "red", "checksum": {"network": "ab"}}
         assert type(each).from_json(json.dumps(values)).to_json() == each.to_json()
+
+
+def test_a_templates_fields_of_later_versions_are_ignored(spec, lips):
+    found = dataclasses.replace(spec, template=lips, outputs=standard_outputs(98, points=3))
+    values = json.loads(found.to_json())
+    values["template"]["colors"] = ["red"] * 3
+    assert ModelSpec.from_json(json.dumps(values)).to_json() == found.to_json()
+    with pytest.raises(ValueError, match="a template is a JSON object"):
+        ModelSpec.from_json(json.dumps(values | {"template": [1]}))
 
 
 def test_outputs_of_later_versions_may_follow(spec):
@@ -183,7 +194,7 @@ def test_known_outputs_come_first_and_complete(spec, outputs):
         dataclasses.replace(spec, outputs=outputs)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+@pytest.mark.parametrize("text", ["{", "[]", '"x"', "[" * 100_000])
 def test_text_that_is_no_spec_is_rejected(text):
     with pytest.raises(ValueError, match="model spec"):
         ModelSpec.from_json(text)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from atpn.evaluate.inference import predict
@@ -12,8 +14,11 @@ from atpn.model import save_checkpoint
 from edge_runtime import FaceTracker
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
+from edge_runtime.spec import SPEC_KEY, DetectorSpec, ModelSpec, detector_outputs
 from export.__main__ import main
-from export.landmarks import real_faces
+from export.config import CheckConfig
+from export.errors import ExportError
+from export.landmarks import LandmarkEvaluator, real_faces
 
 
 def _check(sources, *more):
@@ -107,3 +112,28 @@ def test_real_faces_are_cut_by_the_labels_own_regions(tmp_path, ring):
     assert real.scheme is IBUG_68
     extent = np.ptp(real.landmarks[0], axis=0)
     assert extent.max() == pytest.approx(1 / 1.5, abs=1e-3)  # a quarter more on every side
+
+
+def test_a_precision_without_tolerances_is_refused(dist, sources, capsys):
+    path = dist / "atpn_fp32.onnx"
+    model = onnx.load(path)
+    spec = dataclasses.replace(ModelSpec.read(path), precision="int4")
+    onnx.helper.set_model_props(model, {SPEC_KEY: spec.to_json()})
+    onnx.save(model, path)
+    assert _check(sources, path) == 1
+    assert "atpn_fp32.onnx has precision 'int4', expected one of fp32, fp16, int8" in capsys.readouterr().err
+
+
+def test_a_renamed_metric_does_not_pass(exported, sources, monkeypatch, capsys):
+    monkeypatch.setattr("export.landmarks.LandmarkEvaluator.tolerances", {"fp32": {"landmark_difference": 1e-4}})
+    assert _check(sources, exported / "atpn_fp32.onnx") == 1
+    assert "landmark_difference has tolerance 0.0001 but was not computed" in capsys.readouterr().err
+
+
+def test_a_detector_is_not_checked_as_a_landmark_model(sources, tmp_path):
+    spec = DetectorSpec(name="finder", outputs=detector_outputs(4))
+    evaluator = LandmarkEvaluator.load(
+        CheckConfig(weights=sources / "atpn.safetensors", held_out=sources / "heldout.npz")
+    )
+    with pytest.raises(ExportError, match="gives detections, the weights landmarks"):
+        evaluator.check_spec(spec, tmp_path / "finder.tflite")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from atpn.evaluate.inference import Predictions, predictions
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from export.crop_set import CropSet
+from export.detector import TOLERANCES as DETECTOR_TOLERANCES
+from export.detector import DetectorParity
 from export.evaluation import exceeded_tolerances
 from export.landmark_metrics import TOLERANCES, compare, landmark_errors
 
@@ -114,7 +117,50 @@ def test_errors_are_taken_in_the_labels_scheme():
     assert set(errors.by_part) == {"jaw", "brow", "nose", "eye", "mouth"}
 
 
-def test_a_file_without_heads_is_compared_without_them():
-    results = predictions([{"landmarks": np.ones((3, 2)), "uncertainty": np.ones(3)}] * 2)
-    assert results.pose.shape == (2, 3)
-    assert not results.confidence.any()
+def test_a_file_without_heads_is_compared_without_them(ground_truth):
+    network = _predictions(ground_truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    rows = [{"landmarks": a, "uncertainty": b} for a, b in zip(network.landmarks, network.uncertainty, strict=True)]
+    results = predictions(rows)
+    assert results.pose.shape == (4, 3)
+    assert np.isnan(results.pose).all()
+    assert np.isnan(results.confidence).all()
+    found = compare(results, network, ground_truth, None).metrics()
+    heads = ("pose", "confidence", "pose_error", "pose_error_increase", "decision_flip_rate")
+    assert [found[name] for name in heads] == [None] * 5
+    for tolerances in TOLERANCES.values():
+        assert exceeded_tolerances(found, tolerances) == []
+        lost = exceeded_tolerances(compare(results, network, ground_truth, 0.7).metrics(), tolerances)
+        assert "pose is nan, expected a finite number" in lost
+        assert "confidence is nan, expected a finite number" in lost
+
+
+@pytest.mark.parametrize("metrics", [{"error": 0.1}, {}])
+def test_a_metric_with_a_tolerance_must_have_been_computed(metrics):
+    (problem,) = exceeded_tolerances(metrics, {"nme": 0.5})
+    assert problem.startswith("nme has tolerance 0.5 but was not computed, expected one of ")
+    assert exceeded_tolerances({"nme": None}, {"nme": 0.5}) == []
+    assert exceeded_tolerances({"nme": math.nan}, {"nme": 0.5}) == ["nme is nan, expected a finite number"]
+
+
+@pytest.mark.parametrize("tolerances", [TOLERANCES, DETECTOR_TOLERANCES])
+def test_every_tolerance_is_of_a_metric(ground_truth, tolerances):
+    network = _predictions(ground_truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    landmarks = compare(network, network, ground_truth, 0.7)
+    detections = DetectorParity(0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
+    metrics = (landmarks if tolerances is TOLERANCES else detections).metrics()
+    assert {name for each in tolerances.values() for name in each} <= metrics.keys()
+
+
+def test_a_perfect_file_has_no_error_and_no_increase(ground_truth):
+    network = _predictions(ground_truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
+    perfect = network._replace(landmarks=np.nan_to_num(ground_truth.landmarks, nan=0.5))
+    found = compare(perfect, network, ground_truth, 0.7).metrics()
+    assert (found["nme"], found["relative_nme_increase"]) == (0.0, -1.0)
+
+
+def test_pose_is_compared_with_the_network_where_no_label_knows_it(ground_truth):
+    unlabeled = dataclasses.replace(ground_truth, pose=np.full_like(ground_truth.pose, np.nan))
+    file, network = (_predictions(ground_truth, 0.0, turn, [0.9, 0.9, 0.9, 0.1]) for turn in (0.01, 0.0))
+    parity = compare(file, network, unlabeled, 0.7)
+    assert parity.network_pose_error == 0
+    assert parity.metrics()["pose_error_increase"] == pytest.approx(math.degrees(0.01), rel=1e-3)

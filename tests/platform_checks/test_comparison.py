@@ -88,8 +88,26 @@ def test_problems_include_unsupported_files_unless_allowed(ours):
     kept = {name: array for name, array in ours.arrays.items() if "int8" not in name}
     theirs = DeviceOutputs(kept, ours.precisions, {"a_int8.tflite": "wrong there"})
     rows = compare(ours, theirs, BOUNDS)
-    assert problems(rows, theirs.unsupported) == ["a_int8.tflite is not supported there"]
+    assert problems(rows, theirs.unsupported) == ["a_int8.tflite is not supported by both and was not compared"]
     assert problems(rows, theirs.unsupported, ["a_int8.tflite"]) == []
+
+
+def test_a_file_that_the_reference_does_not_support_is_a_problem(ours, tmp_path, capsys):
+    kept = {name: array for name, array in ours.arrays.items() if "int8" not in name}
+    DeviceOutputs(kept, ours.precisions, {"a_int8.tflite": "wrong here"}).write(tmp_path / "reference.npz")
+    ours.write(tmp_path / "other.npz")
+    paths = ["--reference", str(tmp_path / "reference.npz"), "--other", str(tmp_path / "other.npz")]
+    assert main(["compare", *paths]) == 1
+    assert "a_int8.tflite is not supported by both" in capsys.readouterr().err
+    assert main(["compare", *paths, "--allow-unsupported", "a_int8.tflite"]) == 0
+
+
+@pytest.mark.parametrize("precision", ["int4", None])
+def test_a_precision_without_a_tolerance_is_named(ours, tmp_path, capsys, precision):
+    precisions = {**ours.precisions, "a_fp32.tflite": precision}
+    dataclasses.replace(ours, precisions=precisions).write(tmp_path / "ours.npz")
+    assert main(["compare", "--reference", str(tmp_path / "ours.npz"), "--other", str(tmp_path / "ours.npz")]) == 1
+    assert f"a_fp32.tflite has precision {precision!r}, expected one of fp32, fp16, int8" in capsys.readouterr().err
 
 
 def test_compare_command_fails_beyond_the_tolerance(ours, tmp_path, capsys):

@@ -109,7 +109,7 @@ def describe(name: str, report: dict[str, Any]) -> str:
     lines = [f"{name}: beside {labels[-1]}", " " * (left + wide) + "".join(f"{key:>{widths[key]}}" for key in figures)]
     subsets = [subset for subset in first if subset == FULL or subset in reference.rows or not reference.rows]
     for subset in subsets:
-        count = first[subset].get("faces", first[subset].get("frames", first[subset].get("positives", 0)))
+        count = next(first[subset][key] for key in ("faces", "frames", "positives") if key in first[subset])
         for key, rows in passes.items():
             cells = "".join(f"{_shown(figure, rows[subset][figure]):>{widths[figure]}}" for figure in figures)
             lines.append(f"{subset if key == next(iter(passes)) else '':{wide}}{_label(key):{left}}{cells}")

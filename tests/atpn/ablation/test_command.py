@@ -119,3 +119,12 @@ def test_a_readout_alone_learns_from_crops_seen_once(face_shards, tmp_path, tiny
 def test_unknown_rows_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"unknown rows no-glue; known: default, thesis"):
         AblateConfig(tmp_path, tmp_path, tmp_path, rows=("no-glue",))
+
+
+def test_held_out_renders_without_a_known_yaw_are_refused(tiny_weights, monkeypatch):
+    report = {"landmarks": {"nme": 0.04}}
+    monkeypatch.setattr(ablation, "evaluate_rendered", lambda *given, **options: report)
+    with pytest.raises(ValueError, match="no face of a known yaw up to 60°: give others by --held-out"):
+        ablation.measure(load_checkpoint(tiny_weights)[0], None, [], 10)
+    report["landmarks_yaw_60"] = {"nme": 0.03}
+    assert ablation.measure(load_checkpoint(tiny_weights)[0], None, [], 10) == {"rendered": {"nme": 0.03}}

@@ -1,5 +1,7 @@
 """A network in PyTorch and one in a file answer evaluation in the same form."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,12 @@ from atpn.data.afw import photos_to_samples, read_afw
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend, FilePredictor
 from atpn.evaluate.detectors import detect_rois
+from atpn.evaluate.tracking import tracking_metrics
 from atpn.model import load_checkpoint
 from edge_runtime.backends import load_backend
+from edge_runtime.errors import ModelFileError
 from edge_runtime.geometry import ROI
+from edge_runtime.spec import DetectorSpec, detector_outputs, standard_outputs
 
 
 @pytest.fixture
@@ -29,6 +34,48 @@ def test_both_give_predictions_of_the_same_shapes(tiny_weights, file):
 def test_a_file_answers_crop_by_crop(file):
     crops = np.stack([np.full((112, 112, 3), value, np.uint8) for value in (0, 51, 255)])
     assert file.predict(crops).confidence == pytest.approx([0, 0.2, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "uncertainty", "pose", "confidence"])
+def test_results_that_are_no_numbers_are_refused(spec, ring, name):
+    class Broken:
+        def __init__(self):
+            self.spec = spec
+            self.runs = 0
+
+        def run(self, crop):
+            self.runs += 1
+            results = {
+                "landmarks": ring,
+                "uncertainty": np.full(98, 0.01),
+                "pose": np.zeros(3),
+                "confidence": np.ones(1),
+            }
+            return results | ({name: np.full_like(results[name], np.nan)} if self.runs == 2 else {})
+
+    with pytest.raises(ValueError, match=f"model 'tiny' gives {name} that are not finite for 1 of 3 crops"):
+        FilePredictor(Broken()).predict(np.zeros((3, 112, 112, 3), np.uint8))
+
+
+def test_a_file_without_heads_has_no_pose_and_no_confidence(spec, ring):
+    class Bare:
+        def __init__(self):
+            self.spec = dataclasses.replace(spec, outputs=standard_outputs(98, with_heads=False))
+
+        def run(self, crop):
+            return {"landmarks": ring, "uncertainty": np.full(98, 0.01)}
+
+    results = FilePredictor(Bare()).predict(np.zeros((2, 112, 112, 3), np.uint8))
+    assert np.isnan(results.pose).all()
+    assert tracking_metrics(results.confidence, np.array([True, False]))["missed"] == 1.0
+
+
+def test_a_detector_does_not_predict_landmarks():
+    class Finder:
+        spec = DetectorSpec(name="finder", outputs=detector_outputs(4))
+
+    with pytest.raises(ModelFileError, match="'finder' is a face detector"):
+        FilePredictor(Finder())
 
 
 def test_a_file_is_evaluated_as_a_checkpoint_is(file, drawn_afw):

@@ -4,6 +4,7 @@ import cv2
 import pytest
 
 from atpn.__main__ import main
+from atpn.evaluate import command
 from atpn.evaluate.command import EvaluateConfig
 
 
@@ -60,3 +61,13 @@ def test_commands_refuse_with_a_message(tiny_weights, tmp_path, capsys):
     assert main(["trian"]) == 2
     assert "evaluate" in capsys.readouterr().err
     assert main(["--help"]) == 0
+
+
+@pytest.mark.parametrize(("key", "name"), [("landmarks_yaw_60", "renders, |yaw| up to 60: 3"), ("other", "renders: 4")])
+def test_a_curve_of_all_faces_is_not_labeled_as_one_of_some(tmp_path, monkeypatch, key, name):
+    curve = {"ced": {"error": [0.0, 0.1], "share": [0.0, 1.0]}}
+    report = {"rendered": {"landmarks": {"nme": 0.04, **curve}, key: {"nme": 0.03, **curve}}}
+    charts = []
+    monkeypatch.setattr(command, "write_charts", lambda path, drawn: charts.extend(drawn))
+    command.write_plots(tmp_path, report)
+    assert charts[0].lines[0].name.startswith(name)

@@ -36,7 +36,7 @@ class LiteRtBackend(model: ModelFile, accelerator: Accelerator, threads: Int) : 
             check(model.name)
             matchOutputs(model.name, spec, outputs())
         }
-        results = spec.outputs.values.map { shape ->
+        results = spec.knownOutputs.values.map { shape ->
             ByteBuffer.allocateDirect(4 * shape.fold(1, Int::times)).order(ByteOrder.nativeOrder())
         }
     }
@@ -47,7 +47,7 @@ class LiteRtBackend(model: ModelFile, accelerator: Accelerator, threads: Int) : 
         input.rewind()
         results.forEach(ByteBuffer::rewind)
         interpreter.runForMultipleInputsOutputs(arrayOf(input), indices.zip(results).toMap())
-        return spec.outputs.keys.zip(results).associate { (name, result) ->
+        return spec.knownOutputs.keys.zip(results).associate { (name, result) ->
             result.rewind()
             val values = result.asFloatBuffer()
             name to FloatArray(values.remaining()).also(values::get)

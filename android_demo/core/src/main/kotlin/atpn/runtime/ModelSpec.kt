@@ -3,17 +3,14 @@
  */
 package atpn.runtime
 
-/** Supported version of the spec. */
+/** Supported version of the spec. Fields and outputs that this reader does not know do not change it. */
 const val FORMAT_VERSION = 1
 
 private const val HOW_TO_MAKE = "make one with `make export-tflite`"
 private val SCHEMES = mapOf("wflw98" to 98, "ibug68" to 68, "cofw29" to 29)
-private val REQUIRED = listOf("name", "scheme", "mean_shape", "outputs")
-private val KNOWN = REQUIRED + listOf(
-    "input_name", "input_size", "crop_margin", "upright", "track_threshold", "lost_threshold", "uncertainty_threshold",
-    "precision", "scheme_definition", "template", "prompts", "weights_sha256", "provenance", "versions",
-    "format_version",
-)
+private val REQUIRED = listOf("name", "outputs")
+private val REQUIRED_OF_LANDMARKS = listOf("scheme", "mean_shape")
+private val KNOWN_OUTPUTS = standardOutputs(1, points = 1).keys + detectorOutputs(1).keys
 
 /** Names in specs of earlier versions, which are still read. */
 private val RENAMED = mapOf("most_uncertain" to "uncertainty_threshold")
@@ -30,7 +27,7 @@ data class ModelSpec(
     val scheme: String,
     /** x0, y0, x1 ...: upright mean face in [0, 1] of the crop, the reference of a crop's roll. */
     val meanShape: FloatArray,
-    /** Name to shape without the batch axis, in the file's order. */
+    /** Name to shape without the batch axis, in the file's order: those of [knownOutputs], then any of later versions. */
     val outputs: Map<String, List<Int>>,
     /** Side of the square RGB input, pixels. */
     val inputSize: Int = 112,
@@ -66,8 +63,8 @@ data class ModelSpec(
         } else {
             require(landmarks > 0) { "mean_shape must hold finite (N, 2) points, got none" }
         }
-        require(expected.any { it.toList() == outputs.toList() }) {
-            "outputs must be ${expected.joinToString(" or ")} in this order, got $outputs"
+        require(expected.any { it.toList() == outputs.toList().take(knownOutputs.size) }) {
+            "outputs must be ${expected.joinToString(" or ")} in this order, others only after them, got $outputs"
         }
         SCHEMES[scheme]?.let { require(it == landmarks) { "scheme $scheme has $it points, mean_shape has $landmarks" } }
         require(inputSize >= 8) { "input_size must be at least 8 pixels, got $inputSize" }
@@ -80,6 +77,9 @@ data class ModelSpec(
 
     /** Whether the model is a face detector. */
     val isDetector get() = "scores" in outputs
+
+    /** Outputs that this version knows: those that a [Backend] returns. */
+    val knownOutputs get() = outputs.filterKeys { it in KNOWN_OUTPUTS }
 
     companion object {
         /** Reads the spec of a .tflite file of these bytes. ModelFileException, with the file's [name], if it has none. */
@@ -99,7 +99,11 @@ data class ModelSpec(
             }
         }
 
-        /** Parses a spec's JSON, of this or an earlier version. IllegalArgumentException names an invalid field. */
+        /**
+         * Parses a spec's JSON, of this or another version; unknown fields are ignored.
+         *
+         * IllegalArgumentException names an invalid field.
+         */
         fun fromJson(text: String): ModelSpec {
             val json = try {
                 parseJson(text)
@@ -113,10 +117,9 @@ data class ModelSpec(
                 "the model spec's format_version is ${values["format_version"]}, this runtime reads $FORMAT_VERSION: " +
                     "update the app, or export the model again"
             }
-            val missing = REQUIRED.filter { it !in values }
+            val isDetector = "scores" in (values["outputs"] as? Map<*, *>).orEmpty()
+            val missing = (if (isDetector) REQUIRED else REQUIRED + REQUIRED_OF_LANDMARKS).filter { it !in values }
             require(missing.isEmpty()) { "the model spec lacks ${missing.joinToString()}" }
-            val unknown = values.keys.filter { it !in KNOWN }
-            require(unknown.isEmpty()) { "the model spec has unknown fields: ${unknown.joinToString()}" }
             return Fields(values).spec()
         }
     }
@@ -145,7 +148,7 @@ private class Fields(private val values: Map<*, *>) {
     fun spec() = ModelSpec(
         name = take("name", ""),
         scheme = take("scheme", ""),
-        meanShape = pointsOf(values["mean_shape"], "mean_shape"),
+        meanShape = pointsOf(values["mean_shape"] ?: emptyList<Any?>(), "mean_shape"),
         outputs = take("outputs", emptyMap<String, Any?>()).entries.associate { (name, shape) ->
             (RENAMED_OUTPUTS[name] ?: name) to shapeOf(name, shape)
         },

@@ -48,6 +48,22 @@ class ModelSpecTest {
         assertEquals(listOf("scores", "rois"), ModelSpec.fromJson(detector).outputs.keys.toList())
     }
 
+    @Test fun whatLaterVersionsAddIsIgnored() {
+        val later = json.replace("\"name\"", "\"checksum\": {\"network\": \"ab\"}, \"name\"")
+            .replace("\"confidence\": [1]", "\"confidence\": [1], \"expressions\": [52], \"gaze\": [2, 2]")
+        val spec = ModelSpec.fromJson(later)
+        assertEquals(listOf("landmarks", "uncertainty", "pose", "confidence"), spec.knownOutputs.keys.toList())
+        assertEquals(listOf(2, 2), spec.outputs["gaze"])
+        val between = json.replace("\"pose\": [3]", "\"gaze\": [2, 2], \"pose\": [3]")
+        val error = assertThrows(IllegalArgumentException::class.java) { ModelSpec.fromJson(between) }
+        assertTrue(error.message, "others only after them" in error.message.orEmpty())
+    }
+
+    @Test fun aDetectorNeedsNoSchemeAndNoMeanShape() {
+        val text = """{"name": "d", "format_version": 1, "outputs": {"scores": [2, 2], "rois": [2, 2, 3]}}"""
+        assertTrue(ModelSpec.fromJson(text.replace("\"name\"", "\"lost_threshold\": 0.3, \"name\"")).isDetector)
+    }
+
     @Test fun aTemplateComesWithItsPoints() {
         val template = """{"name": "mouth", "points": [[0.4, 0.7], [0.5, 0.6], [0.6, 0.7]], "edges": [[0, 1]]}"""
         val outputs = """"confidence": [1], "points": [3, 2], "points_uncertainty": [3]"""
@@ -67,7 +83,6 @@ class ModelSpecTest {
         rejects(json.replace("\"format_version\": 1", "\"format_version\": 2"), "format_version is 2.0, this runtime reads 1")
         rejects(json.replace(", \"format_version\": 1", ""), "format_version is null")
         rejects(json.replace("\"scheme\": \"pair\", ", ""), "lacks scheme")
-        rejects(json.replace("\"name\"", "\"color\": 1, \"name\""), "unknown fields: color")
         rejects(json.replace("\"lips\"", "5"), "wrong type: name is 5.0")
         rejects(json.replace("[0.25, 0.5]", "[0.25]"), "mean_shape must hold finite (N, 2) points")
         rejects(json.replace("\"pair\"", "\"wflw98\""), "scheme wflw98 has 98 points, mean_shape has 2")

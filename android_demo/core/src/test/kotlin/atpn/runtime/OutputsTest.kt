@@ -34,6 +34,13 @@ class OutputsTest {
         assertEquals((0..5).toList(), matchOutputs("a", withPoints, outputs(withPoints, (0..5).toList()) { "x" }))
     }
 
+    @Test fun outputsOfLaterVersionsAreLeftOut() {
+        val later = spec.copy(outputs = spec.outputs + ("gaze" to listOf(2, 2)))
+        assertEquals(listOf(4, 1, 3, 2), matchOutputs("a", later, outputs(later, listOf(4, 1, 3, 2, 0)) { "x" }))
+        val ambiguous = spec.copy(outputs = spec.outputs + ("expressions" to listOf(3)))
+        assertEquals((0..3).toList(), matchOutputs("a", ambiguous, outputs(ambiguous, (0..4).toList()) { "x" }))
+    }
+
     @Test fun filesThatDoNotMatchTheSpecAreRejected() {
         val fewer = outputs(spec, listOf(0, 1, 2)) { "x" }
         val error = assertThrows(ModelFileException::class.java) { matchOutputs("face.tflite", spec, fewer) }
