@@ -289,6 +289,17 @@ def test_coco_keypoints_keep_visibility_and_unlabeled_points(folder):
     assert sample.decode().image.shape == (40, 60, 3)
 
 
+def test_coco_file_in_a_split_s_folder_is_of_that_split(folder):
+    content = coco()
+    content["categories"].insert(0, {"id": 0, "name": "faces", "supercategory": "none"})
+    for name in ("train", "valid"):
+        write_json(folder / name / "_annotations.coco.json", content)
+        cv2.imwrite(str(folder / name / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    samples = list(own.read(folder))
+    assert [sample.split for sample in samples] == ["train", "val"]
+    assert [sample.image.path.parent.name for sample in samples] == ["train", "valid"]
+
+
 def test_coco_points_are_ordered_by_the_scheme_s_names(folder):
     scheme = LandmarkScheme.from_dict(SEVEN)
     face = np.arange(14.0).reshape(7, 2) + 5
