@@ -137,13 +137,12 @@ class FileSpec:
                 raise ValueError(
                     f"the model spec has a field of the wrong type: {f.name} is {known[f.name]!r}, expected {f.type}"
                 )
-        if isinstance(template := known.get("template"), dict):
-            # Unlike in a user's file, an unknown field is a later version's, not a typing error.
-            template = {f.name: template[f.name] for f in dataclasses.fields(Template) if f.name in template}
-        if template is not None:
-            known["template"] = Template.from_dict(template)
-        if known.get("scheme_definition") is not None:
-            known["scheme_definition"] = LandmarkScheme.from_dict(known["scheme_definition"])
+        # Unlike in a user's file, an unknown field is a later version's, not a typing error.
+        for name, kind in (("template", Template), ("scheme_definition", LandmarkScheme)):
+            if isinstance(part := known.get(name), dict):
+                part = {f.name: part[f.name] for f in dataclasses.fields(kind) if f.name in part}
+            if part is not None:
+                known[name] = kind.from_dict(part)
         try:
             return cls(**known)
         except (TypeError, AttributeError, OverflowError) as error:

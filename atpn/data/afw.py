@@ -60,5 +60,5 @@ def photos_to_samples(photos: Iterable[Photo]) -> list[Sample]:
         for i, face in enumerate(photo.faces):
             others = photo.faces[:i] + photo.faces[i + 1 :]
             neighbors = np.stack(others) if others else None
-            samples.append(Sample(photo.image, face, IBUG_68.name, neighbors=neighbors, key=f"{photo.key} {i}"))
+            samples.append(Sample(photo.image, face, IBUG_68, neighbors=neighbors, key=f"{photo.key} {i}"))
     return samples

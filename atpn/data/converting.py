@@ -61,8 +61,8 @@ class Conversion:
                 chunk = list(islice(samples, shard_size))
                 path = folder / f"faces-{index:06d}.tar"
                 if chunk and not path.is_file():
-                    write_shard(path, self.cut(chunk))
                     write_scheme(folder, next((s.labels.scheme for s in chunk if s.labels.landmarks is not None), None))
+                    write_shard(path, self.cut(chunk))
                 bar.update(len(chunk))
                 if len(chunk) < shard_size:
                     return

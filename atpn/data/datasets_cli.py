@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,10 +141,13 @@ def convert(config: ConvertConfig) -> None:
         names = ", ".join(f"{found.dataset.name} in {found.root}" for found in datasets)
         raise ValueError(f"expected one dataset, found {names}; give one's folder, or --dataset NAME")
     (found,) = datasets
-    warnings: list[str] = []
-    splits = list(dict.fromkeys(sample.split for sample in found.read(partial(_keep_warning, warnings))))
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    issues: list[Issue] = []
+    splits = list(dict.fromkeys(sample.split for sample in found.read(issues.append)))
+    for issue in issues:
+        if issue.severity is Severity.WARNING:
+            print(f"warning: {issue.message}", file=sys.stderr)
+        elif issue.severity is Severity.LEFT_OUT and found.dataset.name == "own":
+            print(f"left out: {issue.message}", file=sys.stderr)
     if not splits:
         for _ in found.read():  # raises the first issue
             break
@@ -163,11 +165,6 @@ def convert(config: ConvertConfig) -> None:
         if not conversion.faces + conversion.backgrounds:
             subset = f" with subset {config.subset}" if config.subset else ""
             raise ValueError(f"no sample of split {split}{subset} in {found.root}")
-
-
-def _keep_warning(warnings: list[str], issue: Issue) -> None:
-    if issue.severity is Severity.WARNING or (issue.severity is Severity.LEFT_OUT and issue.split == ""):
-        warnings.append(f"{issue.severity}: {issue.message}" if issue.severity is Severity.LEFT_OUT else issue.message)
 
 
 def _check_split(config: ConvertConfig, found: DatasetFolder, splits: list[str]) -> None:

@@ -156,3 +156,11 @@ def test_a_perfect_file_has_no_error_and_no_increase(ground_truth):
     perfect = network._replace(landmarks=np.nan_to_num(ground_truth.landmarks, nan=0.5))
     found = compare(perfect, network, ground_truth, 0.7).metrics()
     assert (found["nme"], found["relative_nme_increase"]) == (0.0, -1.0)
+
+
+def test_pose_is_compared_with_the_network_where_no_label_knows_it(ground_truth):
+    unlabeled = dataclasses.replace(ground_truth, pose=np.full_like(ground_truth.pose, np.nan))
+    file, network = (_predictions(ground_truth, 0.004, turn, [0.9, 0.9, 0.9, 0.1]) for turn in (0.01, 0.0))
+    parity = compare(file, network, unlabeled, 0.7)
+    assert parity.network_pose_error == 0
+    assert parity.metrics()["pose_error_increase"] == pytest.approx(math.degrees(0.01), rel=1e-3)

@@ -54,10 +54,13 @@ def parse_coco(path: Path, content: dict[str, Any], root: Path, complain: Compla
             by_image[annotation["image_id"]].append(_face(annotation, categories, where))
         except LabelError as error:
             complain(where, str(error))
+    # Some tools write a file per split, others a folder.
     split = split_of(path.stem)
+    if split == "all" and path.parent != root:
+        split = split_of(path.parent.name)
     folders = tuple(
         folder / sub
-        for folder in dict.fromkeys((root, path.parent, path.parent.parent))
+        for folder in dict.fromkeys((path.parent, root, path.parent.parent))
         for sub in ("", *IMAGE_FOLDERS, split, *(f"{name}/{split}" for name in IMAGE_FOLDERS), "images/default")
     )
     images, ids, empty = [], set(), 0

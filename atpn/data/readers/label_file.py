@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ from edge_runtime.landmarks import LandmarkScheme
 
 Complain = Callable[[str, str], None]
 """Receives a place ("labels.csv line 3") and what is wrong there; the parser continues with the next entry."""
+
+
+_SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:ing|id|idation)?(?![a-z])")
+"""A split in a file's or folder's name, as a word of its own."""
 
 
 class LabelError(ValueError):
@@ -123,8 +128,8 @@ def size_of(entry: dict[str, Any], width: str = "width", height: str = "height")
 
 def split_of(name: str) -> str:
     """Return the split that a file's or folder's name tells: train, val, or test; else all."""
-    words = name.lower()
-    return next((split for split in ("train", "val", "test") if split in words), "all")
+    found = _SPLIT.search(name.lower())
+    return found[1] if found else "all"
 
 
 def _short(value: Any) -> str:

@@ -158,6 +158,8 @@ class LabelReader:
         attributes = {"split": image.split, "identity": image.name}
         if not path.is_file():
             self.report(Issue(Severity.MISSING, f"{path} ({image.where})", image.split))
+            if self.options.normalized:
+                return  # its size is unknown
         elif (photo := _photo(path)) is None:
             self.complain(image.where, f"{path} does not decode as an image")
             return

@@ -233,5 +233,6 @@ def find_datasets(path: Path, name: str | None = None, options: LabelOptions | N
     )
     known = "\n".join(f"  {dataset.name:12} by {dataset.files}" for dataset in candidates)
     raise FileNotFoundError(
-        f"no known dataset in {path}, its subfolders or its parent: found {contents}, expected one of\n{known}"
+        f"no known dataset in {path}, its subfolders or its parent: found {contents}; give a file of your own labels "
+        f"itself ({', '.join(own.SUFFIXES)}), or a folder with one of\n{known}"
     )

@@ -75,9 +75,11 @@ def wing_loss(predicted: Tensor, target: Tensor) -> Tensor:
 def gap_loss(predicted: Tensor, target: Tensor, scheme: LandmarkScheme) -> Tensor:
     """Compute the mean wing of errors in the vectors between gap pairs, in percent of the face's rectangle.
 
-    With a point loss alone a half-open mouth costs little: each lip is off by a small distance. KeyError if the scheme
-    has no gap pairs.
+    With a point loss alone a half-open mouth costs little: each lip is off by a small distance. ValueError if the
+    scheme has no gap pairs.
     """
+    if scheme.name not in GAP_PAIRS:
+        raise ValueError(f"no gap pairs for scheme {scheme.name}; known: {', '.join(GAP_PAIRS)}; set gap_weight to 0")
     first, second = (list(side) for side in zip(*GAP_PAIRS[scheme.name], strict=True))
     error = (predicted[:, first] - predicted[:, second]) - (target[:, first] - target[:, second])
     return wing(error * (100.0 / rectangle_size(target)[:, None, None])).mean()

@@ -43,7 +43,7 @@ def conventions(tmp_path_factory, make_shards):
         samples = []
         for sample in (store[int(index)] for index in store.faces):
             landmarks = convert(shifted(sample.landmarks, mean_shape), WFLW_98, IBUG_68)
-            samples.append(Sample(sample.image, landmarks, "ibug68", key=sample.key))
+            samples.append(Sample(sample.image, landmarks, IBUG_68, key=sample.key))
         (folder / name).mkdir()
         write_shard(folder / name / "a.tar", samples)
     return folder, reference, SampleStore.read(folder / "other"), mean_shape

@@ -27,7 +27,7 @@ def published(tmp_path_factory, draw_sample):
         sets["wider"].append(Sample(s.image, boxes={"detector": box}, key=s.key))
         points = convert(s.landmarks, WFLW_98, IBUG_68)
         sets["300w-lp"].append(
-            Sample(s.image, points, "ibug68", rotation=s.rotation, intrinsics=s.intrinsics, key=s.key)
+            Sample(s.image, points, IBUG_68, rotation=s.rotation, intrinsics=s.intrinsics, key=s.key)
         )
     for name, samples in sets.items():
         (folder / name).mkdir()

@@ -10,6 +10,7 @@ from atpn.__main__ import main
 from atpn.data.readers import own
 from atpn.data.readers.images import ImageFile
 from atpn.data.readers.issues import Severity
+from atpn.data.readers.label_file import split_of
 from atpn.data.readers.label_samples import LabelOptions
 from atpn.data.store import SampleStore
 from edge_runtime.geometry import matrix_to_angles
@@ -150,6 +151,12 @@ def test_an_image_that_is_missing_or_damaged_is_named(folder):
     assert "c.png does not decode as an image" in issues[1].message
 
 
+def test_a_missing_image_of_normalized_labels_is_named_alone(folder):
+    write_json(folder / "labels.json", [entry((FACE / (60, 40)).tolist(), "b.png")])
+    samples, (issue,) = issues_of(folder, LabelOptions(normalized=True))
+    assert (samples, issue.severity) == ([], Severity.MISSING)
+
+
 def test_normalized_coordinates_become_pixels_when_asked(folder):
     fractions = (FACE + 0.5) / (60, 40)
     box = [0.1, 0.25, 0.5, 1.0]
@@ -282,6 +289,17 @@ def test_coco_keypoints_keep_visibility_and_unlabeled_points(folder):
     assert sample.decode().image.shape == (40, 60, 3)
 
 
+def test_coco_file_in_a_split_s_folder_is_of_that_split(folder):
+    content = coco()
+    content["categories"].insert(0, {"id": 0, "name": "faces", "supercategory": "none"})
+    for name in ("train", "valid"):
+        write_json(folder / name / "_annotations.coco.json", content)
+        cv2.imwrite(str(folder / name / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    samples = list(own.read(folder))
+    assert [sample.split for sample in samples] == ["train", "val"]
+    assert [sample.image.path.parent.name for sample in samples] == ["train", "valid"]
+
+
 def test_coco_points_are_ordered_by_the_scheme_s_names(folder):
     scheme = LandmarkScheme.from_dict(SEVEN)
     face = np.arange(14.0).reshape(7, 2) + 5
@@ -332,6 +350,22 @@ def test_coco_leaves_out_crowds_and_images_without_annotations(folder):
     messages = [issue.message for issue in issues if issue.severity is Severity.LEFT_OUT]
     assert ["1 images without annotations" in messages[0], "1 crowds" in messages[1]] == [True, True]
     assert "annotation 7: another annotation has the same id" in issues[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("person_keypoints_train2017", "train"),
+        ("instances_val", "val"),
+        ("Validation", "val"),
+        ("testing", "test"),
+        ("person_keypoints_default", "all"),
+        ("latest", "all"),
+        ("values_trainer", "all"),
+    ],
+)
+def test_split_is_told_by_a_word_of_the_name(name, split):
+    assert split_of(name) == split
 
 
 # LabelMe
@@ -533,6 +567,21 @@ def test_convert_takes_the_formats_by_folder_and_by_file(folder, tmp_path, capsy
     for name in "ab":
         store = SampleStore.read(tmp_path / name / "all")
         assert (len(store.faces), store.scheme.name) == (1, "celeba5")
+
+
+def test_convert_says_which_file_may_be_given(folder, tmp_path, capsys):
+    (folder / "faces.csv").write_text(table())
+    status, _, err = convert(capsys, folder, "--out", tmp_path / "out")
+    assert status == 1
+    assert "found a.png, faces.csv; give a file of your own labels itself" in err
+    assert convert(capsys, folder / "faces.csv", "--out", tmp_path / "out")[0] == 0
+
+
+def test_convert_says_what_was_left_out_once(folder, tmp_path, capsys):
+    write_json(folder / "faces.json", coco(annotations=[{}, {"id": 8, "iscrowd": 1}]))
+    status, _, err = convert(capsys, folder, "--out", tmp_path / "out")
+    assert status == 0
+    assert err.count("1 crowds (iscrowd)") == 1
 
 
 def test_convert_warns_of_turned_photographs_once(turned_photo, tmp_path, capsys):

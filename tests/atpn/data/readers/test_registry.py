@@ -54,7 +54,9 @@ def test_a_wrong_folder_tells_what_is_there_and_what_is_known(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     (folder / "holiday.jpg").touch()
-    with pytest.raises(FileNotFoundError, match=r"(?s)found holiday\.jpg, expected.*wflw .*WFLW_annotations/"):
+    with pytest.raises(
+        FileNotFoundError, match=r"(?s)found holiday\.jpg; give.*or a folder with one of.*wflw .*WFLW_annotations/"
+    ):
         find_datasets(folder)
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         find_datasets(folder / "holiday.jpg")

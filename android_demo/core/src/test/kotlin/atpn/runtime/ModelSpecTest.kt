@@ -35,6 +35,11 @@ class ModelSpecTest {
         assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
     }
 
+    @Test fun theDefinitionOfASchemeIsAccepted() {
+        val defined = "\"scheme_definition\": {\"name\": \"pair\", \"count\": 2}, \"scheme\""
+        assertEquals("pair", ModelSpec.fromJson(json.replace("\"scheme\"", defined)).scheme)
+    }
+
     @Test fun namesOfEarlierSpecsAreRead() {
         val spec = ModelSpec.fromJson(json.replace("\"name\"", "\"most_uncertain\": 0.05, \"name\""))
         assertEquals(0.05, spec.uncertaintyThreshold, 0.0)
