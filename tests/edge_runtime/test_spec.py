@@ -305,5 +305,5 @@ def test_a_definition_that_does_not_fit_is_refused():
 def test_detectors_of_earlier_versions_have_no_roll():
     earlier = dataclasses.replace(DETECTOR, outputs=detector_outputs(24, with_roll=False))
     assert list(DetectorSpec.from_json(earlier.to_json()).outputs) == ["scores", "rois"]
-    with pytest.raises(ValueError, match="outputs must be .* in this order"):
+    with pytest.raises(ValueError, match=r"outputs must be .* in this order"):
         dataclasses.replace(DETECTOR, outputs=dict(reversed(DETECTOR.outputs.items())))
