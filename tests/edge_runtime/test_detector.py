@@ -14,7 +14,7 @@ from edge_runtime.detector import (
     search,
 )
 from edge_runtime.detector.cascades import FRONTAL_TO_LANDMARKS, roi_from_cascade_box
-from edge_runtime.detector.network import PAD_VALUE, letterbox, tiles
+from edge_runtime.detector.network import PAD_VALUE, TILES_PER_SEARCH, letterbox, tiles
 from edge_runtime.errors import DetectorError, ModelFileError
 from edge_runtime.spec import DetectorSpec, detector_outputs
 
@@ -172,16 +172,22 @@ def test_a_detector_is_no_landmark_network(detector):
         FaceTracker(TrackerOptions(model=SquareFinder(), detector=detector))
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 640), (4000, 300)])
-def test_tiles_cover_a_large_frame_and_overlap(width, height):
+@pytest.mark.parametrize(
+    ("width", "height", "levels"), [(640, 480, 1), (640, 640, 1), (1920, 1080, 2), (1080, 1920, 2), (4000, 300, 2)]
+)
+def test_tiles_of_each_level_cover_the_frame_larger_ones_first(width, height, levels):
     parts = tiles(width, height, 192)
-    covered = np.zeros((height, width), int)
-    for x, y, side in parts:
-        assert side == max(width, height) // 2
-        covered[y : y + side, x : x + side] += 1
-    assert covered.min() >= 1
-    assert len(parts) <= 9
-    assert tiles(500, 300, 192) == []
+    sides = [side for _, _, side in parts]
+    assert sides == sorted(sides, reverse=True)
+    assert sorted(set(sides)) == [max(width, height) // 2**level for level in range(levels, 0, -1)]
+    for level in set(sides):
+        covered = np.zeros((height, width), int)
+        for x, y, side in parts:
+            if side == level:
+                covered[y : y + side, x : x + side] += 1
+        assert covered.min() >= 1
+    assert len(parts) <= 36
+    assert tiles(470, 300, 192) == []
 
 
 @pytest.fixture
@@ -194,7 +200,7 @@ def small_face():
 
 def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(small_face):
     finder = NetworkDetector(SquareFinder())
-    searches = -(-len(tiles(1000, 600, 96)) // 2)
+    searches = -(-len(tiles(1000, 600, 96)) // TILES_PER_SEARCH)
     found = [roi for turn in range(searches) for roi in search(finder, small_face, turn)]
     assert found
     assert all((roi.cx, roi.cy) == pytest.approx((943, 53), abs=25) for roi in found)
@@ -204,7 +210,8 @@ def test_small_faces_of_a_large_frame_are_found_within_a_few_searches(small_face
 def test_a_picture_gives_the_same_answer_each_time(small_face):
     finder = NetworkDetector(SquareFinder())
     answers = [finder.detect(small_face) for _ in range(6)]
-    assert len(answers[0]) == 1
+    assert all((roi.cx, roi.cy) == pytest.approx((943, 53), abs=25) for roi in answers[0])
+    assert answers[0]
     assert all(answer == answers[0] for answer in answers)
 
 
