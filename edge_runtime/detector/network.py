@@ -17,8 +17,8 @@ LARGE_FRAME_RATIO = 2.5
 """Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too; likewise, tiles
 are divided again. Lower it to find smaller faces, for four times the runs."""
 MAX_TILE_LEVELS = 2
-"""Maximum number of divisions: bounds the time of a large picture. The smallest face that can be found has a fiftieth of
-its longer side."""
+"""Maximum number of divisions: bounds the time of a large picture. The smallest face that can be found has a fiftieth
+of its longer side."""
 TILE_FRACTION = 0.5
 """Side of a tile, as a fraction of the longer side of what it divides."""
 TILE_OVERLAP = 0.25

@@ -218,6 +218,7 @@ def _decode_detections(rng: np.random.Generator) -> list[Any]:
         sizes = rng.uniform(0.1, 0.4, (grid, grid, 1))
         rois = np.concatenate([centers, sizes], axis=-1).round(4).astype(np.float32)
         cases.append(_read(scores, rois))
+        cases.append(_read(scores, rois, rng.normal(0, 1, (grid, grid, 2)).round(4).astype(np.float32)))
     for shift in (0.53, 0.55):  # squares of side 1 so far apart overlap by 0.307 and 0.290
         scores, rois = np.zeros((5, 5), np.float32), np.ones((5, 5, 3), np.float32)
         scores[0, 0], scores[3, 3], rois[3, 3, 0] = 0.9, 0.8, 1 + shift
@@ -225,9 +226,9 @@ def _decode_detections(rng: np.random.Generator) -> list[Any]:
     return cases
 
 
-def _read(scores: np.ndarray, rois: np.ndarray) -> list[Any]:
-    found = [[_rounded(score), *roi_values(roi)] for score, roi in decode_detections(scores, rois, 0.3)]
-    return [len(scores), numbers(scores), numbers(rois), 0.3, found]
+def _read(scores: np.ndarray, rois: np.ndarray, roll: np.ndarray | None = None) -> list[Any]:
+    found = [[_rounded(score), *roi_values(roi)] for score, roi in decode_detections(scores, rois, 0.3, roll)]
+    return [None if roll is None else numbers(roll), numbers(scores), numbers(rois), 0.3, found]
 
 
 def _letterbox(faces: Sequence[np.ndarray]) -> list[Any]:

@@ -3,6 +3,7 @@
  */
 package atpn.runtime
 
+import kotlin.math.atan2
 import kotlin.math.ceil
 import kotlin.math.max
 import kotlin.math.min
@@ -10,17 +11,20 @@ import kotlin.math.min
 /** IoU from which the lower-scored of two detections is suppressed. */
 const val NMS_IOU_THRESHOLD = 0.3
 
-/** Ratio of a frame's longer side to the network's input from which the frame is searched in tiles, too. */
-const val LARGE_FRAME_RATIO = 3
+/** Ratio of a frame's longer side to the network's input from which it is searched in tiles, too; likewise of a tile. */
+const val LARGE_FRAME_RATIO = 2.5
 
-/** Side of a tile, as a fraction of the frame's longer side. */
+/** Maximum number of divisions. */
+const val MAX_TILE_LEVELS = 2
+
+/** Side of a tile, as a fraction of the longer side of what it divides. */
 const val TILE_FRACTION = 0.5
 
 /** Minimum overlap of adjacent tiles, as a fraction of their side. */
 const val TILE_OVERLAP = 0.25
 
 /** Number of tiles per search. */
-const val TILES_PER_SEARCH = 2
+const val TILES_PER_SEARCH = 4
 
 /** Gray level of the letterbox's padding: the middle of the range. */
 const val PAD_VALUE = 127
@@ -76,24 +80,29 @@ class NetworkDetector(private val backend: Backend) : Detector {
         val letterboxed = letterbox(frame, spec.inputSize)
         val outputs = backend.run(letterboxed.pixels)
         val threshold = spec.trackThreshold
-        return decodeDetections(outputs.getValue("scores"), outputs.getValue("rois"), letterboxed.square, threshold)
+        val (scores, rois) = listOf("scores", "rois").map(outputs::getValue)
+        return decodeDetections(scores, rois, letterboxed.square, threshold, outputs["roll"])
     }
 }
 
 /** Square tile of a frame, in pixels. */
 data class Tile(val x: Int, val y: Int, val side: Int)
 
-/** Returns overlapping tiles that cover a large frame; an empty list for smaller ones. */
+/** Returns overlapping square tiles that cover a frame, larger ones first; none for a small frame. */
 fun tiles(width: Int, height: Int, inputSize: Int): List<Tile> {
-    val longest = max(width, height)
-    if (longest < LARGE_FRAME_RATIO * inputSize) return emptyList()
-    val side = Math.rint(TILE_FRACTION * longest).toInt()
-
-    fun starts(extent: Int): List<Int> {
-        val steps = ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP))).toInt()
-        return if (steps == 0) listOf(0) else (0..steps).map { Math.rint(it * (extent - side) / steps.toDouble()).toInt() }
+    val found = ArrayList<Tile>()
+    var side = max(width, height)
+    repeat(MAX_TILE_LEVELS) {
+        if (side < LARGE_FRAME_RATIO * inputSize) return found
+        side = Math.rint(TILE_FRACTION * side).toInt()
+        for (y in starts(height, side)) for (x in starts(width, side)) found += Tile(x, y, side)
     }
-    return starts(height).flatMap { y -> starts(width).map { x -> Tile(x, y, side) } }
+    return found
+}
+
+private fun starts(extent: Int, side: Int): List<Int> {
+    val steps = ceil(max(extent - side, 0) / (side * (1 - TILE_OVERLAP))).toInt()
+    return if (steps == 0) listOf(0) else (0..steps).map { Math.rint(it * (extent - side) / steps.toDouble()).toInt() }
 }
 
 /** RGB [pixels] of a letterboxed frame, and their square in the frame. */
@@ -120,9 +129,16 @@ fun letterbox(frame: RgbImage, size: Int): LetterboxedFrame {
  * Decodes the outputs of a detector network to detections, best first, after NMS.
  *
  * [scores] are (G, G); a detection is a local maximum of 3 x 3 cells with at least [threshold]. [rois] are (G, G, 3):
- * center x, center y, and size, in sides of [square] from its top left.
+ * center x, center y, and size, in sides of [square] from its top left. [roll] is (G, G, 2): sine and cosine of the roll,
+ * times any positive factor; null: 0.
  */
-fun decodeDetections(scores: FloatArray, rois: FloatArray, square: Roi, threshold: Double): List<Detection> {
+fun decodeDetections(
+    scores: FloatArray,
+    rois: FloatArray,
+    square: Roi,
+    threshold: Double,
+    roll: FloatArray? = null,
+): List<Detection> {
     val grid = Math.rint(Math.sqrt(scores.size.toDouble())).toInt()
     val peaks = scores.indices.filter { cell ->
         val row = cell / grid
@@ -133,7 +149,9 @@ fun decodeDetections(scores: FloatArray, rois: FloatArray, square: Roi, threshol
     }
     val found = peaks.sortedByDescending { scores[it] }.map { cell ->
         val (x, y, size) = List(3) { (rois[3 * cell + it] * square.size.toFloat()).toDouble() }
-        Detection(scores[cell].toDouble(), Roi(x + square.cx - square.size / 2, y + square.cy - square.size / 2, size))
+        val angle = roll?.let { atan2(it[2 * cell].toDouble(), it[2 * cell + 1].toDouble()) } ?: 0.0
+        val roi = Roi(x + square.cx - square.size / 2, y + square.cy - square.size / 2, size, angle)
+        Detection(scores[cell].toDouble(), roi)
     }
     return nms(found)
 }

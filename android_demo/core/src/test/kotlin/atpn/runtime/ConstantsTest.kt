@@ -8,6 +8,7 @@ class ConstantsTest {
     private val ours = mapOf(
         "PAD_VALUE" to PAD_VALUE,
         "LARGE_FRAME_RATIO" to LARGE_FRAME_RATIO,
+        "MAX_TILE_LEVELS" to MAX_TILE_LEVELS,
         "NMS_IOU_THRESHOLD" to NMS_IOU_THRESHOLD,
         "TILE_FRACTION" to TILE_FRACTION,
         "TILES_PER_SEARCH" to TILES_PER_SEARCH,

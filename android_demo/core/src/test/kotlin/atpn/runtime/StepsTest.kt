@@ -88,9 +88,9 @@ class StepsTest {
         assertEquals(where, id?.int, memory.match(found.roi, now.double))
     }
 
-    @Test fun detections() = cases("decode_detections") { where, (_, scores, rois, threshold, found) ->
+    @Test fun detections() = cases("decode_detections") { where, (roll, scores, rois, threshold, found) ->
         val square = Roi(0.5, 0.5, 1.0)
-        val read = decodeDetections(scores.floats, rois.floats, square, threshold.double)
+        val read = decodeDetections(scores.floats, rois.floats, square, threshold.double, roll?.floats)
         assertEquals("$where: detections", found.list.size, read.size)
         for ((expected, candidate) in found.list.zip(read)) {
             assertClose(where, expected, doubleArrayOf(candidate.score) + candidate.roi.values)
