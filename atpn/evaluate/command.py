@@ -46,8 +46,8 @@ class EvaluateConfig:
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
-    """Detector whose ROIs AFW is evaluated on, beside the labels' own: `cascade`, the path of an exported detector
-    (.tflite) or a YuNet .onnx file, or `none`."""
+    """Detector whose ROIs AFW is evaluated on, beside the labels' own: `ours`, `ours:FILE`, `cascade`, `yunet:FILE`,
+    `mediapipe:FILE`, or `none`."""
     limit: int = 1000
     """Maximum number of held-out renders."""
     out: Path | None = None

@@ -61,7 +61,7 @@ class VideosConfig:
 
     def __post_init__(self) -> None:
         if self.detector == "none":
-            raise ValueError("a video needs a detector for its first face: give `cascade` or a YuNet .onnx file")
+            raise ValueError("a video needs a detector for its first face: give ours, cascade, or yunet:FILE")
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"--frames must be at least 1, got {self.frames}")
 

@@ -15,7 +15,6 @@ from atpn.data.readers.images import UnreadSample
 from atpn.data.readers.registry import find_datasets
 from atpn.data.sample import Sample
 from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredictor
-from atpn.evaluate.detectors import make_detector
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from benchmarks.accuracy.faces import FACING_YAW, MAX_YAW, MIN_OCCLUSION, FaceSet, predict
@@ -30,7 +29,7 @@ from benchmarks.inputs import (
 )
 from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
-from edge_runtime.detector import Detector, default_detector
+from edge_runtime.detector import Detector, open_detector
 from edge_runtime.flags import flag
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
@@ -61,14 +60,12 @@ class AccuracyConfig:
     limit: int = flag(200, "maximum number of faces of --data and of --dataset")
     render: int = flag(60, "number of images to render without --data, 0 for none")
     assets: Path | None = flag(None, "3D assets to render from; default: procedural head")
-    detector: str = flag(
-        "auto", "detector: auto (dist's own, else the cascade), cascade, a detector's .tflite, or YuNet's .onnx file"
-    )
+    detector: str = flag("ours", "detector: ours, ours:FILE, cascade, yunet:FILE, or mediapipe:FILE")
     out: Path = out_option("accuracy")
 
     def __post_init__(self) -> None:
         if self.detector == "none":
-            raise ValueError("--detector none leaves no detector box to measure; give auto or a detector")
+            raise ValueError("--detector none leaves no detector box to measure; give ours or another")
         check_minimum(self, limit=1, render=0)
         if self.data is None and self.afw is None and self.dataset is None and self.render == 0:
             raise ValueError("nothing to measure on: give --data, --afw or --dataset FOLDER, or --render NUMBER")
@@ -91,7 +88,7 @@ def accuracy(config: AccuracyConfig) -> None:
         networks[path.name] = network
     metrics: list[Metric] = []
     curves: list[Curve] = []
-    detector = default_detector() if config.detector == "auto" else make_detector(config.detector)
+    detector = open_detector(config.detector)
     settings = {"detector": f"{config.detector}: {type(detector).__name__}", "limit": config.limit}
     for faces, origin in face_sets(config, detector, reference):
         predictions = {}
