@@ -1,10 +1,16 @@
 """Identity of tracked faces: duplicate tracks, and re-identification of lost ones.
 
 Two tracks are duplicates if the mean distance of their landmarks is less than a fifth of the face; the one with the
-larger motion residual is lost. A lost track is kept for some time and extrapolated over the first second. A detected
-face takes its id if it is within one ROI size of the extrapolated position and at most 1.5 times larger or smaller.
-Among several the nearest is taken. Any other face gets a new id. Re-identification uses position only, no appearance:
-another face that appears there within that time takes the id, too.
+larger motion residual is lost. A lost track is kept for some time. A detected face takes its id by one of two rules, if
+it is at most 1.5 times larger or smaller:
+
+1. It is within one ROI size of the lost track's position, which is extrapolated over the first second. Among several
+   the nearest is taken.
+2. The lost track left the frame, and the face appears at the same border, at most three ROI sizes along it. Among
+   several that left there, one is taken only if it alone left within one ROI size.
+
+Any other face gets a new id. Re-identification uses position only, no appearance: another face that appears there
+within that time takes the id, too.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime.geometry import ROI
-from edge_runtime.motion import RoiMotion
+from edge_runtime.motion import MAX_GAP_SECONDS, RoiMotion
 
 DUPLICATE_DISTANCE_THRESHOLD = 0.2
 """Mean distance of two tracks' landmarks below which they are the same face, in sizes of the smaller face."""
@@ -25,6 +31,17 @@ REID_MAX_DISTANCE = 1.0
 """Maximum distance from the extrapolated position, in ROI sizes."""
 REID_MAX_SIZE_RATIO = 1.5
 """Maximum ratio of the ROIs' sizes."""
+EXIT_SECONDS = 0.25
+"""Time over which the motion of a lost track is extrapolated to tell whether it left the frame: the longest gap over
+which motion predicts. Raise it to count faces as leaving that were lost farther from a border."""
+EXIT_DISTANCE = 0.5
+"""Distance from a border within which a lost track left there, in ROI sizes: its crop reached over the border."""
+RETURN_DISTANCE = 1.5
+"""Distance from a border within which a face appears there, in ROI sizes: that of a face that is wholly inside, and the
+way that it goes between two searches."""
+RETURN_MAX_SHIFT = 3.0
+"""Maximum distance along the border between leaving and returning, in ROI sizes. Raise it to keep ids of people who
+return elsewhere; someone else who enters by that side then takes the id more often."""
 
 
 def same_face(first: np.ndarray, second: np.ndarray) -> bool:
@@ -44,6 +61,18 @@ class LostTrack:
     time: float
     """Time of the loss, seconds."""
 
+    def left_by(self, frame_size: tuple[int, int]) -> list[bool]:
+        """Return for each border of `border_distances` whether the face left the frame there."""
+        last, ahead = self.motion.roi, self.motion.extrapolate(self.time + EXIT_SECONDS, EXIT_SECONDS)
+        pairs = zip(border_distances(last, frame_size), border_distances(ahead, frame_size), strict=True)
+        return [min(pair) < EXIT_DISTANCE * last.size for pair in pairs]
+
+
+def border_distances(roi: ROI, frame_size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the distances of an ROI's center from the left, right, top, and bottom border; negative outside."""
+    width, height = frame_size
+    return roi.cx, width - roi.cx, roi.cy, height - roi.cy
+
 
 class LostTrackBuffer:
     """Lost tracks of one stream, each for `seconds` after its loss."""
@@ -59,21 +88,54 @@ class LostTrackBuffer:
         """Add a lost track."""
         self._tracks.append(track)
 
-    def remove_expired(self, timestamp: float) -> None:
-        """Remove tracks lost too long before `timestamp`, or after it if the clock was set back."""
-        self._tracks = [track for track in self._tracks if 0 <= timestamp - track.time < self._seconds]
+    def remove_expired(self, timestamp: float, searched: float) -> None:
+        """Remove tracks lost too long before the last search, or after `timestamp` if the clock was set back.
 
-    def match(self, roi: ROI, timestamp: float) -> int | None:
+        A face that is found now may have returned at any time since the last search, at `searched` seconds; a search
+        that was long ago counts as one `MAX_GAP_SECONDS` ago.
+        """
+        returned = max(searched, timestamp - MAX_GAP_SECONDS)
+        self._tracks = [
+            track
+            for track in self._tracks
+            if track.time <= timestamp and max(returned - track.time, 0.0) < self._seconds
+        ]
+
+    def match(self, roi: ROI, timestamp: float, frame_size: tuple[int, int]) -> int | None:
         """Remove the lost track that matches `roi` (frame pixels) and return its id, or None."""
-        distances = {}
+        found = self._nearest(roi, timestamp) or self._returned(roi, frame_size)
+        if found is None:
+            return None
+        self._tracks.remove(found)
+        return found.id
+
+    def _nearest(self, roi: ROI, timestamp: float) -> LostTrack | None:
+        """Return the lost track whose extrapolated position is nearest, within one ROI size."""
+        distances = []
         for track in self._tracks:
             expected = track.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS)
-            smaller, larger = sorted((roi.size, expected.size))
-            distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / larger
-            if larger / smaller <= REID_MAX_SIZE_RATIO and distance <= REID_MAX_DISTANCE:
-                distances[track.id] = distance
-        if not distances:
-            return None
-        nearest = min(distances, key=lambda key: distances[key])
-        self._tracks = [track for track in self._tracks if track.id != nearest]
-        return nearest
+            distance = math.hypot(roi.cx - expected.cx, roi.cy - expected.cy) / max(roi.size, expected.size)
+            if _similar_size(roi, expected) and distance <= REID_MAX_DISTANCE:
+                distances.append((distance, track))
+        return min(distances, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+    def _returned(self, roi: ROI, frame_size: tuple[int, int]) -> LostTrack | None:
+        """Return the lost track that left the frame by the border where `roi` is, or None if it is not the only one."""
+        here = [distance < RETURN_DISTANCE * roi.size for distance in border_distances(roi, frame_size)]
+        shifts = []
+        for track in self._tracks:
+            last = track.motion.roi
+            larger = max(roi.size, last.size)
+            along = (abs(roi.cy - last.cy) / larger,) * 2 + (abs(roi.cx - last.cx) / larger,) * 2
+            left = track.left_by(frame_size)
+            shared = [along[i] for i in range(4) if here[i] and left[i] and along[i] <= RETURN_MAX_SHIFT]
+            if shared and _similar_size(roi, last):
+                shifts.append((min(shared), track))
+        if len(shifts) > 1:
+            shifts = [pair for pair in shifts if pair[0] <= REID_MAX_DISTANCE]
+        return shifts[0][1] if len(shifts) == 1 else None
+
+
+def _similar_size(first: ROI, second: ROI) -> bool:
+    smaller, larger = sorted((first.size, second.size))
+    return larger / smaller <= REID_MAX_SIZE_RATIO

@@ -21,23 +21,23 @@ class RoiMotion:
     """Position and velocity of one face's ROI."""
 
     def __init__(self, roi: ROI, timestamp: float) -> None:
-        self._roi, self._time = roi, timestamp
+        self.roi, self._time = roi, timestamp
         self._velocity = (0.0, 0.0)
 
     def update(self, roi: ROI, timestamp: float) -> None:
         """Add an observed ROI. The velocity is kept if `timestamp` (seconds) does not increase."""
         dt = timestamp - self._time
         if dt > 0:
-            newest = ((roi.cx - self._roi.cx) / dt, (roi.cy - self._roi.cy) / dt)
+            newest = ((roi.cx - self.roi.cx) / dt, (roi.cy - self.roi.cy) / dt)
             self._velocity = (
                 self._velocity[0] + VELOCITY_EMA_WEIGHT * (newest[0] - self._velocity[0]),
                 self._velocity[1] + VELOCITY_EMA_WEIGHT * (newest[1] - self._velocity[1]),
             )
-        self._roi, self._time = roi, timestamp
+        self.roi, self._time = roi, timestamp
 
     def predict(self, timestamp: float) -> ROI:
         """Predict the ROI of the next frame, taken at `timestamp` seconds."""
-        return self._moved(timestamp, MAX_GAP_SECONDS, MAX_STEP * self._roi.size)
+        return self._moved(timestamp, MAX_GAP_SECONDS, MAX_STEP * self.roi.size)
 
     def extrapolate(self, timestamp: float, max_gap: float) -> ROI:
         """Extrapolate the ROI of a lost face to `timestamp`, over at most `max_gap` seconds."""
@@ -49,4 +49,4 @@ class RoiMotion:
         distance = math.hypot(dx, dy)
         if distance > max_distance:
             dx, dy = max_distance * dx / distance, max_distance * dy / distance
-        return ROI(self._roi.cx + dx, self._roi.cy + dy, self._roi.size, self._roi.roll)
+        return ROI(self.roi.cx + dx, self.roi.cy + dy, self.roi.size, self.roi.roll)

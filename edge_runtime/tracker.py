@@ -21,6 +21,16 @@ from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
 from edge_runtime.observation import Observation, Observer
 from edge_runtime.options import TrackerOptions
+from edge_runtime.probation import (
+    DOUBT_CONFIDENCE_MARGIN,
+    DOUBT_UNCERTAINTY_FACTOR,
+    MIN_EVIDENCE_FRAMES,
+    SURE_CONFIDENCE_MARGIN,
+    SURE_UNCERTAINTY_FACTOR,
+    Evidence,
+    Limits,
+    RejectedPlaces,
+)
 from edge_runtime.recommendation import recommended
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
@@ -49,13 +59,14 @@ class _Filters:
 
 
 @dataclass(eq=False)
-class _Track:
+class Track:
     """One tracked face."""
 
     id: int
     observation: Observation
     motion: RoiMotion
     filters: _Filters | None
+    evidence: Evidence
     age: int = 0
     low_confidence_count: int = 0
     """Consecutive frames below the tracking threshold or above the uncertainty threshold."""
@@ -95,11 +106,14 @@ class FaceTracker:
         self.template = _select_template(spec, options.template)
         """Template of `Face.points`; None if the model gives landmarks only."""
         self._scheme = spec.landmark_scheme
-        self._track_threshold = spec.track_threshold if options.track_threshold is None else options.track_threshold
-        self._lost_threshold = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
-        self._lost_threshold = min(self._lost_threshold, self._track_threshold)
+        confidence = spec.track_threshold if options.track_threshold is None else options.track_threshold
         limit = options.uncertainty_threshold
-        self._uncertainty_threshold = spec.uncertainty_threshold if limit is None else limit
+        self._limits = Limits(confidence, spec.uncertainty_threshold if limit is None else limit)
+        self._tracked_limits = self._limits.stricter(0.0, TRACKED_UNCERTAINTY_FACTOR)
+        self._trusted_limits = self._limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR)
+        self._sure_limits = self._limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
+        lost = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
+        self._lost_threshold = min(lost, confidence)
         query = self.template.points if self.template is not None and spec.prompts else None
         self.stats = TrackerStats()
         """Counts and times so far; they outlast `close`."""
@@ -135,9 +149,11 @@ class FaceTracker:
 
     def reset(self) -> None:
         """Drop all tracks, to begin another stream; the next frame is searched. Ids and `stats` continue."""
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
         self._lost = LostTrackBuffer(self.options.reid_seconds)
+        self._rejected = RejectedPlaces()
         self._searches = 0
+        self._searched = -math.inf
         self._frames_since_search = self.options.detection_interval
 
     def detect(self, image: np.ndarray) -> list[Face]:
@@ -187,17 +203,18 @@ class FaceTracker:
         tracked = _remove_duplicates(tracked)
         for track in self._tracks:
             if track not in tracked:
-                self.stats.lost_count += 1
-                self._lost.add(LostTrack(track.id, track.motion, timestamp))
+                self._lose(track, timestamp)
         self._tracks = tracked
-        self._lost.remove_expired(timestamp)
+        self._lost.remove_expired(timestamp, self._searched)
+        self._rejected.remove_expired(timestamp)
 
         self._frames_since_search += 1
         options = self.options
-        searching = self._lost or not tracked
+        trusted = len(tracked) - len(self._doubtful_tracks())
+        searching = self._lost or not trusted
         interval = options.detection_interval if searching else options.detection_interval_tracked
-        if len(self._tracks) < options.max_faces and self._frames_since_search >= interval:
-            self._frames_since_search = 0
+        if trusted < options.max_faces and self._frames_since_search >= interval:
+            self._frames_since_search, self._searched = 0, timestamp
             self._start_tracks(frame, timestamp, intrinsics)
         return [self._smoothed(track, timestamp) for track in self._tracks]
 
@@ -222,22 +239,21 @@ class FaceTracker:
         for _ in range(REFINEMENTS):
             if observation is not None:
                 observation = self._observe(frame, observation.next_roi, intrinsics)
-        if observation is None or not self._is_face(observation):
+        if observation is None or not _accepted(observation, self._limits):
             return []
         return [] if any(same_face(observation.landmarks, face.landmarks) for face in known) else [observation]
 
-    def _is_face(self, observation: Observation, uncertainty_factor: float = 1.0) -> bool:
-        """Return whether confidence and uncertainty pass: prints and hands may have a high confidence."""
-        limit = uncertainty_factor * self._uncertainty_threshold
-        return observation.confidence >= self._track_threshold and observation.mean_sigma <= limit
-
-    def _update_track(self, track: _Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
+    def _update_track(self, track: Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
         """Update a track with this frame and return whether its face is still tracked."""
         expected = track.motion.predict(timestamp)
         observation = self._observe(frame, expected, intrinsics)
-        if observation is None or observation.confidence < self._lost_threshold:
+        if observation is None:
+            track.evidence.add(0.0, track.evidence.uncertainty)
             return False
-        confident = self._is_face(observation, TRACKED_UNCERTAINTY_FACTOR)
+        track.evidence.add(observation.confidence, observation.mean_sigma)
+        if observation.confidence < self._lost_threshold:
+            return False
+        confident = _accepted(observation, self._tracked_limits)
         track.low_confidence_count = 0 if confident else track.low_confidence_count + 1
         track.observation = observation
         roi = observation.next_roi
@@ -245,33 +261,63 @@ class FaceTracker:
         track.motion_residual = max(residual, RESIDUAL_DECAY * track.motion_residual)
         track.motion.update(roi, timestamp)
         track.age += 1
+        if track.evidence.on_probation and self._is_doubtful(track):
+            return False
         return track.low_confidence_count < self.options.max_low_confidence_frames
 
+    def _lose(self, track: Track, timestamp: float) -> None:
+        """Remember a track that ends; a new one that never was a sure face is a false alarm."""
+        self.stats.lost_count += 1
+        if track.evidence.on_probation and not track.evidence.supports(self._trusted_limits):
+            self.stats.rejected_count += 1
+            self._rejected.add(track.observation.next_roi, timestamp)
+        self._lost.add(LostTrack(track.id, track.motion, timestamp))
+
+    def _is_doubtful(self, track: Track) -> bool:
+        enough = track.evidence.frames >= MIN_EVIDENCE_FRAMES
+        return enough and not track.evidence.supports(self._trusted_limits)
+
+    def _doubtful_tracks(self) -> list[Track]:
+        return [track for track in self._tracks if self._is_doubtful(track)]
+
     def _start_tracks(self, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> None:
-        """Search the frame and start tracks of new faces, up to `max_faces` tracks."""
+        """Search the frame and start tracks of new faces, up to `max_faces`; a sure one replaces a doubtful track."""
         detections = self._search(frame, self._searches)
         self._searches += 1
         max_faces = self.options.max_faces
         tracked = [track.observation.next_roi for track in self._tracks]
         candidates = [roi for roi in detections if all(roi.iou(other) < DUPLICATE_IOU_THRESHOLD for other in tracked)]
+        candidates.sort(key=lambda roi: roi in self._rejected)  # known false alarms last
         for candidate in candidates[: max(MAX_CANDIDATES, max_faces)]:
-            if len(self._tracks) == max_faces:
+            doubtful, full = self._doubtful_tracks(), len(self._tracks) == max_faces
+            if full and not doubtful:
                 return
             for face in self._find(frame, candidate, intrinsics, [track.observation for track in self._tracks]):
-                self._start_track(face, timestamp)
+                sure = _accepted(face, self._sure_limits)
+                if not sure and (full or face.next_roi in self._rejected):
+                    continue
+                if full:
+                    replaced = min(doubtful, key=lambda track: track.evidence.confidence)
+                    self._tracks.remove(replaced)
+                    self._lose(replaced, timestamp)
+                self._start_track(face, timestamp, (frame.shape[1], frame.shape[0]))
 
-    def _start_track(self, observation: Observation, timestamp: float) -> None:
-        track_id = self._lost.match(observation.next_roi, timestamp)
+    def _start_track(self, observation: Observation, timestamp: float, frame_size: tuple[int, int]) -> None:
+        track_id = self._lost.match(observation.next_roi, timestamp, frame_size)
         if track_id is None:
             track_id, self._next_id = self._next_id, self._next_id + 1
         motion = RoiMotion(observation.next_roi, timestamp)
-        self._tracks.append(_Track(track_id, observation, motion, self._filters()))
+        self._tracks.append(
+            Track(
+                track_id, observation, motion, self._filters(), Evidence(observation.confidence, observation.mean_sigma)
+            )
+        )
         self.stats.detections += 1
 
     def _filters(self) -> _Filters | None:
         return _Filters(self._smoothing) if self._smoothing else None
 
-    def _smoothed(self, track: _Track, timestamp: float) -> Face:
+    def _smoothed(self, track: Track, timestamp: float) -> Face:
         """Return the track's face in this frame."""
         state = TrackState.TRACKED if track.age else TrackState.DETECTED
         observation, filters = track.observation, track.filters
@@ -318,9 +364,14 @@ class FaceTracker:
         )
 
 
-def _remove_duplicates(tracks: list[_Track]) -> list[_Track]:
+def _accepted(observation: Observation, limits: Limits) -> bool:
+    """Return whether confidence and uncertainty pass: prints and hands may have a high confidence."""
+    return limits.accept(observation.confidence, observation.mean_sigma)
+
+
+def _remove_duplicates(tracks: list[Track]) -> list[Track]:
     """Remove tracks on the same face as a track with a smaller motion residual, or an older one."""
-    kept: list[_Track] = []
+    kept: list[Track] = []
     for track in sorted(tracks, key=lambda t: (t.motion_residual, -t.age)):
         if not any(same_face(track.observation.landmarks, other.observation.landmarks) for other in kept):
             kept.append(track)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from edge_runtime import geometry, identity, motion, observation, smoothing, tracker
+from edge_runtime import geometry, identity, motion, observation, probation, smoothing, tracker
 from edge_runtime.detector import detection, network
 from edge_runtime.options import TrackerOptions
 
-MODULES = (detection, network, geometry, identity, motion, observation, smoothing, tracker)
+MODULES = (detection, network, geometry, identity, motion, observation, probation, smoothing, tracker)
 OPTIONS = ("detection_interval", "detection_interval_tracked", "max_low_confidence_frames", "reid_seconds")
 """Options of the tracker whose defaults are constants of the ports."""
 NOT_PORTED = {"LANDMARKS_HEIGHT"}

@@ -16,7 +16,7 @@ from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.options import TrackerOptions
 from edge_runtime.spec import DetectorSpec
-from edge_runtime.tracker import FaceTracker
+from edge_runtime.tracker import FaceTracker, Track
 from export.testing.golden.scenes import Outputs, Scene, composite
 
 DECIMALS = 6
@@ -137,13 +137,19 @@ class _Tracker(FaceTracker):
         """Return the results since the last call."""
         runs, self._runs = self._runs, []
         stats = self.stats
-        counts = ("detector_runs", "detections", "lost_count", "network_runs")
+        counts = ("detector_runs", "detections", "lost_count", "rejected_count", "network_runs")
         return {
             "runs": runs,
-            "tracks": [[t.id, t.age, t.low_confidence_count, round(t.motion_residual, DECIMALS)] for t in self._tracks],
+            "tracks": [_track(track) for track in self._tracks],
             "lost": len(self._lost),
+            "rejected": len(self._rejected),
             "stats": {name: getattr(stats, name) for name in counts},
         }
+
+
+def _track(track: Track) -> list[float]:
+    values = track.motion_residual, track.evidence.confidence, track.evidence.uncertainty
+    return [track.id, track.age, track.low_confidence_count, *(round(value, DECIMALS) for value in values)]
 
 
 def _search(image: np.ndarray, outputs: Outputs) -> Json:

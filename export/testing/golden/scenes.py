@@ -91,7 +91,7 @@ def write_ppm(image: np.ndarray) -> bytes:
 
 def scenes() -> list[Scene]:
     """Return all sequences."""
-    return [_still(), _fast(), _crossing(), _slipped(), _low_confidence()]
+    return [_still(), _fast(), _crossing(), _slipped(), _low_confidence(), _returning(), _doubtful()]
 
 
 def _still() -> Scene:
@@ -140,16 +140,45 @@ def _slipped() -> Scene:
 
 
 def _low_confidence() -> Scene:
-    """Return a scene of a face with low confidence, high uncertainty, or invalid outputs, without smoothing."""
-    frames = [SceneFrame(n / FPS, (Sprite(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(46)]
-    perturbations = dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11), _set("confidence", 0.69)) | {
-        6: _set("confidence", 0.71)
-    }
+    """Return a scene of a face with low confidence, high uncertainty, or invalid outputs, without smoothing.
+
+    Its first ten frames are clear, so that it is not taken for a false alarm.
+    """
+    frames = [SceneFrame(n / FPS, (Sprite(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(56)]
     # Above the threshold of a new face, below and above that of a tracked one.
-    perturbations |= {16: _uncertain(0.061), 22: _uncertain(0.101), 23: _uncertain(0.103), 24: _uncertain(0.101)}
-    perturbations |= {26: _set("confidence", 0.41), 27: _set("confidence", 0.39), 33: _set("pose", math.nan)}
-    perturbations |= {39: _collapsed, 44: _set("landmarks", 0.5)}
+    perturbations = {11: _uncertain(0.061), 13: _uncertain(0.101), 14: _uncertain(0.103), 15: _uncertain(0.101)}
+    perturbations |= {17: _set("confidence", 0.41), 23: _set("confidence", 0.71), 32: _uncertain(0.061)}
+    perturbations |= dict.fromkeys((19, 20, 21, 22, 24, 25, 26, 27, 28), _set("confidence", 0.69))
+    perturbations |= {39: _set("confidence", 0.39), 44: _set("pose", math.nan), 49: _collapsed}
+    perturbations |= {54: _set("landmarks", 0.5)}
     return Scene("low_confidence", 320, 240, frames, smoothing=0.0, perturbations=perturbations)
+
+
+def _returning() -> Scene:
+    """Return a scene of a face that leaves by the left and returns lower, while another one enters by the right."""
+    frames = []
+    for number in range(24):
+        sprites = [Sprite(1, 40 - 16 * max(number - 3, 0), 10)]
+        if number > 14:
+            sprites = [Sprite(1, min(16 * (number - 15) - 120, 40), 180)]
+        if number > 11:
+            sprites.append(Sprite(0, max(400 - 20 * (number - 12), 280), 60))
+        frames.append(SceneFrame(number / FPS, tuple(sprites)))
+    return Scene("returning", 400, 320, frames, max_faces=2)
+
+
+def _doubtful() -> Scene:
+    """Return a scene of one slot, without smoothing.
+
+    A false alarm is dropped, refused, and taken up as a sure face. It becomes doubtful, and another takes its slot.
+    """
+    frames = []
+    for number in range(36):
+        sprites = (Sprite(0, 30, 60), Sprite(1, 180, 50)) if number > 24 else (Sprite(0, 30, 60),)
+        frames.append(SceneFrame(number / FPS, sprites))
+    perturbations = dict.fromkeys(range(6), _uncertain(0.058))
+    perturbations |= {number: _set("confidence", 0.55) for number in range(21, 33) if number not in (25, 30)}
+    return Scene("doubtful", 320, 240, frames, smoothing=0.0, perturbations=perturbations)
 
 
 def _set(name: str, value: float) -> Callable[[Outputs], Outputs]:

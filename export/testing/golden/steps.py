@@ -30,6 +30,8 @@ from export.testing.golden.scenes import Sprite, composite
 SEED = 9
 TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
 """Uneven; one repeats, one decreases."""
+LOST_FRAME_SIZE = 320, 240
+"""Width and height of the frame in which faces return."""
 TILED = ((1280, 720, 192), (575, 400, 192), (576, 400, 192), (480, 1000, 192), (4000, 3001, 320), (1000, 870, 192))
 """Width and height of frames, and input size of a detector."""
 
@@ -177,9 +179,19 @@ def _same_face(rng: np.random.Generator) -> list[Any]:
 
 
 def _match_lost_track() -> list[Any]:
-    """Return [lost tracks as [id, ROI, x velocity, time], ROI, time, id or null] on both sides of each limit."""
+    """Return [lost tracks as [id, ROI, x velocity, time], ROI, time, last search, id or null] around each limit.
+
+    The frame has `LOST_FRAME_SIZE`.
+    """
     near, far = [0, [100, 100, 60, 0.0], 0.0, 1.0], [1, [180, 100, 60, 0.0], 0.0, 1.0]
     moving = [2, [100, 100, 60, 0.0], 60.0, 1.0]
+    left, right = [3, [20, 100, 60, 0.0], 0.0, 1.0], [4, [295, 150, 60, 0.0], 0.0, 1.0]
+    top, bottom, leaving = (
+        [5, [150, 20, 60, 0.0], 0.0, 1.0],
+        [6, [150, 212, 60, 0.0], 0.0, 1.0],
+        [7, [40, 100, 60, 0.0], -120.0, 1.0],
+    )
+    lower = [8, [20, 200, 60, 0.0], 0.0, 1.0]
     cases = [
         ([near], [159, 100, 60, 0.0], 1.5),
         ([near], [161, 100, 60, 0.0], 1.5),
@@ -194,19 +206,34 @@ def _match_lost_track() -> list[Any]:
         ([near, far], [135, 100, 60, 0.0], 1.5),
         ([moving], [184.5, 100, 60, 0.0], 2.9),
         ([moving], [186, 100, 60, 0.0], 2.9),
+        ([near], [100, 100, 60, 0.0], 3.24),
+        ([near], [100, 100, 60, 0.0], 3.26),
+        ([left], [89, 190, 60, 0.0], 1.5),
+        ([left], [91, 190, 60, 0.0], 1.5),
+        ([left], [280, 100, 60, 0.0], 1.5),
+        ([left], [50, 281, 60, 0.0], 1.5),
+        ([left], [50, 190, 91, 0.0], 1.5),
+        ([right], [250, 60, 60, 0.0], 1.5),
+        ([top], [300, 60, 60, 0.0], 1.5),
+        ([bottom], [20, 180, 60, 0.0], 1.5),
+        ([leaving], [50, 190, 60, 0.0], 1.5),
+        ([left, lower], [88, 150, 60, 0.0], 1.5),
+        ([left, lower], [50, 120, 60, 0.0], 1.5),
+        ([left, lower], [88, 255, 60, 0.0], 1.5),
     ]
-    return [[lost, found, time, _matched(lost, found, time)] for lost, found, time in cases]
+    searched = 2.95
+    return [[lost, found, time, searched, _matched(lost, found, time, searched)] for lost, found, time in cases]
 
 
-def _matched(lost: Sequence[Any], found: Sequence[float], now: float) -> int | None:
+def _matched(lost: Sequence[Any], found: Sequence[float], now: float, searched: float) -> int | None:
     buffer = LostTrackBuffer(TrackerOptions().reid_seconds)
     for number, place, speed, time in lost:
         cx, cy, size, roll = place
         motion = RoiMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
         motion.update(ROI(cx, cy, size, roll), time)
         buffer.add(LostTrack(number, motion, time))
-    buffer.remove_expired(now)
-    return buffer.match(ROI(*found), now)
+    buffer.remove_expired(now, searched)
+    return buffer.match(ROI(*found), now, LOST_FRAME_SIZE)
 
 
 def _decode_detections(rng: np.random.Generator) -> list[Any]:

@@ -3,6 +3,7 @@
  */
 package atpn.runtime
 
+import kotlin.math.abs
 import kotlin.math.hypot
 import kotlin.math.max
 import kotlin.math.min
@@ -22,6 +23,18 @@ const val REID_MAX_DISTANCE = 1.0
 /** Maximum ratio of the ROIs' sizes. */
 const val REID_MAX_SIZE_RATIO = 1.5
 
+/** Time over which the motion of a lost track is extrapolated to tell whether it left the frame. */
+const val EXIT_SECONDS = 0.25
+
+/** Distance from a border within which a lost track left there, in ROI sizes. */
+const val EXIT_DISTANCE = 0.5
+
+/** Distance from a border within which a face appears there, in ROI sizes. */
+const val RETURN_DISTANCE = 1.5
+
+/** Maximum distance along the border between leaving and returning, in ROI sizes. */
+const val RETURN_MAX_SHIFT = 3.0
+
 /** Returns whether two sets of landmarks in pixels are of the same face. */
 fun sameFace(first: DoubleArray, second: DoubleArray): Boolean {
     var sum = 0.0
@@ -34,7 +47,16 @@ fun sameFace(first: DoubleArray, second: DoubleArray): Boolean {
 }
 
 /** A face that was lost at [time] seconds. */
-class LostTrack(val id: Int, val motion: RoiMotion, val time: Double)
+class LostTrack(val id: Int, val motion: RoiMotion, val time: Double) {
+    /** Returns for each border of [borderDistances] whether the face left the frame there. */
+    fun leftBy(width: Int, height: Int): List<Boolean> {
+        val ahead = borderDistances(motion.extrapolate(time + EXIT_SECONDS, EXIT_SECONDS), width, height)
+        return borderDistances(motion.roi, width, height).zip(ahead) { last, next -> min(last, next) < EXIT_DISTANCE * motion.roi.size }
+    }
+}
+
+/** Returns the distances of an ROI's center from the left, right, top, and bottom border; negative outside. */
+fun borderDistances(roi: Roi, width: Int, height: Int) = listOf(roi.cx, width - roi.cx, roi.cy, height - roi.cy)
 
 /** Recently lost tracks of one stream. */
 class LostTrackBuffer {
@@ -48,20 +70,44 @@ class LostTrackBuffer {
         tracks = tracks + track
     }
 
-    /** Removes tracks lost [REID_SECONDS] before [timestamp], or after it if the clock was set back. */
-    fun removeExpired(timestamp: Double) {
-        tracks = tracks.filter { timestamp - it.time in 0.0..<REID_SECONDS }
+    /**
+     * Removes tracks lost [REID_SECONDS] before the last search, or after [timestamp] if the clock was set back.
+     *
+     * A search, at [searched] seconds, that was long ago counts as one [MAX_GAP_SECONDS] ago.
+     */
+    fun removeExpired(timestamp: Double, searched: Double) {
+        val returned = max(searched, timestamp - MAX_GAP_SECONDS)
+        tracks = tracks.filter { it.time <= timestamp && max(returned - it.time, 0.0) < REID_SECONDS }
     }
 
     /** Removes the lost track that matches [roi] (frame pixels) and returns its id, or null. */
-    fun match(roi: Roi, timestamp: Double): Int? {
-        val found = tracks
-            .map { it to it.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS) }
-            .filter { (_, expected) -> max(roi.size, expected.size) / min(roi.size, expected.size) <= REID_MAX_SIZE_RATIO }
-            .map { (track, expected) -> track to distance(roi, expected) / max(roi.size, expected.size) }
-            .filter { (_, distance) -> distance <= REID_MAX_DISTANCE }
-            .minByOrNull { (_, distance) -> distance }?.first ?: return null
+    fun match(roi: Roi, timestamp: Double, width: Int, height: Int): Int? {
+        val found = nearest(roi, timestamp) ?: returned(roi, width, height) ?: return null
         tracks = tracks - found
         return found.id
     }
+
+    /** Returns the lost track whose extrapolated position is nearest, within one ROI size. */
+    private fun nearest(roi: Roi, timestamp: Double) = tracks
+        .map { it to it.motion.extrapolate(timestamp, EXTRAPOLATION_SECONDS) }
+        .filter { (_, expected) -> similarSize(roi, expected) }
+        .map { (track, expected) -> track to distance(roi, expected) / max(roi.size, expected.size) }
+        .filter { (_, distance) -> distance <= REID_MAX_DISTANCE }
+        .minByOrNull { (_, distance) -> distance }?.first
+
+    /** Returns the lost track that left the frame by the border where [roi] is, or null if it is not the only one. */
+    private fun returned(roi: Roi, width: Int, height: Int): LostTrack? {
+        val here = borderDistances(roi, width, height).map { it < RETURN_DISTANCE * roi.size }
+        val shifts = tracks.filter { similarSize(roi, it.motion.roi) }.mapNotNull { track ->
+            val last = track.motion.roi
+            val left = track.leftBy(width, height)
+            val along = listOf(abs(roi.cy - last.cy), abs(roi.cx - last.cx)).map { it / max(roi.size, last.size) }
+            here.indices.filter { here[it] && left[it] }.map { along[it / 2] }.filter { it <= RETURN_MAX_SHIFT }.minOrNull()
+                ?.let { track to it }
+        }
+        return (if (shifts.size > 1) shifts.filter { (_, shift) -> shift <= REID_MAX_DISTANCE } else shifts).singleOrNull()?.first
+    }
 }
+
+private fun similarSize(first: Roi, second: Roi) =
+    max(first.size, second.size) / min(first.size, second.size) <= REID_MAX_SIZE_RATIO

@@ -18,7 +18,10 @@ const val MAX_STEP = 0.3
 const val MAX_GAP_SECONDS = 0.25
 
 /** Position and velocity of one face's ROI, first at [time] seconds. */
-class RoiMotion(private var roi: Roi, private var time: Double) {
+class RoiMotion(roi: Roi, private var time: Double) {
+    /** The last observed ROI. */
+    var roi = roi
+        private set
     private var velocityX = 0.0
     private var velocityY = 0.0
 

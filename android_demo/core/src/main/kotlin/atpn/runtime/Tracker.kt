@@ -37,6 +37,8 @@ data class TrackerStats(
     var detections: Int = 0,
     /** Tracks lost; `reset` is not counted. */
     var lostCount: Int = 0,
+    /** Tracks lost as false alarms soon after their start. */
+    var rejectedCount: Int = 0,
     var networkRuns: Int = 0,
 )
 
@@ -45,6 +47,7 @@ internal class Track(val id: Int, var observation: Observation, val motion: RoiM
     val pointFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
     val rotationFilter = if (smoothing > 0) OneEuroRotation(smoothing) else null
     val templateFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
+    val evidence = Evidence(observation.confidence, observation.meanSigma)
     var age = 0
 
     /** Consecutive frames below the tracking threshold or above the uncertainty threshold. */
@@ -59,7 +62,8 @@ internal class Track(val id: Int, var observation: Observation, val motion: RoiM
  *
  * At most [maxFaces] faces are tracked; each costs one run of the network per frame. [smoothing] is in [0, 1]: raise it for
  * less jitter and more lag. [intrinsics] null is a field of view of 60 degrees. A face that appears within [REID_SECONDS]
- * where another was lost takes that one's id, whoever it is; otherwise it gets a new id, and ids are never used again.
+ * where another was lost, or at the border by which it left, takes that one's id, whoever it is; otherwise it gets a new id,
+ * and ids are never used again.
  */
 class FaceTracker(
     private val backend: Backend,
@@ -72,6 +76,11 @@ class FaceTracker(
     private var nextId = 0
     private var framesSinceSearch = DETECTION_INTERVAL
     private var searches = 0
+    private var searched = Double.NEGATIVE_INFINITY
+    private val limits = Limits(spec.trackThreshold, spec.uncertaintyThreshold)
+    private val trackedLimits = limits.stricter(0.0, TRACKED_UNCERTAINTY_FACTOR)
+    private val trustedLimits = limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR)
+    private val sureLimits = limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
 
     /** Counts since the tracker was created. */
     val stats = TrackerStats()
@@ -79,6 +88,8 @@ class FaceTracker(
     internal var tracks = listOf<Track>()
         private set
     internal var lost = LostTrackBuffer()
+        private set
+    internal var rejected = RejectedPlaces()
         private set
 
     init {
@@ -98,7 +109,9 @@ class FaceTracker(
     fun reset() {
         tracks = emptyList()
         lost = LostTrackBuffer()
+        rejected = RejectedPlaces()
         searches = 0
+        searched = Double.NEGATIVE_INFINITY
         framesSinceSearch = DETECTION_INTERVAL
     }
 
@@ -126,17 +139,17 @@ class FaceTracker(
         stats.frames++
 
         val tracked = removeDuplicates(tracks.filter { updateTrack(it, frame, timestamp, camera) })
-        for (track in tracks - tracked.toSet()) {
-            stats.lostCount++
-            lost.add(LostTrack(track.id, track.motion, timestamp))
-        }
+        for (track in tracks - tracked.toSet()) lose(track, timestamp)
         tracks = tracked
-        lost.removeExpired(timestamp)
+        lost.removeExpired(timestamp, searched)
+        rejected.removeExpired(timestamp)
 
         framesSinceSearch++
-        val interval = if (lost.size > 0 || tracked.isEmpty()) DETECTION_INTERVAL else DETECTION_INTERVAL_TRACKED
-        if (tracks.size < maxFaces && framesSinceSearch >= interval) {
+        val trusted = tracks.count { !isDoubtful(it) }
+        val interval = if (lost.size > 0 || trusted == 0) DETECTION_INTERVAL else DETECTION_INTERVAL_TRACKED
+        if (trusted < maxFaces && framesSinceSearch >= interval) {
             framesSinceSearch = 0
+            searched = timestamp
             startTracks(frame, timestamp, camera)
         }
         return tracks.map { toFace(it, timestamp) }
@@ -146,25 +159,52 @@ class FaceTracker(
     private fun updateTrack(track: Track, frame: RgbImage, timestamp: Double, camera: Intrinsics): Boolean {
         val expected = track.motion.predict(timestamp)
         val observation = observe(frame, expected, camera)
-        if (observation == null || observation.confidence < spec.lostThreshold) return false
-        val confident = isFace(observation, TRACKED_UNCERTAINTY_FACTOR)
+        if (observation == null) {
+            track.evidence.add(0.0, track.evidence.uncertainty)
+            return false
+        }
+        track.evidence.add(observation.confidence, observation.meanSigma)
+        if (observation.confidence < spec.lostThreshold) return false
+        val confident = trackedLimits.accept(observation)
         track.lowConfidenceCount = if (confident) 0 else track.lowConfidenceCount + 1
         track.observation = observation
         val residual = distance(observation.nextRoi, expected) / expected.size
         track.motionResidual = max(residual, RESIDUAL_DECAY * track.motionResidual)
         track.motion.update(observation.nextRoi, timestamp)
         track.age++
+        if (track.evidence.onProbation && isDoubtful(track)) return false
         return track.lowConfidenceCount < MAX_LOW_CONFIDENCE_FRAMES
     }
 
-    /** Searches the frame and starts tracks of new faces, up to [maxFaces] tracks. */
+    /** Remembers a track that ends; a new one that never was a sure face is a false alarm. */
+    private fun lose(track: Track, timestamp: Double) {
+        stats.lostCount++
+        if (track.evidence.onProbation && !track.evidence.supports(trustedLimits)) {
+            stats.rejectedCount++
+            rejected.add(track.observation.nextRoi, timestamp)
+        }
+        lost.add(LostTrack(track.id, track.motion, timestamp))
+    }
+
+    private fun isDoubtful(track: Track) =
+        track.evidence.frames >= MIN_EVIDENCE_FRAMES && !track.evidence.supports(trustedLimits)
+
+    /** Searches the frame and starts tracks of new faces, up to [maxFaces]; a sure one replaces a doubtful track. */
     private fun startTracks(frame: RgbImage, timestamp: Double, camera: Intrinsics) {
         stats.detectorRuns++
         val tracked = tracks.map { it.observation.nextRoi }
         val candidates = detector.search(frame, searches++).filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
-        for (candidate in candidates.take(max(MAX_CANDIDATES, maxFaces))) {
-            if (tracks.size == maxFaces) return
-            find(frame, candidate, camera, tracks.map { it.observation })?.let { startTrack(it, timestamp) }
+        for (candidate in candidates.sortedBy { it in rejected }.take(max(MAX_CANDIDATES, maxFaces))) {
+            val full = tracks.size == maxFaces
+            val doubtful = tracks.filter(::isDoubtful).minByOrNull { it.evidence.confidence }
+            if (full && doubtful == null) return
+            val face = find(frame, candidate, camera, tracks.map { it.observation }) ?: continue
+            if (!sureLimits.accept(face) && (full || face.nextRoi in rejected)) continue
+            if (full && doubtful != null) {
+                tracks = tracks - doubtful
+                lose(doubtful, timestamp)
+            }
+            startTrack(face, timestamp, frame)
         }
     }
 
@@ -172,16 +212,11 @@ class FaceTracker(
     private fun find(frame: RgbImage, candidate: Roi, camera: Intrinsics, known: List<Observation>): Observation? {
         var observation = observe(frame, candidate, camera)
         repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
-        return observation?.takeIf { face -> isFace(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
+        return observation?.takeIf { face -> limits.accept(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
     }
 
-    /** Returns whether confidence and uncertainty pass: prints and hands may have a high confidence. */
-    private fun isFace(observation: Observation, uncertaintyFactor: Double = 1.0) =
-        observation.confidence >= spec.trackThreshold &&
-            observation.meanSigma <= uncertaintyFactor * spec.uncertaintyThreshold
-
-    private fun startTrack(observation: Observation, timestamp: Double) {
-        val id = lost.match(observation.nextRoi, timestamp) ?: nextId++
+    private fun startTrack(observation: Observation, timestamp: Double, frame: RgbImage) {
+        val id = lost.match(observation.nextRoi, timestamp, frame.width, frame.height) ?: nextId++
         tracks = tracks + Track(id, observation, RoiMotion(observation.nextRoi, timestamp), smoothing)
         stats.detections++
     }

@@ -17,6 +17,10 @@ class SequencesTest {
 
     @Test fun aFaceOfLowConfidence() = play("low_confidence")
 
+    @Test fun aFaceThatLeavesAndReturns() = play("returning")
+
+    @Test fun aFalseAlarmAndADoubtfulFace() = play("doubtful")
+
     private fun play(name: String) {
         val sequence = Golden.json("sequence_$name.json")
         val frames = sequence["frames"].list.map { it.obj }
@@ -64,12 +68,15 @@ class SequencesTest {
         assertEquals("$where: lost count", expectedStats["lost_count"].int, stats.lostCount)
         assertEquals("$where: network runs", expectedStats["network_runs"].int, stats.networkRuns)
         assertEquals("$where: lost faces", frame["lost"].int, tracker.lost.size)
+        assertEquals("$where: rejected count", expectedStats["rejected_count"].int, stats.rejectedCount)
+        assertEquals("$where: rejected places", frame["rejected"].int, tracker.rejected.size)
         assertEquals("$where: tracks", frame["tracks"].list.size, tracker.tracks.size)
         for ((expected, track) in frame["tracks"].list.zip(tracker.tracks)) {
-            val (id, age, count, motionResidual) = expected.doubles.toList()
+            val (id, age, count) = expected.doubles.toList()
             val counts = listOf(track.id, track.age, track.lowConfidenceCount)
             assertEquals("$where: id, age, low-confidence count", listOf(id, age, count).map { it.toInt() }, counts)
-            assertEquals("$where: motion residual", motionResidual, track.motionResidual, TOLERANCE)
+            val values = doubleArrayOf(track.motionResidual, track.evidence.confidence, track.evidence.uncertainty)
+            assertClose("$where: motion residual, evidence", expected.list.drop(3), values)
         }
     }
 

@@ -75,7 +75,7 @@ class StepsTest {
         assertEquals(where, same, sameFace(first.doubles, second.doubles))
     }
 
-    @Test fun match() = cases("match_lost_track") { where, (lost, found, now, id) ->
+    @Test fun match() = cases("match_lost_track") { where, (lost, found, now, searched, id) ->
         val memory = LostTrackBuffer()
         for (face in lost.list) {
             val (number, square, speed, time) = face.list
@@ -84,8 +84,8 @@ class StepsTest {
             motion.update(roi, time.double)
             memory.add(LostTrack(number.int, motion, time.double))
         }
-        memory.removeExpired(now.double)
-        assertEquals(where, id?.int, memory.match(found.roi, now.double))
+        memory.removeExpired(now.double, searched.double)
+        assertEquals(where, id?.int, memory.match(found.roi, now.double, 320, 240))
     }
 
     @Test fun detections() = cases("decode_detections") { where, (roll, scores, rois, threshold, found) ->
