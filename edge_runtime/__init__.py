@@ -9,6 +9,7 @@ with FaceTracker(TrackerOptions(max_faces=2)) as tracker, open_source("clip.mp4"
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import Detector, NetworkDetector, StreamDetector, open_detector
+from edge_runtime.detector.detection import roi_of_face_box
 from edge_runtime.draw import draw_faces
 from edge_runtime.errors import (
     BackendError,
@@ -24,8 +25,9 @@ from edge_runtime.errors import (
     TemplateError,
 )
 from edge_runtime.face import Face, Pose, TrackState
-from edge_runtime.geometry import ROI, FieldOfView, Intrinsics
+from edge_runtime.geometry import ROI, FieldOfView, Intrinsics, extract_crop
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.models import model_path
 from edge_runtime.options import TrackerOptions
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
@@ -82,8 +84,11 @@ __all__ = [
     "VmcSink",
     "WebSocketSink",
     "draw_faces",
+    "extract_crop",
     "load_backend",
+    "model_path",
     "open_detector",
     "open_overlay_sink",
     "open_source",
+    "roi_of_face_box",
 ]

@@ -60,6 +60,8 @@ class Backend(Protocol):
 def load_backend(path: Path | str, engine: str = "auto", threads: int = 1) -> Backend:
     """Load a model file with the named engine, or with the best one installed for its format (`auto`).
 
+    Trackers may share the result, in several threads, too: runs wait for each other.
+
     Raises:
         FileNotFoundError: The file does not exist.
         ModelFileError: The file cannot be used.

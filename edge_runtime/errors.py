@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
+from typing import Any
+
 
 class EdgeRuntimeError(Exception):
     """Base class. The message states what was given, what was expected, and what to do."""
@@ -15,8 +19,8 @@ class BackendError(EdgeRuntimeError, ImportError):
     """The inference engine is not installed, does not start, or does not read this format."""
 
 
-class DetectorError(EdgeRuntimeError, RuntimeError):
-    """The installed OpenCV lacks the face detector."""
+class DetectorError(EdgeRuntimeError, ValueError):
+    """A face detector is unknown, the installed OpenCV lacks it, or it does not return ROIs."""
 
 
 class FrameError(EdgeRuntimeError, ValueError):
@@ -56,3 +60,17 @@ def require(valid: object, message: str) -> None:
     """Raise ValueError with this message if `valid` is false."""
     if not valid:
         raise ValueError(message)
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a caller's value is a finite number, of numpy, too; booleans are none."""
+    return _is_number(value, Real) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a caller's value is a whole number, of numpy, too; booleans are none."""
+    return _is_number(value, Integral)
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -21,8 +23,10 @@ def as_bgr(frame: np.ndarray) -> np.ndarray:
     Raises:
         FrameError: The shape, dtype, or value range is not supported, or a side exceeds `MAX_SIDE`.
     """
-    if not isinstance(frame, np.ndarray):
-        raise FrameError(f"a frame must be a numpy array, got {type(frame).__name__}")
+    given: Any = frame  # callers without a type checker pass anything
+    if not isinstance(given, np.ndarray):
+        hint = ": was the file read?" if given is None else ""
+        raise FrameError(f"a frame must be a numpy array, got {type(given).__name__}{hint}")
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels not in (1, 3, 4) or frame.size == 0:
         raise FrameError(f"a frame must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and not empty, got {frame.shape}")

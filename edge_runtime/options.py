@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.backends import Backend, EngineName
 from edge_runtime.detector import Detector
-from edge_runtime.errors import require
+from edge_runtime.errors import is_finite, is_whole, require
 from edge_runtime.geometry import Camera, FieldOfView
 from edge_runtime.template import Template
 
@@ -24,8 +25,8 @@ class TrackerOptions:
     threads: int | None = None
     """Threads of the inference engine; None: what suits the shipped file here, else one. The network is small: further
     threads gain little and take cores from the program around it."""
-    detector: Detector | None = None
-    """Face detector; None: the shipped one. See `open_detector` for others."""
+    detector: Detector | str | None = None
+    """Face detector, or its name for `open_detector`; None: the shipped one."""
     template: Template | None = None
     """Points to find besides the landmarks, for a model with query points. A model exported for one template has it."""
     camera: Camera = field(default_factory=FieldOfView)
@@ -56,32 +57,46 @@ class TrackerOptions:
     raise it to keep ids through longer occlusions; 0 gives every newly found face a new id."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "threads",
-            "max_faces",
-            "max_low_confidence_frames",
-            "detection_interval",
-            "detection_interval_tracked",
-        ):
+        self._check_types()
+        counts = "threads", "max_faces", "max_low_confidence_frames", "detection_interval", "detection_interval_tracked"
+        for name in counts:
             value = getattr(self, name)
-            valid = (isinstance(value, int) and value >= 1) or (name == "threads" and value is None)
+            valid = (is_whole(value) and value >= 1) or (name == "threads" and value is None)
             require(valid, f"{name} must be a whole number from 1, got {value!r}")
         require(_is_number(self.smoothing, 0, 1), f"smoothing must lie in [0, 1], got {self.smoothing!r}")
-        require(
-            _is_number(self.reid_seconds, 0, math.inf), f"reid_seconds must be 0 or more, got {self.reid_seconds!r}"
-        )
+        seconds = self.reid_seconds
+        require(_is_number(seconds, 0, math.inf), f"reid_seconds must be 0 or more, got {seconds!r}")
         for name in ("track_threshold", "lost_threshold"):
             value = getattr(self, name)
-            require(
-                value is None or (_is_number(value, 0, 1) and 0 < value < 1),
-                f"{name} must lie in (0, 1), got {value!r}",
-            )
+            valid = value is None or (_is_number(value, 0, 1) and 0 < value < 1)
+            require(valid, f"{name} must lie in (0, 1), got {value!r}")
+        track, lost = self.track_threshold, self.lost_threshold
+        require(
+            track is None or lost is None or lost <= track,
+            f"lost_threshold must not exceed track_threshold, got {lost!r} and {track!r}",
+        )
         limit = self.uncertainty_threshold
         require(
             limit is None or (_is_number(limit, 0, math.inf) and limit > 0),
             f"uncertainty_threshold must be positive, got {limit!r}",
         )
 
+    def _check_types(self) -> None:
+        # Callers without a type checker pass anything.
+        given: dict[str, Any] = vars(self)
+        model, detector, template = (given[name] for name in ("model", "detector", "template"))
+        loaded = model is None or isinstance(model, str | Path) or hasattr(model, "run")
+        require(loaded, f"model must be a file or a loaded backend, got {model!r}")
+        finds = detector is None or isinstance(detector, str) or hasattr(detector, "detect")
+        require(finds, f"detector must be a name or have a method `detect`, got {detector!r}")
+        require(
+            template is None or isinstance(template, Template),
+            f"template must be a Template, got {template!r}: use Template.read(path)",
+        )
+        require(
+            hasattr(self.camera, "at"), f"camera must be a FieldOfView, Calibration, or Intrinsics, got {self.camera!r}"
+        )
 
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and low <= value <= high
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return is_finite(value) and low <= value <= high

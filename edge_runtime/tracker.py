@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 
 from edge_runtime.backends import Backend, load_backend
-from edge_runtime.detector import default_detector, search
-from edge_runtime.errors import TemplateError, require
+from edge_runtime.detector import default_detector, open_detector, search
+from edge_runtime.errors import DetectorError, TemplateError, is_finite, require
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import ROI, Intrinsics
@@ -92,6 +92,8 @@ class FaceTracker:
             BackendError: The inference engine is not installed or does not read the file.
             TemplateError: The model cannot find the template, or needs one.
         """
+        if not isinstance(options, TrackerOptions | None):
+            raise TypeError(f"FaceTracker takes TrackerOptions, got {options!r}: give TrackerOptions(model=…)")
         options = options or TrackerOptions()
         backend = _open_backend(options)
         spec = ModelSpec.check_kind(backend.spec)
@@ -118,12 +120,14 @@ class FaceTracker:
         self.stats = TrackerStats()
         """Counts and times so far; they outlast `close`."""
         self._observer: Observer | None = Observer(backend, spec, query, self.stats)
-        self._detector = options.detector or default_detector()
+        detector = options.detector
+        self._detector = open_detector(detector) if isinstance(detector, str) else detector or default_detector()
         self._smoothing = options.smoothing
         self._next_id = 0
         self.reset()
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -169,6 +173,7 @@ class FaceTracker:
         Raises:
             FrameError: The shape, dtype, or value range of `image` is not supported.
         """
+        self._check_open()
         frame = as_bgr(image)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
         self.stats.frames += 1
@@ -193,8 +198,9 @@ class FaceTracker:
             FrameError: The shape, dtype, or value range of `frame` is not supported.
             ValueError: `timestamp` is not finite.
         """
+        self._check_open()
         timestamp = time.monotonic() if timestamp is None else timestamp
-        require(math.isfinite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp}")
+        require(is_finite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp!r}")
         frame = as_bgr(frame)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
         self.stats.frames += 1
@@ -218,10 +224,13 @@ class FaceTracker:
             self._start_tracks(frame, timestamp, intrinsics)
         return [self._smoothed(track, timestamp) for track in self._tracks]
 
-    def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
+    def _check_open(self) -> Observer:
         if self._observer is None:
             raise ValueError("this tracker is closed: make another one")
-        return self._observer.observe(frame, roi, intrinsics)
+        return self._observer
+
+    def _observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
+        return self._check_open().observe(frame, roi, intrinsics)
 
     def _search(self, frame: np.ndarray, turn: int | None) -> list[ROI]:
         """Run the detector: on everything, or on its part of the `turn`-th search of a stream."""
@@ -229,6 +238,10 @@ class FaceTracker:
         start = time.perf_counter()
         found = self._detector.detect(frame) if turn is None else search(self._detector, frame, turn)
         self.stats.seconds["detect"] += time.perf_counter() - start
+        if not (isinstance(found, Sequence) and all(isinstance(roi, ROI) for roi in found)):
+            raise DetectorError(
+                f"a detector must return a list of ROI, got {found!r}; `roi_of_face_box` converts boxes"
+            )
         return found
 
     def _find(

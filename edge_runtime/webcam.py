@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import edge_runtime
 from edge_runtime.backends import EngineName
 from edge_runtime.calibration import Calibration
-from edge_runtime.detector import DETECTOR_NAMES, open_detector
+from edge_runtime.detector import DETECTOR_NAMES
 from edge_runtime.draw import draw_faces
 from edge_runtime.errors import EdgeRuntimeError, SinkError, require
 from edge_runtime.face import TrackState
@@ -33,6 +34,8 @@ from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
 
+PROGRAM = "atpn-webcam"
+"""Name of the command; `python -m edge_runtime.webcam` is the same."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, SIGTERM, or SIGHUP."""
 
@@ -55,6 +58,7 @@ class WebcamConfig:
     fov: float | None = flag(None, f"field of view along the longer side, degrees (default: {DEFAULT_FOV})", "input")
     intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
     list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
+    version: bool = flag(False, "version, then exit")
     model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped one for this machine)", "model")
     template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
     engine: EngineName = flag("auto", "inference engine", "model")
@@ -115,6 +119,11 @@ class Summary:
         if self.frames == 0:
             return "no frames"
         stats = tracker.stats
+        if not self.frames_with_face:
+            return (
+                f"frames {self.frames}, none with a face; detector runs {stats.detector_runs}\n"
+                "very small faces are not found: raise the camera's resolution, move closer, or try another --detector"
+            )
         percent = [100 * n / self.frames for n in (self.frames_with_face, self.frames_tracked)]
         first = "none" if self.first_face is None else str(self.first_face)
         fps = 1 / statistics.median(self.loop_seconds)
@@ -154,6 +163,9 @@ class Progress:
 
 def run(config: WebcamConfig) -> int:
     """Run the command, print the summary, and return the exit code. EdgeRuntimeError or OSError if it fails."""
+    if config.version:
+        print(f"{PROGRAM} {edge_runtime.__version__}")
+        return 0
     if config.list_cameras:
         cameras = list_cameras()
         print("\n".join(f"{index}  {name}".rstrip() for index, name in cameras) or "no camera found")
@@ -168,7 +180,7 @@ def run(config: WebcamConfig) -> int:
             model=config.model,
             engine=config.engine,
             threads=config.threads,
-            detector=None if config.detector is None else open_detector(config.detector),
+            detector=config.detector,
             template=None if config.template is None else Template.read(config.template),
             camera=FieldOfView(config.fov or DEFAULT_FOV)
             if config.intrinsics is None
@@ -278,7 +290,7 @@ def _loop(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 1 for errors, 2 for invalid flags, 130 when interrupted."""
-    config = parse_flags(WebcamConfig, "python -m edge_runtime.webcam", __doc__ or "", arguments)
+    config = parse_flags(WebcamConfig, PROGRAM, __doc__ or "", arguments)
     try:
         return run(config)
     except KeyboardInterrupt:

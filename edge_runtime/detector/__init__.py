@@ -16,7 +16,7 @@ from edge_runtime.detector.detection import (
 from edge_runtime.detector.mediapipe import MediaPipeDetector
 from edge_runtime.detector.network import NetworkDetector, decode_detections
 from edge_runtime.detector.yunet import YuNetDetector
-from edge_runtime.errors import BackendError
+from edge_runtime.errors import BackendError, DetectorError
 
 __all__ = [
     "NMS_IOU_THRESHOLD",
@@ -46,10 +46,9 @@ def open_detector(name: str) -> Detector:
         .tflite).
 
     Raises:
-        ValueError: The name is unknown or lacks its file.
         FileNotFoundError: The file does not exist.
         ModelFileError: The file is another model.
-        DetectorError: OpenCV lacks the cascades.
+        DetectorError: The name is unknown or lacks its file, or OpenCV lacks the cascades.
     """
     kind, _, path = name.partition(":")
     detector: Detector
@@ -64,7 +63,7 @@ def open_detector(name: str) -> Detector:
     elif kind == "mediapipe" and path:
         detector = MediaPipeDetector(path)
     else:
-        raise ValueError(f"unknown detector {name!r}; give one of {DETECTOR_NAMES}")
+        raise DetectorError(f"unknown detector {name!r}; give one of {DETECTOR_NAMES}")
     _log.info("detector: %s", name)
     return detector
 

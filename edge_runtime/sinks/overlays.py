@@ -47,7 +47,7 @@ class OverlaySink(Protocol):
         return None
 
 
-def open_overlay_sink(path: Path, fps: float, length: int | None) -> OverlaySink:
+def open_overlay_sink(path: Path | str, fps: float, length: int | None) -> OverlaySink:
     """Open a sink for overlays by the path's suffix: .mp4 or .avi video, image, or folder of images (no suffix).
 
     `fps` is the frame rate of a video, `length` the number of frames, None if unknown.
@@ -55,6 +55,7 @@ def open_overlay_sink(path: Path, fps: float, length: int | None) -> OverlaySink
     Raises:
         SinkError: The suffix is not supported, an image would get several frames, or the parent folder does not exist.
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix in VIDEO_CODECS:
         return VideoSink(path, fps)

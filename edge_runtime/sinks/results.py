@@ -36,7 +36,8 @@ class Sink(Protocol):
 class _TextSink(Sink):
     """Text file that is renamed to its path at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        path = Path(path)
         check_parent(path)
         self._path = path
         self._partial = temporary_path(path)
@@ -84,7 +85,7 @@ class CsvSink(_TextSink):
         *("id", "state", "confidence", "age", "pitch", "yaw", "roll", "cx", "cy", "size"),
     )
 
-    def __init__(self, path: Path, landmarks: int = 98, points: int = 0) -> None:
+    def __init__(self, path: Path | str, landmarks: int = 98, points: int = 0) -> None:
         """Take the path, and the numbers of each face's landmarks and template points, for the columns."""
         super().__init__(path)
         self._landmarks, self._points = landmarks, points

@@ -35,7 +35,7 @@ _EXPECTED = (
 
 
 def open_source(
-    source: str, *, width: int | None = None, height: int | None = None, fps: float | None = None
+    source: str | int | Path, *, width: int | None = None, height: int | None = None, fps: float | None = None
 ) -> Source:
     """Open a camera, network stream, video, image, or folder of images.
 
@@ -54,7 +54,7 @@ def open_source(
             requested.
         ValueError: The requested size or rate is not positive.
     """
-    request = CameraRequest(width, height, fps)
+    source, request = str(source), CameraRequest(width, height, fps)
     path = Path(source) if os.path.exists(source) else None  # noqa: PTH110, Path.exists raises for long names
     opened: Source | None = None
     if path is None or stat.S_ISCHR(path.stat().st_mode):
@@ -71,7 +71,8 @@ def _open_address(source: str) -> Source:
         return VideoSource.stream(source)
     if " ! " in source:
         return VideoSource.pipeline(source)
-    raise SourceError(f"no such file: {source}; {_EXPECTED}")
+    several = "; for numbered images, give their folder" if re.search(r"[%*?]", source) else ""
+    raise SourceError(f"no such file: {source}; {_EXPECTED}{several}")
 
 
 def _open_path(path: Path) -> Source:

@@ -52,6 +52,10 @@ class Source(Protocol):
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         return None
 
+    def close(self) -> None:
+        """Release the device or file, as the end of a `with` block does."""
+        self.__exit__(None, None, None)
+
 
 @dataclass(frozen=True)
 class CameraRequest:

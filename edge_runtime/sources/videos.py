@@ -36,6 +36,7 @@ class VideoSource(Source):
             reason = "not connected, or in use by another program" if live else "damaged, or not a video or image"
             raise SourceError(f"{name} gives no frames: it is empty, {reason}")
         self._capture, self._name, self.live = capture, name, live
+        self._used = False
         self._start = self._clock()
         self._first = first
         fps = capture.get(cv2.CAP_PROP_FPS)
@@ -107,6 +108,9 @@ class VideoSource(Source):
         return width, height
 
     def __iter__(self) -> Iterator[Frame]:
+        if self._used:
+            raise SourceError(f"{self._name} was read or closed already: open it again")
+        self._used = True
         image, index, timestamp, clock = self._first, 0, 0.0, 0.0
         while True:
             yield Frame(self._square(image), timestamp, index)
@@ -122,6 +126,7 @@ class VideoSource(Source):
             clock = max(clock, now)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._used = True
         self._capture.release()
 
     def _clock(self) -> float:

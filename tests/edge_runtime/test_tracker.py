@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, SCHEMES, FaceTracker, Intrinsics, Template, TrackerOptions, TrackState
-from edge_runtime.errors import FrameError, TemplateError
+from edge_runtime.errors import DetectorError, FrameError, TemplateError
 from edge_runtime.frames import MAX_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
 from edge_runtime.observation import is_plausible
@@ -529,3 +529,52 @@ def test_results_name_their_parts(tracker, frame):
     assert (x + width, y + height) == pytest.approx(tuple(face.landmarks.max(axis=0)))
     assert set(face.openings) == {"left_eye", "right_eye", "mouth"}
     assert face.expressions is face.gaze is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"camera": 60}, "camera must be a FieldOfView, Calibration, or Intrinsics, got 60"),
+        ({"model": 5}, "model must be a file or a loaded backend, got 5"),
+        ({"template": "t.json"}, r"template must be a Template, got 't.json': use Template\.read"),
+        ({"detector": 3}, "detector must be a name or have a method `detect`, got 3"),
+        ({"max_faces": True}, "max_faces must be a whole number from 1, got True"),
+        (
+            {"lost_threshold": 0.9, "track_threshold": 0.5},
+            "lost_threshold must not exceed track_threshold, got 0.9",
+        ),
+    ],
+)
+def test_options_of_another_type_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrackerOptions(**options)
+
+
+def test_options_may_be_numpy_scalars_and_names(backend):
+    given = {"smoothing": np.float32(0.4), "max_faces": np.int64(2), "track_threshold": np.float32(0.6)}
+    tracker = FaceTracker(TrackerOptions(model=backend, detector="cascade", **given))
+    assert tracker.update(np.zeros((60, 80, 3), np.uint8)) == []
+    with pytest.raises(TypeError, match=r"takes TrackerOptions, got 'm\.tflite': give TrackerOptions\(model=…\)"):
+        FaceTracker("m.tflite")
+
+
+@pytest.mark.parametrize("found", [None, [(1, 2, 3, 4)], np.zeros((2, 4))])
+def test_a_detector_that_returns_no_rois_is_named(backend, detector, frame, found):
+    detector.detect = lambda frame: found
+    with pytest.raises(DetectorError, match="a detector must return a list of ROI, got"):
+        FaceTracker(TrackerOptions(model=backend, detector=detector)).update(frame, 0.0)
+
+
+def test_a_closed_tracker_refuses_everything(backend, detector, frame):
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector))
+    tracker.update(frame, 0.0)
+    tracker.close()
+    for use in (tracker.update, tracker.detect, lambda _: tracker.__enter__()):
+        with pytest.raises(ValueError, match="this tracker is closed"):
+            use(frame)
+    assert tracker.stats.frames == 1
+
+
+def test_a_frame_that_was_not_read_is_named(tracker):
+    with pytest.raises(FrameError, match="got NoneType: was the file read"):
+        tracker.detect(None)

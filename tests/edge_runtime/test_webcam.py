@@ -121,7 +121,7 @@ def test_a_template_is_found_drawn_and_written(write_video, prompt_onnx, lips, t
 def test_without_a_model_the_shipped_one_runs(write_video, capsys):
     pytest.importorskip("ai_edge_litert")
     assert main(["--source", str(write_video([BRIGHT])), "--headless"]) == 0
-    assert "frames 1; first face in frame none" in capsys.readouterr().out  # a gray image is no face
+    assert "frames 1, none with a face" in capsys.readouterr().out  # a gray image is no face
 
 
 def test_onnxruntime_without_a_model_says_what_to_do(tmp_path, monkeypatch, write_video, capsys):

@@ -226,3 +226,14 @@ def test_a_pipeline_needs_an_opencv_with_gstreamer(monkeypatch):
 class Pipeline(Capture):
     def isOpened(self):  # noqa: N802, OpenCV's name
         return True
+
+
+def test_a_video_is_read_once(write_video):
+    with open_source(write_video([50, 100, 150])) as video:
+        assert len(list(video)) == 3
+        with pytest.raises(SourceError, match="was read or closed already: open it again"):
+            list(video)
+    unread = open_source(write_video([50], "other.avi"))
+    unread.close()
+    with pytest.raises(SourceError, match="was read or closed already"):
+        list(unread)
