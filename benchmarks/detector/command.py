@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from benchmarks.detector import empty, metrics, turned, videos
-from benchmarks.detector.detectors import NamedDetector, Searcher, SearchResult, open_detectors
+from benchmarks.detector.detectors import Searcher, SearchResult, open_detectors
 from benchmarks.detector.images import ImageSet, LabeledImage, photographs, portraits, spread
 from benchmarks.detector.scenes import FRAME, GROUP_EXTENT, compose, scenes
 from benchmarks.detector.times import compute_times
@@ -103,6 +103,8 @@ def detector(config: DetectorConfig) -> None:
     network_file = config.network or _first_network(config.models)
     network = open_backend(network_file)
     turned.scheme_of(network)
+    clips = videos.clip_files(config.videos) if config.videos else []
+    given = empty.given_files(config.empty) if config.empty else []
     store, origin = rendered_store(config.data, config.render, config.assets)
     searched, stills = [scenes(store, config.scenes, origin)], [portraits(store, max(config.turned, 1), origin)]
     if config.afw is not None:
@@ -111,7 +113,12 @@ def detector(config: DetectorConfig) -> None:
         stills.append(photos)
     found: list[Metric] = []
     curves: list[Curve] = []
-    settings: dict[str, object] = {"network": network_file.name, "threads": 1, "frames": config.frames}
+    settings: dict[str, object] = {
+        "network": network_file.name,
+        "threads": 1,
+        "frames": config.frames,
+        "turned": config.turned,
+    }
     searchers = [Searcher(each, network) for each in detectors]
     for subject in searched:
         images, faces = subject.images, sum(len(image.landmarks) for image in subject.images)
@@ -131,7 +138,21 @@ def detector(config: DetectorConfig) -> None:
         for subject in (searched[0], *stills):
             measured, drawn = turn(subject, searchers, network if subject in stills else None, config.turned)
             found, curves = found + measured, curves + drawn
-    found += _streams(config, store, detectors, network)
+
+    def trackers(max_faces: int = 1) -> dict[str, FaceTracker]:
+        return {
+            each.name: FaceTracker(TrackerOptions(model=network, detector=each.detector, max_faces=max_faces))
+            for each in detectors
+        }
+
+    if config.frames:
+        renderer = open_renderer(config.assets, config.cache, SEED) if config.assets else None
+        streams = empty.streams(store, renderer, config.frames)
+        if given:
+            streams = itertools.chain(streams, empty.given_streams(given, config.frames))
+        found += empty.track(trackers(), streams, config.frames * (2 if given else 1))
+    for clip in clips:
+        found += videos.evaluate_clip(clip, trackers(videos.MAX_FACES))
     if config.runs:
         found += compute_times(detectors, timed_frames(store), config.runs)
     written = Results("detector", found, curves, notes=[*notes, *NOTES], settings=settings)
@@ -203,25 +224,3 @@ def timed_frames(store: SampleStore) -> dict[str, np.ndarray]:
     """Return a frame with three faces of each size that is timed."""
     rng = np.random.default_rng((3, 0))
     return {f"{w}x{h}": compose(store, (w, h), 3, GROUP_EXTENT, rng).frame for w, h in (FRAME, FULL_HD)}
-
-
-def _streams(
-    config: DetectorConfig, store: SampleStore, detectors: Sequence[NamedDetector], network: Backend
-) -> Iterator[Metric]:
-    """Yield the metrics of streams without and with faces."""
-
-    def trackers(max_faces: int = 1) -> dict[str, FaceTracker]:
-        return {
-            each.name: FaceTracker(TrackerOptions(model=network, detector=each.detector, max_faces=max_faces))
-            for each in detectors
-        }
-
-    if config.frames:
-        renderer = open_renderer(config.assets, config.cache, SEED) if config.assets else None
-        found, total = empty.streams(store, renderer, config.frames), config.frames
-        if config.empty:
-            found, total = itertools.chain(found, empty.given_streams(config.empty, config.frames)), 2 * total
-        yield from empty.track(trackers(), found, total)
-    if config.videos:
-        for clip in videos.clip_files(config.videos):
-            yield from videos.evaluate_clip(clip, trackers(videos.MAX_FACES))

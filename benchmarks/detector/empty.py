@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,12 +13,14 @@ from tqdm import tqdm
 from atpn.data.store import SampleStore
 from atpn.synthetic.drawing.renderer import FaceRenderer
 from benchmarks.detector.scenes import FRAME, wall
-from benchmarks.results import Metric, mean_metric
+from benchmarks.inputs import VIDEO_SUFFIXES
+from benchmarks.results import Metric
 from benchmarks.stability.frames import FPS, Camera
 from edge_runtime import FaceTracker
 from edge_runtime.geometry import rotation_2d
-from edge_runtime.sources import open_source
+from edge_runtime.sources import IMAGE_SUFFIXES, open_source
 
+TABLE = "false tracks per 1,000 frames"
 STREAM_FRAMES = 40
 """Frames of each stream."""
 MIN_TRACK_FRAMES = 3
@@ -60,16 +61,17 @@ def streams(store: SampleStore, renderer: FaceRenderer | None, frames: int) -> I
         yield kind, pan(kinds[kind](rng), min(STREAM_FRAMES, frames - number * STREAM_FRAMES), rng)
 
 
-def given_streams(folder: Path, frames: int) -> Iterator[Stream]:
-    """Yield the videos of a folder, and a slow pan over each picture, in all up to `frames` frames.
-
-    Raises:
-        FileNotFoundError: The folder has no file.
-        SourceError: A file cannot be read.
-    """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+def given_files(folder: Path) -> list[Path]:
+    """Return the videos and pictures in a folder and its folders. Raise FileNotFoundError for none."""
+    suffixes = {*VIDEO_SUFFIXES, *IMAGE_SUFFIXES}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     if not paths:
-        raise FileNotFoundError(f"no file in {folder}: give a folder of videos or pictures without faces with --empty")
+        raise FileNotFoundError(f"no video or picture in {folder}: give a folder of those without faces with --empty")
+    return paths
+
+
+def given_streams(paths: Sequence[Path], frames: int) -> Iterator[Stream]:
+    """Yield videos, and a slow pan over each picture, in all about `frames` frames; SourceError for a broken file."""
     share = max(1, math.ceil(frames / len(paths)))
     for number, path in enumerate(paths[:frames]):
         with open_source(str(path)) as source:
@@ -162,26 +164,33 @@ def draw_shelves(rng: np.random.Generator) -> np.ndarray:
 
 def track(trackers: Mapping[str, FaceTracker], found: Iterator[Stream], frames: int) -> Iterator[Metric]:
     """Run every tracker on every stream, frame by frame in turn; yield false tracks per 1,000 frames by kind."""
-    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
-    occupied: dict[str, list[float]] = defaultdict(list)
+    streams: list[tuple[str, int, dict[str, int]]] = []
+    occupied = dict.fromkeys(trackers, 0)
     with tqdm(total=frames, unit="frame", desc="streams without faces") as progress:
         for kind, images in found:
-            tracks, length = dict.fromkeys(trackers, 0), 0
+            length, tracks = 0, dict.fromkeys(trackers, 0)
             for tracker in trackers.values():
                 tracker.reset()
             for image in images:
                 for name, tracker in trackers.items():
                     faces = tracker.update(image, length / FPS)
                     tracks[name] += sum(face.age == MIN_TRACK_FRAMES - 1 for face in faces)
-                    occupied[name].append(float(bool(faces)))
+                    occupied[name] += bool(faces)
                 length += 1
                 progress.update()
-            for name in trackers:
-                rates[name, kind] += [1000 * tracks[name] / max(length, 1)] * bool(length)
+            streams.append((kind, length, tracks))
+    lengths = [length for _, length, _ in streams]
     for name in trackers:
-        for kind in dict.fromkeys(kind for _, kind in rates):
-            yield mean_metric("false tracks per 1,000 frames", name, kind, rates[name, kind], "")
-        every = [rate for (own, _), kinds in rates.items() if own == name for rate in kinds]
-        yield mean_metric("false tracks per 1,000 frames", name, "all", every, "")
-        share = 100 * float(np.mean(occupied[name]))
-        yield Metric("false tracks per 1,000 frames", name, "frames with a false face", share, "%")
+        for kind in dict.fromkeys(kind for kind, *_ in streams):
+            own = [(tracks[name], length) for other, length, tracks in streams if other == kind]
+            yield _rate(name, kind, *zip(*own, strict=True))
+        yield _rate(name, "all", [tracks[name] for *_, tracks in streams], lengths)
+        yield Metric(TABLE, name, "frames with a false face", 100 * occupied[name] / sum(lengths), "%")
+
+
+def _rate(name: str, kind: str, tracks: Sequence[int], lengths: Sequence[int]) -> Metric:
+    """Return tracks per 1,000 frames, with the standard error of a ratio over streams."""
+    counts, frames = np.array(tracks, float), np.array(lengths, float)
+    rate, streams = counts.sum() / frames.sum(), len(frames)
+    error = np.linalg.norm(counts - rate * frames) * math.sqrt(streams / max(streams - 1, 1)) / frames.sum()
+    return Metric(TABLE, name, kind, 1000 * float(rate), "", 1000 * float(error))

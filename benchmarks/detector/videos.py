@@ -21,13 +21,11 @@ def clip_files(path: Path) -> list[Path]:
 
 
 def evaluate_clip(clip: Path, trackers: Mapping[str, FaceTracker]) -> Iterator[Metric]:
-    """Track the faces of a clip; the errors are those of `open_source`."""
+    """Track the faces of a clip with new trackers; the errors are those of `open_source`."""
     begins: dict[str, dict[int, int]] = defaultdict(dict)
     sigmas: dict[str, list[float]] = defaultdict(list)
     occupied: dict[str, int] = defaultdict(int)
     frames = 0
-    for tracker in trackers.values():
-        tracker.reset()
     with open_source(str(clip)) as source:
         for frame in source:
             for name, tracker in trackers.items():

@@ -10,7 +10,7 @@ import pytest
 
 from atpn.data.store import SampleStore
 from benchmarks.detector.detectors import NamedDetector
-from benchmarks.detector.empty import STREAM_FRAMES, given_streams, pan, streams, track
+from benchmarks.detector.empty import STREAM_FRAMES, given_files, given_streams, pan, streams, track
 from benchmarks.detector.times import compute_times
 from benchmarks.detector.videos import clip_files, evaluate_clip
 from edge_runtime import FaceTracker, TrackerOptions
@@ -37,6 +37,16 @@ def test_a_false_track_lives_three_frames_and_counts_once():
     seen = {m.column: m.value for m in track({"a": tracker}, iter(found), 8)}
     assert seen == {"text": 0, "shelves": 250, "all": 125, "frames with a false face": 75}
     assert tracker.resets == 2, "a stream does not begin with the last one's tracks"
+
+
+def test_long_streams_count_more():
+    tracker = Scripted([[], *[[2]] * 2, *[[]] * 5])
+    still = [np.zeros((4, 4, 3), np.uint8)]
+    found = [("given", iter(still * 1)), ("given", iter(still * 7))]
+    seen = {m.column: m for m in track({"a": tracker}, iter(found), 8)}
+    assert seen["given"].value == seen["all"].value == 250
+    # Residuals of 2 tracks in 8 frames: 0 - 0.25 and 2 - 1.75.
+    assert seen["all"].std_error == pytest.approx(1000 * np.hypot(0.25, 0.25) * np.sqrt(2) / 8)
 
 
 def test_streams_are_repeatable_and_of_the_given_length(face_shards):
@@ -67,11 +77,14 @@ def test_small_pictures_fill_the_frame():
 
 def test_videos_and_pictures_of_a_folder_are_streams(clip, tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((90, 120, 3), 128, np.uint8))
-    found = [(kind, sum(1 for _ in frames)) for kind, frames in given_streams(tmp_path, 20)]
+    (tmp_path / "SOURCES.md").touch()
+    paths = given_files(tmp_path)
+    assert [path.name for path in paths] == ["clip.avi", "wall.png"]
+    found = [(kind, sum(1 for _ in frames)) for kind, frames in given_streams(paths, 20)]
     assert found == [("given", 10), ("given", 10)], "each has its share of the frames"
     (tmp_path / "none").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no file in .*--empty"):
-        next(given_streams(tmp_path / "none", 20))
+    with pytest.raises(FileNotFoundError, match=r"no video or picture in .*--empty"):
+        given_files(tmp_path / "none")
 
 
 def test_a_clip_shows_when_tracks_begin(clip, write_onnx, center_detector):
