@@ -20,6 +20,8 @@ SIZES = (10.0, 15.0, 20.0, 30.0, 40.0, 80.0, np.inf)
 """Bin edges of the longer side of the landmarks' rectangle, pixels."""
 LARGEST_SHOWN = 120.0
 """Where a chart shows the last bin, pixels."""
+MIN_BINS_SHOWN = 3
+"""Minimum number of sizes of a chart."""
 LOOSE_IOU = 0.3
 """IoU that is enough for the tracking network to find the face."""
 FALSE_ALARMS = (0.1, 0.3)
@@ -77,7 +79,7 @@ def unlabeled(image: LabeledImage, rois: Sequence[ROI]) -> list[ROI]:
 def size_curves(subject: ImageSet, name: str, results: Sequence[SearchResult]) -> Iterator[Curve]:
     """Yield recall over face size in the loop, if the faces have several sizes."""
     bins = _by_size(subject.images, find_hits(subject.images, results, IN_LOOP))
-    if len(bins) > 1:
+    if len(bins) >= MIN_BINS_SHOWN:
         x, y = [center for _, center, _ in bins], [100.0 * float(values.mean()) for *_, values in bins]
         yield Curve(f"{subject.name}: recall by size, in the loop", name, "face size, px", "recall, %", x, y)
 

@@ -66,10 +66,11 @@ def test_recall_by_size_is_in_pixels_of_the_landmarks(image, values):
 
 
 def test_the_size_curve_is_of_the_loop(image, face_at):
-    small, large = ROI(50, 50, 18), ROI(300, 150, 180)
-    subject = ImageSet("here", "nowhere", [image(small, large)], WFLW_98)
-    (curve,) = size_curves(subject, "a", [SearchResult([small, large], [face_at(large)], (1, 1))])
-    assert list(zip(curve.x, curve.y, strict=True)) == [(12.5, 0), (120, 100)]
+    small, middle, large = ROI(50, 50, 18), ROI(150, 50, 40.5), ROI(300, 150, 180)
+    result = SearchResult([small, middle, large], [face_at(middle), face_at(large)], (1, 1))
+    (curve,) = size_curves(ImageSet("here", "nowhere", [image(small, middle, large)], WFLW_98), "a", [result])
+    assert list(zip(curve.x, curve.y, strict=True)) == [(12.5, 0), (25, 100), (120, 100)]
+    assert not list(size_curves(ImageSet("here", "nowhere", [image(middle, large)], WFLW_98), "a", [result]))
 
 
 def test_where_labels_are_incomplete_other_detections_are_not_labeled(image, values):
