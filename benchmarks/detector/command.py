@@ -47,7 +47,7 @@ NOTES = (
     "each detection.",
     "Recall, precision, and overlap are for IoU 0.5 with the ROI of the landmarks at roll 0; "
     f"IoU {metrics.LOOSE_IOU} is enough for the tracking network. Boxes of YuNet and the cascades, and points of "
-    "MediaPipe, are converted to that ROI by average proportions.",
+    "MediaPipe, are converted to that ROI by average proportions. A detection with a roll overlaps it less.",
     "Not labeled: detections that overlap no label, where labels are incomplete (AFW). They may be faces.",
     "Size: longer side of the landmarks' rectangle in the picture. A detector that scales the picture down sees a "
     "smaller face.",
