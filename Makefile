@@ -116,7 +116,7 @@ bench: $(VENV)/.bench export-tflite export-onnx ## Run all benchmarks: dist/benc
 	$(BIN)/python -m benchmarks profile
 	$(BIN)/python -m benchmarks accuracy $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(AFW),--afw $(AFW)) $(if $(DATASET),--dataset $(DATASET))
 	$(BIN)/python -m benchmarks stability $(if $(ASSETS),--assets $(ASSETS)) $(if $(VIDEOS),--videos $(VIDEOS))
-	$(BIN)/python -m benchmarks detector $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m benchmarks detector $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(ASSETS),--assets $(ASSETS))
 	$(BIN)/python -m benchmarks baselines $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS))
 	$(BIN)/python -m benchmarks report
 

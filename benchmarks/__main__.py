@@ -15,7 +15,7 @@ COMMANDS = {
     "profile": ("profile.command", "profile", "ProfileConfig", "network time by block and by operator"),
     "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files and of the checkpoint"),
     "stability": ("stability.command", "stability", "StabilityConfig", "jitter, lag, and failures of tracking"),
-    "detector": ("detector.command", "detector", "DetectorConfig", "recall, false alarms, and time of face detectors"),
+    "detector": ("detector.command", "detector", "DetectorConfig", "recall, false tracks, and time of face detectors"),
     "baselines": ("baselines.command", "compare", "BaselinesConfig", "time and errors of other landmark networks"),
     "soak": ("soak", "soak", "SoakConfig", "memory over a long run"),
     "pi": ("pi", "pi", "PiConfig", "all measurements for a Raspberry Pi, and a report"),

@@ -91,7 +91,11 @@ def charts(results: Results) -> list[Chart | Bars]:
             for c in curves
         ]
         x_margin, y_margin = (1.3, 1.15) if any(map(_has_dots, curves)) else (1.0, 1.03)
-        x_max, y_max = x_margin * max(max(c.x) for c in curves), y_margin * max(max(c.y) for c in curves)
+        # An axis needs a length where all values are 0.
+        x_max, y_max = (
+            max(max(values) for values in each) or 1.0 for each in ([c.x for c in curves], [c.y for c in curves])
+        )
+        x_max, y_max = x_margin * x_max, y_margin * y_max
         legend = "top right" if any(curve.labels for curve in curves) else "bottom right"
         drawn.append(Chart(title, curves[0].x_label, curves[0].y_label, lines, x_max, y_max, legend=legend))
     return drawn

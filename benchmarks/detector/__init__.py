@@ -1,1 +1,1 @@
-"""Face detectors on the same images: ours, OpenCV's cascades, YuNet."""
+"""Finding faces: our detector, OpenCV's cascades, YuNet, and MediaPipe's, alone and in the tracking loop."""

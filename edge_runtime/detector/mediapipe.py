@@ -56,19 +56,21 @@ class MediaPipeDetector:
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
         """See `Detector.detect`."""
-        return [roi for score, roi in self.scored(frame) if score >= SCORE_THRESHOLD]
+        return [roi for _, roi in self.scored(frame, SCORE_THRESHOLD)]
 
-    def scored(self, frame: np.ndarray) -> list[tuple[float, ROI]]:
-        """Return (score, ROI) pairs, best first."""
+    def scored(self, frame: np.ndarray, threshold: float = MIN_SCORE) -> list[tuple[float, ROI]]:
+        """Return (score, ROI) pairs with at least this score, best first."""
         image, square = letterbox(frame, INPUT_SIZE)
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         self._interpreter.set_tensor(self._input, rgb[None].astype(np.float32) / 127.5 - 1.0)
         self._interpreter.invoke()
         boxes, scores = (self._interpreter.get_tensor(index)[0] for index in (self._boxes, self._scores))
-        return decode(boxes, scores[:, 0], square)
+        return decode(boxes, scores[:, 0], square, threshold)
 
 
-def decode(values: np.ndarray, logits: np.ndarray, square: ROI) -> list[tuple[float, ROI]]:
+def decode(
+    values: np.ndarray, logits: np.ndarray, square: ROI, threshold: float = MIN_SCORE
+) -> list[tuple[float, ROI]]:
     """Decode BlazeFace's outputs to (score, ROI) pairs, best first, after NMS.
 
     Args:
@@ -76,13 +78,14 @@ def decode(values: np.ndarray, logits: np.ndarray, square: ROI) -> list[tuple[fl
             mouth, and ears; input pixels from the anchor's center.
         logits: (896,) scores before the sigmoid.
         square: Place of the input in the frame.
+        threshold: Minimum score. Low ones cost more than the network: hundreds of anchors pass.
     """
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
-    found = []
+    anchors, found = _anchors(), []
     for index in np.argsort(-scores, kind="stable"):
-        if scores[index] < MIN_SCORE:
+        if scores[index] < threshold:
             break
-        points = square.to_frame(_anchors()[index] + values[index, 4:].reshape(6, 2) / INPUT_SIZE)
+        points = square.to_frame(anchors[index] + values[index, 4:].reshape(6, 2) / INPUT_SIZE)
         if (roi := _roi_of_points(points[0], points[1], points[3])) is not None:
             found.append((float(scores[index]), roi))
     return suppress_overlaps(found)

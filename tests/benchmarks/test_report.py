@@ -75,6 +75,12 @@ def test_stacked_tables_are_bars_and_one_value_is_a_dot(folder):
     assert (dots.lines[0].dots, dots.lines[0].name, dots.lines[0].labels) == (True, "", ["a"])
 
 
+def test_a_chart_of_zeros_has_axes():
+    (chart,) = charts(Results("detector", METRICS, [Curve("recall", "a", "px", "%", [0.0], [0.0])]))
+    assert chart.x_max > 0
+    assert chart.y_max > 0
+
+
 def test_report_writes_both_pages_and_charts(folder, capsys):
     assert main(["report", "--results", str(folder)]) == 0
     markdown, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()

@@ -268,6 +268,15 @@ def test_blazefaces_points_become_an_upright_region(turn):
     assert (roi.cx, roi.cy) == pytest.approx((2 * x + 0.5 - 1, 2 * y + 0.5 - 65), abs=0.6)
 
 
+def test_blazefaces_weak_detections_are_not_decoded_for_the_loop():
+    _, square = letterbox(np.zeros((128, 128, 3), np.uint8), 128)
+    strong = blazeface_outputs(((20, 20), (40, 20)), (30, 42), 0.8, 0)
+    weak = blazeface_outputs(((90, 90), (110, 90)), (100, 112), 0.3, 400)
+    outputs = strong[0] + weak[0], np.maximum(strong[1], weak[1])
+    assert [round(score, 3) for score, _ in mediapipe.decode(*outputs, square)] == [0.8, 0.3]
+    assert [round(score, 3) for score, _ in mediapipe.decode(*outputs, square, 0.5)] == [0.8]
+
+
 def test_another_file_is_no_blazeface(tiny_tflite):
     with pytest.raises(ModelFileError, match=r"takes \[ *1 +16 +16 +3\].*expected \(1, 128, 128, 3\)"):
         MediaPipeDetector(tiny_tflite)
