@@ -79,8 +79,8 @@ class FaceTracker:
 
     A context manager, which releases the model. Not to be used by two threads at once; trackers may share a backend.
     A face keeps its id while it is tracked. One that appears within `TrackerOptions.reid_seconds` where another was
-    lost takes that one's id, whoever it is: position decides, not appearance. Otherwise it gets a new id, and ids are
-    never used again, not even after `reset`.
+    lost, or at the border by which it left, takes that one's id, whoever it is: position decides, not appearance.
+    Otherwise it gets a new id, and ids are never used again, not even after `reset`.
     """
 
     def __init__(self, options: TrackerOptions | None = None) -> None:
