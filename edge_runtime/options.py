@@ -38,12 +38,14 @@ class TrackerOptions:
     """In [0, 1]. Raise it for less jitter and more lag; 0 returns the network's results. 0.5 halves a still face's
     jitter at a lag that is hardly visible."""
     track_threshold: float | None = None
-    """Minimum confidence of a face, in (0, 1); None: the model's, usually 0.7. Raise it for fewer false faces."""
+    """Minimum confidence of a face, in (0, 1); None: the model's, usually 0.7. Raise it for fewer false faces. The mean
+    over a new face's first frames must be a third of the way from it to 1."""
     lost_threshold: float | None = None
     """Confidence below which a tracked face is lost at once; None: the model's. Between the two thresholds it is lost
     after `max_low_confidence_frames`, so that a short occlusion does not end a track."""
     uncertainty_threshold: float | None = None
-    """Maximum mean standard deviation of a new face's landmarks, crop widths; None: the model's."""
+    """Maximum mean standard deviation of a new face's landmarks, crop widths; None: the model's. The mean over its
+    first frames must be 10 % lower."""
     max_low_confidence_frames: int = 5
     """Consecutive frames below `track_threshold`, or above the uncertainty's, after which a face is lost. Raise it to
     bridge longer occlusions. 5 are a sixth of a second, a passing hand."""
@@ -53,8 +55,9 @@ class TrackerOptions:
     detection_interval_tracked: int = 15
     """The same while faces are tracked and `max_faces` is not reached: half a second until a further face is found."""
     reid_seconds: float = 2.0
-    """Time within which a face that appears where another was lost takes its id. Position decides, not appearance:
-    raise it to keep ids through longer occlusions; 0 gives every newly found face a new id."""
+    """Time within which a face that appears where another was lost, or at the border by which it left, takes its id.
+    Position decides, not appearance: raise it to keep ids through longer occlusions; 0 gives every newly found face a
+    new id."""
 
     def __post_init__(self) -> None:
         self._check_types()

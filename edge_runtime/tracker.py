@@ -79,8 +79,8 @@ class FaceTracker:
 
     A context manager, which releases the model. Not to be used by two threads at once; trackers may share a backend.
     A face keeps its id while it is tracked. One that appears within `TrackerOptions.reid_seconds` where another was
-    lost takes that one's id, whoever it is: position decides, not appearance. Otherwise it gets a new id, and ids are
-    never used again, not even after `reset`.
+    lost, or at the border by which it left, takes that one's id, whoever it is: position decides, not appearance.
+    Otherwise it gets a new id, and ids are never used again, not even after `reset`.
     """
 
     def __init__(self, options: TrackerOptions | None = None) -> None:
@@ -112,7 +112,10 @@ class FaceTracker:
         limit = options.uncertainty_threshold
         self._limits = Limits(confidence, spec.uncertainty_threshold if limit is None else limit)
         self._tracked_limits = self._limits.stricter(0.0, TRACKED_UNCERTAINTY_FACTOR)
-        self._trusted_limits = self._limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR)
+        self._trusted_limits = (
+            self._limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR),
+            self._limits.stricter(SURE_CONFIDENCE_MARGIN, 1.0),
+        )
         self._sure_limits = self._limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
         lost = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
         self._lost_threshold = min(lost, confidence)
@@ -279,16 +282,16 @@ class FaceTracker:
         return track.low_confidence_count < self.options.max_low_confidence_frames
 
     def _lose(self, track: Track, timestamp: float) -> None:
-        """Remember a track that ends; a new one that never was a sure face is a false alarm."""
+        """Remember a track that ends, and the place of a new one that ends in doubt."""
         self.stats.lost_count += 1
-        if track.evidence.on_probation and not track.evidence.supports(self._trusted_limits):
+        if track.evidence.on_probation and not track.evidence.supports(*self._trusted_limits):
             self.stats.rejected_count += 1
             self._rejected.add(track.observation.next_roi, timestamp)
         self._lost.add(LostTrack(track.id, track.motion, timestamp))
 
     def _is_doubtful(self, track: Track) -> bool:
         enough = track.evidence.frames >= MIN_EVIDENCE_FRAMES
-        return enough and not track.evidence.supports(self._trusted_limits)
+        return enough and not track.evidence.supports(*self._trusted_limits)
 
     def _doubtful_tracks(self) -> list[Track]:
         return [track for track in self._tracks if self._is_doubtful(track)]
@@ -309,11 +312,11 @@ class FaceTracker:
                 sure = _accepted(face, self._sure_limits)
                 if not sure and (full or face.next_roi in self._rejected):
                     continue
-                if full:
-                    replaced = min(doubtful, key=lambda track: track.evidence.confidence)
+                replaced = min(doubtful, key=lambda track: track.evidence.confidence) if full else None
+                self._start_track(face, timestamp, (frame.shape[1], frame.shape[0]))
+                if replaced is not None:  # only now, so that its id is not matched
                     self._tracks.remove(replaced)
                     self._lose(replaced, timestamp)
-                self._start_track(face, timestamp, (frame.shape[1], frame.shape[0]))
 
     def _start_track(self, observation: Observation, timestamp: float, frame_size: tuple[int, int]) -> None:
         track_id = self._lost.match(observation.next_roi, timestamp, frame_size)

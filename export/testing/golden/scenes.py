@@ -176,7 +176,7 @@ def _doubtful() -> Scene:
     for number in range(36):
         sprites = (Sprite(0, 30, 60), Sprite(1, 180, 50)) if number > 24 else (Sprite(0, 30, 60),)
         frames.append(SceneFrame(number / FPS, sprites))
-    perturbations = dict.fromkeys(range(6), _uncertain(0.058))
+    perturbations = {0: _uncertain(0.058), 1: _uncertain(0.068), 2: _uncertain(0.068), 5: _uncertain(0.058)}
     perturbations |= {number: _set("confidence", 0.55) for number in range(21, 33) if number not in (25, 30)}
     return Scene("doubtful", 320, 240, frames, smoothing=0.0, perturbations=perturbations)
 

@@ -14,7 +14,7 @@ const val MIN_EVIDENCE_FRAMES = 3
 /** Mean confidence below which a track is in doubt, as a fraction of the way from the tracking threshold to 1. */
 const val DOUBT_CONFIDENCE_MARGIN = 1.0 / 3
 
-/** Mean uncertainty above which a track is in doubt, relative to a new face's threshold. */
+/** Mean uncertainty above which a track is in doubt, relative to a new face's threshold; see the Python runtime's. */
 const val DOUBT_UNCERTAINTY_FACTOR = 0.9
 
 /** The same as [DOUBT_CONFIDENCE_MARGIN] for the one crop of a sure face. */
@@ -64,8 +64,8 @@ internal class Evidence(confidence: Double, uncertainty: Double) {
         this.uncertainty += weight * (uncertainty - this.uncertainty)
     }
 
-    /** Returns whether the means are within the limits. */
-    fun supports(limits: Limits) = limits.accept(confidence, uncertainty)
+    /** Returns whether the means are within any of the limits. */
+    fun supports(limits: List<Limits>) = limits.any { it.accept(confidence, uncertainty) }
 }
 
 /** Places of a stream's false alarms, each for [REJECTED_SECONDS]. */

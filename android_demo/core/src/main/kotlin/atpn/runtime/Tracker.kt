@@ -79,7 +79,8 @@ class FaceTracker(
     private var searched = Double.NEGATIVE_INFINITY
     private val limits = Limits(spec.trackThreshold, spec.uncertaintyThreshold)
     private val trackedLimits = limits.stricter(0.0, TRACKED_UNCERTAINTY_FACTOR)
-    private val trustedLimits = limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR)
+    private val trustedLimits =
+        listOf(limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR), limits.stricter(SURE_CONFIDENCE_MARGIN, 1.0))
     private val sureLimits = limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
 
     /** Counts since the tracker was created. */
@@ -176,7 +177,7 @@ class FaceTracker(
         return track.lowConfidenceCount < MAX_LOW_CONFIDENCE_FRAMES
     }
 
-    /** Remembers a track that ends; a new one that never was a sure face is a false alarm. */
+    /** Remembers a track that ends, and the place of a new one that ends in doubt. */
     private fun lose(track: Track, timestamp: Double) {
         stats.lostCount++
         if (track.evidence.onProbation && !track.evidence.supports(trustedLimits)) {
@@ -200,11 +201,11 @@ class FaceTracker(
             if (full && doubtful == null) return
             val face = find(frame, candidate, camera, tracks.map { it.observation }) ?: continue
             if (!sureLimits.accept(face) && (full || face.nextRoi in rejected)) continue
-            if (full && doubtful != null) {
+            startTrack(face, timestamp, frame)
+            if (full && doubtful != null) { // only now, so that its id is not matched
                 tracks = tracks - doubtful
                 lose(doubtful, timestamp)
             }
-            startTrack(face, timestamp, frame)
         }
     }
 
