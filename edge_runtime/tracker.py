@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ DUPLICATE_IOU_THRESHOLD = 0.4
 REFINEMENTS = 2
 """Number of further crops after a detection, each from the previous landmarks. A detector's box is inexact and has no
 roll."""
+QUARTER_TURNS = (math.pi, math.pi / 2, -math.pi / 2)
+"""Turns of a candidate that are tried, too, if it is not surely a face as the detector gives it. A detector's roll is
+coarse for small faces, and others have none."""
 RESIDUAL_DECAY = 0.9
 """Decay per frame of a track's peak motion residual. Raise it to remember a jump longer when duplicates are removed."""
 TRACKED_UNCERTAINTY_FACTOR = 1.7
@@ -252,12 +256,27 @@ class FaceTracker:
     ) -> list[Observation]:
         """Return the observation of a detected face, or nothing if it is none or one of the known ones."""
         observation = self._observe(frame, candidate, intrinsics)
+        if observation is None or not _accepted(observation, self._sure_limits):
+            observation = self._best_turn(frame, candidate, intrinsics, observation)
         for _ in range(REFINEMENTS):
             if observation is not None:
                 observation = self._observe(frame, observation.next_roi, intrinsics)
         if observation is None or not _accepted(observation, self._limits):
             return []
         return [] if any(same_face(observation.landmarks, face.landmarks) for face in known) else [observation]
+
+    def _best_turn(
+        self, frame: np.ndarray, candidate: ROI, intrinsics: Intrinsics, upright: Observation | None
+    ) -> Observation | None:
+        """Return the best observation of a candidate turned by quarters: a detector may not tell which way is up."""
+        turned = [dataclasses.replace(candidate, roll=candidate.roll + turn) for turn in QUARTER_TURNS]
+        seen = [upright, *(self._observe(frame, roi, intrinsics) for roi in turned)]
+        # The least uncertain one that may be a face, else the most confident one.
+        return max(
+            (each for each in seen if each is not None),
+            key=lambda each: (min(each.confidence, self._limits.confidence), -each.mean_sigma),
+            default=None,
+        )
 
     def _update_track(self, track: Track, frame: np.ndarray, timestamp: float, intrinsics: Intrinsics) -> bool:
         """Update a track with this frame and return whether its face is still tracked."""
