@@ -4,6 +4,7 @@
 package atpn.runtime
 
 import kotlin.math.max
+import kotlin.math.min
 
 /** Minimum number of frames between two runs of the detector. */
 const val DETECTION_INTERVAL = 5
@@ -19,6 +20,9 @@ const val DUPLICATE_IOU_THRESHOLD = 0.4
 
 /** Number of further crops after a detection, each from the previous landmarks. */
 const val REFINEMENTS = 2
+
+/** Turns of a candidate that are tried, too, if it is not surely a face as the detector gives it. */
+val QUARTER_TURNS = listOf(Math.PI, Math.PI / 2, -Math.PI / 2)
 
 /** Decay per frame of a track's peak motion residual. */
 const val RESIDUAL_DECAY = 0.9
@@ -212,8 +216,19 @@ class FaceTracker(
     /** Returns the observation of a detected face, or null if it is none or one of the [known] ones. */
     private fun find(frame: RgbImage, candidate: Roi, camera: Intrinsics, known: List<Observation>): Observation? {
         var observation = observe(frame, candidate, camera)
+        if (observation == null || !sureLimits.accept(observation)) {
+            observation = bestTurn(frame, candidate, camera, observation)
+        }
         repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
         return observation?.takeIf { face -> limits.accept(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
+    }
+
+    /** Returns the best observation of a candidate turned by quarters: a detector may not tell which way is up. */
+    private fun bestTurn(frame: RgbImage, candidate: Roi, camera: Intrinsics, upright: Observation?): Observation? {
+        val turned = QUARTER_TURNS.map { observe(frame, candidate.copy(roll = candidate.roll + it), camera) }
+        // The least uncertain one that may be a face, else the most confident one.
+        val order = compareBy<Observation>({ min(it.confidence, limits.confidence) }, { -it.meanSigma })
+        return (listOf(upright) + turned).filterNotNull().maxWithOrNull(order)
     }
 
     private fun startTrack(observation: Observation, timestamp: Double, frame: RgbImage) {
