@@ -8,7 +8,7 @@ import torch
 
 from atpn.__main__ import main
 from atpn.data.crops import filled
-from atpn.data.face_boxes import roi_of_box
+from edge_runtime.detector.detection import roi_of_face_box
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
 from atpn.data.store import SampleStore

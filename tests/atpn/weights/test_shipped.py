@@ -74,8 +74,8 @@ def test_the_detector_finds_held_out_people():
     assert metadata["finished"]
     images = read_image_set(WEIGHTS_FOLDER / "detector_heldout.npz").composites
     figures = detection_metrics(detector, images)
-    assert figures["average_precision"] > 0.92
-    assert figures["overlap"] > 0.75
+    assert figures["average_precision"] > 0.9
+    assert figures["overlap"] > 0.73
 
 
 @pytest.mark.slow
