@@ -1,8 +1,8 @@
 """Identity of tracked faces: duplicate tracks, and re-identification of lost ones.
 
 Two tracks are duplicates if the mean distance of their landmarks is less than a fifth of the face; the one with the
-larger motion residual is lost. A lost track is kept for some time. A detected face takes its id by one of two rules, if
-it is at most 1.5 times larger or smaller:
+larger motion residual is lost. A lost track is kept for some time, and if it left the frame also for the time in which
+it crosses the border. A detected face takes its id by one of two rules, if it is at most 1.5 times larger or smaller:
 
 1. It is within one ROI size of the lost track's position, which is extrapolated over the first second. Among several
    the nearest is taken.
@@ -39,6 +39,11 @@ EXIT_DISTANCE = 0.5
 RETURN_DISTANCE = 1.5
 """Distance from a border within which a face appears there, in ROI sizes: that of a face that is wholly inside, and the
 way that it goes between two searches."""
+CROSSING_DISTANCE = 1.0
+"""Way over the border, in ROI sizes, on which a face is in sight but not tracked: the rest of it that goes out after
+the loss, and what comes in until it is found."""
+MAX_CROSSING_SECONDS = 1.0
+"""Maximum time for that way. Raise it to keep ids of faces that cross the border slowly."""
 RETURN_MAX_SHIFT = 3.0
 """Maximum distance along the border between leaving and returning, in ROI sizes. Raise it to keep ids of people who
 return elsewhere; someone else who enters by that side then takes the id more often."""
@@ -67,6 +72,12 @@ class LostTrack:
         pairs = zip(border_distances(last, frame_size), border_distances(ahead, frame_size), strict=True)
         return [min(pair) < EXIT_DISTANCE * last.size for pair in pairs]
 
+    def crossing_seconds(self, frame_size: tuple[int, int]) -> float:
+        """Return the time in which the face crosses the border by which it left, out and in; 0 if it did not leave."""
+        if not any(self.left_by(frame_size)):
+            return 0.0
+        return CROSSING_DISTANCE / max(self.motion.speed, CROSSING_DISTANCE / MAX_CROSSING_SECONDS)
+
 
 def border_distances(roi: ROI, frame_size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return the distances of an ROI's center from the left, right, top, and bottom border; negative outside."""
@@ -88,18 +99,20 @@ class LostTrackBuffer:
         """Add a lost track."""
         self._tracks.append(track)
 
-    def remove_expired(self, timestamp: float, searched: float) -> None:
+    def remove_expired(self, timestamp: float, searched: float, frame_size: tuple[int, int]) -> None:
         """Remove tracks lost too long before the last search, or after `timestamp` if the clock was set back.
 
         A face that is found now may have returned at any time since the last search, at `searched` seconds; a search
-        that was long ago counts as one `MAX_GAP_SECONDS` ago.
+        that was long ago counts as one `MAX_GAP_SECONDS` ago. The time in which a face crosses the border does not
+        count.
         """
         returned = max(searched, timestamp - MAX_GAP_SECONDS)
-        self._tracks = [
-            track
-            for track in self._tracks
-            if track.time <= timestamp and max(returned - track.time, 0.0) < self._seconds
-        ]
+
+        def remembered(track: LostTrack) -> bool:
+            seconds = self._seconds and self._seconds + track.crossing_seconds(frame_size)
+            return track.time <= timestamp and max(returned - track.time, 0.0) < seconds
+
+        self._tracks = [track for track in self._tracks if remembered(track)]
 
     def match(self, roi: ROI, timestamp: float, frame_size: tuple[int, int]) -> int | None:
         """Remove the lost track that matches `roi` (frame pixels) and return its id, or None."""

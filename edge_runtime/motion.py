@@ -35,6 +35,11 @@ class RoiMotion:
             )
         self.roi, self._time = roi, timestamp
 
+    @property
+    def speed(self) -> float:
+        """Speed in ROI sizes a second."""
+        return math.hypot(*self._velocity) / self.roi.size
+
     def predict(self, timestamp: float) -> ROI:
         """Predict the ROI of the next frame, taken at `timestamp` seconds."""
         return self._moved(timestamp, MAX_GAP_SECONDS, MAX_STEP * self.roi.size)

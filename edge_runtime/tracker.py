@@ -218,7 +218,7 @@ class FaceTracker:
             if track not in tracked:
                 self._lose(track, timestamp)
         self._tracks = tracked
-        self._lost.remove_expired(timestamp, self._searched)
+        self._lost.remove_expired(timestamp, self._searched, (frame.shape[1], frame.shape[0]))
         self._rejected.remove_expired(timestamp)
 
         self._frames_since_search += 1

@@ -123,7 +123,7 @@ def test_faces_are_tracked_again_after_invalid_outputs(spec, backend, detector, 
     for number in range(200):
         backend.run = random.run
         tracker.update(frame, number / 30)
-    backend.run = steady
+    backend.run, backend.confidence = steady, 0.99  # a sure face: its place was rejected
     tracked = [tracker.update(frame, (200 + number) / 30) for number in range(DETECTION_INTERVAL + 10)]
     assert all(tracked[DETECTION_INTERVAL:]), "found again at the next search at the latest"
     assert tracked[-1][0].id == tracked[DETECTION_INTERVAL][0].id

@@ -12,6 +12,14 @@ def lost(number, x, time=0.0):
     return LostTrack(number, RoiMotion(ROI(x, 100, 80), time), time)
 
 
+def lost_at(number, x, y, speed=(0.0, 0.0), size=80):
+    """Return a track lost at 1 s at a place; its speed is in pixels a second."""
+    motion = RoiMotion(ROI(x - speed[0], y - speed[1], size), 0.0)
+    for step in range(1, 31):
+        motion.update(ROI(x + speed[0] * (step / 30 - 1), y + speed[1] * (step / 30 - 1), size), step / 30)
+    return LostTrack(number, motion, 1.0)
+
+
 def test_match_returns_the_nearest_track_once():
     faces = LostTrackBuffer(2.0)
     faces.add(lost(3, 100))
@@ -32,7 +40,7 @@ def test_remove_expired_removes_old_tracks_and_those_after_the_timestamp():
     for now in (2.26, -5.0):
         faces = LostTrackBuffer(2.0)
         faces.add(lost(0, 100))
-        faces.remove_expired(now, 1.0)
+        faces.remove_expired(now, 1.0, FRAME)
         assert faces.match(ROI(100, 100, 80), now, FRAME) is None
 
 
@@ -42,8 +50,21 @@ def test_remove_expired_removes_old_tracks_and_those_after_the_timestamp():
 def test_remove_expired_keeps_tracks_that_may_have_returned_since_the_last_search(seconds, now, searched, left):
     faces = LostTrackBuffer(seconds)
     faces.add(lost(0, 100))
-    faces.remove_expired(now, searched)
+    faces.remove_expired(now, searched, FRAME)
     assert len(faces) == left
+
+
+@pytest.mark.parametrize(
+    ("track", "seconds"),
+    [(lost_at(0, 20, 200), 1.0), (lost_at(0, 20, 200, (-160, 0)), 0.5), (lost_at(0, 320, 240), 0.0)],
+    ids=["slow", "two sizes a second", "lost inside"],
+)
+def test_remove_expired_keeps_a_track_longer_that_left_the_frame(track, seconds):
+    for later, left in ((seconds - 0.01, 1), (seconds + 0.01, 0)):
+        faces = LostTrackBuffer(2.0)
+        faces.add(track)
+        faces.remove_expired(3.0 + later, 3.0 + later, FRAME)
+        assert len(faces) == left
 
 
 def test_match_extrapolates_motion():
@@ -59,14 +80,6 @@ def test_same_face_compares_landmarks():
     points = np.random.default_rng(0).uniform(0, 100, (98, 2))
     assert same_face(points, points + 5)
     assert not same_face(points, points + 30)
-
-
-def lost_at(number, x, y, speed=(0.0, 0.0), size=80):
-    """Return a track lost at 1 s at a place; its speed is in pixels a second."""
-    motion = RoiMotion(ROI(x - speed[0], y - speed[1], size), 0.0)
-    for step in range(1, 31):
-        motion.update(ROI(x + speed[0] * (step / 30 - 1), y + speed[1] * (step / 30 - 1), size), step / 30)
-    return LostTrack(number, motion, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,16 @@ def test_a_face_that_leaves_and_returns_by_the_same_side_keeps_its_id(model, sid
 
 def test_a_face_that_returns_after_the_window_is_a_new_one(model):
     for side in SIDES:
-        assert play(World(a=leaving(side, 2.0, 2.3)), model, 8.0) == {"a": [0, 1]}
-    assert play(World(a=leaving("left", 2.0, 1.0)), model, 8.0, reid_seconds=0.8) == {"a": [0, 1]}
+        assert play(World(a=leaving(side, 2.0, 2.8)), model, 8.0) == {"a": [0, 1]}
+    assert play(World(a=leaving("left", 4.0, 1.4)), model, 8.0, reid_seconds=0.8) == {"a": [0, 1]}
+    assert play(World(a=leaving("left", 2.0, 0.2)), model, 8.0, reid_seconds=0.0) == {"a": [0, 1]}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_face_that_was_out_of_sight_for_less_than_the_window_keeps_its_id(model, side):
+    # Out of sight at a third of its ROI beyond the border; it is lost at the border, and found a fifth inside.
+    for speed, gap in itertools.product((1.0, 2.0, 4.0), (1.5, 1.9)):
+        assert kept(World(a=leaving(side, speed, gap + (1 / 3 + 1 / 3 + 0.2) / speed)), model), (speed, gap)
 
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}

@@ -18,7 +18,7 @@ from edge_runtime.sources import Frame, VideoSource, open_source
 from edge_runtime.webcam import INTERRUPTED, Progress, Summary, main
 
 pytestmark = pytest.mark.usefixtures("center_detector")
-BRIGHT, DARK = 230, 20
+BRIGHT, DARK = 250, 20
 
 
 def test_video_end_to_end(write_video, write_onnx, tmp_path, capsys):

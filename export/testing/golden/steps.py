@@ -217,6 +217,10 @@ def _match_lost_track() -> list[Any]:
         ([top], [300, 60, 60, 0.0], 1.5),
         ([bottom], [20, 180, 60, 0.0], 1.5),
         ([leaving], [50, 190, 60, 0.0], 1.5),
+        ([left], [50, 190, 60, 0.0], 4.24),
+        ([left], [50, 190, 60, 0.0], 4.26),
+        ([leaving], [50, 190, 60, 0.0], 4.08),
+        ([leaving], [50, 190, 60, 0.0], 4.09),
         ([left, lower], [88, 150, 60, 0.0], 1.5),
         ([left, lower], [50, 120, 60, 0.0], 1.5),
         ([left, lower], [88, 255, 60, 0.0], 1.5),
@@ -232,7 +236,7 @@ def _matched(lost: Sequence[Any], found: Sequence[float], now: float, searched: 
         motion = RoiMotion(ROI(cx - speed, cy, size, roll), time - 1.0)
         motion.update(ROI(cx, cy, size, roll), time)
         buffer.add(LostTrack(number, motion, time))
-    buffer.remove_expired(now, searched)
+    buffer.remove_expired(now, searched, LOST_FRAME_SIZE)
     return buffer.match(ROI(*found), now, LOST_FRAME_SIZE)
 
 

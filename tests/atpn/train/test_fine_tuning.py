@@ -8,7 +8,6 @@ import torch
 
 from atpn.__main__ import main
 from atpn.data.crops import filled
-from edge_runtime.detector.detection import roi_of_face_box
 from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
 from atpn.data.store import SampleStore
@@ -18,6 +17,7 @@ from atpn.train.config import RECIPES, TrainConfig
 from atpn.train.dataset import TrackingBatches
 from atpn.train.landmarks import LandmarkTask, new_model
 from atpn.train.tracking import TrackingTask
+from edge_runtime.detector.detection import roi_of_face_box
 from edge_runtime.geometry import rotation_2d
 from edge_runtime.landmarks import IBUG_68, SCHEMES, WFLW_98, convert
 
@@ -121,9 +121,9 @@ def test_tracking_learns_from_boxes_alone(draw_sample, tmp_path, face_shards):
     points, shape = batches.groups.outline(0)
     np.testing.assert_allclose((points.min(0), points.max(0)), (face.landmarks.min(0), face.landmarks.max(0)), atol=0.1)
     assert shape.shape == points.shape
-    assert roi_of_box(boxed.boxes["detector"]).size == pytest.approx(
-        1.5 * max(np.ptp(face.landmarks, axis=0)), rel=1e-3
-    )
+    left, top, right, bottom = boxed.boxes["detector"]
+    roi = roi_of_face_box(left + 0.5, top + 0.5, right - left, bottom - top)
+    assert roi.size == pytest.approx(1.5 * max(np.ptp(face.landmarks, axis=0)), rel=1e-3)
 
 
 def test_a_set_without_faces_cannot_be_tracked(draw_sample, tmp_path):

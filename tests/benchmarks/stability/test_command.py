@@ -16,6 +16,7 @@ from benchmarks.stability.steadiness import SMOOTHINGS
 def tiny(write_onnx, spec, center_detector, monkeypatch):
     """Flags for a network that takes brightness for a face, and a detector that knows its place."""
     monkeypatch.setattr("benchmarks.stability.command.NetworkDetector", center_detector)
+    monkeypatch.setattr("edge_runtime.tracker.DOUBT_CONFIDENCE_MARGIN", 0.0)  # a brightness is no probability
     model = write_onnx(dataclasses.replace(spec, track_threshold=0.3, lost_threshold=0.1).to_json())
     return ["--models", str(model), "--detector", str(model)]
 

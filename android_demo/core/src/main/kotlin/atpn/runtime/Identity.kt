@@ -32,6 +32,12 @@ const val EXIT_DISTANCE = 0.5
 /** Distance from a border within which a face appears there, in ROI sizes. */
 const val RETURN_DISTANCE = 1.5
 
+/** Way over the border, in ROI sizes, on which a face is in sight but not tracked, out and in. */
+const val CROSSING_DISTANCE = 1.0
+
+/** Maximum time for that way. */
+const val MAX_CROSSING_SECONDS = 1.0
+
 /** Maximum distance along the border between leaving and returning, in ROI sizes. */
 const val RETURN_MAX_SHIFT = 3.0
 
@@ -53,6 +59,10 @@ class LostTrack(val id: Int, val motion: RoiMotion, val time: Double) {
         val ahead = borderDistances(motion.extrapolate(time + EXIT_SECONDS, EXIT_SECONDS), width, height)
         return borderDistances(motion.roi, width, height).zip(ahead) { last, next -> min(last, next) < EXIT_DISTANCE * motion.roi.size }
     }
+
+    /** Returns the time in which the face crosses the border by which it left, out and in; 0 if it did not leave. */
+    fun crossingSeconds(width: Int, height: Int) =
+        if (leftBy(width, height).none { it }) 0.0 else CROSSING_DISTANCE / max(motion.speed, CROSSING_DISTANCE / MAX_CROSSING_SECONDS)
 }
 
 /** Returns the distances of an ROI's center from the left, right, top, and bottom border; negative outside. */
@@ -73,11 +83,14 @@ class LostTrackBuffer {
     /**
      * Removes tracks lost [REID_SECONDS] before the last search, or after [timestamp] if the clock was set back.
      *
-     * A search, at [searched] seconds, that was long ago counts as one [MAX_GAP_SECONDS] ago.
+     * A search, at [searched] seconds, that was long ago counts as one [MAX_GAP_SECONDS] ago. The time in which a face crosses
+     * the border does not count.
      */
-    fun removeExpired(timestamp: Double, searched: Double) {
+    fun removeExpired(timestamp: Double, searched: Double, width: Int, height: Int) {
         val returned = max(searched, timestamp - MAX_GAP_SECONDS)
-        tracks = tracks.filter { it.time <= timestamp && max(returned - it.time, 0.0) < REID_SECONDS }
+        tracks = tracks.filter {
+            it.time <= timestamp && max(returned - it.time, 0.0) < REID_SECONDS + it.crossingSeconds(width, height)
+        }
     }
 
     /** Removes the lost track that matches [roi] (frame pixels) and returns its id, or null. */

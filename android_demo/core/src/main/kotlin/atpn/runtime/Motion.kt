@@ -25,6 +25,9 @@ class RoiMotion(roi: Roi, private var time: Double) {
     private var velocityX = 0.0
     private var velocityY = 0.0
 
+    /** Speed in ROI sizes a second. */
+    val speed get() = hypot(velocityX, velocityY) / roi.size
+
     /** Adds an observed ROI. The velocity is kept if [timestamp] (seconds) does not increase. */
     fun update(observation: Roi, timestamp: Double) {
         val dt = timestamp - time

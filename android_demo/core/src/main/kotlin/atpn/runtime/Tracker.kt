@@ -146,7 +146,7 @@ class FaceTracker(
         val tracked = removeDuplicates(tracks.filter { updateTrack(it, frame, timestamp, camera) })
         for (track in tracks - tracked.toSet()) lose(track, timestamp)
         tracks = tracked
-        lost.removeExpired(timestamp, searched)
+        lost.removeExpired(timestamp, searched, frame.width, frame.height)
         rejected.removeExpired(timestamp)
 
         framesSinceSearch++

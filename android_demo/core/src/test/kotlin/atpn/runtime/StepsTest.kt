@@ -84,7 +84,7 @@ class StepsTest {
             motion.update(roi, time.double)
             memory.add(LostTrack(number.int, motion, time.double))
         }
-        memory.removeExpired(now.double, searched.double)
+        memory.removeExpired(now.double, searched.double, 320, 240)
         assertEquals(where, id?.int, memory.match(found.roi, now.double, 320, 240))
     }
 
