@@ -59,7 +59,8 @@ class TrackingTask:
         is_face = batch["is_face"] | (error < READABLE_ERROR)
         known = ~((error >= READABLE_ERROR) & (error <= UNREADABLE_ERROR))
         logits = model.tracking_branch(weighted[known]).float()
-        return tracking_loss(logits, is_face[known], self.recipe.balance_classes), {}
+        recipe = self.recipe
+        return tracking_loss(logits, is_face[known], recipe.balance_classes, recipe.face_weight), {}
 
     def _error(self, model: ATPN, landmarks: Tensor, target: Tensor) -> Tensor:
         """Return the (B,) mean landmark errors over the longer side of the true rectangle; NaN where it is unknown."""

@@ -45,7 +45,9 @@ def test_a_displaced_crop_is_a_face_as_far_as_its_landmarks_are_read(setting):
     kept = torch.arange(22) != 2  # neither readable nor unreadable
     with torch.no_grad():
         loss, _ = task.loss(model, batch)
-        expected = tracking_loss(model.tracking_branch(weighted[kept]), is_face[kept])
+        expected = tracking_loss(
+            model.tracking_branch(weighted[kept]), is_face[kept], face_weight=task.recipe.face_weight
+        )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
