@@ -27,7 +27,7 @@ def evaluate_rendered(
     """Evaluate the first `limit` renders. Landmarks and pose: upright crops by the rule.
 
     Tracking: the first 200 faces with the ROI errors of a tracked head (see `tracking_crops`), ten negatives each; and
-    what is refused (see `refusal_crops`).
+    of all of them, what is refused (see `refusal_crops`).
     `heads` False skips pose and tracking.
     """
     scheme, size, mean_shape = store.scheme, network.spec.input_size, network.spec.mean_shape
@@ -57,7 +57,7 @@ def evaluate_rendered(
     if heads:
         candidates, is_face = tracking_crops(store, faces[:TRACKED_FACES], store.backgrounds, mean_shape, size)
         report["tracking"] = tracking_metrics(network.predict(candidates).confidence, is_face)
-        report["refusal"] = refusal_report(network, refusal_crops(store, faces[:TRACKED_FACES], mean_shape, size))
+        report["refusal"] = refusal_report(network, refusal_crops(store, faces, mean_shape, size))
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)
     return report
