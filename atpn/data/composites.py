@@ -17,7 +17,7 @@ from atpn.data.augment import AugmentConfig, augment
 from atpn.data.crops import compute_mean_shape
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
-from atpn.data.textures import random_texture
+from atpn.data.textures import texture
 from edge_runtime.detector.network import PAD_VALUE
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 
@@ -225,11 +225,11 @@ class Compositor:
         """Return a part of one of `TEXTURES` textures, which are drawn once: that takes longer than all else."""
         if not self._texture_pool:
             own = np.random.default_rng(0)
-            self._texture_pool = [random_texture(TEXTURE_SIZE, own) for _ in range(TEXTURES)]
+            self._texture_pool = [texture(TEXTURE_SIZE, own) for _ in range(TEXTURES)]
         side = rng.uniform(0.3, 1.0) * TEXTURE_SIZE
         center = rng.uniform(side / 2, TEXTURE_SIZE - side / 2, 2)
-        texture = self._texture_pool[int(rng.integers(TEXTURES))]
-        return extract_crop(texture, ROI(*center.tolist(), side, self._roll(rng)), size)
+        drawn = self._texture_pool[int(rng.integers(TEXTURES))]
+        return extract_crop(drawn, ROI(*center.tolist(), side, self._roll(rng)), size)
 
     def _all_faces(self, index: int) -> list[np.ndarray]:
         """Return the points around all faces of a sample."""

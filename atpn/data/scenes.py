@@ -36,6 +36,25 @@ class SceneConfig:
     """Maximum depth of a cut into the ROI, in ROI sizes."""
 
 
+@dataclass(frozen=True)
+class NegativeConfig:
+    """Kinds of the crops beside the framed face, as fractions; the rest are `negative_roi`'s."""
+
+    background_prob: float = 0.15
+    """Of an image without a face."""
+    texture_prob: float = 0.25
+    """Of a procedural texture, half of them blended with a background."""
+    displaced_prob: float = 0.25
+    """Of the same face at any roll, or far off in place and size. What the landmark branch reads there decides whether
+    it counts as a face. Only of faces with landmarks."""
+    cut_prob: float = 0.1
+    """Of the same face with more than half of it beyond the image's edge. Only of faces with landmarks."""
+
+
+THESIS_NEGATIVES = NegativeConfig(background_prob=0.2, texture_prob=0.0, displaced_prob=0.0, cut_prob=0.0)
+"""Only what overlaps the face by less than 0.3, and images without a face."""
+
+
 def embed(
     image: np.ndarray, landmarks: np.ndarray, background: np.ndarray, config: SceneConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +90,20 @@ def trim(
         else:
             stop[axis] = int(np.clip(high[axis] - cuts[axis], 2, stop[axis]))
     return image[start[1] : stop[1], start[0] : stop[0]], (landmarks - start).astype(np.float32)
+
+
+def cut(image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Cut 55 to 90 % of the landmarks' rectangle off at one side; return the image and the landmarks in it."""
+    axis, fraction = int(rng.integers(2)), rng.uniform(0.55, 0.9)
+    low, high = landmarks[:, axis].min(), landmarks[:, axis].max()
+    extent = image.shape[1 - axis]
+    start, stop = 0, extent
+    if rng.random() < 0.5:
+        start = int(np.clip(low + fraction * (high - low), 0, extent - 2))
+    else:
+        stop = int(np.clip(high - fraction * (high - low), 2, extent))
+    rest = image[:, start:stop] if axis == 0 else image[start:stop]
+    return rest, (landmarks - np.where(np.arange(2) == axis, start, 0)).astype(np.float32)
 
 
 def make_scene(
@@ -114,6 +147,21 @@ def negative_roi(face: ROI, rng: np.random.Generator, others: Sequence[ROI] = ()
         tries += 1
         if roi.iou(face) < NEGATIVE_IOU and (tries > 50 or all(roi.iou(other) < NEGATIVE_IOU for other in others)):
             return roi
+
+
+def displaced_roi(landmarks: np.ndarray, upright: float, rng: np.random.Generator) -> ROI:
+    """Return a ROI around (N, 2) landmarks that is turned (at any roll), or shifted, or of another size.
+
+    Such crops occur when a detector finds a tilted face, and when a track drifts. `upright` is its roll, radians.
+    """
+    kind = rng.random()
+    turn = rng.uniform(-math.pi, math.pi) if kind < 0.6 else math.radians(rng.normal(0.0, 8.0))
+    roi = ROI.from_landmarks(landmarks, upright + turn)
+    distance = rng.uniform(0.2, 0.5) if 0.6 <= kind < 0.85 else abs(rng.normal(0.0, 0.05))
+    scale = rng.uniform(0.5, 2.2) if kind >= 0.85 else math.exp(rng.normal(0.0, 0.1))
+    angle = rng.uniform(0.0, 2 * math.pi)
+    x, y = distance * roi.size * math.cos(angle), distance * roi.size * math.sin(angle)
+    return ROI(roi.cx + x, roi.cy + y, roi.size * scale, roi.roll)
 
 
 def background_roi(image: np.ndarray, rng: np.random.Generator) -> ROI:

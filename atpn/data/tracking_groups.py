@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from atpn.data.augment import AugmentConfig, augment
 from atpn.data.crops import JitterConfig, jittered_roi
 from atpn.data.face_boxes import box_corners, landmarks_rectangle
-from atpn.data.scenes import SceneConfig, background_roi, make_scene, negative_roi
+from atpn.data.scenes import (
+    NEGATIVE_IOU,
+    THESIS_NEGATIVES,
+    NegativeConfig,
+    SceneConfig,
+    background_roi,
+    cut,
+    displaced_roi,
+    make_scene,
+    negative_roi,
+)
 from atpn.data.store import SampleStore
+from atpn.data.textures import texture
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 
-BACKGROUND_PROB = 0.2
-"""Fraction of the negatives that are crops of background-only samples."""
 UPRIGHT_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 """In the order of `box_corners`."""
 
 
 @dataclass(frozen=True)
+class TrackingCrop:
+    """One example."""
+
+    image: np.ndarray
+    """(S, S, 3) uint8 RGB."""
+    landmarks: np.ndarray | None = None
+    """(N, 2) true landmarks in crop coordinates of a displaced face, which is a face if they can be read."""
+
+
+@dataclass(frozen=True)
 class TrackingGroups:
-    """Groups of one face crop and `negatives` crops around it or from backgrounds."""
+    """Groups of one face crop and `negatives` crops around it or from elsewhere."""
 
     store: SampleStore
     backgrounds: np.ndarray
@@ -33,27 +54,38 @@ class TrackingGroups:
     jitter: JitterConfig
     scenes: SceneConfig
     augment: AugmentConfig
+    kinds: NegativeConfig = THESIS_NEGATIVES
 
-    def draw(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Return (S, S, 3) crops: a face, then its negatives."""
-        store = self.store
+    def draw(self, index: int, rng: np.random.Generator) -> list[TrackingCrop]:
+        """Return a face, then the others."""
+        store, kinds = self.store, self.kinds
         background = store.image(int(rng.choice(self.backgrounds))) if len(self.backgrounds) else None
         scene, (landmarks, mean_shape) = store.image(index), self.outline(index)
         neighbors = store.neighbors(index)
         if neighbors is None:
-            scene, landmarks = make_scene(scene, landmarks, background, self.scenes, rng)
+            # Faces are on textures, too, so that a texture does not tell that there is none.
+            around = self._texture(background, rng) if rng.random() < kinds.texture_prob else background
+            scene, landmarks = make_scene(scene, landmarks, around, self.scenes, rng)
         others = [ROI.from_landmarks(points) for points in ([] if neighbors is None else neighbors)]
-        roi = jittered_roi(landmarks, mean_shape, self.jitter, rng)
         face = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
-        crops = [extract_crop(scene, roi, self.crop_size)]
+        labeled = mean_shape is self.mean_shape
+        limits = np.cumsum([kinds.background_prob, kinds.texture_prob, kinds.displaced_prob, kinds.cut_prob])
+        crops = [self._crop(scene, jittered_roi(landmarks, mean_shape, self.jitter, rng), rng)]
         for _ in range(self.negatives):
-            if background is not None and rng.random() < BACKGROUND_PROB:
-                crops.append(extract_crop(background, background_roi(background, rng), self.crop_size))
+            kind = int(np.searchsorted(limits, rng.random(), side="right"))
+            if kind == 0 and background is not None:
+                crops.append(self._crop(background, background_roi(background, rng), rng))
+            elif kind == 1:
+                image = self._texture(background, rng)
+                crops.append(self._crop(image, background_roi(image, rng), rng))
+            elif kind == 2 and labeled and (roi := self._displaced(landmarks, face.roll, others, rng)):
+                crops.append(self._crop(scene, roi, rng, landmarks))
+            elif kind == 3 and labeled:
+                rest, moved = cut(scene, landmarks, rng)
+                crops.append(self._crop(rest, jittered_roi(moved, mean_shape, self.jitter, rng), rng))
             else:
-                crops.append(extract_crop(scene, negative_roi(face, rng, others), self.crop_size))
-        flips = rng.random(len(crops)) < self.jitter.flip_prob
-        crops = [crop[:, ::-1] if flip else crop for crop, flip in zip(crops, flips, strict=True)]
-        return [augment(np.ascontiguousarray(crop), self.augment, rng) for crop in crops]
+                crops.append(self._crop(scene, negative_roi(face, rng, others), rng))
+        return crops
 
     def outline(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the points (pixels) that the crop rule uses, and their upright shape.
@@ -65,3 +97,29 @@ class TrackingGroups:
             return landmarks, self.mean_shape
         box = landmarks_rectangle(next(iter(self.store.boxes(index).values())))
         return box_corners(box), UPRIGHT_CORNERS
+
+    def _crop(
+        self, image: np.ndarray, roi: ROI, rng: np.random.Generator, landmarks: np.ndarray | None = None
+    ) -> TrackingCrop:
+        """Cut, mirror at random, and augment a crop, with its landmarks if they are given."""
+        crop = extract_crop(image, roi, self.crop_size)
+        placed = None if landmarks is None else roi.to_crop(landmarks)
+        if rng.random() < self.jitter.flip_prob:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+            if placed is not None:
+                placed = (placed * (-1, 1) + (1, 0))[self.store.scheme.mirror]
+        return TrackingCrop(augment(crop, self.augment, rng), placed)
+
+    def _displaced(
+        self, landmarks: np.ndarray, upright: float, others: Sequence[ROI], rng: np.random.Generator
+    ) -> ROI | None:
+        """Return a displaced ROI, or None if it may show another face."""
+        roi = displaced_roi(landmarks, upright, rng)
+        return roi if all(roi.iou(other) < NEGATIVE_IOU for other in others) else None
+
+    def _texture(self, background: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+        image = texture(2 * self.crop_size, rng)
+        if background is None or rng.random() < 0.5:
+            return image
+        photograph = cv2.resize(background, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.addWeighted(image, share := rng.uniform(0.3, 0.9), photograph, 1 - share, 0)

@@ -12,6 +12,7 @@ from atpn.evaluate import metrics
 from atpn.evaluate.backend import CropPredictor, scheme_of
 from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.overlay import write_overlay
+from atpn.evaluate.refusal import refusal_crops, refusal_report
 from atpn.evaluate.reliability import reliability_report
 from atpn.evaluate.reports import landmark_report, pose_report
 from atpn.evaluate.tracking import tracking_crops, tracking_metrics
@@ -25,7 +26,8 @@ def evaluate_rendered(
 ) -> dict[str, Any]:
     """Evaluate the first `limit` renders. Landmarks and pose: upright crops by the rule.
 
-    Tracking: the first 200 faces with the ROI errors of a tracked head (see `tracking_crops`), ten negatives each.
+    Tracking: the first 200 faces with the ROI errors of a tracked head (see `tracking_crops`), ten negatives each; and
+    of all of them, what is refused (see `refusal_crops`).
     `heads` False skips pose and tracking.
     """
     scheme, size, mean_shape = store.scheme, network.spec.input_size, network.spec.mean_shape
@@ -55,6 +57,7 @@ def evaluate_rendered(
     if heads:
         candidates, is_face = tracking_crops(store, faces[:TRACKED_FACES], store.backgrounds, mean_shape, size)
         report["tracking"] = tracking_metrics(network.predict(candidates).confidence, is_face)
+        report["refusal"] = refusal_report(network, refusal_crops(store, faces, mean_shape, size))
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)
     return report

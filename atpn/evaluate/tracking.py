@@ -42,7 +42,7 @@ def tracking_crops(
         store, backgrounds, mean_shape, crop_size, NEGATIVES, FOLLOWED, SceneConfig(trim_prob=0.0), NO_AUGMENT
     )
     rng = np.random.default_rng(seed)
-    crops = [crop for index in faces for crop in groups.draw(int(index), rng)]
+    crops = [crop.image for index in faces for crop in groups.draw(int(index), rng)]
     is_face = np.zeros((len(faces), 1 + NEGATIVES), bool)
     is_face[:, 0] = True
     return np.stack(crops), is_face.ravel()

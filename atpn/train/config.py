@@ -14,7 +14,7 @@ from atpn.data.augment import AugmentConfig
 from atpn.data.composites import CompositeConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.label_noise import NoiseConfig
-from atpn.data.scenes import SceneConfig
+from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
@@ -84,10 +84,15 @@ class Recipe:
     scenes: SceneConfig = field(default_factory=SceneConfig)
     negatives: int = 10
     """Background crops per face crop in the tracking stage (thesis, section 3.3.2)."""
+    negative_kinds: NegativeConfig = field(default_factory=NegativeConfig)
+    """What the background crops show."""
     freeze_backbone: bool = False
     """Landmark stage: freeze the backbone, so that the tracking and pose branches stay valid."""
     balance_classes: bool = True
     """Tracking loss: give both classes equal weight; the thesis' equation 3.5 weighs crops alike."""
+    face_weight: float = 4.0
+    """Weight of faces over other crops in the balanced tracking loss. Raise it for fewer lost faces and more false
+    alarms. With 4, about as many faces pass 0.7 as without displaced faces among the others."""
     pose_loss: Literal["angles", "thesis"] = "angles"
     composites: CompositeConfig = field(default_factory=CompositeConfig)
     """Composite images of the detector stage."""
@@ -114,6 +119,7 @@ _THESIS = {
 }
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
 _THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
+_THESIS |= {"negative_kinds": THESIS_NEGATIVES}
 # Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
 # hundred times are memorized, so their errors do not tell the uncertainty on others.
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}

@@ -20,7 +20,7 @@ from atpn.data.crops import Crop, JitterConfig, random_crop
 from atpn.data.sample import Sample
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
-from atpn.data.tracking_groups import TrackingGroups
+from atpn.data.tracking_groups import TrackingCrop, TrackingGroups
 from atpn.evaluate.crops import LabeledCrops
 from atpn.train.config import Recipe
 from atpn.train.settling import UNSETTLED, Settling
@@ -164,25 +164,34 @@ class FaceBatches(CropSteps):
 
 
 class TrackingBatches(CropSteps):
-    """Groups of one framed face and `negatives` crops around it or from backgrounds (stage 2)."""
+    """Groups of one framed face and `negatives` crops around it or from elsewhere (stage 2)."""
 
     @property
     def groups(self) -> TrackingGroups:
         """Groups with the recipe's settings."""
         recipe = self.recipe
-        settings = recipe.negatives, recipe.jitter, recipe.scenes, recipe.augment
+        settings = recipe.negatives, recipe.jitter, recipe.scenes, recipe.augment, recipe.negative_kinds
         return TrackingGroups(self.store, self.backgrounds, self.mean_shape, self.crop_size, *settings)
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """Return `image` and `is_face` (B,) of as many whole groups as fit into `batch_size`."""
+        """Return as many whole groups as fit into `batch_size`: `image`, and `is_face` (B,).
+
+        `landmarks` (B, N, 2) float32 are those of displaced faces, in crop coordinates; NaN for the other crops.
+        """
         recipe, groups = self.recipe, self.groups
         count = recipe.batch_size // (1 + recipe.negatives)
-        images: list[np.ndarray] = []
+        crops: list[TrackingCrop] = []
         for position in range(step * count, (step + 1) * count):
-            images += groups.draw(self.face(position), rng)
-        is_face = np.zeros(len(images), bool)
+            crops += groups.draw(self.face(position), rng)
+        is_face = np.zeros(len(crops), bool)
         is_face[:: 1 + recipe.negatives] = True
-        return {"image": stack(images), "is_face": torch.from_numpy(is_face)}
+        unknown = np.full((self.store.scheme.count, 2), np.nan)
+        landmarks = np.stack([unknown if crop.landmarks is None else crop.landmarks for crop in crops])
+        return {
+            "image": stack([crop.image for crop in crops]),
+            "is_face": torch.from_numpy(is_face),
+            "landmarks": torch.from_numpy(landmarks.astype(np.float32)),
+        }
 
 
 def load(batches: IterableDataset[Batch], workers: int) -> Iterator[Batch]:

@@ -15,6 +15,12 @@ from atpn.train.dataset import Batch, TrackingBatches
 from atpn.train.losses.tracking import tracking_loss
 from edge_runtime.landmarks import convert
 
+READABLE_ERROR = 0.09
+"""Mean landmark error, in longer sides of the landmarks' rectangle, below which a displaced crop is a face: 0.15 of the
+distance of a frontal face's eye corners. A tracker's next crop is then well placed."""
+UNREADABLE_ERROR = 0.14
+"""Error above which it is none: 0.25 of the eye distance. Crops between the two teach nothing."""
+
 
 class TrackingTask:
     """See `loop.StageTask`."""
@@ -47,9 +53,25 @@ class TrackingTask:
         )
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the cross-entropy."""
-        logits = model.tracking_branch(frozen_input(model, batch["image"])).float()
-        return tracking_loss(logits, batch["is_face"], self.recipe.balance_classes), {}
+        """Compute the cross-entropy. What the landmark branch reads in a displaced crop decides its class."""
+        weighted, landmarks = frozen_input(model, batch["image"])
+        error = self._error(model, landmarks, batch["landmarks"])
+        is_face = batch["is_face"] | (error < READABLE_ERROR)
+        known = ~((error >= READABLE_ERROR) & (error <= UNREADABLE_ERROR))
+        logits = model.tracking_branch(weighted[known]).float()
+        recipe = self.recipe
+        return tracking_loss(logits, is_face[known], recipe.balance_classes, recipe.face_weight), {}
+
+    def _error(self, model: ATPN, landmarks: Tensor, target: Tensor) -> Tensor:
+        """Return the (B,) mean landmark errors over the longer side of the true rectangle; NaN where it is unknown."""
+        if target.isnan().all():  # boxes alone, whose default scheme may be another one
+            return target[:, 0, 0]
+        own, scheme = model.config.scheme, self.store.scheme
+        predicted = landmarks.float()
+        if own != scheme:
+            predicted = torch.from_numpy(convert(predicted.cpu().numpy(), own, scheme)).to(target.device)
+        side = (target.amax(dim=1) - target.amin(dim=1)).amax(dim=1)
+        return (predicted - target).norm(dim=-1).mean(dim=1) / side
 
     def validate(self, model: ATPN) -> dict[str, float]:
         """Compute average precision and both error rates at the tracking threshold, on held-out samples."""
@@ -66,8 +88,8 @@ def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
 
 
 @torch.no_grad()
-def frozen_input(model: ATPN, image: Tensor) -> Tensor:
-    """Compute the heatmap-weighted low features of a batch, without gradients."""
+def frozen_input(model: ATPN, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the heatmap-weighted low features of a batch, and its landmarks, without gradients."""
     features = model.features(image)
     landmarks, _ = model.landmark_branch(features)
-    return model.weighted_low(features, landmarks)
+    return model.weighted_low(features, landmarks), landmarks

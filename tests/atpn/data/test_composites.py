@@ -6,7 +6,6 @@ from atpn.data.augment import NO_AUGMENT
 from atpn.data.composites import CompositeConfig, Compositor
 from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
-from atpn.data.textures import _blobs, _cloth, _foliage, _shelves, _text, _tiles
 from edge_runtime.detector.network import PAD_VALUE
 from edge_runtime.geometry import ROI, upright_roll
 
@@ -154,11 +153,3 @@ def test_textures_replace_backgrounds_and_repeat(store):
     assert np.array_equal(first, second)
     assert np.array_equal(first, other.compose(96, np.random.default_rng(3)).image)
     assert first.std() > 0
-
-
-def test_every_kind_of_texture_is_a_picture():
-    rng = np.random.default_rng(0)
-    for draw in (_text, _shelves, _tiles, _cloth, _foliage, _blobs):
-        image = draw(96, rng)
-        assert (image.shape, image.dtype) == ((96, 96, 3), np.uint8)
-        assert image.std() > 1, draw.__name__

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atpn.data.sample import Sample
-from atpn.data.scenes import SceneConfig, background_roi, embed, make_scene, negative_roi, trim
+from atpn.data.scenes import SceneConfig, background_roi, cut, displaced_roi, embed, make_scene, negative_roi, trim
 from edge_runtime.geometry import ROI
 
 
@@ -54,6 +54,38 @@ def test_trimming_moves_landmarks_and_cuts_into_the_roi(rng):
         height, width = rest.shape[:2]
         cut |= bool((corners < -1).any() or (corners[:, 0] > width).any() or (corners[:, 1] > height).any())
     assert cut
+
+
+def test_a_cut_leaves_less_than_half_of_the_face(rng):
+    shares, sides = [], set()
+    for _ in range(60):
+        image, landmarks = dotted(rng)
+        rest, moved = cut(image, landmarks, rng)
+        assert max(image.shape[0] - rest.shape[0], image.shape[1] - rest.shape[1]) > 0
+        offset = (landmarks - moved)[0]
+        np.testing.assert_allclose(landmarks - moved, np.tile(offset, (98, 1)), atol=1e-4)
+        np.testing.assert_array_equal(rest, image[int(offset[1]) :, int(offset[0]) :][: rest.shape[0], : rest.shape[1]])
+        low, high = np.maximum(moved.min(0), 0), np.minimum(moved.max(0), np.array(rest.shape[1::-1]))
+        shares.append(float(((high - low) / np.ptp(moved, axis=0)).prod()))
+        sides.add((rest.shape[0] < 120, rest.shape[1] < 120, bool(offset.any())))
+    assert min(shares) > 0.05
+    assert max(shares) < 0.5
+    assert len(sides) == 4
+
+
+def test_displaced_rois_are_turned_by_any_roll_or_far_off(rng):
+    landmarks = rng.uniform(40, 80, (98, 2))
+    rois = [displaced_roi(landmarks, 0.2, rng) for _ in range(600)]
+    turns = np.degrees(np.array([roi.roll for roi in rois]) - 0.2)
+    turns = (turns + 180) % 360 - 180
+    assert (np.histogram(turns, bins=6, range=(-180, 180))[0] > 30).all()
+    level = [roi for roi, turn in zip(rois, turns, strict=True) if abs(turn) < 20]
+    rule = ROI.from_landmarks(landmarks, 0.2)
+    shifts = np.array([np.hypot(roi.cx - rule.cx, roi.cy - rule.cy) for roi in level]) / rule.size
+    sizes = np.array([roi.size for roi in level]) / rule.size
+    assert (shifts > 0.2).sum() > 30
+    assert (sizes < 0.7).sum() > 1
+    assert (sizes > 1.6).sum() > 10
 
 
 def test_without_a_background_nothing_is_embedded(rng):
