@@ -121,6 +121,8 @@ class FaceTracker:
             self._limits.stricter(SURE_CONFIDENCE_MARGIN, 1.0),
         )
         self._sure_limits = self._limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
+        # A picture has no further frames to tell.
+        self._picture_limits = self._limits.stricter(DOUBT_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
         lost = spec.lost_threshold if options.lost_threshold is None else options.lost_threshold
         self._lost_threshold = min(lost, confidence)
         query = self.template.points if self.template is not None and spec.prompts else None
@@ -187,7 +189,7 @@ class FaceTracker:
         found: list[Observation] = []
         for candidate in self._search(frame, None):
             if all(candidate.iou(other.next_roi) < DUPLICATE_IOU_THRESHOLD for other in found):
-                found += self._find(frame, candidate, intrinsics, found)
+                found += self._find(frame, candidate, intrinsics, found, self._picture_limits)
         self.stats.detections += len(found)
         return [self._face(i, TrackState.DETECTED, face, 0) for i, face in enumerate(found)]
 
@@ -252,16 +254,18 @@ class FaceTracker:
         return found
 
     def _find(
-        self, frame: np.ndarray, candidate: ROI, intrinsics: Intrinsics, known: Sequence[Observation]
+        self, frame: np.ndarray, candidate: ROI, intrinsics: Intrinsics, known: Sequence[Observation], limits: Limits
     ) -> list[Observation]:
         """Return the observation of a detected face, or nothing if it is none or one of the known ones."""
         observation = self._observe(frame, candidate, intrinsics)
         if observation is None or not _accepted(observation, self._sure_limits):
             observation = self._best_turn(frame, candidate, intrinsics, observation)
         for _ in range(REFINEMENTS):
-            if observation is not None:
-                observation = self._observe(frame, observation.next_roi, intrinsics)
-        if observation is None or not _accepted(observation, self._limits):
+            # Of a face read upside down, one crop or another is doubtful.
+            if observation is None or observation.confidence < self._limits.confidence:
+                return []
+            observation = self._observe(frame, observation.next_roi, intrinsics)
+        if observation is None or not _accepted(observation, limits):
             return []
         return [] if any(same_face(observation.landmarks, face.landmarks) for face in known) else [observation]
 
@@ -327,7 +331,8 @@ class FaceTracker:
             doubtful, full = self._doubtful_tracks(), len(self._tracks) == max_faces
             if full and not doubtful:
                 return
-            for face in self._find(frame, candidate, intrinsics, [track.observation for track in self._tracks]):
+            known = [track.observation for track in self._tracks]
+            for face in self._find(frame, candidate, intrinsics, known, self._limits):
                 sure = _accepted(face, self._sure_limits)
                 if not sure and (full or face.next_roi in self._rejected):
                     continue
