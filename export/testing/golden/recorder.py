@@ -154,8 +154,8 @@ def _track(track: Track) -> list[float]:
 
 def _search(image: np.ndarray, outputs: Outputs) -> Json:
     cells = [
-        [int(row), int(column), *numbers(outputs["scores"][row, column]), *numbers(outputs["rois"][row, column])]
-        for row, column in np.argwhere(outputs["scores"] > 0)
+        [*cell, *(number for name in ("scores", "rois", "roll") for number in numbers(outputs[name][tuple(cell)]))]
+        for cell in np.argwhere(outputs["scores"] > 0).tolist()
     ]
     return {"image": pixels(image), "cells": cells}
 

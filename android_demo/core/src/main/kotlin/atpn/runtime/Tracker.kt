@@ -87,6 +87,9 @@ class FaceTracker(
         listOf(limits.stricter(DOUBT_CONFIDENCE_MARGIN, DOUBT_UNCERTAINTY_FACTOR), limits.stricter(SURE_CONFIDENCE_MARGIN, 1.0))
     private val sureLimits = limits.stricter(SURE_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
 
+    // A picture has no further frames to tell.
+    private val pictureLimits = limits.stricter(DOUBT_CONFIDENCE_MARGIN, SURE_UNCERTAINTY_FACTOR)
+
     /** Counts since the tracker was created. */
     val stats = TrackerStats()
 
@@ -131,7 +134,9 @@ class FaceTracker(
         stats.frames++
         stats.detectorRuns++
         for (candidate in detector.detect(picture)) {
-            if (found.all { candidate.iou(it.nextRoi) < DUPLICATE_IOU_THRESHOLD }) find(picture, candidate, camera, found)?.let(found::add)
+            if (found.all { candidate.iou(it.nextRoi) < DUPLICATE_IOU_THRESHOLD }) {
+                find(picture, candidate, camera, found, pictureLimits)?.let(found::add)
+            }
         }
         stats.detections += found.size
         return found.mapIndexed { id, face -> toFace(Track(id, face, RoiMotion(face.nextRoi, 0.0), 0.0), 0.0) }
@@ -214,13 +219,22 @@ class FaceTracker(
     }
 
     /** Returns the observation of a detected face, or null if it is none or one of the [known] ones. */
-    private fun find(frame: RgbImage, candidate: Roi, camera: Intrinsics, known: List<Observation>): Observation? {
+    private fun find(
+        frame: RgbImage,
+        candidate: Roi,
+        camera: Intrinsics,
+        known: List<Observation>,
+        accepted: Limits = limits,
+    ): Observation? {
         var observation = observe(frame, candidate, camera)
         if (observation == null || !sureLimits.accept(observation)) {
             observation = bestTurn(frame, candidate, camera, observation)
         }
-        repeat(REFINEMENTS) { observation = observation?.let { observe(frame, it.nextRoi, camera) } }
-        return observation?.takeIf { face -> limits.accept(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
+        // Of a face read upside down, one crop or another is doubtful.
+        repeat(REFINEMENTS) {
+            observation = observation?.takeIf { it.confidence >= limits.confidence }?.let { observe(frame, it.nextRoi, camera) }
+        }
+        return observation?.takeIf { face -> accepted.accept(face) && known.none { sameFace(face.landmarks, it.landmarks) } }
     }
 
     /** Returns the best observation of a candidate turned by quarters: a detector may not tell which way is up. */

@@ -120,11 +120,13 @@ private fun detectorRuns(frame: Json) = frame["searches"].list.map { it.obj }.ma
     val grid = Golden.detectorSpec.outputs.getValue("scores")[0]
     val scores = FloatArray(grid * grid)
     val rois = FloatArray(grid * grid * 3)
+    val roll = FloatArray(grid * grid * 2)
     for (cell in search["cells"].list) {
         val values = cell.doubles
         val at = values[0].toInt() * grid + values[1].toInt()
         scores[at] = values[2].toFloat()
         for (k in 0..2) rois[3 * at + k] = values[3 + k].toFloat()
+        for (k in 0..1) roll[2 * at + k] = values[6 + k].toFloat()
     }
-    RecordedRun(search["image"], mapOf("scores" to scores, "rois" to rois))
+    RecordedRun(search["image"], mapOf("scores" to scores, "rois" to rois, "roll" to roll))
 }
