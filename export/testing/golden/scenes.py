@@ -164,7 +164,7 @@ def _low_confidence() -> Scene:
 def _returning() -> Scene:
     """Return a scene of a face that leaves by the left and returns lower, while another one enters by the right."""
     frames = []
-    for number in range(24):
+    for number in range(31):
         sprites = [Sprite(1, 40 - 16 * max(number - 3, 0), 10)]
         if number > 14:
             sprites = [Sprite(1, min(16 * (number - 15) - 120, 40), 180)]
