@@ -14,6 +14,7 @@ from edge_runtime.probation import PROBATION_FRAMES
 from edge_runtime.spec import standard_outputs
 from edge_runtime.tracker import (
     MAX_CANDIDATES,
+    QUARTER_TURNS,
     REFINEMENTS,
 )
 
@@ -31,13 +32,14 @@ def play(tracker, frame, count, start=0):
 
 
 def test_detects_once_and_then_tracks(tracker, backend, detector, frame):
+    backend.confidence = 0.97
     ((first,), (second,), (third,)) = play(tracker, frame, 3)
     assert (first.state, first.age) == (TrackState.DETECTED, 0)
     assert (second.state, second.age) == (TrackState.TRACKED, 1)
     assert (third.id, third.age) == (first.id, 2)
     assert detector.calls == 1
     assert backend.runs == 1 + REFINEMENTS + 2
-    assert first.confidence == pytest.approx(0.9)
+    assert first.confidence == pytest.approx(0.97)
     stats = tracker.stats
     assert (stats.frames, stats.detector_runs, stats.detections, stats.lost_count) == (3, 1, 1, 0)
     assert stats.network_runs == backend.runs
@@ -98,7 +100,59 @@ def test_network_runs_on_few_candidates(tracker, backend, detector, frame):
     backend.confidence = 0.1
     detector.rois = [ROI(160, 120, 60 + i) for i in range(10)]
     tracker.update(frame, 0.0)
-    assert backend.runs == MAX_CANDIDATES * (1 + REFINEMENTS)
+    assert backend.runs == MAX_CANDIDATES * (1 + len(QUARTER_TURNS)), "each as it is, and turned by quarters"
+
+
+class TurnedFace:
+    """A face of some roll: the network is sure of a crop of this roll, certain by how near it is otherwise."""
+
+    def __init__(self, backend, roll, confident_turns=()):
+        self.spec, self._backend, self._roll, self._confident = backend.spec, backend, roll, confident_turns
+        self.rolls = []
+
+    def crop(self, image, roi, size):
+        self.rolls.append(roi.roll)
+        return np.zeros((size, size, 3), np.uint8)
+
+    def run(self, crop, query_points=None):
+        off = (self.rolls[-1] - self._roll + math.pi) % (2 * math.pi) - math.pi
+        right = abs(off) < 0.5
+        wrong = any(abs(off - turn) < 0.5 for turn in self._confident)
+        self._backend.confidence = 0.99 if right or wrong else 0.1
+        self._backend.uncertainty = np.full(98, 0.02 if right else 0.055)
+        return self._backend.run(crop)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, -90])
+@pytest.mark.parametrize("wrong", [(), (math.pi,), (-math.pi,)])
+def test_a_face_is_found_at_any_roll_though_the_detector_knows_none(
+    backend, detector, frame, monkeypatch, degrees, wrong
+):
+    """Even if the network is confident, but uncertain, of the face read upside down."""
+    face = TurnedFace(backend, math.radians(degrees), wrong)
+    monkeypatch.setattr("edge_runtime.observation.extract_crop", face.crop)
+    (found,) = FaceTracker(TrackerOptions(model=face, detector=detector)).update(frame, 0.0)
+    assert math.cos(found.roi.roll - math.radians(degrees)) == pytest.approx(1, abs=0.01)
+
+
+def test_a_candidate_whose_confidence_falls_on_the_way_is_no_face(backend, detector, frame):
+    values = iter([0.99, 0.6, 0.99])
+    plain = backend.run
+
+    def run(crop, query_points=None):
+        backend.confidence = next(values, 0.99)
+        return plain(crop)
+
+    backend.run = run
+    assert FaceTracker(TrackerOptions(model=backend, detector=detector)).update(frame, 0.0) == []
+
+
+def test_a_face_in_a_picture_must_be_surer_than_in_a_stream(tracker, backend, frame):
+    for uncertainty, confidence, count in ((0.02, 0.9, 1), (0.055, 0.9, 0), (0.02, 0.75, 0)):
+        backend.uncertainty, backend.confidence = np.full(98, uncertainty), confidence
+        tracker.reset()
+        assert len(tracker.detect(frame)) == count
+        assert len(tracker.update(frame)) == 1
 
 
 def test_second_candidate_is_used_when_the_first_is_invalid(tracker, detector, frame):

@@ -146,7 +146,7 @@ def test_a_metric_with_a_tolerance_must_have_been_computed(metrics):
 def test_every_tolerance_is_of_a_metric(ground_truth, tolerances):
     network = _predictions(ground_truth, 0.004, 0.01, [0.9, 0.9, 0.9, 0.1])
     landmarks = compare(network, network, ground_truth, 0.7)
-    detections = DetectorParity(0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
+    detections = DetectorParity(0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
     metrics = (landmarks if tolerances is TOLERANCES else detections).metrics()
     assert {name for each in tolerances.values() for name in each} <= metrics.keys()
 
