@@ -18,7 +18,6 @@ from atpn.model.layers import resample_grids
 from atpn.model.network import Network
 from atpn.model.point_head import PromptHead, TemplateHead
 from atpn.model.scheme_conversion import SchemeConversion
-from edge_runtime.landmarks import LandmarkScheme
 
 IMAGE_MEAN = (127.5, 127.5, 127.5)
 IMAGE_STD = (64.0, 64.0, 64.0)
@@ -127,15 +126,6 @@ class ATPN(Network):
         kept = {k: v for k, v in self.state_dict().items() if k in fitting and v.shape == fitting[k].shape}
         other.load_state_dict(kept, strict=False)
         return other.train(self.training)
-
-    def in_scheme(self, target: LandmarkScheme) -> ATPN:
-        """Return a copy that predicts the landmarks of another scheme.
-
-        Each new landmark is the mean of the landmarks that it is converted from, corrected at its own place. ValueError
-        if the network's scheme does not convert to `target`; see `converted`.
-        """
-        own = self.config.scheme
-        return self if own == target else self.converted(SchemeConversion.between(own, target, self.mean_shape))
 
     @torch.no_grad()
     def converted(self, conversion: SchemeConversion) -> ATPN:
