@@ -13,7 +13,7 @@ from atpn.data.composites import Composite
 from atpn.model import save_checkpoint
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.detection import detection_targets
-from atpn.train.losses.detection import focal_loss, region_loss
+from atpn.train.losses.detection import focal_loss, region_loss, turn_loss
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.spec import DetectorSpec
 from export.__main__ import main
@@ -33,7 +33,7 @@ def discs(seed, count=2, size=SIZE):
         x, y = (column + rng.uniform(0.4, 0.6)) / count, rng.uniform(0.25, 0.75)
         grid = (np.arange(size) + 0.5) / size
         image[np.hypot(grid[None] - x, grid[:, None] - y) <= radius] = 230
-        regions.append([x, y, 3 * radius])
+        regions.append([x, y, 3 * radius, 0.0])
     return Composite(image, np.array(regions, np.float32), np.ones(count, bool))
 
 
@@ -55,6 +55,7 @@ def train_finder(folder):
         output = model(image)
         loss = focal_loss(output.logits, batch["centers"], batch["mask"])
         loss = loss + region_loss(output.regions, batch["regions"], batch["region_weight"])
+        loss = loss + turn_loss(output.turns, batch["roll"], batch["region_weight"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -83,10 +84,11 @@ def test_every_file_finds_the_faces_through_the_runtime(files):
     for name in FILES:
         rois = NetworkDetector(files / name).detect(shown.image)
         assert len(rois) == 2, name
-        for roi, (x, y, size) in zip(sorted(rois, key=lambda r: r.cx), shown.regions, strict=True):
+        for roi, (x, y, size, _) in zip(sorted(rois, key=lambda r: r.cx), shown.regions, strict=True):
             assert roi.cx == pytest.approx(120 * x - 0.5, abs=4), name
             assert roi.cy == pytest.approx(120 * y - 0.5, abs=4), name
             assert roi.size == pytest.approx(120 * size, rel=0.25), name
+            assert roi.roll == pytest.approx(0, abs=0.3), name
 
 
 @pytest.mark.slow
@@ -96,7 +98,7 @@ def test_the_report_and_the_specs_tell_what_was_made(files, finder):
     assert report["held_out"]["sha256"] == read_image_set(finder / "heldout.npz").sha256
     for name in FILES:
         spec, entry = DetectorSpec.read(files / name), report["files"][name]
-        assert spec.outputs == {"scores": (16, 16), "rois": (16, 16, 3)}
+        assert spec.outputs == {"scores": (16, 16), "rois": (16, 16, 3), "roll": (16, 16, 2)}
         assert spec.provenance["licence"] == "CC0-1.0"
         assert entry["parity"]["average_precision"] > 0.9
         assert entry["transposes"] <= 2

@@ -86,8 +86,7 @@ def test_a_prompt_file_finds_any_points_through_the_runtime(exported, prompt_mod
     assert (backend.spec.prompts, backend.spec.template, backend.spec.outputs["points"]) == (7, None, (7, 2))
     for count in (7, 3):
         plane = np.random.default_rng(count).random((count, 2))
-        backend.prompt(plane)
-        agree([backend.run(crop) for crop in crops], answers(prompt_model, crops, plane), backend.spec.precision)
+        agree([backend.run(crop, plane) for crop in crops], answers(prompt_model, crops, plane), backend.spec.precision)
 
 
 @pytest.mark.slow
