@@ -14,7 +14,7 @@ import atpn
 from edge_runtime.sources import Frame
 
 IMAGES = Path(atpn.__file__).parent / "weights" / "detector_heldout.npz"
-IMAGE = 1
+IMAGE = 20
 """Index of the image: one large face that no network was trained on."""
 SIZE = (640, 480)
 PERIOD, EMPTY_FRAMES = 600, 60

@@ -145,9 +145,12 @@ def test_sequences_cover_their_cases(written):
     assert [1] in crossing
     assert sorted(crossing[-1]) == [0, 1]
     slipped = written["sequence_slipped.json"]["frames"]
-    assert [len(frame["faces"]) for frame in slipped] == [2, 2, 2, 1, 1, 1]
-    assert all(run["outputs"]["confidence"][0] > 0.9 for run in slipped[3]["runs"]), "none is lost by itself"
-    assert len(slipped[3]["runs"]) == 2
+    counts = [len(frame["faces"]) for frame in slipped]
+    assert counts[:3] == [2, 2, 2]
+    assert counts[-1] == 1
+    merged = slipped[counts.index(1)]["runs"]
+    assert len(merged) == 2, "none is lost by itself"
+    assert all(run["outputs"]["confidence"][0] > 0.9 for run in merged)
     assert (
         max(track[2] for frame in written["sequence_low_confidence.json"]["frames"] for track in frame["tracks"]) == 4
     )

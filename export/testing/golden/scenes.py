@@ -12,7 +12,7 @@ from export.config import WEIGHTS_FOLDER
 from export.image_set import read_image_set
 
 FACE_IMAGES = WEIGHTS_FOLDER / "detector_heldout.npz"
-CUTS = ((22, 4, 36, 108), (21, 72, 26, 120))
+CUTS = ((8, 32, 6, 120), (44, 72, 36, 120))
 """Index of the image, left, top, and side of each face. The images are held out."""
 FPS = 30.0
 
