@@ -25,7 +25,7 @@ from edge_runtime.options import TrackerOptions
 from edge_runtime.preview import Preview
 from edge_runtime.signals import interrupt_once
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
-from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
+from edge_runtime.sinks.results import CsvSink, JsonLinesSink, JsonStreamSink, Sink
 from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink, parse_address
 from edge_runtime.sources import list_cameras, open_source
 from edge_runtime.sources.images import is_image, shorten
@@ -38,6 +38,8 @@ PROGRAM = "atpn-webcam"
 """Name of the command; `python -m edge_runtime.webcam` is the same."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, SIGTERM, or SIGHUP."""
+STANDARD_OUTPUT = Path("-")
+"""Value of `--jsonl` that writes to standard output."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class WebcamConfig:
     faces: int | None = flag(None, "maximum number of faces (default: 1 in a stream, all in a picture)", "tracking")
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
     save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
-    jsonl: Path | None = flag(None, "file with a JSON object per frame and line", "output")
+    jsonl: Path | None = flag(None, "file with a JSON object per frame and line; -: standard output", "output")
     csv: Path | None = flag(None, "file with a row per face and frame", "output")
     osc: str | None = flag(None, "HOST:PORT to send OSC to, over UDP", "output")
     vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
@@ -213,7 +215,7 @@ def run(config: WebcamConfig) -> int:
         return INTERRUPTED
     finally:
         if summary.frames:
-            print(summary.text(tracker))
+            print(summary.text(tracker), file=sys.stderr if config.jsonl == STANDARD_OUTPUT else sys.stdout)
     return 0
 
 
@@ -222,7 +224,8 @@ def _check_outputs(config: WebcamConfig) -> None:
     given = {"--source": Path(config.source), "--model": config.model, "--template": config.template}
     given["--intrinsics"] = config.intrinsics
     taken = {name: path for name, path in given.items() if path is not None}
-    for name, path in (("--save", config.save), ("--jsonl", config.jsonl), ("--csv", config.csv)):
+    jsonl = None if config.jsonl == STANDARD_OUTPUT else config.jsonl
+    for name, path in (("--save", config.save), ("--jsonl", jsonl), ("--csv", config.csv)):
         if path is None:
             continue
         for other, used in taken.items():
@@ -233,7 +236,9 @@ def _check_outputs(config: WebcamConfig) -> None:
 
 def _open_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
     """Yield the sinks of results one by one, so that all are closed if one fails."""
-    if config.jsonl is not None:
+    if config.jsonl == STANDARD_OUTPUT:
+        yield JsonStreamSink(sys.stdout)
+    elif config.jsonl is not None:
         yield JsonLinesSink(config.jsonl)
     if config.csv is not None:
         points = 0 if tracker.template is None else len(tracker.template.points)

@@ -7,6 +7,7 @@ earlier file is kept.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -72,6 +73,22 @@ class JsonLinesSink(_TextSink):
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
         self._write(frame_to_json(frame, faces) + "\n")
+
+
+class JsonStreamSink(Sink):
+    """One JSON object per frame and line to an open text stream, flushed for its reader; see `frame_to_json`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
+        """See `Sink.write`."""
+        try:
+            print(frame_to_json(frame, faces), file=self._stream, flush=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._stream.close()  # else Python tries to write the rest when it exits
+            raise SinkError(f"cannot write the results: {error.strerror}") from error
 
 
 class CsvSink(_TextSink):

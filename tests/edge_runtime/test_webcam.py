@@ -40,6 +40,39 @@ def test_video_end_to_end(write_video, write_onnx, tmp_path, capsys):
     assert "fps" in summary
 
 
+def test_json_lines_go_to_standard_output(write_video, write_onnx, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    video, model = write_video([BRIGHT] * 3), write_onnx()
+    assert main(["--source", str(video), "--model", str(model), "--headless", "--jsonl", "-"]) == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["frame"] for line in printed.out.splitlines()] == [0, 1, 2]
+    assert "frames 3;" in printed.err
+    assert not Path("-").exists()
+
+
+def test_a_reader_that_ends_is_an_error_without_a_traceback(write_video, write_onnx):
+    command = [
+        sys.executable,
+        "-m",
+        "edge_runtime.webcam",
+        "--source",
+        write_video([BRIGHT] * 5),
+        "--model",
+        write_onnx(),
+    ]
+    command += ["--headless", "--jsonl", "-"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        ended = subprocess.run(
+            [str(part) for part in command], stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    assert "error: cannot write the results: Broken pipe" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+
+
 def test_max_frames(write_video, write_onnx, capsys):
     video, model = write_video([BRIGHT] * 9), write_onnx()
     assert main(["--source", str(video), "--model", str(model), "--headless", "--max-frames", "4"]) == 0
