@@ -39,6 +39,10 @@ class SchemeError(EdgeRuntimeError, ValueError):
     """A landmark scheme's file is invalid."""
 
 
+class InputFileError(EdgeRuntimeError, ValueError):
+    """A file is not a regular one, too large, damaged, or not of the expected format."""
+
+
 class SourceError(EdgeRuntimeError, OSError):
     """A camera, video, image, or folder has no frames."""
 

@@ -1,9 +1,19 @@
 import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from edge_runtime.files import is_same_file, natural_key, temporary_path, write_atomically
+from edge_runtime.errors import SinkError
+from edge_runtime.files import (
+    Replacement,
+    check_outputs,
+    is_same_file,
+    natural_key,
+    temporary_path,
+    write_atomically,
+)
 
 
 def test_a_file_is_written_into_a_folder_that_is_made(tmp_path):
@@ -54,3 +64,68 @@ def test_the_same_file_by_two_names(tmp_path):
     assert is_same_file(tmp_path / "link", tmp_path / "a")
     assert is_same_file(tmp_path / "x" / ".." / "new", tmp_path / "new")
     assert not is_same_file(tmp_path / "a", tmp_path / "new")
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+    write_atomically(tmp_path / "link", b"content")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755])
+def test_the_mode_of_an_earlier_file_is_kept(tmp_path, mode):
+    (tmp_path / "file").write_bytes(b"older")
+    (tmp_path / "file").chmod(mode)
+    write_atomically(tmp_path / "file", b"newer")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_a_new_file_has_the_usual_mode(tmp_path):
+    (tmp_path / "usual").touch()
+    write_atomically(tmp_path / "file", b"content")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    received = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_atomically(tmp_path / "pipe", b"content")
+    reader.join()
+    assert received == [b"content"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_device_stays():
+    write_atomically(Path("/dev/null"), b"content")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_folder_and_a_missing_parent_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(SinkError, match="it is a folder"):
+        Replacement(tmp_path)
+    with pytest.raises(SinkError, match="does not exist"):
+        Replacement(tmp_path / "none" / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_discarded_file_leaves_the_earlier_one(tmp_path):
+    (tmp_path / "file").write_bytes(b"older")
+    replacement = Replacement(tmp_path / "file")
+    replacement.path.write_bytes(b"newer")
+    replacement.discard()
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"older")]
+
+
+def test_outputs_must_differ_from_inputs_and_from_each_other(tmp_path):
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("a")
+    check_outputs({"--save": tmp_path / "b", "--csv": None}, {"--source": tmp_path / "a", "--model": None})
+    with pytest.raises(SinkError, match=r"--save .*link would overwrite --source .*a: choose another name"):
+        check_outputs({"--save": tmp_path / "link"}, {"--source": tmp_path / "a"})
+    with pytest.raises(SinkError, match=r"--csv .* would overwrite --save"):
+        check_outputs({"--save": tmp_path / "b", "--csv": tmp_path / "." / "b"}, {})
+    check_outputs({"--save": Path("/dev/null"), "--csv": Path("/dev/null")}, {})
