@@ -131,7 +131,7 @@ def stage_recipe(stage: Stage, config: TrainConfig) -> Recipe:
 
     ValueError if the recipe has no such stage, or the batch size does not suit it.
     """
-    names = ["batch_size", "lr", "optimizer", "coarse_fraction", "settle_fraction"]
+    names = ["batch_size", "lr", "optimizer", "coarse_fraction", "settle_fraction", "cooldown_fraction"]
     if stage == "landmarks":
         names += ["landmark_loss", "semantic_alignment", "shape_components"]
     given = {name: getattr(config, name) for name in names}

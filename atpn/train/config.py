@@ -39,6 +39,9 @@ class Recipe:
     """AdamW: decoupled, norms and biases excluded. Adam: the L2 term of equations 3.4, 3.6, 3.8."""
     schedule: Literal["cosine", "step"] = "cosine"
     warmup_steps: int = 100
+    cooldown_fraction: float = 1.0
+    """Cosine schedule: last fraction of the run, in which the rate falls to zero. 0 keeps the peak rate to the end, for
+    a run that another one continues from its averaged weights."""
     decay_epochs: int = 4
     """Step schedule: epochs between two decays."""
     decay_factor: float = 0.03
@@ -245,6 +248,9 @@ class TrainConfig(RunLength):
     settle_fraction: float | None = None
     """Last fraction of the run, with batch-norm statistics fixed and milder crops; default: the recipe's. Give 1 to
     fine-tune at a low rate."""
+    cooldown_fraction: float | None = None
+    """Last fraction of the run, in which the learning rate falls to zero; default: the recipe's. Give 0, with
+    --settle-fraction 0, for all but the last of several runs that each continue the one before."""
     width: float = 1.0
     """Channel multiplier of a new network."""
     loader: Literal["auto", "processes", "device"] = "auto"
@@ -264,7 +270,7 @@ class TrainConfig(RunLength):
             raise ValueError("give --init shipped or --weights, not both")
         if self.shape_components is not None and self.shape_components < 0:
             raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
-        for name in ("coarse_fraction", "settle_fraction"):
+        for name in ("coarse_fraction", "settle_fraction", "cooldown_fraction"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")

@@ -42,7 +42,8 @@ def learning_rate(recipe: Recipe, fraction: float, step: int, epoch: int = 0) ->
     if recipe.schedule == "step":
         rate = recipe.lr * recipe.decay_factor ** (epoch // recipe.decay_epochs)
     else:
-        rate = recipe.lr * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
+        left = min(1.0, (1.0 - min(fraction, 1.0)) / recipe.cooldown_fraction) if recipe.cooldown_fraction else 1.0
+        rate = recipe.lr * 0.5 * (1 - math.cos(math.pi * left))
     return rate * min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else rate
 
 

@@ -510,6 +510,11 @@ def test_schedules():
     assert learning_rate(cosine, 0.0, 0, 0) == pytest.approx(2e-3 / 100)
     assert learning_rate(cosine, 0.5, 1000, 0) == pytest.approx(1e-3)
     assert learning_rate(cosine, 1.0, 1000, 0) == 0
+    late = replace(cosine, cooldown_fraction=0.2)
+    assert [learning_rate(late, fraction, 1000) for fraction in (0.5, 0.8)] == [2e-3, 2e-3]
+    assert learning_rate(late, 0.9, 1000) == pytest.approx(1e-3)
+    assert learning_rate(late, 1.0, 1000) == 0
+    assert learning_rate(replace(cosine, cooldown_fraction=0.0), 1.0, 1000) == 2e-3
     # Thesis, section 3.3.2: 0.001, by 0.03 after every 4 epochs.
     assert [learning_rate(step, 0.5, 9, e) for e in (0, 3, 4, 8)] == pytest.approx([1e-3, 1e-3, 3e-5, 9e-7])
 
