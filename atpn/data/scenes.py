@@ -50,9 +50,9 @@ class NegativeConfig:
     """Of an image without a face."""
     mined_prob: float = 0.2
     """Of an image that an earlier network took for a face, if there are any; else of an image without a face."""
-    texture_prob: float = 0.2
+    texture_prob: float = 0.15
     """Of a procedural texture, half of them blended with a background."""
-    displaced_prob: float = 0.2
+    displaced_prob: float = 0.25
     """Of the same face at any roll, or far off in place and size. What the landmark branch reads there decides whether
     it counts as a face. Only of faces with landmarks."""
     cut_prob: float = 0.1
@@ -165,10 +165,12 @@ def displaced_roi(landmarks: np.ndarray, upright: float, rng: np.random.Generato
     Such crops occur when a detector finds a tilted face, and when a track drifts. `upright` is its roll, radians.
     """
     kind = rng.random()
-    turn = rng.uniform(-math.pi, math.pi) if kind < 0.6 else math.radians(rng.normal(0.0, 8.0))
+    turned = kind < 0.6
+    turn = rng.uniform(-math.pi, math.pi) if turned else math.radians(rng.normal(0.0, 8.0))
     roi = ROI.from_landmarks(landmarks, upright + turn)
-    distance = rng.uniform(0.2, 0.5) if 0.6 <= kind < 0.85 else abs(rng.normal(0.0, 0.05))
-    scale = rng.uniform(0.5, 2.2) if kind >= 0.85 else math.exp(rng.normal(0.0, 0.1))
+    # A crop made from a wrong reading of a turned face is displaced, too.
+    distance = rng.uniform(0.2, 0.5) if 0.6 <= kind < 0.85 else abs(rng.normal(0.0, 0.15 if turned else 0.05))
+    scale = rng.uniform(0.5, 2.2) if kind >= 0.85 else math.exp(rng.normal(0.0, 0.25 if turned else 0.1))
     angle = rng.uniform(0.0, 2 * math.pi)
     x, y = distance * roi.size * math.cos(angle), distance * roi.size * math.sin(angle)
     return ROI(roi.cx + x, roi.cy + y, roi.size * scale, roi.roll)

@@ -103,6 +103,8 @@ class Recipe:
 
 # A lost face is detected one frame late, so the tracking branch must accept the ROI error of fast motion.
 _TRACKING_JITTER = JitterConfig(center_sigma=0.07, scale_sigma=0.12)
+# Faces of 20 pixels must pass, and blurred backgrounds must not.
+_TRACKING_AUGMENT = AugmentConfig(low_resolution=0.35, min_resolution=0.18)
 # Close to the crops of a tracked face, for precision; rare cases have been learned by then.
 _SETTLED_JITTER = JitterConfig(
     center_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_prob=0.1, unrolled_prob=0.15
@@ -138,7 +140,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
             settled_jitter=_SETTLED_JITTER,
             settled_augment=_SETTLED_AUGMENT,
         ),
-        ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
+        ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER, augment=_TRACKING_AUGMENT),
         ("atpn", "pose"): Recipe(samples=80_000),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
