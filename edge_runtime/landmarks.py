@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -75,8 +76,8 @@ class LandmarkScheme:
             f"groups must cover 0..{self.count - 1} once; {_count_problem(covered, self.count)}",
         )
         pairs, edges = self._pairs(self.mirror_pairs, "mirror_pairs"), self._pairs(self.edges, "edges")
-        paired = [index for pair in pairs for index in pair]
-        twice = sorted({index for index in paired if paired.count(index) > 1})
+        paired = Counter(index for pair in pairs for index in pair)
+        twice = sorted(index for index, times in paired.items() if times > 1)
         self._require(not twice, f"mirror_pairs hold {_written(twice)} more than once; a landmark has one mirror image")
         corners = self._pairs([self.outer_eye_corners], "outer_eye_corners")[0]
         self._require(
@@ -202,8 +203,9 @@ def _written(indices: Sequence[int], most: int = 8) -> str:
 
 def _count_problem(covered: Sequence[int], count: int) -> str:
     """Return what is wrong with sorted indices that should be 0 to count - 1."""
-    missing = [index for index in range(count) if index not in covered]
-    twice = sorted({index for index in covered if covered.count(index) > 1})
+    times = Counter(covered)
+    missing = [index for index in range(count) if index not in times]
+    twice = sorted(index for index in times if times[index] > 1)
     return f"without a group: {_written(missing) or 'none'}; in several: {_written(twice) or 'none'}"
 
 

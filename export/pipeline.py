@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec_json
+from edge_runtime.spec import DetectorSpec, ModelSpec, open_model_file
 from export.errors import ExportError, ParityError
 from export.evaluation import ArtifactReport, ParityEvaluator, ParityT, evaluate_artifact
 from export.formats.base import Format, Job
@@ -78,7 +78,7 @@ def export_artifact(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
         candidate = Path(folder) / path.name
         artifact.format.write(job, candidate)
-        if read_spec_json(candidate) != spec.to_json():
+        if not _holds_spec(candidate, spec):
             raise ExportError(f"{path.name}: the spec read back from the file is not the one written into it")
         report = _check_parity(evaluate_artifact(candidate, artifact.format, evaluator), path)
         if path.is_dir():  # a package cannot be renamed over another
@@ -107,8 +107,15 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _is_up_to_date(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
-    """Return whether the file holds exactly this spec, which names or hashes all that shapes the file."""
+    """Return whether the file is whole and holds this spec, which names or hashes all that shapes the file."""
     try:
-        return path.exists() and read_spec_json(path) == spec.to_json()
+        return path.exists() and _holds_spec(path, spec)
     except (EdgeRuntimeError, OSError):
         return False  # damaged or of an older version: converted again
+
+
+def _holds_spec(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
+    """Return whether a file's spec is exactly this one, and its checksum; errors as of `read_spec`."""
+    written, file = open_model_file(path)
+    expected = dataclasses.replace(spec, content_sha256=written.content_sha256)
+    return bool(written.content_sha256) and file.spec_json == expected.to_json()

@@ -42,11 +42,12 @@ def test_force_makes_the_file_again(dist, sources, command_line, monkeypatch, ca
     assert float32.read_bytes() == before
 
 
-def test_a_damaged_file_is_made_again(dist, sources, command_line, monkeypatch):
+@pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda whole: whole.replace(b"\x01", b"\x02", 1)])
+def test_a_damaged_file_is_made_again(dist, sources, command_line, monkeypatch, damage):
     float32 = dist / "atpn_fp32.tflite"
     before = float32.read_bytes()
     _reuse(monkeypatch, float32)
-    float32.write_bytes(before[:1000])
+    float32.write_bytes(damage(before))
     assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert float32.read_bytes() == before
 
