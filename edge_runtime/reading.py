@@ -11,7 +11,7 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from edge_runtime.errors import InputFileError
 
@@ -27,23 +27,33 @@ _SHOWN = 200
 """Maximum length of a part of a file that a message quotes, characters."""
 
 
-def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileError) -> bytes:
-    """Read a whole regular file of at most `limit` bytes.
+def open_regular(path: Path | str, error: type[Exception] = InputFileError) -> BinaryIO:
+    """Open a regular file for reading.
 
     Raises:
         FileNotFoundError: There is no such file.
         OSError: The file cannot be read.
-        error: It is not a regular file, or larger.
+        error: It is not a regular file.
     """
     # Opening a pipe would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{path} is not a regular file; give a file that can be read whole")
-        content = b"" if status.st_size > limit else file.read(limit + 1)
-    if max(status.st_size, len(content)) > limit:  # files of /proc report 0
-        raise error(f"{path} has {max(status.st_size, len(content))} bytes, at most {limit} are read")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise error(f"{path} is not a regular file; give a file that can be read whole")
+
+
+def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileError) -> bytes:
+    """Read a whole regular file of at most `limit` bytes; `open_regular` has the other errors.
+
+    Raises:
+        error: It is not a regular file, or larger.
+    """
+    with open_regular(path, error) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+    if max(size, len(content)) > limit:  # files of /proc report 0
+        raise error(f"{path} has {max(size, len(content))} bytes, at most {limit} are read")
     return content
 
 
