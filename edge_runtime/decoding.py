@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edge_runtime.image_size import declared_size
 from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.reading import read_bytes
 
 MAX_IMAGE_PIXELS = 2**28
 """Maximum pixels of an image: phones take pictures of 200 million. Decoded it has 0.8 GB."""
@@ -23,7 +25,7 @@ _PIXELS_PER_BYTE = 8256
 
 
 class ImageError(ValueError):
-    """An image cannot be decoded. The message continues a sentence that begins with the image's name."""
+    """An image cannot be decoded. The message continues a sentence that begins with the image's name, or has it."""
 
 
 def check_image(content: np.ndarray) -> None:
@@ -39,7 +41,9 @@ def check_image(content: np.ndarray) -> None:
         raise ImageError("is empty")
     size = declared_size(content.data)
     if size is None:
-        raise ImageError("is not a PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, or Radiance image, or its header is damaged")
+        raise ImageError(
+            "is not an image that can be read (PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, Radiance), or is damaged"
+        )
     width, height = size
     pixels = width * height
     is_jpeg = content[0] == 0xFF
@@ -71,3 +75,12 @@ def decode_image(content: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR) -> 
     if image is None:
         raise ImageError("is not an image that OpenCV can read, or is damaged")
     return np.asarray(image)
+
+
+def load_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """Read an image file and decode it as `decode_image` does; ImageError and OSError name the file."""
+    try:
+        return decode_image(read_bytes(path, MAX_IMAGE_BYTES, ImageError), flags)
+    except ImageError as error:
+        text = str(error)
+        raise ImageError(text if text.startswith(str(path)) else f"{path} {text}") from error

@@ -21,6 +21,8 @@ MAX_MODEL_BYTES = 2**28
 """Maximum size of a model file; the largest of ours has 14 MB."""
 MAX_DEPTH = 50
 """Maximum depth of nested lists and objects in JSON; ours have 5."""
+MAX_LABEL_BYTES = 2**31
+"""Maximum size of a dataset's file of labels; those of a million images have 0.5 GB."""
 _MAX_INTEGER = 2**53
 """Maximum magnitude of a whole number in JSON: larger ones are not exact in float64."""
 _SHOWN = 200
@@ -55,6 +57,19 @@ def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileE
     if max(size, len(content)) > limit:  # files of /proc report 0
         raise error(f"{path} has {max(size, len(content))} bytes, at most {limit} are read")
     return content
+
+
+def read_text(
+    path: Path | str, limit: int = MAX_TEXT_BYTES, error: type[Exception] = InputFileError, errors: str = "strict"
+) -> str:
+    """Read a text file in UTF-8, with or without a byte-order mark, as `read_bytes` does.
+
+    `errors` is what `bytes.decode` does with other bytes; with "strict" they raise `error`.
+    """
+    try:
+        return read_bytes(path, limit, error).decode("utf-8-sig", errors)
+    except UnicodeDecodeError as damaged:
+        raise error(f"{path} is not text in UTF-8: {damaged.reason} at byte {damaged.start}") from damaged
 
 
 def read_json(path: Path | str, error: type[Exception] = InputFileError, limit: int = MAX_TEXT_BYTES) -> Any:

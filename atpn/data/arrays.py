@@ -26,7 +26,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _CHUNK = 2**20
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_MALFORMED = (
+MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OverflowError, MemoryError),
     *(ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError),
 )
@@ -60,12 +60,14 @@ def read_arrays(
             if sum(info.file_size for info in chosen.values()) > limit:
                 raise ArrayFileError(f"its arrays have more than {limit} bytes")
             return {name: parse_array(read_member(archive, info)) for name, info in chosen.items()}
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ArrayFileError(f"{source} is not an .npz file of arrays, or is damaged ({quote(error)})") from error
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a member, whose checksum must agree. What `zipfile` raises, and ValueError."""
+    """Return the content of a member, of at most `MAX_BYTES`, whose checksum must agree. Raises one of `MALFORMED`."""
+    if info.file_size > MAX_BYTES:
+        raise ValueError(f"{quote(info.filename)} has {info.file_size} bytes, at most {MAX_BYTES} are read")
     if info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED:
         raise ValueError(f"{quote(info.filename)} is encrypted, or packed by another method than deflate")
     with archive.open(info) as stream:
@@ -88,5 +90,5 @@ def parse_array(content: bytes) -> np.ndarray:
             raise ValueError(f"{dtype} {shape} does not fit {held} bytes")
         values = np.frombuffer(content, dtype, math.prod(shape), stream.tell()) if declared else np.empty(0, dtype)
         return values.reshape(shape, order="F" if fortran else "C").copy("K")
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ArrayFileError(f"an array is damaged ({quote(error)})") from error

@@ -85,7 +85,12 @@ def test_a_large_blank_picture_is_read():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"hello", "is not a PNG"), (b"\xff\xd8\xff", "is not a PNG"), (b"BM" + bytes(60), "damaged")],
+    [
+        (b"", "is empty"),
+        (b"hello", "is not an image"),
+        (b"\xff\xd8\xff", "is not an image"),
+        (b"BM" + bytes(60), "damaged"),
+    ],
 )
 def test_other_content_is_an_error(content, message):
     with pytest.raises(ImageError, match=message):

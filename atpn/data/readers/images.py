@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from atpn.data.sample import Sample
+from edge_runtime.decoding import load_image
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 """Placeholder image of a sample that has not been read."""
@@ -55,10 +56,7 @@ class ImageFile:
 
     def read(self) -> np.ndarray:
         """See `ImageSource`. Grayscale images become RGB."""
-        content = np.frombuffer(self.path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
-        if image is None:
-            raise ValueError(f"{self.path} does not decode as an image")
+        image = load_image(self.path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         return np.ascontiguousarray(_TURNS[self.orientation](image)) if self.orientation in _TURNS else image
 
 

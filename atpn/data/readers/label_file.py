@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.landmarks import LandmarkScheme
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 Complain = Callable[[str, str], None]
 """Receives a place ("labels.csv line 3") and what is wrong there; the parser continues with the next entry."""
@@ -84,9 +85,11 @@ class LabelSet:
 def load_json(path: Path) -> Any:
     """Parse a JSON file with or without a byte order mark; LabelError says where it is damaged."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LabelError(f"{path} is not JSON: {error}; export it again") from error
+        return json.loads(read_text(path, MAX_LABEL_BYTES, LabelError))
+    except LabelError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
+        raise LabelError(f"{path} is not JSON: {quote(error)}; export it again") from error
 
 
 def text_of(entry: Any, key: str) -> str:
@@ -95,7 +98,9 @@ def text_of(entry: Any, key: str) -> str:
         raise LabelError(f"got {_short(entry)}, expected an object with {key!r}")
     value = entry.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise LabelError(f"got {key} {_short(value)}, expected a string; keys here: {', '.join(map(str, entry))}")
+        raise LabelError(
+            f"got {key} {_short(value)}, expected a string; keys here: {quote(', '.join(map(str, entry)))}"
+        )
     return value
 
 

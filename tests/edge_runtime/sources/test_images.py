@@ -108,7 +108,7 @@ def test_a_folder_names_what_it_skips(tmp_path, caplog):
         assert source.skipped == ["folder", *(f"notes_{i}.txt" for i in range(12)), "bad.jpg"]
     assert "not images: folder, notes_0.txt, notes_1.txt" in caplog.text
     assert "and 3 more" in caplog.text
-    assert "bad.jpg is not a PNG" in caplog.text
+    assert "bad.jpg is not an image" in caplog.text
     assert ".hidden" not in caplog.text
 
 
