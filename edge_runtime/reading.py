@@ -99,10 +99,10 @@ def parse_json(content: bytes | str) -> Any:
     return value
 
 
-def quote(value: object) -> str:
-    """Return a value as messages show it: in a bounded length."""
+def quote(value: object, limit: int = _SHOWN) -> str:
+    """Return a value as messages show it: at most `limit` characters, and the length of what is longer."""
     text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 class _NumberError(ValueError):
