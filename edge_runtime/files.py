@@ -89,6 +89,11 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{stem}.{uuid.uuid4().hex}.part{path.suffix}")
 
 
+def is_temporary(path: Path) -> bool:
+    """Return whether a path is one of `temporary_path`: being written, or left over."""
+    return path.stem.endswith(".part")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as `Replacement` does; make its folder. An earlier file is kept if writing fails.
 

@@ -111,6 +111,8 @@ class Summary:
     """Frames of a camera skipped while the loop was busy."""
     skipped: Sequence[str] = ()
     """Files of a folder that gave no frame."""
+    incomplete: str | None = None
+    """What could not be read, of a damaged or cut source."""
     first_face: int | None = None
     """Index of the first frame with a face."""
     loop_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
@@ -210,13 +212,16 @@ def run(config: WebcamConfig) -> int:
                 _loop(config, source, tracker, sinks, overlays, preview, progress, summary)
             finally:
                 ignore_signals()  # while the files are closed
-                summary.skipped = source.skipped
+                summary.skipped, summary.incomplete = source.skipped, source.incomplete
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         if summary.frames:
             print(summary.text(tracker), file=sys.stderr if config.jsonl == STANDARD_OUTPUT else sys.stdout)
-    return 0
+    if summary.incomplete is None:
+        return 0
+    print(f"error: {summary.incomplete}; the results of what was read are kept", file=sys.stderr)
+    return 1
 
 
 def _check_outputs(config: WebcamConfig) -> None:

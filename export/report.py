@@ -10,6 +10,7 @@ from typing import Any
 
 from atpn.evaluate.plots import Chart, write_charts
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import read_json
 
 REPORTS = ("report", "detector_report")
 """Names of the reports that exports write, without extension."""
@@ -80,7 +81,7 @@ def reported_sha256(path: Path) -> str | None:
 def _entries(report: Path) -> dict[str, Any]:
     """Return a report's entries of files with a hash; none without a report of ours."""
     try:
-        files = json.loads(report.read_bytes())["files"].items()
+        files = read_json(report)["files"].items()
         return {name: entry for name, entry in files if "sha256" in entry}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}

@@ -13,8 +13,11 @@ from safetensors.torch import load, save
 from atpn.model.atpn import ATPN
 from atpn.model.network import Network
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_bytes, read_text
 
 FORMAT_VERSION = 1
+MAX_WEIGHTS_BYTES = 2**32
+"""Maximum size of a checkpoint's weights; the largest of ours have 20 MB."""
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -61,7 +64,7 @@ def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[s
     """Load a network, in inference mode on the CPU, and its metadata; CheckpointError for missing or invalid files."""
     _check_suffix(path)
     description = read_description(path, kind)
-    weights = path.read_bytes()
+    weights = read_bytes(path, MAX_WEIGHTS_BYTES, CheckpointError)
     digest = hashlib.sha256(weights).hexdigest()
     if digest != description["weights_sha256"]:
         raise CheckpointError(
@@ -72,9 +75,9 @@ def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[s
         state = load(weights)
         model = kind.from_config(description["config"])
         model.load_state_dict(state)
-    except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit this version's {kind.__name__}: {error}; train again, "
+            f"{path} does not fit this version's {kind.__name__}: {quote(error)}; train again, "
             "or use the version of the code that wrote it"
         ) from error
     return model.eval(), description["metadata"]
@@ -92,15 +95,19 @@ def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
         if not file.is_file():
             raise CheckpointError(f"no checkpoint file {file}; a checkpoint is {path.name} and {beside.name} together")
     try:
-        description = json.loads(beside.read_bytes())
+        description = json.loads(read_text(beside, MAX_MODEL_BYTES, CheckpointError))  # metadata may hold NaN
         if description["architecture"] != kind.__name__ or description["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
                 f"{beside} describes {description['architecture']} version {description['format_version']}, "
                 f"expected {kind.__name__} version {FORMAT_VERSION}"
             )
         missing = {"config", "weights_sha256", "metadata"} - set(description)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{beside} is not a checkpoint's description ({error!r}); copy it again") from error
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{beside} is not a checkpoint's description ({quote(repr(error))}); copy it again"
+        ) from error
     if missing:
         raise CheckpointError(f"{beside} lacks {', '.join(sorted(missing))}; copy it again")
     return dict(description)

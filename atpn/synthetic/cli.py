@@ -7,7 +7,6 @@ import math
 import multiprocessing
 import os
 import shutil
-import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from atpn.data.contact_sheet import image_grid
 from atpn.data.drawing import write_image
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, claim_folder, write_shard
+from atpn.data.shards import DENSE_FILE, claim_folder, read_shard, write_shard
 from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.definitions import write_definitions
@@ -130,9 +129,8 @@ def _is_complete(path: Path, count: int) -> bool:
     if not path.is_file():
         return False
     try:
-        with tarfile.open(path) as tar:
-            return sum(name.endswith(".json") for name in tar.getnames()) == count
-    except tarfile.TarError:
+        return sum(1 for _ in read_shard(path)) == count
+    except ValueError:
         return False
 
 

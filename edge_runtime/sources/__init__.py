@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from edge_runtime.errors import SourceError
+from edge_runtime.reading import quote
 from edge_runtime.sources.cameras import PicameraSource, list_cameras, open_camera
 from edge_runtime.sources.images import IMAGE_SUFFIXES, ImageSource, count_images, is_image, open_image, read_image
 from edge_runtime.sources.live import LatestFrames
@@ -55,6 +56,8 @@ def open_source(
         ValueError: The requested size or rate is not positive.
     """
     source, request = str(source), CameraRequest(width, height, fps)
+    if "\0" in source:
+        raise SourceError(f"no such file: {quote(source)!r}; {_EXPECTED}")
     path = Path(source) if os.path.exists(source) else None  # noqa: PTH110, Path.exists raises for long names
     opened: Source | None = None
     if path is None or stat.S_ISCHR(path.stat().st_mode):
@@ -72,7 +75,7 @@ def _open_address(source: str) -> Source:
     if " ! " in source:
         return VideoSource.pipeline(source)
     several = "; for numbered images, give their folder" if re.search(r"[%*?]", source) else ""
-    raise SourceError(f"no such file: {source}; {_EXPECTED}{several}")
+    raise SourceError(f"no such file: {quote(source)}; {_EXPECTED}{several}")
 
 
 def _open_path(path: Path) -> Source:

@@ -371,14 +371,32 @@ def test_a_folders_results_name_their_files(tmp_path, write_onnx, capsys):
     (folder / "notes.txt").touch()
     jsonl, table, save = tmp_path / "out.jsonl", tmp_path / "out.csv", tmp_path / "overlays"
     base = ["--headless", "--source", folder, "--model", write_onnx(), "--jsonl", jsonl, "--csv", table, "--save", save]
-    assert main([str(a) for a in base]) == 0
+    assert main([str(a) for a in base]) == 1, "an image of the folder is damaged"
     records = [json.loads(line) for line in jsonl.read_text().splitlines()]
     named = [(0, "photo_1.png"), (2, "photo_10.png")]
     assert [(record["frame"], record["file"]) for record in records] == named
     with table.open(newline="") as file:
         assert [(int(row["frame"]), row["file"]) for row in csv.DictReader(file)] == named
     assert sorted(path.name for path in save.iterdir()) == ["000000_photo_1.png", "000002_photo_10.png"]
-    assert "skipped 2 files: notes.txt, photo_2.png" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "skipped 2 files: notes.txt, photo_2.png" in printed.out
+    assert "error: 2 of 3 images could be read" in printed.err
+    (folder / "photo_2.png").unlink()
+    assert main([str(a) for a in base]) == 0, "a file that is not an image is none of its images"
+
+
+def test_a_cut_video_keeps_its_results_and_fails(write_video, write_onnx, tmp_path, capsys):
+    video, jsonl = write_video([BRIGHT] * 20, "in.avi"), tmp_path / "out.jsonl"
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) * 2 // 3])
+    given = ["--headless", "--source", str(video), "--model", str(write_onnx()), "--jsonl", str(jsonl)]
+    assert main(given) == 1
+    count = len(jsonl.read_text().splitlines())
+    assert 0 < count < 20
+    printed = capsys.readouterr()
+    assert f"frames {count};" in printed.out
+    assert printed.err.startswith(f"error: only {count} frames could be read: the end of {video} is missing; ")
+    assert main([*given, "--max-frames", "3"]) == 0, "the end was not asked for"
 
 
 def test_an_input_is_never_an_output(write_video, write_onnx, tmp_path, capsys):
@@ -432,7 +450,7 @@ def test_the_overlay_is_drawn_once(write_video, write_onnx, tmp_path, screen, mo
 class Camera:
     """Live source of these frames."""
 
-    fps, stills, length, expected, live, skipped = 30.0, False, None, None, True, ()
+    fps, stills, length, expected, live, skipped, incomplete = 30.0, False, None, None, True, (), None
 
     def __init__(self, frames):
         self.frames = frames
