@@ -53,7 +53,8 @@ class Client:
         self._output = bytearray()
         self._ends = False
         """Nothing follows the output."""
-        self._received, self._second = 0, self.deadline
+        # Bytes received in the present window of a second, and its end.
+        self._received, self._window_end = 0, time.monotonic() + 1
 
     @property
     def is_open(self) -> bool:
@@ -78,8 +79,8 @@ class Client:
             return
         if not data:
             raise ConnectionResetError("it closed the connection")
-        if (now := time.monotonic()) > self._second:
-            self._received, self._second = 0, now + 1
+        if (now := time.monotonic()) > self._window_end:
+            self._received, self._window_end = 0, now + 1
         self._received += len(data)
         if self._received > MAX_BYTES_PER_SECOND:
             raise ConnectionAbortedError("it sends too much")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from edge_runtime.sinks.address import format_address, resolve
 from edge_runtime.sinks.results import Sink, frame_to_json
 from edge_runtime.sources.source import Frame
 
-CLOSING_SECONDS = 1.0
+CLOSING_SECONDS = 0.5
 """Maximum time to wait for the clients to answer the end."""
 
 
@@ -61,5 +60,4 @@ class WebSocketSink(Sink):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._clients.close(CLOSING_SECONDS)
-        with contextlib.suppress(RuntimeError):  # interrupted before the thread began
-            self._thread.join(2 * CLOSING_SECONDS)
+        self._thread.join(2 * CLOSING_SECONDS)

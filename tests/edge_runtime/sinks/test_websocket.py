@@ -123,6 +123,17 @@ def test_it_listens_on_ipv6():
             WebSocketSink(sink.port, "::1")
 
 
+def test_all_addresses_of_ipv6_hold_those_of_ipv4():
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this system does not listen to both")
+    try:
+        sink = WebSocketSink(0, "::")
+    except SinkError:
+        pytest.skip("this system has no IPv6")
+    with sink, library.connect(f"ws://[::1]:{sink.port}"), library.connect(f"ws://127.0.0.1:{sink.port}"):
+        pass
+
+
 @pytest.mark.parametrize("origin", [None, "http://localhost:8000", "http://[::1]", f"http://{socket.gethostname()}"])
 def test_pages_of_this_machine_are_accepted(sink, origin):
     # The last one is a page of this machine that connects to it by its name.
