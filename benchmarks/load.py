@@ -144,7 +144,7 @@ def run_clients(clients: int) -> Iterator[Checkpoint]:
     frame, due = Frame(np.zeros((4, 4, 3), np.uint8), 0.0, 0), _due(clients)
     with WebSocketSink(0) as server:
         server.write(frame, [])
-        before = _open_files()
+        before = _open_files(), threading.active_count()
         for number in range(1, clients + 1):
             with connect(f"ws://127.0.0.1:{server.port}") as connection:
                 connection.recv()
@@ -152,7 +152,7 @@ def run_clients(clients: int) -> Iterator[Checkpoint]:
                     connection.socket.shutdown(socket.SHUT_RDWR)
             server.write(frame, [])
             if number in due:
-                _settle(before)
+                _settle(*before)
                 yield _checkpoint(number)
 
 
@@ -223,10 +223,10 @@ def _open_files() -> int:
     return len(os.listdir(_FILES))  # noqa: PTH208, one call opens one file
 
 
-def _settle(files: int) -> None:
-    """Wait until no more files are open than these, or for `SETTLING_SECONDS`."""
+def _settle(files: int, threads: int) -> None:
+    """Wait until there are no more open files and threads than these, or for `SETTLING_SECONDS`."""
     end = time.monotonic() + SETTLING_SECONDS
-    while _open_files() > files and time.monotonic() < end:
+    while (_open_files() > files or threading.active_count() > threads) and time.monotonic() < end:
         time.sleep(0.01)
 
 
