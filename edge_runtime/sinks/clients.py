@@ -73,6 +73,8 @@ class Clients:
                 self._watch_listener()
                 self._turn(_CHECK_SECONDS)
                 self._send_newest()
+            self._watch_listener()
+            self._send_newest()  # the last frame may have come with the end
             for client in list(self._clients):
                 if client.is_open:
                     self._attempt(client, client.end)
@@ -102,7 +104,7 @@ class Clients:
 
     def _watch_listener(self) -> None:
         """Listen for connections if another one may come."""
-        wanted = len(self._clients) < MAX_CONNECTIONS and time.monotonic() >= self._accept_from
+        wanted = self._end is None and len(self._clients) < MAX_CONNECTIONS and time.monotonic() >= self._accept_from
         if wanted and self._listener not in self._selector.get_map():
             self._selector.register(self._listener, selectors.EVENT_READ)
         elif not wanted and self._listener in self._selector.get_map():

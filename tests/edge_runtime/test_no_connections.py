@@ -1,6 +1,7 @@
 """The runtime opens no connection by itself: nothing is downloaded, uploaded, or looked up."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ doctor.main(["--licenses"])
 
 def run(folder, *wrapper, program=PROGRAM):
     """Run the program, below another command."""
-    environment = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(folder), "PYTHONPATH": ":".join(sys.path)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [*wrapper, sys.executable, "-c", program, str(CLIP), str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 

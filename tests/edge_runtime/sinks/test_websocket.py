@@ -96,6 +96,16 @@ def test_the_end_is_told_to_the_clients_and_leaves_nothing_open():
     assert open_files() == before
 
 
+def test_the_last_frame_arrives_before_the_end():
+    with WebSocketSink(0) as sink:
+        connection = connect(sink)
+        sink.write(FRAME, [])
+        connection.recv(timeout=60)
+        sink.write(Frame(FRAME.image, 2.0, 9), [])
+    assert json.loads(connection.recv(timeout=60))["frame"] == 9
+    connection.close()
+
+
 def test_a_port_in_use_is_an_error(sink):
     with pytest.raises(SinkError, match=f"cannot listen on 127.0.0.1:{sink.port}: "):
         WebSocketSink(sink.port)
