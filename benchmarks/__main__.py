@@ -18,6 +18,7 @@ COMMANDS = {
     "detector": ("detector.command", "detector", "DetectorConfig", "recall, false tracks, and time of face detectors"),
     "baselines": ("baselines.command", "compare", "BaselinesConfig", "time and errors of other landmark networks"),
     "soak": ("soak", "soak", "SoakConfig", "memory over a long run"),
+    "load": ("load", "load", "LoadConfig", "memory and open files over hours, many clients, and many openings"),
     "pi": ("pi", "pi", "PiConfig", "all measurements for a Raspberry Pi, and a report"),
     "phone": ("phone.command", "phone", "PhoneConfig", "time of exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as Markdown and HTML"),

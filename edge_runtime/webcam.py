@@ -24,9 +24,12 @@ from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
 from edge_runtime.options import TrackerOptions
 from edge_runtime.preview import Preview
 from edge_runtime.signals import interrupt_once
+from edge_runtime.sinks.access import AccessRule
+from edge_runtime.sinks.address import parse_address
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, JsonStreamSink, Sink
-from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink, parse_address
+from edge_runtime.sinks.streams import OscSink, VmcSink
+from edge_runtime.sinks.websocket import WebSocketSink
 from edge_runtime.sources import list_cameras, open_source
 from edge_runtime.sources.images import is_image, shorten
 from edge_runtime.sources.source import CameraRequest, Source
@@ -77,6 +80,9 @@ class WebcamConfig:
     vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
     vmc_hold: bool = flag(False, "keep the last pose and expression without a face, instead of neutral ones", "output")
     websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
+    websocket_origin: tuple[str, ...] = flag(
+        (), "other web pages that may read the WebSocket, as https://example.org; null: pages opened as files", "output"
+    )
     headless: bool = flag(False, "no window", "output")
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
@@ -98,6 +104,11 @@ class WebcamConfig:
                 _address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
+        require(not self.websocket_origin or self.websocket, "--websocket-origin needs --websocket")
+        try:
+            AccessRule(origins=self.websocket_origin)
+        except ValueError as error:
+            raise ValueError(f"--websocket-origin: {error}") from error
 
 
 @dataclass
@@ -253,7 +264,7 @@ def _open_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
     if vmc := _address(config.vmc):
         yield VmcSink(*vmc, config.vmc_hold)
     if websocket := _address(config.websocket):
-        yield WebSocketSink(websocket[1], websocket[0])
+        yield WebSocketSink(websocket[1], websocket[0], config.websocket_origin)
 
 
 def _address(text: str | None) -> tuple[str, int] | None:

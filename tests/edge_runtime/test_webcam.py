@@ -3,6 +3,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -235,6 +236,35 @@ def test_calibration_of_another_aspect_ratio_is_rejected(write_video, write_onnx
     wide = calibration_file(tmp_path / "wide.json", 300, 200, 120, 640, 360)
     assert "calibrated at 640 x 360, the frames have 320 x 240" in fails([*base, str(wide)], capsys)
     assert "absent.yml" in fails([*base, str(tmp_path / "absent.yml")], capsys)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--websocket", "::1:8765"], "--websocket: expected an IPv6 address in brackets"),
+        (["--osc", "host"], "--osc: expected HOST:PORT"),
+        (
+            ["--websocket", "1", "--websocket-origin", "example.org"],
+            "--websocket-origin: expected an origin as https://",
+        ),
+        (["--websocket-origin", "https://example.org"], "--websocket-origin needs --websocket"),
+    ],
+)
+def test_invalid_addresses_and_origins_are_wrong_usage(capsys, flags, message):
+    with pytest.raises(SystemExit) as error:
+        main(flags)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_websocket_of_the_command_listens_and_allows_what_the_flags_say():
+    client = pytest.importorskip("websockets.sync.client")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config = webcam.WebcamConfig(websocket=f"localhost:{port}", websocket_origin=("https://example.org",))
+    for sink in webcam._open_sinks(config, None):
+        with sink, client.connect(f"ws://localhost:{port}", origin="https://example.org"):
+            assert sink.port == port
 
 
 class Screen:
