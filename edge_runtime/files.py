@@ -6,15 +6,20 @@ until then, and two writers do not disturb each other.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import stat
+import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from edge_runtime.errors import SinkError
+
+if sys.platform != "win32":
+    import fcntl
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".csv", ".md", ".html", ".npz")
 """Files that commands write beside what they read."""
@@ -128,6 +133,28 @@ def write_atomically(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):  # a full disk names no file, or the temporary one
             error.filename, error.filename2 = str(path), None
         raise
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Lock a folder against others who lock it, until the end of the block or of this process.
+
+    The value says whether it is locked: without waiting, another may hold it. Where the system has no such locks, as
+    Windows, nothing is locked.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def is_no_result(path: Path) -> bool:

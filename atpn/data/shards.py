@@ -19,7 +19,7 @@ import numpy as np
 
 from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
-from edge_runtime.files import write_atomically
+from edge_runtime.files import Replacement, write_atomically
 from edge_runtime.landmarks import LandmarkScheme
 
 JPEG_QUALITY = 95
@@ -38,10 +38,10 @@ LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "int
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples into one tar file and return their number; the file appears only once it is complete."""
-    temporary = path.with_suffix(".tar.part")
+    replacement = Replacement(path)
     count = 0
     try:
-        with tarfile.open(temporary, "w") as tar:
+        with tarfile.open(replacement.path, "w") as tar:
             for sample in samples:
                 ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
                 if not ok:
@@ -51,9 +51,9 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
                     _add(tar, f"{sample.key}.dense.npy", _packed(sample.dense, sample.dense_visibility))
                 _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
                 count += 1
-        temporary.replace(path)
+        replacement.commit()
     finally:
-        temporary.unlink(missing_ok=True)
+        replacement.discard()
     return count
 
 

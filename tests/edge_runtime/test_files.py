@@ -11,6 +11,7 @@ from edge_runtime.files import (
     check_outputs,
     check_writable,
     is_same_file,
+    locked,
     natural_key,
     temporary_path,
     write_atomically,
@@ -190,3 +191,12 @@ def test_an_output_is_no_existing_file_of_an_input_folder(tmp_path):
     check_outputs({"--out": tmp_path / "data", "--shard": tmp_path / "data" / "deep" / "0.tar"}, {})
     with pytest.raises(SinkError, match="would overwrite"):
         check_outputs({"--out": tmp_path / "data" / "deep" / ".."}, inputs)
+
+
+def test_a_locked_folder_is_told_from_an_abandoned_one(tmp_path):
+    with locked(tmp_path) as mine:
+        assert mine
+        with locked(tmp_path, wait=False) as taken:
+            assert not taken
+    with locked(tmp_path, wait=False) as abandoned:
+        assert abandoned

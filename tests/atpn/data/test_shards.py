@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from atpn.data.sample import Sample
-from atpn.data.shards import read_shard, write_shard
+from atpn.data.shards import list_shards, read_shard, write_shard
 from edge_runtime.geometry import Intrinsics
 
 
@@ -48,6 +48,20 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, face):
     with pytest.raises(OSError, match="No space"):
         write_shard(tmp_path / "faces-000000.tar", samples())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_shard_do_not_disturb_each_other_and_readers_do_not_see_them(tmp_path, face):
+    path = tmp_path / "faces-000000.tar"
+
+    def samples():
+        yield face
+        assert write_shard(path, [face, face, face]) == 3
+        assert list_shards(tmp_path) == [path]
+        yield face
+
+    assert write_shard(path, samples()) == 2
+    assert len(list(read_shard(path))) == 2
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_shard_cut_short_is_named(tmp_path, face):
