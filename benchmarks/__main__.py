@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import parse_flags
+from edge_runtime.output_paths import check_config
 
 COMMANDS = {
     "latency": ("latency.command", "latency", "LatencyConfig", "time per stage, start time, and memory of files here"),
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"benchmarks.{module_name}")
     config = parse_flags(getattr(module, options), f"python -m benchmarks {name}", text, rest)
     try:
+        check_config(config)
         getattr(module, function)(config)
     except (EdgeRuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

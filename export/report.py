@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atpn.evaluate.plots import Chart, write_charts
-from edge_runtime.files import write_atomically
+from edge_runtime.files import locked, write_atomically
 from edge_runtime.reading import read_json
 
 REPORTS = ("report", "detector_report")
@@ -44,14 +44,19 @@ class Report:
         """
         self.print()
         path = folder / f"{self.name}.json"
-        before = {name: entry for name, entry in _entries(path).items() if (folder / name).exists()}
-        files = before | {name: {**entry, **self.evaluation} for name, entry in entries.items()}
-        content = {**self.evaluation, "files": dict(sorted(files.items()))}
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder):  # another export may add its entries
+            self._write_entries(path, entries)
         markdown = "\n\n".join(filter(None, (markdown_table(self.table), self.legend, self.more))) + "\n"
         write_atomically(path.with_suffix(".md"), markdown.encode())
         if self.chart is not None:
             write_charts(path.with_suffix(".png"), [self.chart])
+
+    def _write_entries(self, path: Path, entries: Mapping[str, Any]) -> None:
+        before = {name: entry for name, entry in _entries(path).items() if (path.parent / name).exists()}
+        files = before | {name: {**entry, **self.evaluation} for name, entry in entries.items()}
+        content = {**self.evaluation, "files": dict(sorted(files.items()))}
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

@@ -34,6 +34,7 @@ from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import select_device
 from atpn.train.state import differences, plain
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFolder
 from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_text
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class AblateConfig(MachineOptions):
     """Folder of training shards."""
     held_out: Path
     """Folder of shards to evaluate on."""
-    out: Path
+    out: OutputFolder
     """Folder of the runs, `ablation.json`, and `ablation.md`."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""

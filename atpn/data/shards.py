@@ -21,7 +21,7 @@ from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
 from atpn.data.stored_labels import parse_labels
 from atpn.data.tar_file import TarMember, read_tar, write_tar
-from edge_runtime.files import is_temporary, write_atomically
+from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.reading import quote, read_json
 
@@ -92,7 +92,7 @@ def list_shards(folder: Path) -> list[Path]:
         raise FileNotFoundError(
             f"{folder} is not a folder; make it with `python -m atpn render` or `python -m atpn datasets convert`"
         )
-    shards = sorted(path for path in folder.glob("*.tar") if not is_temporary(path))
+    shards = sorted(folder.glob("*.tar"))
     if not shards:
         raise FileNotFoundError(f"no .tar shards in {folder}; `python -m atpn render --out {folder}` makes some")
     return shards
@@ -114,7 +114,7 @@ def claim_folder(manifest: Path, setup: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{folder} holds shards of another setup: {'; '.join(changed)}; choose another --out or delete it"
             )
-    elif any(not is_temporary(path) for path in folder.glob("*.tar")):
+    elif any(folder.glob("*.tar")):
         raise ValueError(f"{folder} holds shards but no {manifest.name}; choose another --out")
     write_atomically(manifest, text.encode())
 

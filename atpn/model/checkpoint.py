@@ -31,7 +31,7 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
 
     Each file appears complete or not at all; an interruption between the two leaves a pair that does not load.
     """
-    _check_suffix(path)
+    check_suffix(path)
     weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     description = {
         "format_version": FORMAT_VERSION,
@@ -44,15 +44,10 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
     write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
-def check_output(path: Path, *inputs: Path) -> None:
-    """Raise CheckpointError if `path` is not a checkpoint's or would replace an input."""
-    _check_suffix(path)
-    for source in inputs:
-        for written in (path, path.with_suffix(".json")):
-            if written.resolve() == source.resolve():
-                raise CheckpointError(
-                    f"a checkpoint is a pair of files, and {written} would overwrite an input; choose another name"
-                )
+def check_suffix(path: Path) -> None:
+    """Raise CheckpointError if a path is not a checkpoint's."""
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")
 
 
 def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
@@ -62,7 +57,7 @@ def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
 
 def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[str, Any]]:
     """Load a network, in inference mode on the CPU, and its metadata; CheckpointError for missing or invalid files."""
-    _check_suffix(path)
+    check_suffix(path)
     description = read_description(path, kind)
     weights = read_bytes(path, MAX_WEIGHTS_BYTES, CheckpointError)
     digest = hashlib.sha256(weights).hexdigest()
@@ -111,8 +106,3 @@ def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{beside} lacks {', '.join(sorted(missing))}; copy it again")
     return dict(description)
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")

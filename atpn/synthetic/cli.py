@@ -24,6 +24,7 @@ from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.definitions import write_definitions
 from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFile, OutputFolder
 
 BYTES_PER_IMAGE = 25_000
 """Size of a JPEG of 192 to 256 px with its labels, rounded up."""
@@ -33,7 +34,7 @@ BYTES_PER_IMAGE = 25_000
 class RenderConfig:
     """Render faces with exact labels into WebDataset shards; the same command resumes after a stop."""
 
-    out: Path
+    out: OutputFolder
     """Folder for `faces-NNNNNN.tar`."""
     assets: Path | None = None
     """Folder with ict_facekit/, makehuman/ and hdri/ (see docs/assets.md), or a pack of it; fallback: procedural
@@ -51,9 +52,9 @@ class RenderConfig:
     """Processes; with software OpenGL each uses one core."""
     cache: Path = Path("renders/cache")
     """Folder for MakeHuman's assets fitted to the head, so that later runs start at once."""
-    preview: Path | None = None
+    preview: OutputFile | None = None
     """Image file for the first 48 images with their labels; no shards are written."""
-    definitions: Path | None = None
+    definitions: OutputFile | None = None
     """JPEG file for a drawing of the landmarks on a face; no shards are written."""
 
 

@@ -15,6 +15,7 @@ import tyro
 
 from atpn.train import cli
 from atpn.train.config import MachineOptions, TrainConfig
+from edge_runtime.output_paths import OutputFolder, check_config
 from edge_runtime.reading import quote, read_text
 
 
@@ -27,7 +28,7 @@ class RecipeFileConfig(MachineOptions):
 
     file: Annotated[Path, tyro.conf.Positional]
     """TOML: a table for each stage with options of `python -m atpn train`."""
-    out: Path
+    out: OutputFolder
     """Folder of the run."""
 
 
@@ -35,6 +36,7 @@ def run(config: RecipeFileConfig) -> None:
     """Check the options of all stages, then train them."""
     stages = read_recipe(config)
     for stage in stages:
+        check_config(stage)
         cli.check(stage)
     for stage in stages:
         cli.run(stage)

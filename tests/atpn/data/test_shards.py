@@ -13,6 +13,7 @@ from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, StoredSample, list_shards, read_shard, write_shard
 from atpn.data.store import SampleStore
 from atpn.data.tar_file import read_tar, write_tar
+from edge_runtime.files import temporary_path
 from edge_runtime.geometry import Intrinsics
 
 
@@ -50,6 +51,20 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, face):
     with pytest.raises(OSError, match="No space"):
         write_shard(tmp_path / "faces-000000.tar", samples())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_shard_do_not_disturb_each_other_and_readers_do_not_see_them(tmp_path, face):
+    path = tmp_path / "faces-000000.tar"
+
+    def samples():
+        yield face
+        assert write_shard(path, [face, face, face]) == 3
+        assert list_shards(tmp_path) == [path]
+        yield face
+
+    assert write_shard(path, samples()) == 2
+    assert len(list(read_shard(path))) == 2
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_shard_cut_short_is_named(tmp_path, face):
@@ -126,7 +141,7 @@ def test_damaged_dense_points_are_an_error(dense):
 
 def test_what_is_being_written_is_no_shard(tmp_path, face):
     write_shard(tmp_path / "a.tar", [face])
-    (tmp_path / "b.0123.part.tar").write_bytes(b"")
+    temporary_path(tmp_path / "b.tar").write_bytes(b"")
     assert list_shards(tmp_path) == [tmp_path / "a.tar"]
 
 
