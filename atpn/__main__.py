@@ -16,6 +16,7 @@ COMMANDS = {
     "render": ("atpn.synthetic.cli", "RenderConfig", "render labeled synthetic faces into shards"),
     "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
     "train": ("atpn.train.cli", "TrainConfig", "train the network's stages on shards"),
+    "mine": ("atpn.train.mining", "MineConfig", "add pictures that the networks take for a face to the renders"),
     "recipe": ("atpn.train.recipe_file", "RecipeFileConfig", "train the stages of a recipe file, each on its data"),
     "calibrate": ("atpn.evaluate.calibrate_sigma", "CalibrateConfig", "calibrate the predicted uncertainty"),
     "evaluate": ("atpn.evaluate.command", "EvaluateConfig", "measure weights on held-out renders and on AFW"),

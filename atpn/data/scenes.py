@@ -19,6 +19,12 @@ NEGATIVE_IOU = 0.3
 """Maximum IoU of a negative crop with the face's ROI (thesis, section 3.3.2)."""
 
 
+MINED = "mined"
+"""Kind (`SampleStore.kinds`) of images whose middle the networks took for a face, see `train.mining`."""
+MINED_WINDOW = 1.6
+"""Their side, in sides of the crop that was taken for a face."""
+
+
 @dataclass(frozen=True)
 class SceneConfig:
     """Changes to a face's surroundings; `*_prob` are fractions of the scenes."""
@@ -40,18 +46,22 @@ class SceneConfig:
 class NegativeConfig:
     """Kinds of the crops beside the framed face, as fractions; the rest are `negative_roi`'s."""
 
-    background_prob: float = 0.15
+    background_prob: float = 0.1
     """Of an image without a face."""
-    texture_prob: float = 0.25
+    mined_prob: float = 0.2
+    """Of an image that an earlier network took for a face, if there are any; else of an image without a face."""
+    texture_prob: float = 0.2
     """Of a procedural texture, half of them blended with a background."""
-    displaced_prob: float = 0.25
+    displaced_prob: float = 0.2
     """Of the same face at any roll, or far off in place and size. What the landmark branch reads there decides whether
     it counts as a face. Only of faces with landmarks."""
     cut_prob: float = 0.1
     """Of the same face with more than half of it beyond the image's edge. Only of faces with landmarks."""
 
 
-THESIS_NEGATIVES = NegativeConfig(background_prob=0.2, texture_prob=0.0, displaced_prob=0.0, cut_prob=0.0)
+THESIS_NEGATIVES = NegativeConfig(
+    background_prob=0.2, mined_prob=0.0, texture_prob=0.0, displaced_prob=0.0, cut_prob=0.0
+)
 """Only what overlaps the face by less than 0.3, and images without a face."""
 
 
@@ -162,6 +172,14 @@ def displaced_roi(landmarks: np.ndarray, upright: float, rng: np.random.Generato
     angle = rng.uniform(0.0, 2 * math.pi)
     x, y = distance * roi.size * math.cos(angle), distance * roi.size * math.sin(angle)
     return ROI(roi.cx + x, roi.cy + y, roi.size * scale, roi.roll)
+
+
+def mined_roi(image: np.ndarray, rng: np.random.Generator) -> ROI:
+    """Return about the square of a mined image that was taken for a face."""
+    middle, size = (np.array(image.shape[1::-1]) - 1) / 2, max(image.shape[:2]) / MINED_WINDOW
+    x, y = middle + rng.normal(0.0, 0.06, 2) * size
+    turn = rng.uniform(-math.pi, math.pi) if rng.random() < 0.2 else math.radians(rng.normal(0.0, 10.0))
+    return ROI(float(x), float(y), size * math.exp(rng.normal(0.0, 0.12)), turn)
 
 
 def background_roi(image: np.ndarray, rng: np.random.Generator) -> ROI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from atpn.data.augment import AugmentConfig, augment
 from atpn.data.crops import JitterConfig, jittered_roi
 from atpn.data.face_boxes import box_corners, landmarks_rectangle
 from atpn.data.scenes import (
+    MINED,
     NEGATIVE_IOU,
     THESIS_NEGATIVES,
     NegativeConfig,
@@ -20,6 +22,7 @@ from atpn.data.scenes import (
     cut,
     displaced_roi,
     make_scene,
+    mined_roi,
     negative_roi,
 )
 from atpn.data.store import SampleStore
@@ -46,7 +49,7 @@ class TrackingGroups:
 
     store: SampleStore
     backgrounds: np.ndarray
-    """Indices into the store; may be empty."""
+    """Indices into the store of images without a face; may be empty."""
     mean_shape: np.ndarray
     """(N, 2) in crop coordinates: the reference for upright crops."""
     crop_size: int
@@ -55,6 +58,11 @@ class TrackingGroups:
     scenes: SceneConfig
     augment: AugmentConfig
     kinds: NegativeConfig = THESIS_NEGATIVES
+
+    @cached_property
+    def mined(self) -> np.ndarray:
+        """Indices into the store of the images without a face that a network took for one."""
+        return np.array([i for i in self.backgrounds if self.store.kinds[i] == MINED], np.int64)
 
     def draw(self, index: int, rng: np.random.Generator) -> list[TrackingCrop]:
         """Return a face, then the others."""
@@ -69,18 +77,27 @@ class TrackingGroups:
         others = [ROI.from_landmarks(points) for points in ([] if neighbors is None else neighbors)]
         face = ROI.from_landmarks(landmarks, upright_roll(landmarks, mean_shape))
         labeled = mean_shape is self.mean_shape
-        limits = np.cumsum([kinds.background_prob, kinds.texture_prob, kinds.displaced_prob, kinds.cut_prob])
+        probabilities = (
+            kinds.background_prob,
+            kinds.mined_prob,
+            kinds.texture_prob,
+            kinds.displaced_prob,
+            kinds.cut_prob,
+        )
+        limits = np.cumsum(probabilities)
         crops = [self._crop(scene, jittered_roi(landmarks, mean_shape, self.jitter, rng), rng)]
         for _ in range(self.negatives):
             kind = int(np.searchsorted(limits, rng.random(), side="right"))
             if kind == 0 and background is not None:
                 crops.append(self._crop(background, background_roi(background, rng), rng))
-            elif kind == 1:
+            elif kind == 1 and background is not None:
+                crops.append(self._mined(rng))
+            elif kind == 2:
                 image = self._texture(background, rng)
                 crops.append(self._crop(image, background_roi(image, rng), rng))
-            elif kind == 2 and labeled and (roi := self._displaced(landmarks, face.roll, others, rng)):
+            elif kind == 3 and labeled and (roi := self._displaced(landmarks, face.roll, others, rng)):
                 crops.append(self._crop(scene, roi, rng, landmarks))
-            elif kind == 3 and labeled:
+            elif kind == 4 and labeled:
                 rest, moved = cut(scene, landmarks, rng)
                 crops.append(self._crop(rest, jittered_roi(moved, mean_shape, self.jitter, rng), rng))
             else:
@@ -97,6 +114,13 @@ class TrackingGroups:
             return landmarks, self.mean_shape
         box = landmarks_rectangle(next(iter(self.store.boxes(index).values())))
         return box_corners(box), UPRIGHT_CORNERS
+
+    def _mined(self, rng: np.random.Generator) -> TrackingCrop:
+        if not len(self.mined):
+            image = self.store.image(int(rng.choice(self.backgrounds)))
+            return self._crop(image, background_roi(image, rng), rng)
+        image = self.store.image(int(rng.choice(self.mined)))
+        return self._crop(image, mined_roi(image, rng), rng)
 
     def _crop(
         self, image: np.ndarray, roi: ROI, rng: np.random.Generator, landmarks: np.ndarray | None = None

@@ -7,7 +7,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -166,7 +166,7 @@ class FaceBatches(CropSteps):
 class TrackingBatches(CropSteps):
     """Groups of one framed face and `negatives` crops around it or from elsewhere (stage 2)."""
 
-    @property
+    @cached_property
     def groups(self) -> TrackingGroups:
         """Groups with the recipe's settings."""
         recipe = self.recipe

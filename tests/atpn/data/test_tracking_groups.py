@@ -5,17 +5,13 @@ import numpy as np
 from atpn.data.augment import NO_AUGMENT
 from atpn.data.crops import NO_JITTER, compute_mean_shape
 from atpn.data.sample import Sample
-from atpn.data.scenes import NegativeConfig, SceneConfig
+from atpn.data.scenes import MINED, NegativeConfig, SceneConfig
 from atpn.data.shards import write_shard
 from atpn.data.store import SampleStore
 from atpn.data.tracking_groups import TrackingGroups
 
-ONLY = {
-    kind: NegativeConfig(
-        **{f"{name}_prob": float(name == kind) for name in ("background", "texture", "displaced", "cut")}
-    )
-    for kind in ("background", "texture", "displaced", "cut")
-}
+KINDS = ("background", "mined", "texture", "displaced", "cut")
+ONLY = {kind: NegativeConfig(**{f"{name}_prob": float(name == kind) for name in KINDS}) for kind in KINDS}
 
 
 def groups(store, kind, **changes):
@@ -69,13 +65,29 @@ def test_each_kind_of_crop_shows_what_it_says(draw_sample, tmp_path):
         assert face[..., 0].mean() > 100
         assert face[..., 1:].mean() < 20  # what JPEG leaves
         means = others.mean(axis=(1, 2))
-        if kind == "background":
+        if kind in ("background", "mined"):
             assert (means[:, 1] > 90).all()
         elif kind == "texture":
             assert (means[:, 2] > 10).sum() >= 5
         else:
             assert (means[:, 0] > 90).all()
             assert (np.median([repeated(image) for image in others]) > 0.45) == (kind == "cut")
+
+
+def test_mined_crops_show_the_middle_of_mined_images_alone(draw_sample, tmp_path):
+    rng = np.random.default_rng(3)
+    sample = draw_sample(rng, angles=(0, 0, 0))
+    plain, mined = (np.zeros((160, 160, 3), np.uint8) for _ in range(2))
+    mined[60:100, 60:100] = (0, 0, 255)
+    rows = [
+        sample,
+        Sample(plain, key="plain", attributes={"kind": "negative"}),
+        Sample(mined, key="mined", attributes={"kind": MINED}),
+    ]
+    write_shard(tmp_path / "a.tar", rows)
+    drawn = groups(SampleStore.read(tmp_path), "mined").draw(0, rng)[1:]
+    # A crop is 100 px wide, give or take, so that the square takes a sixth of it.
+    assert all(0.08 < (crop.image[..., 2] > 128).mean() < 0.32 for crop in drawn)
 
 
 def test_without_landmarks_faces_are_neither_displaced_nor_cut(draw_sample, tmp_path):
