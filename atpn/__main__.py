@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import tyro
 
+from edge_runtime.output_paths import check_config
+
 COMMANDS = {
     "render": ("atpn.synthetic.cli", "RenderConfig", "render labeled synthetic faces into shards"),
     "assets": ("atpn.synthetic.assets_cli", "AssetsConfig", "pack the 3D assets of `render` into one file"),
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = importlib.import_module(module_name)
     try:
         config = tyro.cli(getattr(module, config_name), args=rest, prog=f"python -m atpn {name}", description=text)
+        check_config(config)
         module.run(config)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

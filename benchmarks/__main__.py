@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import parse_flags
+from edge_runtime.output_paths import check_config
 
 COMMANDS = {
     "latency": ("latency.command", "latency", "LatencyConfig", "time per stage, start time, and memory of files here"),
@@ -18,6 +19,7 @@ COMMANDS = {
     "detector": ("detector.command", "detector", "DetectorConfig", "recall, false tracks, and time of face detectors"),
     "baselines": ("baselines.command", "compare", "BaselinesConfig", "time and errors of other landmark networks"),
     "soak": ("soak", "soak", "SoakConfig", "memory over a long run"),
+    "load": ("load", "load", "LoadConfig", "memory and open files over hours, many clients, and many openings"),
     "pi": ("pi", "pi", "PiConfig", "all measurements for a Raspberry Pi, and a report"),
     "phone": ("phone.command", "phone", "PhoneConfig", "time of exported models on an Android phone, through adb"),
     "report": ("report", "report", "ReportConfig", "one page of all results, as Markdown and HTML"),
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"benchmarks.{module_name}")
     config = parse_flags(getattr(module, options), f"python -m benchmarks {name}", text, rest)
     try:
+        check_config(config)
         getattr(module, function)(config)
     except (EdgeRuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 import atpn
+from atpn.data.arrays import load_arrays
+from edge_runtime.decoding import decode_image
 from edge_runtime.sources import Frame
 
 IMAGES = Path(atpn.__file__).parent / "weights" / "detector_heldout.npz"
@@ -25,9 +27,9 @@ AMPLITUDE = (60.0, 30.0)
 
 def rendered_face() -> np.ndarray:
     """Return (480, 640, 3) uint8 BGR: a rendered head in the center."""
-    with np.load(IMAGES, allow_pickle=False) as arrays:
-        begin, end = arrays["ends"][IMAGE - 1 : IMAGE + 1]
-        square = cv2.imdecode(arrays["jpeg"][begin:end], cv2.IMREAD_COLOR)
+    arrays = load_arrays(IMAGES, ["ends", "jpeg"])
+    begin, end = arrays["ends"][IMAGE - 1 : IMAGE + 1]
+    square = decode_image(arrays["jpeg"][begin:end])
     width, height = SIZE
     bar = (width - height) // 2
     large = cv2.resize(square, (height, height), interpolation=cv2.INTER_CUBIC)

@@ -13,6 +13,7 @@ from benchmarks.soak import SoakConfig, soak
 from edge_runtime import models
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFolder
 from platform_checks.comparison import EXACT, OTHER_PROCESSOR, compare, comparison_table, problems
 from platform_checks.device_outputs import IMAGES, DeviceOutputs, device_outputs
 
@@ -22,7 +23,7 @@ class PiConfig:
     """Options of `pi`."""
 
     models: Path = flag(models.FOLDER, "folder of .tflite files, or one file")
-    out: Path = flag(Path("dist/pi"), "folder of the results and their report")
+    out: OutputFolder = flag(Path("dist/pi"), "folder of the results and their report")
     runs: int = flag(200, "timed runs of each stage")
     frames: int = flag(3000, "length of the soak test, frames")
     reference: Path | None = flag(None, "file that `platform_checks outputs` wrote on another machine, to compare with")

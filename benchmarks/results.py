@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.machine import machine
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_json
 
 FORMAT = 2
 BLOCKS = 5
@@ -132,7 +133,7 @@ class Results:
             FileNotFoundError: There is no file.
         """
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path, limit=MAX_MODEL_BYTES)
             version = content.pop("format")
             if version not in (1, FORMAT):
                 raise ValueError(f"format is {version!r}, expected {FORMAT} or 1")
@@ -143,7 +144,7 @@ class Results:
             return cls(metrics=metrics, curves=curves, **content)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ResultsError(
-                f"{path} is not a benchmark's results ({error}); run a benchmark to write one"
+                f"{path} is not a benchmark's results ({quote(error)}); run a benchmark to write one"
             ) from error
 
 

@@ -16,6 +16,7 @@ from benchmarks.results import Curve, Metric, Results, mean_and_error
 from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.draw import draw_faces
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 
 PARTS = 10
 """Parts of the run. Memory is read after each; growth counts from the end of the first."""
@@ -26,7 +27,7 @@ class SoakConfig:
     """Options of `soak`."""
 
     model: Path = flag(Path("dist/atpn_int8.tflite"), ".tflite or .onnx file")
-    out: Path = out_option("soak")
+    out: OutputFile = out_option("soak")
     frames: int = flag(100_000, "length of the run, frames")
     max_growth: float = flag(1.0, "allowed growth of memory over the last nine tenths of the run, MiB")
 

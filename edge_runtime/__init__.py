@@ -18,6 +18,7 @@ from edge_runtime.errors import (
     DisplayError,
     EdgeRuntimeError,
     FrameError,
+    InputFileError,
     ModelFileError,
     SchemeError,
     SinkError,
@@ -31,7 +32,8 @@ from edge_runtime.models import model_path
 from edge_runtime.options import TrackerOptions
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
-from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink
+from edge_runtime.sinks.streams import OscSink, VmcSink
+from edge_runtime.sinks.websocket import WebSocketSink
 from edge_runtime.sources import open_source
 from edge_runtime.sources.live import LatestFrames
 from edge_runtime.sources.source import Frame, Source
@@ -60,6 +62,7 @@ __all__ = [
     "FieldOfView",
     "Frame",
     "FrameError",
+    "InputFileError",
     "Intrinsics",
     "JsonLinesSink",
     "LandmarkScheme",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import re
 import threading
 from collections import Counter
@@ -15,8 +16,10 @@ import numpy as np
 
 from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
 from edge_runtime.machine import int8_speeds_up
+from edge_runtime.model_file import check_model_file
 from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
-from edge_runtime.spec import SPEC_KEY, DetectorSpec, ModelSpec, check_model_file, parse_spec, read_spec
+from edge_runtime.reading import MAX_MODEL_BYTES, read_bytes
+from edge_runtime.spec import DetectorSpec, ModelSpec, open_model_file
 
 EngineName = Literal["auto", "litert", "tflite", "onnxruntime"]
 Input = TypeVar("Input", int, str)
@@ -30,6 +33,7 @@ _INSTALL = {
 ENGINES = tuple(_MODULES)
 # In order of preference. tflite-runtime is deprecated, replaced by LiteRT.
 _ENGINES_OF = {".tflite": ("litert", "tflite"), ".onnx": ("onnxruntime",)}
+_log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -60,11 +64,12 @@ class Backend(Protocol):
 def load_backend(path: Path | str, engine: str = "auto", threads: int = 1) -> Backend:
     """Load a model file with the named engine, or with the best one installed for its format (`auto`).
 
-    Trackers may share the result, in several threads, too: runs wait for each other.
+    Trackers may share the result, in several threads, too: runs wait for each other. The file is checked by the
+    checksum in its spec before an engine sees it. If it has none, as of an earlier version, a warning says so.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ModelFileError: The file cannot be used.
+        ModelFileError: The file is damaged or cannot be used.
         BackendError: The engine is not installed or does not read the format.
     """
     path = check_model_file(path)
@@ -80,7 +85,15 @@ def load_backend(path: Path | str, engine: str = "auto", threads: int = 1) -> Ba
         raise BackendError(f"{engine} does not read {path.suffix} files such as {path}; use {' or '.join(engines)}")
     elif not _is_installed(engine):
         raise BackendError(f"{engine} is not installed: {_INSTALL[engine]}")
-    return OnnxBackend(path, threads) if engine == "onnxruntime" else TFLiteBackend(path, engine, threads)
+    backend = OnnxBackend(path, threads) if engine == "onnxruntime" else TFLiteBackend(path, engine, threads)
+    if not backend.spec.content_sha256:
+        warn_unchecked(path, "export it again to have one")
+    return backend
+
+
+def warn_unchecked(path: Path, advice: str) -> None:
+    """Log that a model file has no checksum."""
+    _log.warning("%s is unchecked, as it has no checksum: a damaged file may give wrong results; %s", path, advice)
 
 
 def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
@@ -135,6 +148,7 @@ class _FileBackend:
 
     def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
         self.spec = spec
+        self._shapes = {name: (1, *shape) for name, shape in spec.outputs.items()}
         self._running = threading.Lock()
 
     def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -144,7 +158,13 @@ class _FileBackend:
             raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
         query, count = self._query(query_points)
         with self._running:
-            outputs = self._infer(crop[None], query)
+            batches = self._infer(crop[None], query)
+        if wrong := {name: batch.shape for name, batch in batches.items() if batch.shape != self._shapes[name]}:
+            declared = {name: self._shapes[name] for name in wrong}
+            raise ModelFileError(
+                f"model {self.spec.name!r} gave outputs of shapes {wrong}, its spec declares {declared}"
+            )
+        outputs = {name: batch[0] for name, batch in batches.items()}
         return outputs | {name: outputs[name][:count] for name in ("points", "points_uncertainty") if query is not None}
 
     def _query(self, points: np.ndarray | None) -> tuple[np.ndarray | None, int]:
@@ -166,6 +186,7 @@ class _FileBackend:
         return np.resize(points, (1, limit, 2)), len(points)
 
     def _infer(self, image: np.ndarray, query_points: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the outputs with the batch axis; they belong to the caller."""
         raise NotImplementedError
 
 
@@ -181,8 +202,9 @@ class TFLiteBackend(_FileBackend):
     """A .tflite file in ai-edge-litert (`engine="litert"`) or tflite-runtime (`engine="tflite"`)."""
 
     def __init__(self, path: Path, engine: str = "litert", threads: int = 1) -> None:
-        super().__init__(read_spec(path))
-        interpreter = _load_interpreter(path, engine, threads)
+        spec, file = open_model_file(path)
+        super().__init__(spec)
+        interpreter = _load_interpreter(path, file.content, engine, threads)
         if engine == "tflite":
             _check_linear_weights(path, interpreter.get_tensor_details())
         self._interpreter = interpreter
@@ -203,7 +225,7 @@ class TFLiteBackend(_FileBackend):
         if query_points is not None:
             self._interpreter.set_tensor(self._query_input, query_points)
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
 
 def open_interpreter(path: Path) -> Any:
@@ -213,16 +235,20 @@ def open_interpreter(path: Path) -> Any:
         ModelFileError: The file cannot be loaded.
         BackendError: No engine for .tflite files is installed.
     """
-    return _load_interpreter(path, _best_engine(".tflite"), 1)
+    content = read_bytes(path, MAX_MODEL_BYTES, ModelFileError)
+    interpreter = _load_interpreter(path, content, _best_engine(".tflite"), 1)
+    warn_unchecked(path, "compare it with its origin")
+    return interpreter
 
 
-def _load_interpreter(path: Path, engine: str, threads: int) -> Any:
+def _load_interpreter(path: Path, content: bytes, engine: str, threads: int) -> Any:
+    """Load the content of `path`: what was checked, whatever becomes of the file."""
     try:
         interpreter_class: Any = importlib.import_module(f"{_MODULES[engine]}.interpreter").Interpreter
     except Exception as error:  # a wheel for another numpy or libc may raise anything
         raise BackendError(f"{engine} does not start here ({first_line(error)}): {_INSTALL[engine]}") from error
     try:
-        interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+        interpreter = interpreter_class(model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
     except Exception as error:
         raise ModelFileError(f"{engine} cannot load {path}: {first_line(error)}") from error
@@ -235,14 +261,15 @@ class OnnxBackend(_FileBackend):
     def __init__(self, path: Path, threads: int = 1) -> None:
         import onnxruntime
 
+        spec, file = open_model_file(path)
+        super().__init__(spec)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelFileError(f"{path} is not an ONNX model or is damaged: {first_line(error)}") from error
-        super().__init__(parse_spec(session.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path))
         self._session = session
         inputs = {i.name: (tuple(i.shape), _onnx_type(i)) for i in session.get_inputs()}
         self._image_input, self._query_input = match_inputs(path, self.spec, inputs)
@@ -256,7 +283,7 @@ class OnnxBackend(_FileBackend):
         if self._query_input is not None and query_points is not None:
             feed[self._query_input] = query_points
         values = self._session.run(list(self._outputs.values()), feed)
-        return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
+        return dict(zip(self._outputs, values, strict=True))
 
 
 def match_inputs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,17 @@ import numpy as np
 
 from edge_runtime.errors import CalibrationError, require
 from edge_runtime.geometry import Intrinsics
+from edge_runtime.reading import MAX_TEXT_BYTES, quote, read_bytes
 
 ASPECT_TOLERANCE = 0.01
 """Maximum relative difference of aspect ratios: sizes are rounded, for codecs to multiples of 8 or 16."""
 FIELD_OF_VIEW_LIMITS = (1.0, 170.0)
 """Limits of the field of view along either side, degrees. A focal length in millimeters exceeds them."""
+
+_MAX_NODES = 2000
+"""Maximum number of entries in a file. OpenCV's parser calls itself for nested ones, and 300,000 exhaust the stack."""
+_NODE = re.compile(r"[\[{<:]|-\s")
+"""What begins an entry in JSON, XML, or YAML."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,11 @@ class Calibration:
             OSError: The file cannot be read.
         """
         path = Path(path)
+        content = read_bytes(path, MAX_TEXT_BYTES, CalibrationError)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = content.decode("utf-8-sig")
+            if sum(1 for _ in _NODE.finditer(text)) > _MAX_NODES:
+                raise CalibrationError(f"{path} has more than {_MAX_NODES} entries; give a camera calibration file")
             storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         except (UnicodeDecodeError, SystemError, cv2.error) as error:  # what OpenCV's binding raises on bad syntax
             raise CalibrationError(f"{path} is not YAML, XML or JSON that OpenCV can read, or is damaged") from error
@@ -67,7 +77,9 @@ class Calibration:
                 raise ValueError(f"image sides must be whole numbers, got {width:g} x {height:g}")
             return Calibration(Intrinsics(fx, fy, cx, cy), int(width), int(height))
         except ValueError as error:
-            raise CalibrationError(f"{path}: {error}") from error
+            raise CalibrationError(f"{path}: {quote(error)}") from error
+        except cv2.error as error:
+            raise CalibrationError(f"{path} is a list, expected an object with a camera's numbers") from error
         finally:
             storage.release()
 
@@ -96,10 +108,13 @@ def _numbers(storage: cv2.FileStorage, *names: str) -> list[float]:
 
 def _from_matrix(node: cv2.FileNode) -> tuple[float, float, float, float]:
     """Return fx, fy, cx, cy of a 3 x 3 camera matrix."""
+    matrix: np.ndarray = np.empty((0, 0))
     try:
-        matrix = np.asarray(node.mat(), np.float64)
-    except cv2.error:
-        matrix = np.empty(0)
+        sides = [node.getNode(name).real() for name in ("rows", "cols")] if node.isMap() else []
+        if sides == [3.0, 3.0]:  # else OpenCV would make a matrix of any size that the file declares
+            matrix = np.asarray(node.mat(), np.float64)
+    except (cv2.error, TypeError, ValueError):
+        pass  # as if it had another size
     if matrix.shape != (3, 3) or (matrix[[0, 1, 2, 2, 2], [1, 0, 0, 1, 2]] != (0, 0, 0, 0, 1)).any():
         raise ValueError("camera_matrix must be a 3 x 3 matrix [fx, 0, cx; 0, fy, cy; 0, 0, 1]")
     (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import cv2
 
 import edge_runtime
-from edge_runtime import recommendation
+from edge_runtime import recommendation, software_bill
 from edge_runtime.backends import ENGINES, engine_problem, resolve_engine
-from edge_runtime.errors import DisplayError, first_line
+from edge_runtime.errors import DisplayError, EdgeRuntimeError, first_line
 from edge_runtime.flags import flag, parse_flags
 from edge_runtime.machine import processor
 from edge_runtime.models import LANDMARK_MODELS, model_path
@@ -31,7 +31,8 @@ Result = TypeVar("Result")
 class DoctorConfig:
     """Flags of the command. ValueError names an invalid flag."""
 
-    json: bool = flag(False, "report as JSON")
+    json: bool = flag(False, "report as JSON; of --licenses as CycloneDX 1.5")
+    licenses: bool = flag(False, "only the installed packages and model files of the runtime, and their licenses")
     seconds: float = flag(2.0, "time to measure each model file, seconds; 0: no measurement")
 
     def __post_init__(self) -> None:
@@ -150,9 +151,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def _print_licenses(as_json: bool) -> int:
+    try:
+        components = software_bill.installed_components()
+    except EdgeRuntimeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    bill = (
+        json.dumps(software_bill.as_cyclonedx(components), indent=1) if as_json else software_bill.as_table(components)
+    )
+    print(bill)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 1 if no model file runs here, 2 for invalid flags."""
     config = parse_flags(DoctorConfig, "python -m edge_runtime.doctor", __doc__ or "", arguments)
+    if config.licenses:
+        return _print_licenses(config.json)
     report = diagnose(config.seconds)
     print(json.dumps(report, indent=1) if config.json else as_text(report))
     return 0 if report["recommendation"] else 1

@@ -67,8 +67,11 @@ def require(valid: object, message: str) -> None:
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a caller's value is a finite number, of numpy, too; booleans are none."""
-    return _is_number(value, Real) and math.isfinite(value)
+    """Return whether a caller's value is a finite number of a float's range, of numpy, too; booleans are none."""
+    try:
+        return _is_number(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number or fraction beyond a float's range
+        return False
 
 
 def is_whole(value: Any) -> bool:

@@ -13,7 +13,7 @@ your own is a JSON file:
 from __future__ import annotations
 
 import itertools
-import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -24,6 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge_runtime.errors import SchemeError, require
+from edge_runtime.reading import quote, read_json
 
 MIN_LANDMARKS, MAX_LANDMARKS = 3, 1024
 """Number of landmarks of a scheme: the eye corners and a third point for a face's extent; a dense face mesh has 478."""
@@ -64,11 +65,13 @@ class LandmarkScheme:
 
     def __post_init__(self) -> None:
         printable = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
-        require(printable, f"a scheme needs a printable name, got {self.name!r}")
+        require(printable, f"a scheme needs a printable name, got {quote(repr(self.name))}")
         counted = _is_index(self.count) and MIN_LANDMARKS <= self.count <= MAX_LANDMARKS
-        self._require(counted, f"count must be {MIN_LANDMARKS} to {MAX_LANDMARKS}, got {self.count!r}")
-        self._require(isinstance(self.groups, Mapping), f"groups are lists of indices by name, got {self.groups!r}")
-        groups = {str(name): self._indices(group, f"group {name}") for name, group in self.groups.items()}
+        self._require(counted, f"count must be {MIN_LANDMARKS} to {MAX_LANDMARKS}, got {quote(repr(self.count))}")
+        self._require(
+            isinstance(self.groups, Mapping), f"groups are lists of indices by name, got {quote(repr(self.groups))}"
+        )
+        groups = {str(name): self._indices(group, f"group {quote(name)}") for name, group in self.groups.items()}
         covered = sorted(index for group in groups.values() for index in group)
         self._require(
             covered == list(range(self.count)),
@@ -76,7 +79,7 @@ class LandmarkScheme:
         )
         pairs, edges = self._pairs(self.mirror_pairs, "mirror_pairs"), self._pairs(self.edges, "edges")
         paired = [index for pair in pairs for index in pair]
-        twice = sorted({index for index in paired if paired.count(index) > 1})
+        twice = _repeated(paired)
         self._require(not twice, f"mirror_pairs hold {_written(twice)} more than once; a landmark has one mirror image")
         corners = self._pairs([self.outer_eye_corners], "outer_eye_corners")[0]
         self._require(
@@ -100,29 +103,29 @@ class LandmarkScheme:
         return type(self), (*fields, self.names)
 
     def _require(self, valid: object, message: str) -> None:
-        require(valid, f"scheme {self.name}: {message}")
+        require(valid, f"scheme {quote(self.name)}: {message}")
 
     def _indices(self, values: Any, what: str) -> tuple[int, ...]:
         valid = _is_list(values) and all(_is_index(value) for value in values)
-        self._require(valid, f"{what} must be a list of indices, got {values!r}")
+        self._require(valid, f"{what} must be a list of indices, got {quote(repr(values))}")
         outside = [value for value in values if not 0 <= value < self.count]
         self._require(not outside, f"{what}: indices must lie in 0 to {self.count - 1}, got {_written(outside)}")
         return tuple(int(value) for value in values)
 
     def _pairs(self, values: Any, what: str) -> tuple[tuple[int, int], ...]:
-        self._require(_is_list(values), f"{what} must be a list of index pairs, got {values!r}")
+        self._require(_is_list(values), f"{what} must be a list of index pairs, got {quote(repr(values))}")
         pairs = [self._indices(value, what) for value in values]
         wrong = [list(pair) for pair in pairs if len(pair) != 2 or pair[0] == pair[1]]
-        self._require(not wrong, f"{what}: expected pairs of two different indices, got {wrong[:1]}")
+        self._require(not wrong, f"{what}: expected pairs of two different indices, got {quote(wrong[:1])}")
         return tuple((first, second) for first, second in pairs)
 
     def _check_names(self) -> None:
         strings = _is_list(self.names) and all(isinstance(name, str) and name.strip() for name in self.names)
-        self._require(strings, f"names must be a list of non-empty strings, got {self.names!r}")
+        self._require(strings, f"names must be a list of non-empty strings, got {quote(repr(self.names))}")
         given = len(self.names)
         self._require(given in (0, self.count), f"got {given} names, expected one per landmark ({self.count})")
-        repeated = sorted({name for name in self.names if list(self.names).count(name) > 1})
-        self._require(not repeated, f"names must be unique, got {', '.join(repeated)} more than once")
+        repeated = _repeated(self.names)
+        self._require(not repeated, f"names must be unique, got {quote(', '.join(repeated))} more than once")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scheme as a dict of plain values."""
@@ -144,15 +147,14 @@ class LandmarkScheme:
         if missing := [key for key in _REQUIRED if values.get(key) is None]:
             raise ValueError(f"a scheme needs {', '.join(_REQUIRED)}; missing: {', '.join(missing)}")
         if unknown := sorted(values.keys() - {*_REQUIRED, *_OPTIONAL}):
-            raise ValueError(
-                f"unknown scheme fields: {', '.join(map(str, unknown))}; known: {', '.join((*_REQUIRED, *_OPTIONAL))}"
-            )
+            known = ", ".join((*_REQUIRED, *_OPTIONAL))
+            raise ValueError(f"unknown scheme fields: {quote(', '.join(map(str, unknown)))}; known: {known}")
         given = {key: value for key, value in values.items() if value is not None}
         if "groups" not in given and _is_index(given["count"]) and 0 < given["count"] <= MAX_LANDMARKS:
             given["groups"] = {_WHOLE_FACE: tuple(range(given["count"]))}
         scheme = cls(**{"groups": {}, "edges": (), **given})
         if SCHEMES.get(scheme.name, scheme) != scheme:
-            raise ValueError(f"{scheme.name} is the name of a known scheme with other landmarks; rename yours")
+            raise ValueError(f"{quote(scheme.name)} is the name of a known scheme with other landmarks; rename yours")
         return scheme
 
     @classmethod
@@ -164,9 +166,9 @@ class LandmarkScheme:
                 f"no landmark scheme at {path}; give a JSON file, or one of {', '.join(SCHEMES)} by its name"
             )
         try:
-            return cls.from_dict(json.loads(path.read_bytes()))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise SchemeError(f"{path} is not JSON: {error}") from error
+            return cls.from_dict(read_json(path, SchemeError))
+        except SchemeError:
+            raise
         except ValueError as error:
             raise SchemeError(f"{path}: {error}") from error
 
@@ -200,10 +202,15 @@ def _written(indices: Sequence[int], most: int = 8) -> str:
     return ", ".join(map(str, indices[:most])) + (f" and {len(indices) - most} more" if len(indices) > most else "")
 
 
+def _repeated(values: Sequence[Any]) -> list[Any]:
+    """Return what is in a sequence more than once, sorted."""
+    return sorted(value for value, count in Counter(values).items() if count > 1)
+
+
 def _count_problem(covered: Sequence[int], count: int) -> str:
     """Return what is wrong with sorted indices that should be 0 to count - 1."""
-    missing = [index for index in range(count) if index not in covered]
-    twice = sorted({index for index in covered if covered.count(index) > 1})
+    missing = sorted(set(range(count)) - set(covered))
+    twice = _repeated(covered)
     return f"without a group: {_written(missing) or 'none'}; in several: {_written(twice) or 'none'}"
 
 
@@ -311,7 +318,7 @@ def scheme_by_name(name: str) -> LandmarkScheme:
     """Return the scheme of this name. ValueError lists the known ones."""
     if name not in SCHEMES:
         raise ValueError(
-            f"unknown landmark scheme {name!r}; known schemes: {', '.join(SCHEMES)}; read another with "
+            f"unknown landmark scheme {quote(repr(name))}; known schemes: {', '.join(SCHEMES)}; read another with "
             "LandmarkScheme.read(path)"
         )
     return SCHEMES[name]

@@ -17,6 +17,11 @@ MAX_GAP_SECONDS = 0.25
 """Maximum time over which motion is predicted, in seconds."""
 
 
+MIN_TIME_STEP = 1e-3
+"""Minimum time between two frames that tells a velocity, in seconds. Over a shorter one, jitter counts more than
+motion, and the quotient has no limit."""
+
+
 class RoiMotion:
     """Position and velocity of one face's ROI."""
 
@@ -25,9 +30,9 @@ class RoiMotion:
         self._velocity = (0.0, 0.0)
 
     def update(self, roi: ROI, timestamp: float) -> None:
-        """Add an observed ROI. The velocity is kept if `timestamp` (seconds) does not increase."""
+        """Add an observed ROI. The velocity is kept if `timestamp` (seconds) increases by less than `MIN_TIME_STEP`."""
         dt = timestamp - self._time
-        if dt > 0:
+        if dt >= MIN_TIME_STEP:
             newest = ((roi.cx - self.roi.cx) / dt, (roi.cy - self.roi.cy) / dt)
             self._velocity = (
                 self._velocity[0] + VELOCITY_EMA_WEIGHT * (newest[0] - self._velocity[0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -24,10 +25,22 @@ from edge_runtime.stats import TrackerStats
 
 MIN_ROI_SIZE = 8.0
 """Minimum side of an ROI, pixels."""
+MAX_ROI_FRACTION = 4.0
+"""Maximum side of a detected ROI, longer sides of the frame. A face of which half is inside needs less."""
 MIN_INSIDE_FRACTION = 0.5
 """Minimum fraction of the landmarks' rectangle inside the frame."""
 EXTENT_LIMITS = (0.25, 1.25)
 """Limits of the landmarks' longer extent, as a fraction of the crop. The crop rule makes it 0.67."""
+_RANGES = {
+    "landmarks": (-10.0, 10.0),
+    "uncertainty": (-1.0, 10.0),
+    "pose": (-2 * math.pi, 2 * math.pi),
+    "confidence": (-1e-3, 1.0 + 1e-3),
+    "points": (-10.0, 10.0),
+    "points_uncertainty": (-1.0, 10.0),
+}
+"""Ranges of the outputs: crop widths, radians, and a probability with what rounding adds. A network that works stays
+within; one that is broken may give anything."""
 MAX_ASPECT = 3.0
 """Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5."""
 
@@ -62,7 +75,7 @@ class Observer:
     """Counts its runs and their time."""
 
     def observe(self, frame: np.ndarray, roi: ROI, intrinsics: Intrinsics) -> Observation | None:
-        """Run the network on an ROI of a BGR frame. Return None if a result is not finite or not plausible."""
+        """Run the network on an ROI of a BGR frame. Return None if a result is not possible or not plausible."""
         spec = self.spec
         if roi.size < MIN_ROI_SIZE:
             return None
@@ -73,11 +86,10 @@ class Observer:
         self.stats.seconds["crop"] += cropped - start
         self.stats.seconds["network"] += time.perf_counter() - cropped
         self.stats.network_runs += 1
+        if not is_possible(outputs):
+            return None
         landmarks, uncertainty = roi.to_frame(outputs["landmarks"]), outputs["uncertainty"]
         confidence, mean_sigma = float(outputs["confidence"][0]), float(uncertainty.sum()) / len(uncertainty)
-        numbers = confidence, mean_sigma, *outputs["pose"].tolist()
-        if not (all(map(math.isfinite, numbers)) and cv2.checkRange(landmarks)[0]):
-            return None
         roll = upright_roll(landmarks, spec.mean_shape) if spec.upright else 0.0
         rectangle = Rectangle.around(landmarks, roll)
         if not is_plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
@@ -88,13 +100,34 @@ class Observer:
             landmarks=landmarks,
             uncertainty=uncertainty.astype(np.float64) * roi.size,
             rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
-            confidence=confidence,
+            confidence=min(max(confidence, 0.0), 1.0),
             mean_sigma=mean_sigma,
             next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
             points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
             points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
         )
+
+
+def is_possible(outputs: Mapping[str, np.ndarray]) -> bool:
+    """Return whether all outputs of a landmark model are finite and in their ranges, standard deviations not negative.
+
+    One that is not makes all results of the crop worthless, so that no part of them is handed out.
+    """
+    # OpenCV takes a third of numpy's time for so few numbers; it refuses -0, which is no negative deviation.
+    return all(
+        cv2.checkRange(outputs[name], True, low, high)[0] for name, (low, high) in _RANGES.items() if name in outputs
+    ) and all(outputs[name].min() >= 0 for name in _RANGES if name.endswith("uncertainty") and name in outputs)
+
+
+def may_hold_face(roi: ROI, frame_size: tuple[int, int]) -> bool:
+    """Return whether a detector's ROI has a possible size and touches the frame."""
+    width, height = frame_size
+    return (
+        MIN_ROI_SIZE <= roi.size <= MAX_ROI_FRACTION * max(frame_size)
+        and -roi.size <= roi.cx <= width + roi.size
+        and -roi.size <= roi.cy <= height + roi.size
+    )
 
 
 def is_plausible(rectangle: Rectangle, roi: ROI, frame_size: tuple[int, int]) -> bool:

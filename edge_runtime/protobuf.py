@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+MAX_FIELDS = 100_000
+"""Maximum number of fields of one message that is read: bounds the time. An ONNX model has under 100."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def messages(data: memoryview, field: int) -> Iterator[memoryview]:
     """Yield a message's length-delimited fields of one number. ValueError if the data is damaged."""
-    offset = 0
+    offset = count = 0
     while offset < len(data):
+        count += 1
+        if count > MAX_FIELDS:
+            raise ValueError(f"damaged: more than {MAX_FIELDS} fields")
         key, offset = _varint(data, offset)
         number, kind = key >> 3, key & 7
         size = {_FIXED64: 8, _FIXED32: 4}.get(kind, 0)
@@ -26,13 +31,14 @@ def messages(data: memoryview, field: int) -> Iterator[memoryview]:
         offset += size
 
 
-def string_map(entries: Iterator[memoryview]) -> dict[str, str]:
-    """Return the entries of a protobuf map: messages of a key (field 1) and a value (field 2)."""
-    values = {}
+def map_value(entries: Iterable[memoryview], key: str) -> bytes | None:
+    """Return the last value of a key in a protobuf map: messages of a key (field 1) and a value (field 2)."""
+    found = None
     for entry in entries:
-        key, value = (next(messages(entry, number), memoryview(b"")) for number in (1, 2))
-        values[bytes(key).decode()] = bytes(value).decode()
-    return values
+        name, value = (next(messages(entry, number), memoryview(b"")) for number in (1, 2))
+        if name == key.encode():
+            found = bytes(value)
+    return found
 
 
 def _varint(data: memoryview, offset: int) -> tuple[int, int]:

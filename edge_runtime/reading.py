@@ -11,7 +11,7 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from edge_runtime.errors import InputFileError
 
@@ -21,30 +21,55 @@ MAX_MODEL_BYTES = 2**28
 """Maximum size of a model file; the largest of ours has 14 MB."""
 MAX_DEPTH = 50
 """Maximum depth of nested lists and objects in JSON; ours have 5."""
+MAX_LABEL_BYTES = 2**31
+"""Maximum size of a dataset's file of labels; those of a million images have 0.5 GB."""
 _MAX_INTEGER = 2**53
 """Maximum magnitude of a whole number in JSON: larger ones are not exact in float64."""
 _SHOWN = 200
 """Maximum length of a part of a file that a message quotes, characters."""
 
 
-def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileError) -> bytes:
-    """Read a whole regular file of at most `limit` bytes.
+def open_regular(path: Path | str, error: type[Exception] = InputFileError) -> BinaryIO:
+    """Open a regular file for reading.
 
     Raises:
         FileNotFoundError: There is no such file.
         OSError: The file cannot be read.
-        error: It is not a regular file, or larger.
+        error: It is not a regular file.
     """
     # Opening a pipe would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{path} is not a regular file; give a file that can be read whole")
-        content = b"" if status.st_size > limit else file.read(limit + 1)
-    if max(status.st_size, len(content)) > limit:  # files of /proc report 0
-        raise error(f"{path} has {max(status.st_size, len(content))} bytes, at most {limit} are read")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise error(f"{path} is not a regular file; give a file that can be read whole")
+
+
+def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileError) -> bytes:
+    """Read a whole regular file of at most `limit` bytes; `open_regular` has the other errors.
+
+    Raises:
+        error: It is not a regular file, or larger.
+    """
+    with open_regular(path, error) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+    if max(size, len(content)) > limit:  # files of /proc report 0
+        raise error(f"{path} has {max(size, len(content))} bytes, at most {limit} are read")
     return content
+
+
+def read_text(
+    path: Path | str, limit: int = MAX_TEXT_BYTES, error: type[Exception] = InputFileError, errors: str = "strict"
+) -> str:
+    """Read a text file in UTF-8, with or without a byte-order mark, as `read_bytes` does.
+
+    `errors` is what `bytes.decode` does with other bytes; with "strict" they raise `error`.
+    """
+    try:
+        return read_bytes(path, limit, error).decode("utf-8-sig", errors)
+    except UnicodeDecodeError as damaged:
+        raise error(f"{path} is not text in UTF-8: {damaged.reason} at byte {damaged.start}") from damaged
 
 
 def read_json(path: Path | str, error: type[Exception] = InputFileError, limit: int = MAX_TEXT_BYTES) -> Any:
@@ -74,10 +99,10 @@ def parse_json(content: bytes | str) -> Any:
     return value
 
 
-def quote(value: object) -> str:
-    """Return a value as messages show it: in a bounded length."""
+def quote(value: object, limit: int = _SHOWN) -> str:
+    """Return a value as messages show it: at most `limit` characters, and the length of what is longer."""
     text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 class _NumberError(ValueError):

@@ -24,6 +24,7 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
 from edge_runtime.machine import processor
 from edge_runtime.models import LANDMARK_MODELS, model_path
+from edge_runtime.reading import read_json
 
 THREAD_COUNTS = (1, 2, 4)
 """Numbers of threads to measure, up to the number of cores. The network is too small for more."""
@@ -182,14 +183,12 @@ def _load(engine: str) -> Recommendation | None:
     """Return the remembered recommendation; None without one for this processor, engine, and these model files."""
     try:
         path = _cache_file(engine)
-        if not path.is_file() or path.stat().st_size > MAX_CACHE_BYTES:
-            return None
-        content = json.loads(path.read_bytes())
+        content = read_json(path, limit=MAX_CACHE_BYTES)
         name, threads, reason = content["model"], content["threads"], content["reason"]
         valid = name in LANDMARK_MODELS and threads in THREAD_COUNTS and isinstance(reason, str)
         if not valid or content["models"] != _hashes():
             return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # damaged, or not readable: as if there was none
     return Recommendation(model_path(name), int(threads), reason, measured=True)
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import require
+from edge_runtime.motion import MIN_TIME_STEP
 
 DERIVATIVE_CUTOFF_HZ = 1.0
 """Cutoff of the speed estimate; the paper's constant."""
@@ -20,8 +21,6 @@ LANDMARK_SPEED_COEFFICIENT = 16.0
 """Hz of cutoff per ROI size per second. Raise it for less lag of moving landmarks."""
 POSE_SPEED_COEFFICIENT = 3.0
 """Hz of cutoff per radian per second. Raise it for less lag of a turning head."""
-MIN_TIME_STEP = 1e-3
-"""Time step in seconds if timestamps do not increase, as after a seek or a clock change."""
 
 Hertz = TypeVar("Hertz", float, np.ndarray)
 
@@ -37,7 +36,7 @@ def low_pass_weight(cutoff_hz: Hertz, dt: float) -> Hertz:
 
 
 def time_step(previous: float, now: float) -> float:
-    """Return the seconds between two timestamps, at least `MIN_TIME_STEP`."""
+    """Return the seconds between two timestamps, at least `MIN_TIME_STEP`: they may repeat or decrease."""
     return max(now - previous, MIN_TIME_STEP)
 
 

@@ -1,15 +1,13 @@
 """ModelSpec and DetectorSpec: inputs, outputs, and thresholds of a model, stored as JSON in its file.
 
-ONNX files have it in `metadata_props` under `model_spec`, CoreML packages in the user-defined metadata under the same
-key, TFLite files in an appended zip archive (TFLite's "associated files") as `model_spec.json`.
+`model_file` says where it is in a file, and what its checksum is of.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import zipfile
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,27 +16,33 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_runtime import protobuf
-from edge_runtime.errors import ModelFileError, require
+from edge_runtime.errors import ModelFileError, is_finite, is_whole, require
 from edge_runtime.geometry import ROI_MARGIN
-from edge_runtime.landmarks import SCHEMES, LandmarkScheme
-from edge_runtime.template import Template
+from edge_runtime.landmarks import MAX_LANDMARKS, SCHEMES, LandmarkScheme
+from edge_runtime.model_file import HOW_TO_MAKE, ModelFile, read_model_file
+from edge_runtime.reading import parse_json, quote
+from edge_runtime.template import MAX_POINTS, Template
 
 FORMAT_VERSION = 1
 """Version of the format. A reader refuses any other. It ignores fields and leaves out outputs that it does not know, so
 the version is raised only by what a reader must know to use a file: a field that is removed or means something else, an
 input, another crop rule."""
-SPEC_KEY = "model_spec"
-"""Key of the spec's JSON in ONNX and CoreML metadata."""
-SPEC_FILE = "model_spec.json"
-"""Name of the spec's JSON in the archive at the end of a TFLite file."""
-SUFFIXES = (".tflite", ".onnx", ".mlpackage")
-"""Suffixes of model files; an .mlpackage is a folder."""
+INPUT_SIZES = (16, 1024)
+"""Limits of the input's side, pixels."""
+MAX_CROP_MARGIN = 2.0
+"""Maximum margin of the crop rule: a crop of five faces' width."""
+MAX_DIMENSION = 4096
+"""Maximum of each dimension of an output."""
+MAX_OUTPUTS = 64
+"""Maximum number of outputs."""
+MEAN_SHAPE_LIMITS = (-1.0, 2.0)
+"""Limits of a mean shape's coordinates, crop widths."""
 _RENAMED = {"most_uncertain": "uncertainty_threshold"}
 _RENAMED_OUTPUTS = {"regions": "rois"}
 """Names in specs of earlier versions, which are still read."""
-_COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
-_HOW_TO_MAKE = "make one with `make export-tflite` or `make export-onnx`"
+_MAX_MESSAGE = 1000
+"""Maximum length of what is said about a spec, characters."""
+_NAMES = ("name", "input_name", "precision")
 
 
 def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -> dict[str, tuple[int, ...]]:
@@ -80,6 +84,8 @@ class FileSpec:
     """Storage of weights and activations: `fp32`, `fp16`, or `int8`."""
     weights_sha256: str = ""
     """SHA-256 of the exported checkpoint."""
+    content_sha256: str = ""
+    """Checksum of the file, see `model_file`; empty in files of earlier versions, which cannot be checked."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """Origin of the file, such as data, seed, license, and calibration, in free text."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -89,12 +95,25 @@ class FileSpec:
 
     def __post_init__(self) -> None:
         _check_version(self.format_version)
-        outputs = {name: tuple(int(n) for n in shape) for name, shape in self.outputs.items()}
-        require(self.input_size >= 8, f"input_size must be at least 8 pixels, got {self.input_size}")
-        require(0 <= self.crop_margin < math.inf, f"crop_margin must be 0 or more, got {self.crop_margin}")
-        require(0 < self.track_threshold < 1, f"track_threshold must lie in (0, 1), got {self.track_threshold}")
-        for name, mapping in (("outputs", outputs), ("provenance", self.provenance), ("versions", self.versions)):
-            object.__setattr__(self, name, MappingProxyType(dict(mapping)))
+        for name in _NAMES:
+            _require_text(name, getattr(self, name))
+        size, (low, high) = self.input_size, INPUT_SIZES
+        valid = is_whole(size) and low <= size <= high
+        require(valid, f"input_size must be {low} to {high} pixels, got {quote(repr(size))}")
+        valid = is_finite(self.crop_margin) and 0 <= self.crop_margin <= MAX_CROP_MARGIN
+        require(valid, f"crop_margin must lie in [0, {MAX_CROP_MARGIN:g}], got {quote(repr(self.crop_margin))}")
+        valid = is_finite(self.track_threshold) and 0 < self.track_threshold < 1
+        require(valid, f"track_threshold must lie in (0, 1), got {quote(repr(self.track_threshold))}")
+        require(isinstance(self.weights_sha256, str), f"weights_sha256 must be a text, got {self.weights_sha256!r}")
+        checksum = self.content_sha256
+        valid = isinstance(checksum, str) and re.fullmatch("[0-9a-f]{64}|", checksum) is not None
+        require(valid, f"content_sha256 must be 64 hexadecimal digits, got {quote(repr(checksum))}")
+        for name in ("provenance", "versions"):
+            notes = getattr(self, name)
+            texts = isinstance(notes, Mapping) and all(isinstance(text, str) for pair in notes.items() for text in pair)
+            require(texts, f"{name} must be texts by name, got {quote(repr(notes))}")
+            object.__setattr__(self, name, MappingProxyType(dict(notes)))
+        object.__setattr__(self, "outputs", MappingProxyType(_checked_outputs(self.outputs)))
 
     @property
     def known_outputs(self) -> tuple[str, ...]:
@@ -106,7 +125,7 @@ class FileSpec:
         if not any(list(self.outputs.items())[: len(self.known_outputs)] == list(each.items()) for each in expected):
             allowed = " or ".join(map(str, expected))
             raise ValueError(
-                f"outputs must be {allowed} in this order, others only after them, got {dict(self.outputs)}"
+                f"outputs must be {allowed} in this order, others only after them, got {quote(dict(self.outputs))}"
             )
 
     def to_json(self) -> str:
@@ -115,6 +134,8 @@ class FileSpec:
 
     def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if not self.content_sha256:
+            del values["content_sha256"]
         return values | {name: dict(values[name]) for name in ("outputs", "provenance", "versions")}
 
     @classmethod
@@ -132,21 +153,13 @@ class FileSpec:
         if missing := sorted(required - values.keys()):
             raise ValueError(f"the model spec lacks {', '.join(missing)}")
         known = {f.name: values[f.name] for f in fields if f.name in values}
-        for f in fields:
-            if f.name in known and not isinstance(known[f.name], _JSON_TYPES.get(str(f.type), object)):
-                raise ValueError(
-                    f"the model spec has a field of the wrong type: {f.name} is {known[f.name]!r}, expected {f.type}"
-                )
         # Unlike in a user's file, an unknown field is a later version's, not a typing error.
         for name, kind in (("template", Template), ("scheme_definition", LandmarkScheme)):
             if isinstance(part := known.get(name), dict):
                 part = {f.name: part[f.name] for f in dataclasses.fields(kind) if f.name in part}
             if part is not None:
                 known[name] = kind.from_dict(part)
-        try:
-            return cls(**known)
-        except (TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"the model spec has a field of the wrong type: {error}") from error
+        return cls(**known)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -190,10 +203,15 @@ class ModelSpec(FileSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        mean_shape = np.array(self.mean_shape, np.float32)
-        valid = mean_shape.ndim == 2 and mean_shape.shape[1] == 2 and len(mean_shape) and np.isfinite(mean_shape).all()
-        require(valid, f"mean_shape must hold finite (N, 2) points, got shape {mean_shape.shape}")
-        if self.prompts < 0 or (self.prompts and self.template is not None):
+        mean_shape = _checked_mean_shape(self.mean_shape)
+        _require_text("scheme", self.scheme)
+        require(isinstance(self.upright, bool), f"upright must be true or false, got {quote(repr(self.upright))}")
+        valid = is_whole(self.prompts) and 0 <= self.prompts <= MAX_POINTS
+        require(valid, f"prompts must be 0 to {MAX_POINTS}, got {quote(repr(self.prompts))}")
+        for name, kind in (("template", Template), ("scheme_definition", LandmarkScheme)):
+            part = getattr(self, name)
+            require(isinstance(part, kind | None), f"{name} must be a {kind.__name__}, got {quote(repr(part))}")
+        if self.prompts and self.template is not None:
             raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
         self._check_outputs(*(standard_outputs(len(mean_shape), heads, self.points) for heads in (True, False)))
         defined = self.scheme_definition
@@ -205,13 +223,13 @@ class ModelSpec(FileSpec):
         if scheme is not None and scheme.count != len(mean_shape):
             raise ValueError(f"scheme {self.scheme} has {scheme.count} points, mean_shape has {len(mean_shape)}")
         require(
-            0 < self.lost_threshold <= self.track_threshold,
+            is_finite(self.lost_threshold) and 0 < self.lost_threshold <= self.track_threshold,
             "thresholds must satisfy 0 < lost_threshold <= track_threshold < 1, "
-            f"got {self.lost_threshold} and {self.track_threshold}",
+            f"got {quote(repr(self.lost_threshold))} and {self.track_threshold}",
         )
-        require(
-            self.uncertainty_threshold > 0, f"uncertainty_threshold must be positive, got {self.uncertainty_threshold}"
-        )
+        limit = self.uncertainty_threshold
+        valid = is_finite(limit) and 0 < limit <= 1
+        require(valid, f"uncertainty_threshold must lie in (0, 1], got {quote(repr(limit))}")
         mean_shape.flags.writeable = False
         object.__setattr__(self, "mean_shape", mean_shape)
 
@@ -251,8 +269,6 @@ class DetectorSpec(FileSpec):
 
 
 _KNOWN_OUTPUTS = frozenset({*standard_outputs(1, points=1), *detector_outputs(1)})
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
-"""Types of a field in JSON, by its annotation."""
 
 
 def read_spec(path: Path | str) -> ModelSpec | DetectorSpec:
@@ -262,35 +278,42 @@ def read_spec(path: Path | str) -> ModelSpec | DetectorSpec:
         FileNotFoundError: The file does not exist.
         ModelFileError: The file is empty, damaged, of another format, or has no spec.
     """
-    return parse_spec(read_spec_json(path), Path(path))
+    return open_model_file(path)[0]
 
 
-def read_spec_json(path: Path | str) -> str | None:
-    """Return the spec's JSON as the file holds it, None if there is none; errors as of `read_spec`."""
-    path = check_model_file(path)
-    return {".tflite": _spec_in_tflite, ".onnx": _spec_in_onnx, ".mlpackage": _spec_in_mlpackage}[path.suffix](path)
+def open_model_file(path: Path | str) -> tuple[ModelSpec | DetectorSpec, ModelFile]:
+    """Read a model file, and check it if its spec has a checksum; errors as of `read_spec`."""
+    file = read_model_file(path)
+    spec = parse_spec(file.spec_json, file.path)
+    written = spec.content_sha256
+    if written and (found := file.sha256(written)) != written:
+        raise ModelFileError(
+            f"{path} is damaged: the checksum of its content is {found[:12]}…, its spec says {written[:12]}…; "
+            "copy it again from where it came, or export it again"
+        )
+    return spec, file
 
 
 def parse_spec(text: str | None, path: Path) -> ModelSpec | DetectorSpec:
     """Parse the JSON found in the file `path`, None if there was none. ModelFileError names the file."""
     if text is None:
         raise ModelFileError(
-            f"{path} has no model spec: it was not exported by this project or is truncated; {_HOW_TO_MAKE}"
+            f"{path} has no model spec: it was not exported by this project or is truncated; {HOW_TO_MAKE}"
         )
     try:
         values = _read_values(text)
         is_detector = isinstance(values.get("outputs"), dict) and "scores" in values["outputs"]
         return DetectorSpec._from_values(values) if is_detector else ModelSpec._from_values(values)
     except ValueError as error:
-        raise ModelFileError(f"{path}: {error}; {_HOW_TO_MAKE}") from error
+        raise ModelFileError(f"{path}: {quote(error, _MAX_MESSAGE)}; {HOW_TO_MAKE}") from error
 
 
 def _read_values(text: str) -> dict[str, Any]:
     """Return the fields of a spec's JSON by their present names."""
     try:
-        values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"the model spec is not JSON: {error}") from error
+        values = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"the model spec {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"the model spec must be a JSON object, got {type(values).__name__}")
     # First: another version may have other fields.
@@ -301,58 +324,43 @@ def _read_values(text: str) -> dict[str, Any]:
     return values
 
 
+def _require_text(name: str, text: object) -> None:
+    printable = isinstance(text, str) and text.strip() and text.isprintable()
+    require(printable, f"{name} must be a printable text, got {quote(repr(text))}")
+
+
+def _checked_outputs(outputs: object) -> dict[str, tuple[int, ...]]:
+    """Return outputs as tuples by name. ValueError if one is not a list of sizes."""
+    by_name = isinstance(outputs, Mapping) and all(isinstance(name, str) for name in outputs)
+    if not isinstance(outputs, Mapping) or not by_name or len(outputs) > MAX_OUTPUTS:
+        raise ValueError(f"outputs must be at most {MAX_OUTPUTS} shapes by name, got {quote(repr(outputs))}")
+    for name, shape in outputs.items():
+        sizes = isinstance(shape, list | tuple) and all(is_whole(n) and 1 <= n <= MAX_DIMENSION for n in shape)
+        require(sizes, f"output {quote(name)} must have sizes of 1 to {MAX_DIMENSION}, got {quote(repr(shape))}")
+    return {name: tuple(map(int, shape)) for name, shape in outputs.items()}
+
+
+def _checked_mean_shape(points: Any) -> np.ndarray:
+    """Return a mean shape as (N, 2) float32. ValueError if it is not one, or all in one place."""
+    try:
+        shape = np.array(points)
+    except (ValueError, OverflowError):  # lists of different lengths
+        shape = np.zeros(0)
+    low, high = MEAN_SHAPE_LIMITS
+    valid = shape.ndim == 2 and shape.shape[1] == 2 and 0 < len(shape) <= MAX_LANDMARKS and shape.dtype.kind in "iuf"
+    valid = valid and np.isfinite(shape).all() and low <= shape.min() and shape.max() <= high
+    require(
+        valid,
+        f"mean_shape must hold 1 to {MAX_LANDMARKS} finite (N, 2) points in [{low:g}, {high:g}], got an array of shape "
+        f"{shape.shape}, {shape.dtype}",
+    )
+    require((np.ptp(shape, axis=0) > 0).all(), "mean_shape must extend over x and y, got points of one place or line")
+    return shape.astype(np.float32)
+
+
 def _check_version(version: object) -> None:
-    if version != FORMAT_VERSION:
+    if not is_whole(version) or version != FORMAT_VERSION:
         raise ValueError(
-            f"the model spec's format_version is {version!r}, this runtime reads {FORMAT_VERSION}: "
+            f"the model spec's format_version is {quote(repr(version))}, this runtime reads {FORMAT_VERSION}: "
             "update the runtime, or export the model again"
         )
-
-
-def check_model_file(path: Path | str) -> Path:
-    """Return the path of a non-empty model file of a known format; raise FileNotFoundError or ModelFileError."""
-    path = Path(path)
-    if path.exists() and path.suffix not in SUFFIXES:
-        raise ModelFileError(f"{path}: a model file ends in {', '.join(SUFFIXES)}, got {path.suffix!r}")
-    content = path / _COREML_MODEL if path.suffix == ".mlpackage" else path
-    if path.is_dir() and not content.is_file():
-        raise ModelFileError(f"{path} is not a CoreML package or lacks {_COREML_MODEL}; {_HOW_TO_MAKE}")
-    if not content.is_file():
-        raise FileNotFoundError(f"no model file at {path}; {_HOW_TO_MAKE}")
-    with content.open("rb") as file:
-        head = file.read(8)
-    if not head:
-        raise ModelFileError(f"{path} is empty; {_HOW_TO_MAKE}")
-    # Bytes 4 to 8 of every TFLite file. The other formats have no such mark.
-    if path.suffix == ".tflite" and head[4:] != b"TFL3":
-        raise ModelFileError(f"{path} is not a TFLite file or is damaged; {_HOW_TO_MAKE}")
-    return path
-
-
-def _spec_in_tflite(path: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(SPEC_FILE).decode()
-    except (zipfile.BadZipFile, KeyError):
-        return None
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"{path}: the model spec is damaged ({error}); {_HOW_TO_MAKE}") from error
-
-
-def _spec_in_onnx(path: Path) -> str | None:
-    model = memoryview(path.read_bytes())
-    try:
-        return protobuf.string_map(protobuf.messages(model, 14)).get(SPEC_KEY)  # ModelProto.metadata_props
-    except ValueError as error:
-        raise ModelFileError(f"{path} is not an ONNX model or is damaged ({error}); {_HOW_TO_MAKE}") from error
-
-
-def _spec_in_mlpackage(path: Path) -> str | None:
-    parts = [memoryview((path / _COREML_MODEL).read_bytes())]
-    try:
-        for field in (2, 100):  # Model.description, ModelDescription.metadata
-            parts = [inner for part in parts for inner in protobuf.messages(part, field)]
-        entries = [entry for part in parts for entry in protobuf.messages(part, 100)]  # Metadata.userDefined
-        return protobuf.string_map(iter(entries)).get(SPEC_KEY)
-    except ValueError as error:
-        raise ModelFileError(f"{path} is not a CoreML package or is damaged ({error}); {_HOW_TO_MAKE}") from error

@@ -21,6 +21,7 @@ import numpy as np
 
 from edge_runtime.errors import TemplateError, require
 from edge_runtime.landmarks import SCHEMES
+from edge_runtime.reading import quote, read_json
 
 MAX_POINTS = 256
 """Maximum number of points."""
@@ -44,29 +45,30 @@ class Template:
 
     def __post_init__(self) -> None:
         printable = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
-        require(printable, f"a template needs a printable name, got {self.name!r}")
-        require(self.name not in SCHEMES, f"{self.name} is the name of a landmark scheme; rename the template")
+        require(printable, f"a template needs a printable name, got {quote(repr(self.name))}")
+        require(self.name not in SCHEMES, f"{quote(self.name)} is the name of a landmark scheme; rename the template")
         try:
-            points = np.array(self.points, np.float32)
-        except (TypeError, ValueError):
-            raise ValueError(f"template {self.name}: points must be pairs of numbers") from None
+            points = np.array(self.points, np.float64)  # float32 would turn a large number into infinity
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"template {quote(self.name)}: points must be pairs of numbers") from None
         is_list = points.ndim == 2 and points.shape[1] == 2 and len(points) > 0
         self._require(is_list, f"points must be (M, 2), x then y, got shape {points.shape}")
         self._require(len(points) <= MAX_POINTS, f"got {len(points)} points, expected at most {MAX_POINTS}")
         self._check_points(points)
         names = self._names(len(points))
         by_name = isinstance(self.groups, Mapping) and all(isinstance(group, str) for group in self.groups)
-        self._require(by_name, f"groups are lists of indices by name, got {self.groups!r}")
+        self._require(by_name, f"groups are lists of indices by name, got {quote(repr(self.groups))}")
         groups = {group: self._indices(members, len(points)) for group, members in self.groups.items()}
-        self._require(_is_list(self.edges), f"edges are a list of pairs of indices, got {self.edges!r}")
+        self._require(_is_list(self.edges), f"edges are a list of pairs of indices, got {quote(repr(self.edges))}")
         edges = tuple(self._edge(edge, len(points)) for edge in self.edges)
+        points = points.astype(np.float32)
         points.flags.writeable = False
         for key, value in (("points", points), ("names", names), ("edges", edges)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "groups", MappingProxyType(groups))
 
     def _require(self, valid: object, message: str) -> None:
-        require(valid, f"template {self.name}: {message}")
+        require(valid, f"template {quote(self.name)}: {message}")
 
     def _check_points(self, points: np.ndarray) -> None:
         """Raise ValueError for points that are not finite, outside [0, 1], or duplicates."""
@@ -80,22 +82,22 @@ class Template:
 
     def _names(self, count: int) -> tuple[str, ...]:
         strings = _is_list(self.names) and all(isinstance(name, str) for name in self.names)
-        self._require(strings, f"names are a list of strings, got {self.names!r}")
+        self._require(strings, f"names are a list of strings, got {quote(repr(self.names))}")
         unique = not self.names or len(self.names) == count == len(set(self.names))
-        self._require(unique, f"names must be unique, one per point ({count}), got {list(self.names)}")
+        self._require(unique, f"names must be unique, one per point ({count}), got {quote(list(self.names))}")
         return tuple(self.names)
 
     def _indices(self, values: Any, count: int) -> tuple[int, ...]:
         # bool is an Integral, too.
         integers = _is_list(values) and all(isinstance(i, Integral) and not isinstance(i, bool) for i in values)
-        self._require(integers, f"groups and edges are lists of indices, got {values!r}")
+        self._require(integers, f"groups and edges are lists of indices, got {quote(repr(values))}")
         within = all(0 <= index < count for index in values)
-        self._require(within, f"indices must lie in 0 to {count - 1}, got {list(values)}")
+        self._require(within, f"indices must lie in 0 to {count - 1}, got {quote(list(values))}")
         return tuple(map(int, values))
 
     def _edge(self, values: Any, count: int) -> tuple[int, int]:
         indices = self._indices(values, count)
-        self._require(len(set(indices)) == len(indices) == 2, f"an edge joins two points, got {list(indices)}")
+        self._require(len(set(indices)) == len(indices) == 2, f"an edge joins two points, got {quote(list(indices))}")
         return indices[0], indices[1]
 
     def to_json(self) -> str:
@@ -120,7 +122,8 @@ class Template:
         if not isinstance(values, dict) or not {"name", "points"} <= values.keys():
             raise ValueError("a template is a JSON object with `name` and `points`; names, groups, edges are optional")
         if unknown := sorted(values.keys() - set(known)):
-            raise ValueError(f"unknown template fields: {', '.join(unknown)}; known: {', '.join(known)}")
+            given = quote(", ".join(map(str, unknown)))
+            raise ValueError(f"unknown template fields: {given}; known: {', '.join(known)}")
         return cls(**{key: value for key, value in values.items() if value is not None or key in known[:2]})
 
     @classmethod
@@ -130,9 +133,9 @@ class Template:
         if not path.is_file():
             raise FileNotFoundError(f"no template at {path}; create one with `python -m atpn template new`")
         try:
-            return cls.from_dict(json.loads(path.read_bytes()))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise TemplateError(f"{path} is not JSON: {error}") from error
+            return cls.from_dict(read_json(path, TemplateError))
+        except TemplateError:
+            raise
         except ValueError as error:
             raise TemplateError(f"{path}: {error}") from error
 

@@ -20,7 +20,7 @@ from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
-from edge_runtime.observation import Observation, Observer
+from edge_runtime.observation import Observation, Observer, may_hold_face
 from edge_runtime.options import TrackerOptions
 from edge_runtime.probation import (
     DOUBT_CONFIDENCE_MARGIN,
@@ -32,6 +32,7 @@ from edge_runtime.probation import (
     Limits,
     RejectedPlaces,
 )
+from edge_runtime.reading import quote
 from edge_runtime.recommendation import recommended
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
 from edge_runtime.spec import ModelSpec
@@ -209,7 +210,8 @@ class FaceTracker:
         """
         self._check_open()
         timestamp = time.monotonic() if timestamp is None else timestamp
-        require(is_finite(timestamp), f"timestamp must be a finite number of seconds, got {timestamp!r}")
+        require(is_finite(timestamp), f"timestamp must be a finite number of seconds, got {quote(repr(timestamp))}")
+        timestamp = float(timestamp)  # numpy's float32 would make all times coarse
         frame = as_bgr(frame)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
         self.stats.frames += 1
@@ -249,9 +251,9 @@ class FaceTracker:
         self.stats.seconds["detect"] += time.perf_counter() - start
         if not (isinstance(found, Sequence) and all(isinstance(roi, ROI) for roi in found)):
             raise DetectorError(
-                f"a detector must return a list of ROI, got {found!r}; `roi_of_face_box` converts boxes"
+                f"a detector must return a list of ROI, got {quote(repr(found))}; `roi_of_face_box` converts boxes"
             )
-        return found
+        return [roi for roi in found if may_hold_face(roi, (frame.shape[1], frame.shape[0]))]
 
     def _find(
         self, frame: np.ndarray, candidate: ROI, intrinsics: Intrinsics, known: Sequence[Observation], limits: Limits

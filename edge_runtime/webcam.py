@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import statistics
 import sys
 import time
@@ -12,24 +14,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import edge_runtime
+from edge_runtime import models
 from edge_runtime.backends import EngineName
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import DETECTOR_NAMES
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError, SinkError, require
-from edge_runtime.face import TrackState
-from edge_runtime.files import is_same_file
+from edge_runtime.errors import EdgeRuntimeError, require
+from edge_runtime.face import Face, TrackState
+from edge_runtime.files import check_outputs
 from edge_runtime.flags import flag, parse_flags
 from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
 from edge_runtime.options import TrackerOptions
 from edge_runtime.preview import Preview
-from edge_runtime.signals import interrupt_once
+from edge_runtime.signals import StopSignals, interrupt_once
+from edge_runtime.sinks.access import AccessRule
+from edge_runtime.sinks.address import parse_address
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, JsonStreamSink, Sink
-from edge_runtime.sinks.streams import OscSink, VmcSink, WebSocketSink, parse_address
+from edge_runtime.sinks.streams import OscSink, VmcSink
+from edge_runtime.sinks.websocket import WebSocketSink
 from edge_runtime.sources import list_cameras, open_source
 from edge_runtime.sources.images import is_image, shorten
-from edge_runtime.sources.source import CameraRequest, Source
+from edge_runtime.sources.source import CameraRequest, Frame, Source
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 from edge_runtime.window import Window, check_display
@@ -40,6 +46,8 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, SIGTERM, or SIGHUP."""
 STANDARD_OUTPUT = Path("-")
 """Value of `--jsonl` that writes to standard output."""
+_LOCAL_FILE = re.compile(r"(?:file://|location=)\"?([^\s\"]+)")
+"""The file of this machine that a URL or a GStreamer pipeline reads."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,9 @@ class WebcamConfig:
     vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
     vmc_hold: bool = flag(False, "keep the last pose and expression without a face, instead of neutral ones", "output")
     websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
+    websocket_origin: tuple[str, ...] = flag(
+        (), "other web pages that may read the WebSocket, as https://example.org; null: pages opened as files", "output"
+    )
     headless: bool = flag(False, "no window", "output")
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
@@ -98,6 +109,11 @@ class WebcamConfig:
                 _address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
+        require(not self.websocket_origin or self.websocket, "--websocket-origin needs --websocket")
+        try:
+            AccessRule(origins=self.websocket_origin)
+        except ValueError as error:
+            raise ValueError(f"--websocket-origin: {error}") from error
 
 
 @dataclass
@@ -111,10 +127,22 @@ class Summary:
     """Frames of a camera skipped while the loop was busy."""
     skipped: Sequence[str] = ()
     """Files of a folder that gave no frame."""
+    incomplete: str | None = None
+    """What could not be read, of a damaged or cut source."""
     first_face: int | None = None
     """Index of the first frame with a face."""
     loop_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     """Total time of each of the last frames."""
+
+    def add(self, frame: Frame, faces: Sequence[Face], seconds: float) -> None:
+        """Count a frame that took this time."""
+        self.loop_seconds.append(seconds)
+        self.frames += 1
+        self.dropped += frame.dropped or 0
+        if faces:
+            self.first_face = frame.index if self.first_face is None else self.first_face
+            self.frames_tracked += any(face.state == TrackState.TRACKED for face in faces)
+            self.frames_with_face += 1
 
     def text(self, tracker: FaceTracker) -> str:
         """Return the statistics as lines of text."""
@@ -195,46 +223,57 @@ def run(config: WebcamConfig) -> int:
         with contextlib.ExitStack() as stack:
             source = open_source(config.source, width=config.width, height=config.height, fps=config.fps)
             # Before this, the default handlers end the process at once, even while a camera does not answer.
-            ignore_signals = stack.enter_context(interrupt_once())
+            signals = stack.enter_context(interrupt_once())
             stack.enter_context(source)
-            sinks = [stack.enter_context(sink) for sink in _open_sinks(config, tracker)]
-            overlays = None
-            if config.save is not None:
-                overlays = stack.enter_context(open_overlay_sink(config.save, source.fps, source.length))
-            preview = None
-            if not config.headless:
-                window = stack.enter_context(Window("ATPN (h: keys)"))
-                preview = Preview(window, tracker, config.mirror)
-            progress = stack.enter_context(contextlib.closing(Progress(source.expected)))
             try:
-                _loop(config, source, tracker, sinks, overlays, preview, progress, summary)
+                sinks = [stack.enter_context(sink) for sink in _open_network_sinks(config)]
+                overlays = None
+                with signals.hold():  # each file that is made is closed
+                    sinks += [stack.enter_context(sink) for sink in _open_file_sinks(config, tracker)]
+                    if config.save is not None:
+                        overlays = stack.enter_context(open_overlay_sink(config.save, source.fps, source.length))
+                preview = None
+                if not config.headless:
+                    window = stack.enter_context(Window("ATPN (h: keys)"))
+                    preview = Preview(window, tracker, config.mirror)
+                progress = stack.enter_context(contextlib.closing(Progress(source.expected)))
+                _loop(config, source, tracker, sinks, overlays, preview, progress, signals, summary)
             finally:
-                ignore_signals()  # while the files are closed
-                summary.skipped = source.skipped
+                signals.ignore()  # while the files are closed
+                summary.skipped, summary.incomplete = source.skipped, source.incomplete
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         if summary.frames:
             print(summary.text(tracker), file=sys.stderr if config.jsonl == STANDARD_OUTPUT else sys.stdout)
-    return 0
+    if summary.incomplete is None:
+        return 0
+    print(f"error: {summary.incomplete}; the results of what was read are kept", file=sys.stderr)
+    return 1
 
 
 def _check_outputs(config: WebcamConfig) -> None:
-    """Raise SinkError if two outputs are one file, or an output is one of the inputs."""
-    given = {"--source": Path(config.source), "--model": config.model, "--template": config.template}
-    given["--intrinsics"] = config.intrinsics
-    taken = {name: path for name, path in given.items() if path is not None}
+    """Raise SinkError if an output is an input, an image of a folder of them, or another output."""
+    source = Path(config.source)
+    inputs: dict[str, Path | None] = {"--source": source, "--model": config.model, "--template": config.template}
+    inputs |= {"--intrinsics": config.intrinsics, "--detector": _detector_file(config.detector)}
+    inputs |= {f"the shipped {path.name}": path for path in models.FOLDER.glob("*.tflite")}
+    if local := _LOCAL_FILE.search(config.source):
+        inputs["--source's file"] = Path(local[1])
     jsonl = None if config.jsonl == STANDARD_OUTPUT else config.jsonl
-    for name, path in (("--save", config.save), ("--jsonl", jsonl), ("--csv", config.csv)):
-        if path is None:
-            continue
-        for other, used in taken.items():
-            if is_same_file(path, used) or (path.is_file() and is_image(path) and is_same_file(path.parent, used)):
-                raise SinkError(f"{name} {path} would overwrite {other} {used}: choose another name")
-        taken[name] = path
+    check_outputs({"--save": config.save, "--jsonl": jsonl, "--csv": config.csv}, inputs, is_image)
+    if config.save is not None and config.save.is_dir() and os.path.isfile(source):  # noqa: PTH113, Path's raises for long names
+        # Overlays among sources would pass as sources.
+        check_outputs({"--save": config.save}, {"the folder of --source": source.parent})
 
 
-def _open_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
+def _detector_file(name: str | None) -> Path | None:
+    """Return the file of a detector such as yunet:FILE."""
+    path = (name or "").partition(":")[2]
+    return Path(path) if path else None
+
+
+def _open_file_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
     """Yield the sinks of results one by one, so that all are closed if one fails."""
     if config.jsonl == STANDARD_OUTPUT:
         yield JsonStreamSink(sys.stdout)
@@ -243,12 +282,15 @@ def _open_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sink]:
     if config.csv is not None:
         points = 0 if tracker.template is None else len(tracker.template.points)
         yield CsvSink(config.csv, len(tracker.spec.mean_shape), points)
+
+
+def _open_network_sinks(config: WebcamConfig) -> Iterator[Sink]:
     if osc := _address(config.osc):
         yield OscSink(*osc)
     if vmc := _address(config.vmc):
         yield VmcSink(*vmc, config.vmc_hold)
     if websocket := _address(config.websocket):
-        yield WebSocketSink(websocket[1], websocket[0])
+        yield WebSocketSink(websocket[1], websocket[0], config.websocket_origin)
 
 
 def _address(text: str | None) -> tuple[str, int] | None:
@@ -263,6 +305,7 @@ def _loop(
     overlays: OverlaySink | None,
     preview: Preview | None,
     progress: Progress,
+    signals: StopSignals,
     summary: Summary,
 ) -> None:
     separate = source.stills and not config.sequence
@@ -271,22 +314,16 @@ def _loop(
         faces = (
             tracker.detect(frame.image)[: config.faces] if separate else tracker.update(frame.image, frame.timestamp)
         )
-        for sink in sinks:
-            sink.write(frame, faces)
-        overlay = None
-        if overlays is not None:
-            overlay = draw_faces(frame.image, faces)
-            overlays.write(frame, overlay)
-        summary.frames += 1
-        if faces:
-            summary.frames_with_face += 1
-            summary.first_face = frame.index if summary.first_face is None else summary.first_face
-            summary.frames_tracked += any(face.state == TrackState.TRACKED for face in faces)
-        summary.dropped += frame.dropped or 0
-        now = time.perf_counter()
-        summary.loop_seconds.append(now - start)
-        progress.show(frame.index + 1)
+        overlay = None if overlays is None else draw_faces(frame.image, faces)
+        with signals.hold(at_most_one=True):  # a frame is in all files or in none; a pipe's reader may be late
+            for sink in sinks:
+                sink.write(frame, faces)
+            if overlays is not None and overlay is not None:
+                overlays.write(frame, overlay)
+            now = time.perf_counter()
+            summary.add(frame, faces, now - start)
         start = now
+        progress.show(frame.index + 1)
         if preview is not None and not preview.show(frame.image, faces, separate, overlay):
             return
         if summary.frames == config.max_frames:

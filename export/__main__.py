@@ -11,6 +11,7 @@ from typing import Any
 import tyro
 
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.output_paths import check_config
 from export.config import (
     CheckConfig,
     CropSetConfig,
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show_progress()
     try:
         config = tyro.cli(options, args=rest, prog=f"python -m export {name}", description=text)
+        check_config(config)
         more = {"formats": tuple(FORMATS) if name == "all" else (name,)} if options is ExportConfig else {}
         module, _, attribute = function.rpartition(".")
         getattr(import_module(f"export.{module}"), attribute)(config, **more)

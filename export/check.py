@@ -8,7 +8,8 @@ from pathlib import Path
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import SUFFIXES, DetectorSpec, read_spec
+from edge_runtime.model_file import SUFFIXES
+from edge_runtime.spec import DetectorSpec, read_spec
 from export.config import CheckConfig, ListConfig
 from export.detector import DetectorEvaluator
 from export.errors import ExportError, ParityError

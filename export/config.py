@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 import atpn
+from edge_runtime.output_paths import OutputFolder
 from edge_runtime.template import MAX_POINTS
 
 WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
@@ -36,7 +37,7 @@ class LandmarkOptions:
 class OutputOptions:
     """Where files are written."""
 
-    out: Path = Path("dist")
+    out: OutputFolder = Path("dist")
     """Folder for the files and the report."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
@@ -77,7 +78,7 @@ class ExportConfig(OutputOptions, LandmarkOptions):
 class ModelsConfig:
     """Options of `python -m export models`."""
 
-    out: Path = Path("dist/shipped")
+    out: OutputFolder = Path("dist/shipped")
     """Folder for the files and the report before they are copied into the runtime."""
     force: bool = False
     """Convert again even if an up-to-date file is there."""
@@ -112,7 +113,7 @@ class CheckConfig(LandmarkOptions):
     files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Exported files."""
     detector: DetectorOptions = field(default_factory=DetectorOptions)
-    report: Path | None = None
+    report: OutputFolder | None = None
     """Folder for report.json, report.md, and the chart; default: the table is only printed."""
 
 
@@ -134,7 +135,7 @@ class SetOptions:
 
     data: Path
     """Folder of rendered shards that training has not seen, for instance renders/heldout."""
-    out: Path = WEIGHTS_FOLDER
+    out: OutputFolder = WEIGHTS_FOLDER
     """Folder for the calibration set and the held-out set."""
     seed: int = 20
     """Seed of people, jitter, and backgrounds; stored in the files."""
@@ -174,5 +175,5 @@ class GoldenConfig:
     """Exported tracking network, whose outputs are recorded."""
     detector: Path = Path("dist/detector_fp32.tflite")
     """Exported detector, whose outputs are recorded."""
-    out: Path = Path("android_demo/core/src/test/resources/golden")
+    out: OutputFolder = Path("android_demo/core/src/test/resources/golden")
     """Folder for the vectors."""

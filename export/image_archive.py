@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from atpn.data.arrays import read_arrays
+from edge_runtime.decoding import decode_image
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import MAX_MODEL_BYTES, parse_json, read_bytes
 from export.errors import ExportError
 
 log = logging.getLogger(__name__)
@@ -54,24 +56,33 @@ def read_archive(path: Path, size: int | None, labels: Sequence[str], command: s
     advice = f"make one with `python -m export {command} --data FOLDER_OF_RENDERS`"
     if not path.is_file():
         raise ExportError(f"no file {path}: {advice}")
-    content = path.read_bytes()
+    content = read_bytes(path, MAX_MODEL_BYTES, ExportError)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            archive = ImageArchive(
-                images=[_decode(jpeg) for jpeg in np.split(arrays["jpeg"], arrays["ends"][:-1])],
-                labels={name: arrays[name] for name in labels},
-                about=json.loads(str(arrays["about"])),
-                sha256=hashlib.sha256(content).hexdigest(),
-            )
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, cv2.error) as error:
+        arrays = read_arrays(io.BytesIO(content), path.name, ["jpeg", "ends", "about", *labels])
+        archive = ImageArchive(
+            images=[decode_image(jpeg, cv2.IMREAD_COLOR_RGB) for jpeg in _split(arrays["jpeg"], arrays["ends"])],
+            labels={name: arrays[name] for name in labels},
+            about=_object(str(arrays["about"])),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+    except ValueError as error:
         raise ExportError(f"{path} is damaged or not made by {command} ({error}): copy it again or {advice}") from error
     if size is not None and (found := archive.images[0].shape[0]) != size:
         raise ExportError(f"the network takes {size} px images, {path} holds {found} px ones: {advice} at {size} px")
     return archive
 
 
-def _decode(jpeg: np.ndarray) -> np.ndarray:
-    image: np.ndarray | None = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("an image cannot be decoded")
-    return image
+def _split(encoded: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
+    """Return the images' files, of which the last one ends at the end. ValueError if the ends are no such places."""
+    if encoded.dtype != np.uint8 or encoded.ndim != 1 or ends.ndim != 1 or ends.dtype.kind not in "iu" or not len(ends):
+        raise ValueError("its images are not bytes with their ends")
+    if ends[0] <= 0 or (np.diff(ends.astype(np.int64)) <= 0).any() or ends[-1] != len(encoded):
+        raise ValueError("the ends of its images do not ascend to the last byte")
+    return np.split(encoded, ends[:-1].astype(np.int64))
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = parse_json(text)
+    if not isinstance(value, dict):
+        raise ValueError("its description is not a JSON object")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import atpn.model
-from edge_runtime.spec import SPEC_FILE, DetectorSpec, ModelSpec
+from edge_runtime.model_file import NO_CHECKSUM, SPEC_FILE, content_sha256
+from edge_runtime.spec import DetectorSpec, ModelSpec
 from export.errors import requires
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -83,8 +85,11 @@ def sources() -> list[Path]:
 
 
 def append_spec(tflite: bytes, spec: ModelSpec | DetectorSpec) -> bytes:
-    """Append a zip archive of the spec to a TFLite file, where both TFLite and zip readers accept it."""
+    """Append a zip archive of the spec, with the checksum, to a TFLite file: TFLite and zip readers accept both."""
+    unfilled = dataclasses.replace(spec, content_sha256=NO_CHECKSUM)
+    checksum = content_sha256([tflite, unfilled.to_json().encode()])
+    filled = dataclasses.replace(spec, content_sha256=checksum)
     content = io.BytesIO(tflite)
     with zipfile.ZipFile(content, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(SPEC_FILE, _ZIP_EPOCH), spec.to_json())
+        archive.writestr(zipfile.ZipInfo(SPEC_FILE, _ZIP_EPOCH), filled.to_json())
     return content.getvalue()

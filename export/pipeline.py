@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec_json
+from edge_runtime.spec import DetectorSpec, ModelSpec, open_model_file
+from export.candidates import candidate_folder, install, remove_leftovers
 from export.errors import ExportError, ParityError
 from export.evaluation import ArtifactReport, ParityEvaluator, ParityT, evaluate_artifact
 from export.formats.base import Format, Job
@@ -68,22 +66,18 @@ def export_artifact(
     """
     path, job = artifact.path, artifact.job.with_inputs_hash()
     spec = job.spec
-    _remove_leftovers(path)
+    remove_leftovers(path)
     if not force and _is_up_to_date(path, spec):
         log.info("%s is up to date (same network, options, calibration, converters); --force converts again", path)
         return _check_parity(evaluate_artifact(path, artifact.format, evaluator, up_to_date=True), path)
     log.info("converting %s", path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the output folder, so that the rename stays within one file system.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=_candidate_prefix(path)) as folder:
-        candidate = Path(folder) / path.name
+    with candidate_folder(path) as folder:
+        candidate = folder / path.name
         artifact.format.write(job, candidate)
-        if read_spec_json(candidate) != spec.to_json():
+        if not _holds_spec(candidate, spec):
             raise ExportError(f"{path.name}: the spec read back from the file is not the one written into it")
         report = _check_parity(evaluate_artifact(candidate, artifact.format, evaluator), path)
-        if path.is_dir():  # a package cannot be renamed over another
-            path.rename(Path(folder) / "previous")
-        candidate.replace(path)
+        install(candidate, path)
     return dataclasses.replace(report, path=path)
 
 
@@ -95,20 +89,16 @@ def _check_parity(report: ArtifactReport[ParityT], path: Path) -> ArtifactReport
     return report
 
 
-def _candidate_prefix(path: Path) -> str:
-    # The whole name: exports of several formats may run side by side.
-    return f".{path.name}-"
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the candidates of exports of this file that were killed."""
-    for folder in path.parent.glob(f"{glob.escape(_candidate_prefix(path))}????????"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _is_up_to_date(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
-    """Return whether the file holds exactly this spec, which names or hashes all that shapes the file."""
+    """Return whether the file is whole and holds this spec, which names or hashes all that shapes the file."""
     try:
-        return path.exists() and read_spec_json(path) == spec.to_json()
+        return path.exists() and _holds_spec(path, spec)
     except (EdgeRuntimeError, OSError):
         return False  # damaged or of an older version: converted again
+
+
+def _holds_spec(path: Path, spec: ModelSpec | DetectorSpec) -> bool:
+    """Return whether a file's spec is exactly this one, and its checksum; errors as of `read_spec`."""
+    written, file = open_model_file(path)
+    expected = dataclasses.replace(spec, content_sha256=written.content_sha256)
+    return bool(written.content_sha256) and file.spec_json == expected.to_json()

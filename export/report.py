@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from atpn.evaluate.plots import Chart, write_charts
-from edge_runtime.files import write_atomically
+from edge_runtime.files import locked, write_atomically
+from edge_runtime.reading import read_json
 
 REPORTS = ("report", "detector_report")
 """Names of the reports that exports write, without extension."""
@@ -43,14 +44,19 @@ class Report:
         """
         self.print()
         path = folder / f"{self.name}.json"
-        before = {name: entry for name, entry in _entries(path).items() if (folder / name).exists()}
-        files = before | {name: {**entry, **self.evaluation} for name, entry in entries.items()}
-        content = {**self.evaluation, "files": dict(sorted(files.items()))}
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder):  # another export may add its entries
+            self._write_entries(path, entries)
         markdown = "\n\n".join(filter(None, (markdown_table(self.table), self.legend, self.more))) + "\n"
         write_atomically(path.with_suffix(".md"), markdown.encode())
         if self.chart is not None:
             write_charts(path.with_suffix(".png"), [self.chart])
+
+    def _write_entries(self, path: Path, entries: Mapping[str, Any]) -> None:
+        before = {name: entry for name, entry in _entries(path).items() if (path.parent / name).exists()}
+        files = before | {name: {**entry, **self.evaluation} for name, entry in entries.items()}
+        content = {**self.evaluation, "files": dict(sorted(files.items()))}
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:
@@ -80,7 +86,7 @@ def reported_sha256(path: Path) -> str | None:
 def _entries(report: Path) -> dict[str, Any]:
     """Return a report's entries of files with a hash; none without a report of ours."""
     try:
-        files = json.loads(report.read_bytes())["files"].items()
+        files = read_json(report)["files"].items()
         return {name: entry for name, entry in files if "sha256" in entry}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from edge_runtime import models
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.files import locked
 from edge_runtime.flags import flag, parse_flags
+from edge_runtime.output_paths import OutputFile, check_config
 from platform_checks.comparison import OTHER_ENGINE, OTHER_PROCESSOR, compare, comparison_table, problems
 from platform_checks.device_outputs import DeviceOutputs, device_outputs
 from platform_checks.emulated_python import BOARDS, EmulatedPython, build
@@ -26,7 +28,7 @@ class OutputsConfig:
     """Options of `outputs`."""
 
     models: Path = flag(models.FOLDER, "folder of .tflite files, or one file")
-    out: Path = flag(Path("dist/outputs.npz"), "file of the arrays")
+    out: OutputFile = flag(Path("dist/outputs.npz"), "file of the arrays")
     images: int = flag(40, "number of held-out images per file")
     reference: Path | None = flag(None, "another machine's file, whose tracking steps are followed")
 
@@ -74,15 +76,21 @@ def compare_outputs(config: CompareConfig) -> None:
 
 def check_arm64(config: Arm64Config) -> None:
     """Check emulated boards. Raise ValueError for failed tests and exceeded tolerances, OSError without emulator."""
+    config.cache.mkdir(parents=True, exist_ok=True)
+    with locked(config.cache):  # a second check waits: it would write into the same emulated system
+        _raise_for(_check_boards(config))
+
+
+def _check_boards(config: Arm64Config) -> list[str]:
     paths = _model_files(config.models)
     python = build(config.cache)
     reference = device_outputs(paths, config.images)
     reference.write(python.folder / "here.npz")
-    found = []
+    found: list[str] = []
     for board in list(BOARDS) if config.board == "both" else [config.board]:
         print(f"{board}: {BOARDS[board].cpu}, emulated", flush=True)
         found += [f"{board}: {problem}" for problem in _check_board(python, board, reference, paths[0].parent, config)]
-    _raise_for(found)
+    return found
 
 
 def _check_board(
@@ -139,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, options, text = COMMANDS[name]
     config = parse_flags(options, f"python -m platform_checks {name}", text, rest)
     try:
+        check_config(config)
         command(config)
     except (EdgeRuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

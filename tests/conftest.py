@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import ModelSpec
-from edge_runtime.spec import SPEC_KEY, standard_outputs
+from edge_runtime.model_file import SPEC_KEY
+from edge_runtime.spec import standard_outputs
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

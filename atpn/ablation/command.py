@@ -34,6 +34,8 @@ from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import select_device
 from atpn.train.state import differences, plain
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFolder
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_text
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class AblateConfig(MachineOptions):
     """Folder of training shards."""
     held_out: Path
     """Folder of shards to evaluate on."""
-    out: Path
+    out: OutputFolder
     """Folder of the runs, `ablation.json`, and `ablation.md`."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""
@@ -214,10 +216,12 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return {"setup": setup, "rows": {}}
     try:
-        report = with_new_field_names(json.loads(path.read_text()))
+        report = with_new_field_names(json.loads(read_text(path, MAX_MODEL_BYTES)))
         before = report["setup"]
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ValueError(f"{path} is not an ablation report ({error}); delete it or give another --out") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not an ablation report ({quote(error)}); delete it or give another --out"
+        ) from error
     if before != setup:
         raise ValueError(f"{path} has rows of other options: {differences('', before, setup)}; give another --out")
     return report

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from atpn.data.arrays import load_arrays
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import predict_embeddings
 from atpn.model import ATPN
@@ -56,9 +57,8 @@ class EmbeddedCrops:
 
     @classmethod
     def load(cls, path: Path) -> EmbeddedCrops:
-        """Read what `save` wrote."""
-        with np.load(path) as arrays:
-            return cls(**arrays)
+        """Read what `save` wrote; ValueError if it is damaged."""
+        return cls(**load_arrays(path, ["vectors", "faces", "regions", "flipped"]))
 
 
 class PlacedCrops(CropSteps):

@@ -5,16 +5,17 @@ The labels are licensed for research, so no code that trains shipped weights rea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
 from atpn.data.sample import Sample
+from edge_runtime.decoding import load_image
 from edge_runtime.landmarks import IBUG_68
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_json
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,39 @@ def read_afw(folder: Path) -> Iterator[Photo]:
     labels = folder / "labels.json"
     if not labels.is_file():
         raise FileNotFoundError(f"{labels} is missing; give the folder that holds AFW's labels.json and images")
-    for entry in json.loads(labels.read_text()):
+    for entry in _entries(labels):
         path = folder / entry["image"]
-        bgr = cv2.imread(str(path))
-        if bgr is None:
-            raise ValueError(f"{path}, listed in {labels}, is missing or not an image")
+        try:
+            bgr = load_image(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}, listed in {labels}, is missing or not an image ({error})") from error
         if bgr.shape[:2] != (entry["height"], entry["width"]):
             raise ValueError(
                 f"{path} is {bgr.shape[1]}x{bgr.shape[0]} pixels, expected {entry['width']}x{entry['height']} as in "
                 f"{labels}; use the images that the labels were made for"
             )
-        faces = tuple(np.array(face["landmarks"], np.float32) for face in entry["faces"])
+        try:
+            faces = tuple(np.array(face["landmarks"], np.float32) for face in entry["faces"])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{path}: landmarks must be pairs of numbers in {labels}") from error
         for face in faces:
             if face.shape != (68, 2):
                 raise ValueError(f"{path}: a face has landmarks of shape {face.shape}, expected (68, 2)")
         yield Photo(bgr[:, :, ::-1], faces, entry["image"])
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Read the list of photographs; ValueError if it is damaged."""
+    entries = read_json(path, limit=MAX_LABEL_BYTES)
+    for entry in entries if isinstance(entries, list) else [entries]:
+        try:
+            complete = isinstance(entry["image"], str) and all(face["landmarks"] for face in entry["faces"])
+            complete = complete and entry.keys() >= {"width", "height"}
+        except (AttributeError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise ValueError(f"{path}: {quote(entry)} lacks image, width, height, or the landmarks of its faces")
+    return list(entries)
 
 
 def photos_to_samples(photos: Iterable[Photo]) -> list[Sample]:

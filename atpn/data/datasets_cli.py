@@ -16,6 +16,7 @@ from atpn.data.readers.issues import Issue, Severity
 from atpn.data.readers.label_samples import LabelOptions
 from atpn.data.readers.registry import DATASETS, UNSPLIT, Dataset, DatasetFolder, find_datasets
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.output_paths import OutputFile, OutputFolder
 
 SHEET_FACES = COLUMNS * COLUMNS
 
@@ -61,7 +62,7 @@ class CheckConfig:
     """Folder into which a dataset was unpacked, or the one above or below it; or a file of your own labels."""
     dataset: str | None = None
     """Name of the dataset; default: recognized by its files."""
-    sheet: Path | None = None
+    sheet: OutputFile | None = None
     """Image file to write: 25 random faces with their labels drawn."""
     seed: int = 0
     """Seed of the random faces."""
@@ -76,7 +77,7 @@ class ConvertConfig:
 
     path: Positional[Path]
     """Folder into which the dataset was unpacked, or a file of your own labels."""
-    out: Path
+    out: OutputFolder
     """Output folder; each split is written to SPLIT or SPLIT-SUBSET in it."""
     dataset: str | None = None
     """Name of the dataset; default: recognized by its files."""

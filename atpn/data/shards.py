@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from atpn.data.arrays import parse_array
 from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
+from atpn.data.stored_labels import parse_labels
+from atpn.data.tar_file import TarMember, read_tar, write_tar
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import LandmarkScheme
+from edge_runtime.reading import quote, read_json
 
 JPEG_QUALITY = 95
 """High, so that storage adds little to the renderer's own degradations."""
@@ -32,28 +35,25 @@ DENSE_STEPS = 16
 """Fixed-point steps of dense coordinates per pixel; ±2048 px fit into 16 bits."""
 SCHEME_FILE = "scheme.json"
 """File beside the shards: definition of the samples' landmark scheme, unless it is a known one."""
-LABELS = frozenset({"key", "scheme", "landmarks", "visibility", "rotation", "intrinsics", "attributes"})
-"""Required keys of a sample's JSON; values may be null."""
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples into one tar file and return their number; the file appears only once it is complete."""
-    temporary = path.with_suffix(".tar.part")
     count = 0
-    try:
-        with tarfile.open(temporary, "w") as tar:
-            for sample in samples:
-                ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-                if not ok:
-                    raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
-                _add(tar, f"{sample.key}.jpg", jpeg.tobytes())
-                if sample.dense is not None:
-                    _add(tar, f"{sample.key}.dense.npy", _packed(sample.dense, sample.dense_visibility))
-                _add(tar, f"{sample.key}.json", json.dumps(_labels(sample)).encode())
-                count += 1
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def members() -> Iterator[tuple[str, bytes]]:
+        nonlocal count
+        for sample in samples:
+            ok, jpeg = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            if not ok:
+                raise ValueError(f"sample {sample.key!r}: an image of shape {sample.image.shape} cannot be encoded")
+            yield f"{sample.key}.jpg", jpeg.tobytes()
+            if sample.dense is not None:
+                yield f"{sample.key}.dense.npy", _packed(sample.dense, sample.dense_visibility)
+            yield f"{sample.key}.json", json.dumps(_labels(sample)).encode()
+            count += 1
+
+    write_tar(path, members())
     return count
 
 
@@ -71,8 +71,19 @@ class StoredSample:
     """Position of the encoded image in the file, bytes."""
 
     def packed_dense(self) -> np.ndarray | None:
-        """Return (P, 3) int16 dense points: x and y in `DENSE_STEPS` per pixel, and visibility; None without."""
-        return None if self.dense is None else np.load(io.BytesIO(self.dense))
+        """Return (P, 3) int16 dense points: x and y in `DENSE_STEPS` per pixel, and visibility; None without.
+
+        ValueError if they are damaged.
+        """
+        if self.dense is None:
+            return None
+        dense = parse_array(self.dense)
+        if dense.dtype != np.int16 or dense.ndim != 2 or dense.shape[1] != 3:
+            raise ValueError(
+                f"{self.shard}: sample {quote(self.labels['key'])} has dense points of {dense.dtype} {dense.shape}, "
+                "expected int16 (P, 3); make the shard again"
+            )
+        return dense
 
 
 def list_shards(folder: Path) -> list[Path]:
@@ -95,7 +106,9 @@ def claim_folder(manifest: Path, setup: Mapping[str, Any]) -> None:
     text = json.dumps(setup, indent=1) + "\n"
     folder, new = manifest.parent, json.loads(text)
     if manifest.is_file():
-        old = with_new_field_names(json.loads(manifest.read_text()))
+        old = with_new_field_names(read_json(manifest))
+        if not isinstance(old, dict):
+            raise ValueError(f"{manifest} is not a JSON object; choose another --out or delete the folder")
         changed = [f"{key} was {old.get(key)}, got {value}" for key, value in new.items() if old.get(key) != value]
         if changed:
             raise ValueError(
@@ -117,35 +130,35 @@ def write_scheme(folder: Path, scheme: LandmarkScheme | None) -> None:
 
 
 def read_shard(path: Path) -> Iterator[StoredSample]:
-    """Yield the samples of a shard; ValueError if it is truncated or not a shard."""
-    images: dict[str, tuple[bytes, int]] = {}
+    """Yield the samples of a shard, once all of it was checked.
+
+    A shard of an earlier version has no checksum, which is logged; only its headers and its end are checked.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is cut, changed, or not a shard.
+    """
+    images: dict[str, TarMember] = {}
     dense: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                stream = tar.extractfile(member)
-                if stream is None:
-                    continue
-                key, _, extension = member.name.partition(".")
-                content = stream.read()
-                if extension in {"jpg", "png"}:
-                    images[key] = content, member.offset_data
-                elif extension == "dense.npy":
-                    dense[key] = content
-                elif extension == "json":
-                    labels = json.loads(content)
-                    if not isinstance(labels, dict) or not labels.keys() >= LABELS:
-                        raise ValueError(f"{member.name} lacks some of the labels {', '.join(sorted(LABELS))}")
-                    image, offset = images.pop(key)
-                    yield StoredSample(image, labels, dense.pop(key, None), path, offset)
-    except (tarfile.TarError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a complete shard ({error!r}); delete it and render it again") from error
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)  # no time stamp or owner: the same seed gives the same bytes
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
+        for member in read_tar(path):
+            key, _, extension = member.name.partition(".")
+            if extension in {"jpg", "png"}:
+                images[key] = member
+            elif extension == "dense.npy":
+                dense[key] = member.content
+            elif extension == "json":
+                labels = parse_labels(member.content, member.name)
+                if key not in images:
+                    raise ValueError(f"{quote(member.name)} has no image before it")
+                image = images.pop(key)
+                yield StoredSample(image.content, labels, dense.pop(key, None), path, image.offset)
+        if images or dense:
+            raise ValueError(f"{quote(next(iter({**images, **dense})))} has no labels")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not a complete shard: {error}; delete it and make it again, or copy it again"
+        ) from error
 
 
 def _labels(sample: Sample) -> dict[str, Any]:

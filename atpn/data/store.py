@@ -7,7 +7,6 @@ reference counts cause copies.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,8 +15,10 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, DENSE_STEPS, SCHEME_FILE, StoredSample, list_shards, read_shard
+from edge_runtime.decoding import ImageError, decode_image
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_json
 
 NO_SCHEME = "none"
 """Name for points of no scheme, which are no training set."""
@@ -134,8 +135,7 @@ class SampleStore:
                 f"{folder} holds {len(shards)} shards, too few for {step} processes; start fewer or use smaller shards"
             )
         dense = folder / DENSE_FILE
-        planes = json.loads(dense.read_bytes()) if dense.is_file() else {}
-        planes = {head: np.array(plane, np.float32) for head, plane in planes.items()}
+        planes = _read_planes(dense) if dense.is_file() else {}
         samples = (sample for shard in shards[first::step] for sample in read_shard(shard))
         scheme = folder / SCHEME_FILE
         store = SampleStore(samples, planes, on_disk, LandmarkScheme.read(scheme) if scheme.is_file() else None)
@@ -181,10 +181,10 @@ class SampleStore:
         """Return (H, W, 3) uint8 RGB; ValueError if the image does not decode."""
         file, start, stop = self._places[index]
         encoded = np.asarray(self._files[file][start:stop])
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise ValueError(f"the image of sample {self.keys[index]!r} does not decode; render its shard again")
-        return image
+        try:
+            return decode_image(encoded, cv2.IMREAD_COLOR_RGB)
+        except ImageError as error:
+            raise ValueError(f"the image of sample {quote(self.keys[index])} {error}; make its shard again") from error
 
     def __getitem__(self, index: int) -> Sample:
         has_face = not np.isnan(self.landmarks[index]).all()
@@ -243,6 +243,18 @@ def _scheme_of(name: str, defined: LandmarkScheme | None) -> LandmarkScheme:
             "whole folder again, or put the scheme's definition there"
         )
     return defined
+
+
+def _read_planes(path: Path) -> dict[str, np.ndarray]:
+    """Read the (P, 2) places of dense points by head model. ValueError if the file is damaged."""
+    stored = read_json(path, limit=MAX_MODEL_BYTES)
+    try:
+        planes = {head: np.array(plane, np.float32) for head, plane in stored.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold lists of points by head model; copy it again") from error
+    if wrong := [head for head, plane in planes.items() if plane.ndim != 2 or plane.shape[1] != 2]:
+        raise ValueError(f"{path}: the points of {quote(wrong[0])} must be pairs of numbers; copy it again")
+    return planes
 
 
 def _unit_hash(text: str) -> float:

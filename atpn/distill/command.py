@@ -15,7 +15,7 @@ from atpn.data.store import SampleStore
 from atpn.distill.heads import train_template_head
 from atpn.distill.images import UnlabeledFaces
 from atpn.distill.vectors import FaceEmbeddings, Teacher, embed_store
-from atpn.model import ATPN, check_output, load_checkpoint, load_network, save_checkpoint
+from atpn.model import ATPN, check_suffix, load_checkpoint, load_network, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.landmark_branch import VECTOR
 from atpn.model.point_head import PromptHead, TemplateHead
@@ -26,6 +26,7 @@ from atpn.tufa.inference import context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_PROMPTS, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
+from edge_runtime.output_paths import OutputCheckpoint
 from edge_runtime.template import Template
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class DistillConfig(LoaderOptions):
 
     template: Path
     """JSON of the template; `python -m atpn template new` makes one."""
-    out: Path
+    out: OutputCheckpoint
     """Checkpoint to write, .safetensors."""
     data: Path | None = None
     """Folder of renders to train on."""
@@ -63,7 +64,7 @@ class DistillConfig(LoaderOptions):
         require_positive(self, "crops", "threads")
         if self.steps < 0:
             raise ValueError(f"--steps must not be negative, got {self.steps}")
-        check_output(self.out, self.template, self.weights, self.teacher)
+        check_suffix(self.out)
         if self.data is None and not self.images:
             raise ValueError("no training data: give --data with renders, --images with images, or both")
 

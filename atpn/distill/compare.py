@@ -26,6 +26,7 @@ from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_PROMPTS, SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
+from edge_runtime.output_paths import OutputFolder
 from edge_runtime.template import Template
 
 MAKE_UP = (
@@ -44,7 +45,7 @@ class HeadsConfig:
     """Renders to train on."""
     held_out: Path
     """Renders to evaluate on."""
-    out: Path
+    out: OutputFolder
     """Folder for the distilled checkpoints and the report."""
     afw: Path | None = None
     """Folder of AFW's images and labels, for evaluation only."""

@@ -13,13 +13,14 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.distill.heads import train_prompt_head
 from atpn.distill.vectors import FaceEmbeddings, embed_store
-from atpn.model import ATPN, check_output, load_checkpoint, save_checkpoint
+from atpn.model import ATPN, check_suffix, load_checkpoint, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
 from atpn.train.config import LoaderOptions, require_positive
 from atpn.train.losses.landmark import rectangle_size
 from atpn.train.machine import keep_freed_memory, library_versions
 from atpn.weights import SHIPPED
+from edge_runtime.output_paths import OutputCheckpoint
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class PromptsConfig(LoaderOptions):
 
     data: Path
     """Folder of renders with dense points."""
-    out: Path
+    out: OutputCheckpoint
     """Checkpoint to write, .safetensors."""
     weights: Path = SHIPPED
     """ATPN checkpoint that gets the head."""
@@ -45,7 +46,7 @@ class PromptsConfig(LoaderOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "rank", "crops", "steps", "threads")
-        check_output(self.out, self.weights)
+        check_suffix(self.out)
 
 
 def run(config: PromptsConfig) -> None:

@@ -27,6 +27,7 @@ from atpn.evaluate.metrics import landmark_parts
 from atpn.evaluate.reliability import calibration
 from atpn.model import ATPN, load_checkpoint, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
+from edge_runtime.output_paths import OutputCheckpoint
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class CalibrateConfig:
     """Folder of the training's shards, of which only the held-out people are used; with --unseen, of other shards."""
     unseen: bool = False
     """Use every face of --data: heads of a kind not in training (such as `python -m atpn render` without --assets)."""
-    out: Path | None = None
+    out: OutputCheckpoint | None = None
     """Calibrated checkpoint; default: replaces --weights."""
     seed: int = 0
     """Seed of all random choices."""

@@ -27,6 +27,7 @@ from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFile, OutputFolder
 
 ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw", "london"]
 
@@ -50,11 +51,11 @@ class EvaluateConfig:
     `mediapipe:FILE`, or `none`."""
     limit: int = 1000
     """Maximum number of held-out renders."""
-    out: Path | None = None
+    out: OutputFile | None = None
     """JSON report to write."""
-    plots: Path | None = None
+    plots: OutputFolder | None = None
     """Folder for charts: cumulative errors, and predicted against actual error."""
-    overlay: Path | None = None
+    overlay: OutputFolder | None = None
     """Folder for images: predictions green, labels red, file names sorted by error."""
     threads: int = 1
     """Compute threads."""

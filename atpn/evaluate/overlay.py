@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from atpn.data.contact_sheet import image_grid
-from atpn.data.drawing import draw_points
+from atpn.data.drawing import draw_points, write_image
 from edge_runtime.landmarks import LandmarkScheme
 
 SIDE = 448
@@ -36,7 +36,7 @@ def write_overlay(
         image = cv2.resize(np.ascontiguousarray(crops[i][:, :, ::-1]), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         for points, color in ((target[i], TARGET), (predicted[i], PREDICTED)):
             draw_points(image, points * SIDE - 0.5, scheme.edges, 1.5, color, color)
-        cv2.imwrite(str(folder / f"{rank:04d}_{100 * errors[i]:05.2f}.jpg"), image)
+        write_image(folder / f"{rank:04d}_{100 * errors[i]:05.2f}.jpg", image)
         if rank in chosen:
             tiles.append(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    cv2.imwrite(str(folder / "sheet.jpg"), image_grid(tiles, SHEET_COLUMNS))
+    write_image(folder / "sheet.jpg", image_grid(tiles, SHEET_COLUMNS))

@@ -28,6 +28,7 @@ from atpn.model.checkpoint import weights_sha256
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.options import TrackerOptions
+from edge_runtime.output_paths import OutputFile, OutputFolder
 from edge_runtime.sources import open_source
 from edge_runtime.tracker import FaceTracker
 
@@ -50,9 +51,9 @@ class VideosConfig:
     """Folder of held-out rendered shards, from whose labels the mean head is recovered."""
     detector: str = "cascade"
     """Detector of the first ROI: `cascade` or the path of a YuNet .onnx file."""
-    out: Path | None = None
+    out: OutputFile | None = None
     """JSON report to write."""
-    plots: Path | None = None
+    plots: OutputFolder | None = None
     """Folder for `pose.png`: yaw over time, by both."""
     frames: int | None = None
     """Maximum number of frames of each video."""

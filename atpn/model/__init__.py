@@ -2,7 +2,7 @@
 
 from atpn.model.atpn import ATPN, ATPNOutput
 from atpn.model.backbone import Features
-from atpn.model.checkpoint import CheckpointError, check_output, load_checkpoint, load_network, save_checkpoint
+from atpn.model.checkpoint import CheckpointError, check_suffix, load_checkpoint, load_network, save_checkpoint
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.network import Network, freeze
@@ -14,7 +14,7 @@ __all__ = [
     "CheckpointError",
     "Features",
     "Network",
-    "check_output",
+    "check_suffix",
     "freeze",
     "landmark_heatmap",
     "load_checkpoint",

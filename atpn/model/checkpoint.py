@@ -13,8 +13,11 @@ from safetensors.torch import load, save
 from atpn.model.atpn import ATPN
 from atpn.model.network import Network
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_bytes, read_text
 
 FORMAT_VERSION = 1
+MAX_WEIGHTS_BYTES = 2**32
+"""Maximum size of a checkpoint's weights; the largest of ours have 20 MB."""
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -28,7 +31,7 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
 
     Each file appears complete or not at all; an interruption between the two leaves a pair that does not load.
     """
-    _check_suffix(path)
+    check_suffix(path)
     weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     description = {
         "format_version": FORMAT_VERSION,
@@ -41,15 +44,10 @@ def save_checkpoint(path: Path, model: Network, metadata: dict[str, Any]) -> Non
     write_atomically(path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
 
 
-def check_output(path: Path, *inputs: Path) -> None:
-    """Raise CheckpointError if `path` is not a checkpoint's or would replace an input."""
-    _check_suffix(path)
-    for source in inputs:
-        for written in (path, path.with_suffix(".json")):
-            if written.resolve() == source.resolve():
-                raise CheckpointError(
-                    f"a checkpoint is a pair of files, and {written} would overwrite an input; choose another name"
-                )
+def check_suffix(path: Path) -> None:
+    """Raise CheckpointError if a path is not a checkpoint's."""
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")
 
 
 def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
@@ -59,9 +57,9 @@ def load_checkpoint(path: Path) -> tuple[ATPN, dict[str, Any]]:
 
 def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[str, Any]]:
     """Load a network, in inference mode on the CPU, and its metadata; CheckpointError for missing or invalid files."""
-    _check_suffix(path)
+    check_suffix(path)
     description = read_description(path, kind)
-    weights = path.read_bytes()
+    weights = read_bytes(path, MAX_WEIGHTS_BYTES, CheckpointError)
     digest = hashlib.sha256(weights).hexdigest()
     if digest != description["weights_sha256"]:
         raise CheckpointError(
@@ -72,9 +70,9 @@ def load_network(path: Path, kind: type[AnyNetwork]) -> tuple[AnyNetwork, dict[s
         state = load(weights)
         model = kind.from_config(description["config"])
         model.load_state_dict(state)
-    except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit this version's {kind.__name__}: {error}; train again, "
+            f"{path} does not fit this version's {kind.__name__}: {quote(error)}; train again, "
             "or use the version of the code that wrote it"
         ) from error
     return model.eval(), description["metadata"]
@@ -92,20 +90,19 @@ def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
         if not file.is_file():
             raise CheckpointError(f"no checkpoint file {file}; a checkpoint is {path.name} and {beside.name} together")
     try:
-        description = json.loads(beside.read_bytes())
+        description = json.loads(read_text(beside, MAX_MODEL_BYTES, CheckpointError))  # metadata may hold NaN
         if description["architecture"] != kind.__name__ or description["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
                 f"{beside} describes {description['architecture']} version {description['format_version']}, "
                 f"expected {kind.__name__} version {FORMAT_VERSION}"
             )
         missing = {"config", "weights_sha256", "metadata"} - set(description)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{beside} is not a checkpoint's description ({error!r}); copy it again") from error
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{beside} is not a checkpoint's description ({quote(repr(error))}); copy it again"
+        ) from error
     if missing:
         raise CheckpointError(f"{beside} lacks {', '.join(sorted(missing))}; copy it again")
     return dict(description)
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"a checkpoint's path ends in .safetensors, got {path}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.arrays import MALFORMED, read_arrays, read_member
 from atpn.synthetic.appearance.backgrounds import exposed
 from atpn.synthetic.appearance.clothes import PATCH, load_cloth
 from atpn.synthetic.appearance.lighting import light_map, load_panoramas
@@ -24,6 +25,8 @@ from atpn.synthetic.heads.head import HeadModel
 from atpn.synthetic.heads.ict import FACE_MODEL, load_ict, read_ict
 from atpn.synthetic.heads.makehuman import Wardrobe
 from atpn.synthetic.heads.morphs import MorphTargets
+from edge_runtime.decoding import decode_image
+from edge_runtime.reading import open_regular, parse_json, quote
 
 _VERSION = f"1-{makehuman.CACHE_VERSION}-{makehuman.TILE}-{morphs.CACHE_VERSION}-{PATCH}"
 _ABOUT, _WARDROBE, _MORPHS, _CLOTH, _LIGHTS = "about.json", "wardrobe.npz", "morphs.npz", "cloth.jpg", "lights.npz"
@@ -126,35 +129,39 @@ def _read_pack(path: Path) -> Assets:
     if _about(path)["version"] != _VERSION:
         raise ValueError(f"{path} is for another version of the renderer; run `python -m atpn assets pack` again")
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            head = read_ict(io.BytesIO(archive.read(FACE_MODEL)), f"{path}/{FACE_MODEL}")
-            cloth = _decoded(archive.read(_CLOTH)) if _CLOTH in names else np.empty((0, PATCH, 3), np.uint8)
-            with np.load(io.BytesIO(archive.read(_LIGHTS))) as stored:
-                lights = {name: stored[name] for name in stored.files}
-            panoramas = {}
-            for name in lights:
-                panoramas[name] = decode_panorama(archive.read(f"{_PANORAMAS}{name}.jpg"))
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+
+            def member(name: str) -> bytes:
+                return read_member(archive, archive.getinfo(name))
+
+            def arrays(name: str) -> tuple[io.BytesIO, str]:
+                return io.BytesIO(member(name)), f"{path}/{name}"
+
+            head = read_ict(*arrays(FACE_MODEL))
+            packed = _CLOTH in archive.namelist()
+            cloth = _decoded(member(_CLOTH)) if packed else np.empty((0, PATCH, 3), np.uint8)
+            lights = read_arrays(*arrays(_LIGHTS))
             return Assets(
                 head,
-                makehuman.read_wardrobe(io.BytesIO(archive.read(_WARDROBE))),
-                morphs.read_morphs(io.BytesIO(archive.read(_MORPHS)), head),
+                makehuman.read_wardrobe(*arrays(_WARDROBE)),
+                morphs.read_morphs(*arrays(_MORPHS), head),
                 list(cloth.reshape(-1, PATCH, PATCH, 3)),
-                panoramas,
+                {name: decode_panorama(member(f"{_PANORAMAS}{name}.jpg")) for name in lights},
                 lights,
             )
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is truncated ({error}); copy it again") from error
+    except MALFORMED as error:
+        raise ValueError(f"{path} is truncated or damaged ({quote(error)}); copy it again") from error
 
 
 def _about(path: Path) -> dict[str, str]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            about = json.loads(archive.read(_ABOUT))
-            return {key: about[key] for key in ("version", "fingerprint")}
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            about = parse_json(read_member(archive, archive.getinfo(_ABOUT)))
+            return {key: str(about[key]) for key in ("version", "fingerprint")}
+    except MALFORMED as error:
         raise ValueError(
-            f"{path} is not a pack of assets ({error}); give a folder, or make one with `python -m atpn assets pack`"
+            f"{path} is not a pack of assets ({quote(error)}); give a folder, or make one with "
+            "`python -m atpn assets pack`"
         ) from error
 
 
@@ -169,7 +176,5 @@ def _jpeg(image: np.ndarray) -> bytes:
 
 
 def _decoded(content: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise KeyError("an image cannot be decoded")
+    image = decode_image(content)
     return np.ascontiguousarray(image[:, :, ::-1])

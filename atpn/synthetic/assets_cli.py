@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from atpn.synthetic.assets import pack
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFile
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class AssetsConfig:
     action: Positional[Literal["pack"]]
     assets: Path
     """Folder with ict_facekit/, makehuman/ and hdri/ (see docs/assets.md)."""
-    out: Path
+    out: OutputFile
     """File to write, for example assets.pack."""
     cache: Path = Path("renders/cache")
     """Folder for MakeHuman's assets fitted to the head; the render command uses the same."""

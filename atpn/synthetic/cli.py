@@ -7,7 +7,6 @@ import math
 import multiprocessing
 import os
 import shutil
-import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +18,13 @@ from tqdm import tqdm
 from atpn.data.contact_sheet import image_grid
 from atpn.data.drawing import write_image
 from atpn.data.sample import Sample
-from atpn.data.shards import DENSE_FILE, claim_folder, write_shard
+from atpn.data.shards import DENSE_FILE, claim_folder, read_shard, write_shard
 from atpn.synthetic.assets import assets_fingerprint
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.definitions import write_definitions
 from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions, Split
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFile, OutputFolder
 
 BYTES_PER_IMAGE = 25_000
 """Size of a JPEG of 192 to 256 px with its labels, rounded up."""
@@ -34,7 +34,7 @@ BYTES_PER_IMAGE = 25_000
 class RenderConfig:
     """Render faces with exact labels into WebDataset shards; the same command resumes after a stop."""
 
-    out: Path
+    out: OutputFolder
     """Folder for `faces-NNNNNN.tar`."""
     assets: Path | None = None
     """Folder with ict_facekit/, makehuman/ and hdri/ (see docs/assets.md), or a pack of it; fallback: procedural
@@ -52,9 +52,9 @@ class RenderConfig:
     """Processes; with software OpenGL each uses one core."""
     cache: Path = Path("renders/cache")
     """Folder for MakeHuman's assets fitted to the head, so that later runs start at once."""
-    preview: Path | None = None
+    preview: OutputFile | None = None
     """Image file for the first 48 images with their labels; no shards are written."""
-    definitions: Path | None = None
+    definitions: OutputFile | None = None
     """JPEG file for a drawing of the landmarks on a face; no shards are written."""
 
 
@@ -130,9 +130,8 @@ def _is_complete(path: Path, count: int) -> bool:
     if not path.is_file():
         return False
     try:
-        with tarfile.open(path) as tar:
-            return sum(name.endswith(".json") for name in tar.getnames()) == count
-    except tarfile.TarError:
+        return sum(1 for _ in read_shard(path)) == count
+    except ValueError:
         return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from atpn.model import ATPN, CheckpointError, load_network
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED
 from edge_runtime.landmarks import SCHEMES, WFLW_98, LandmarkScheme, convert
+from edge_runtime.reading import MAX_MODEL_BYTES, read_json
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def landmark_network(anchored: AnchoredNetwork) -> ATPN:
 
 def _is_tufa(path: Path) -> bool:
     try:
-        return bool(json.loads(path.with_suffix(".json").read_bytes())["architecture"] == TUFA.__name__)
+        return bool(read_json(path.with_suffix(".json"), limit=MAX_MODEL_BYTES)["architecture"] == TUFA.__name__)
     except (OSError, ValueError, KeyError, TypeError):
         return False  # reading it as an ATPN reports the error
 

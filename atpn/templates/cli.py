@@ -20,6 +20,7 @@ from atpn.weights import SHIPPED_PROMPTS
 from edge_runtime.detector import default_detector
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98, scheme_by_name
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.template import Template
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ EXAMPLE = Template(
 class OutputOptions:
     """The file of a template."""
 
-    out: Path
+    out: OutputFile
     """JSON file to write."""
     overwrite: bool = False
     """Replace an existing file."""
@@ -104,7 +105,7 @@ class ShowConfig:
 
     templates: Positional[tuple[Path, ...]]
     """JSON files of templates, one per row of the drawing."""
-    out: Path
+    out: OutputFile
     """Image to write."""
     image: tuple[Path, ...] = ()
     """Images of faces, one per column of the drawing."""

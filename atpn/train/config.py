@@ -15,6 +15,7 @@ from atpn.data.composites import CompositeConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
+from edge_runtime.output_paths import OutputFolder
 
 Stage = Literal["landmarks", "tracking", "pose", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
@@ -221,7 +222,7 @@ class TrainConfig(RunLength):
     data: tuple[Path, ...]
     """Folders of .tar shards from `python -m atpn render` or `datasets convert`. Several are for the landmark stage:
     the first one's scheme and convention are the network's; the offsets of the others' labels are learned."""
-    out: Path
+    out: OutputFolder
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
     sampling_weights: tuple[float, ...] = ()
     """Relative number of crops per batch from each of several --data; default: equal."""

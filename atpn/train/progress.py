@@ -10,11 +10,18 @@ import numpy as np
 
 from atpn.evaluate.plots import Chart, Line, write_charts
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 
 def read_progress(path: Path) -> list[dict[str, float]]:
-    """Read the rows of a progress file; none without a file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Read the rows of a progress file; none without a file. ValueError if a row is damaged."""
+    try:
+        rows = [json.loads(line) for line in read_text(path, MAX_LABEL_BYTES).splitlines()] if path.exists() else []
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a progress file ({quote(error)}); delete it, or give another --out") from error
+    if not all(isinstance(row, dict) and isinstance(row.get("samples"), int | float) for row in rows):
+        raise ValueError(f"{path} is not a progress file; delete it, or give another --out")
+    return rows
 
 
 def add_progress(path: Path, row: Mapping[str, float]) -> None:

@@ -15,6 +15,8 @@ import tyro
 
 from atpn.train import cli
 from atpn.train.config import MachineOptions, TrainConfig
+from edge_runtime.output_paths import OutputFolder, check_config
+from edge_runtime.reading import quote, read_text
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RecipeFileConfig(MachineOptions):
 
     file: Annotated[Path, tyro.conf.Positional]
     """TOML: a table for each stage with options of `python -m atpn train`."""
-    out: Path
+    out: OutputFolder
     """Folder of the run."""
 
 
@@ -34,6 +36,7 @@ def run(config: RecipeFileConfig) -> None:
     """Check the options of all stages, then train them."""
     stages = read_recipe(config)
     for stage in stages:
+        check_config(stage)
         cli.check(stage)
     for stage in stages:
         cli.run(stage)
@@ -47,9 +50,9 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
     if not config.file.is_file():
         raise FileNotFoundError(f"no recipe file {config.file}; see atpn/train/recipes/ for examples")
     try:
-        content = tomllib.loads(config.file.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{config.file} is not TOML: {error}") from error
+        content = tomllib.loads(read_text(config.file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError(f"{config.file} is not TOML: {quote(error)}") from error
     machine = {name: getattr(config, name) for name in ("threads", "workers", "device", "bfloat16")}
     common = machine | {key: value for key, value in content.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in content.items() if isinstance(value, dict)}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from atpn.data.field_names import with_new_field_names
 from atpn.model import ATPN, Network
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import open_regular, quote
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -57,6 +58,7 @@ def load_state(
 ) -> tuple[AnyNetwork, AnyNetwork, dict[str, dict[str, Tensor]], Progress]:
     """Read network, averaged network, optimizer state by parameter name, and progress; ValueError if damaged."""
     try:
+        open_regular(path).close()  # a pipe would block
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
@@ -66,8 +68,8 @@ def load_state(
             network = kind.from_config(json.loads(header["config"]))
             network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             networks.append(network)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a training state ({error}); delete it to restart the stage") from error
+    except (SafetensorError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is not a training state ({quote(error)}); delete it to restart the stage") from error
     moments: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):

@@ -13,6 +13,7 @@ from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.train import TrainTUFAConfig, train
 from edge_runtime.files import write_atomically
+from edge_runtime.output_paths import OutputFolder
 
 _HIDDEN = ("cofw29", WFLW_WITHOUT_IBUG)
 ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -41,7 +42,7 @@ class AblateTUFAConfig:
     """Renders to train on."""
     held_out: Path
     """Renders to evaluate on."""
-    out: Path
+    out: OutputFolder
     """Folder: one run per variant, and the report."""
     afw: Path | None = None
     """Folder of AFW's images and labels, to evaluate on."""

@@ -18,6 +18,7 @@ from atpn.train.config import require_positive
 from atpn.tufa.inference import QueryPoints, context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_TUFA
+from edge_runtime.output_paths import OutputFile
 
 SIDE = 168
 """Pixels of a tile."""
@@ -32,7 +33,7 @@ class AttentionConfig:
     """A template's JSON file, or the name of a scheme or fitted template that the network knows."""
     data: Path
     """Folder of renders."""
-    out: Path
+    out: OutputFile
     """PNG: a row per face, with the points, the mean attention map, and the maps of some points."""
     weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""

@@ -27,6 +27,7 @@ from atpn.weights import SHIPPED
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, SCHEMES, WFLW_98
+from edge_runtime.output_paths import OutputFile
 
 MAX_YAW = np.radians(60)
 """Maximum yaw in radians: in profile the eye distance, by which errors are divided, vanishes."""
@@ -46,7 +47,7 @@ class EvaluateTUFAConfig:
     """Folder of AFW's images and labels, for evaluation only."""
     atpn: Path = SHIPPED
     """ATPN checkpoint that makes the crops and is evaluated as well."""
-    out: Path | None = None
+    out: OutputFile | None = None
     """JSON report."""
 
 

@@ -33,6 +33,7 @@ from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, matrix_to_angles
 from edge_runtime.landmarks import IBUG_68, SCHEMES
+from edge_runtime.output_paths import OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,9 @@ class FewShotConfig:
     """Random draws of the faces per number."""
     steps: int = STEPS
     """Steps of each fit."""
-    out: Path | None = None
+    out: OutputFile | None = None
     """JSON report."""
-    plot: Path | None = None
+    plot: OutputFile | None = None
     """PNG of the curve."""
     seed: int = 0
     """Seed of all random choices."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from atpn.data.augment import NO_AUGMENT, AugmentConfig
 from atpn.data.crops import NO_JITTER, JitterConfig
 from atpn.data.sample import Sample
-from atpn.model import check_output, freeze, load_checkpoint, load_network, save_checkpoint
+from atpn.model import check_suffix, freeze, load_checkpoint, load_network, save_checkpoint
 from atpn.train.config import Recipe, require_positive
 from atpn.train.dataset import augmented_crops, prepare, stack
 from atpn.train.machine import select_device
@@ -30,6 +30,7 @@ from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import SCHEMES
+from edge_runtime.output_paths import OutputCheckpoint
 from edge_runtime.template import Template
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class FitConfig:
     samples' mean shape."""
     samples: Path
     """JSON list of {"image": PATH, "points": [[x, y], …]} in pixels, one entry per face; paths are relative to it."""
-    out: Path
+    out: OutputCheckpoint
     """Checkpoint to write (.safetensors)."""
     weights: Path = SHIPPED_TUFA
     """Checkpoint to start from."""
@@ -74,7 +75,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "steps", "lr")
-        check_output(self.out, self.weights, self.samples, Path(self.template))
+        check_suffix(self.out)
 
 
 def fit_template(config: FitConfig) -> TUFA:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from atpn.model import check_output, load_network, save_checkpoint
+from atpn.model import check_suffix, load_network, save_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.tufa.network import TUFA
+from edge_runtime.output_paths import OutputCheckpoint
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class PackConfig:
 
     weights: Path
     """Checkpoint of `python -m atpn tufa train`."""
-    out: Path
+    out: OutputCheckpoint
     """Checkpoint to write, .safetensors."""
 
     def __post_init__(self) -> None:
-        check_output(self.out, self.weights)
+        check_suffix(self.out)
 
 
 def pack(config: PackConfig) -> None:

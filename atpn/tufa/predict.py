@@ -22,6 +22,7 @@ from edge_runtime.detector import default_detector
 from edge_runtime.errors import SourceError
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import extract_crop
+from edge_runtime.output_paths import OutputFolder
 from edge_runtime.sources import read_image
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class PredictConfig:
     """Image files and folders of images."""
     weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""
-    out: Path | None = None
+    out: OutputFolder | None = None
     """Folder for `points.jsonl` and a drawing of each image; default: print the lines."""
     atpn: Path = SHIPPED
     """ATPN checkpoint that makes the crops."""

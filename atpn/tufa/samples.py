@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from atpn.evaluate.faces import DetectedFace, find_faces
 from atpn.model import ATPN
 from edge_runtime.detector import Detector
+from edge_runtime.reading import MAX_LABEL_BYTES, read_json
 from edge_runtime.sources import read_image
 
 
@@ -35,10 +35,7 @@ def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabeledFace
     """
     if not path.is_file():
         raise FileNotFoundError(f'no samples file {path}; give a JSON list of {{"image": …, "points": …}}')
-    try:
-        entries = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    entries = read_json(path, limit=MAX_LABEL_BYTES)
     if not isinstance(entries, list) or not entries:
         raise ValueError(f'{path} must be a non-empty list of {{"image": PATH, "points": [[x, y], …]}}')
     faces = []

@@ -15,6 +15,7 @@ from atpn.model import load_network
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED_TUFA
 from edge_runtime.landmarks import SCHEMES
+from edge_runtime.output_paths import OutputFile
 
 SIDE = 720
 """Pixels of a panel."""
@@ -26,7 +27,7 @@ MARGIN = 0.06
 class ShapesConfig:
     """Draw the mean shapes of a network's schemes before and after alignment."""
 
-    out: Path
+    out: OutputFile
     """PNG of two panels."""
     weights: Path = SHIPPED_TUFA
     """Checkpoint of `python -m atpn tufa train` or `fit`."""

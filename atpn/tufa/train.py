@@ -22,6 +22,7 @@ from atpn.tufa.dino import load_dino
 from atpn.tufa.network import TUFA, new_tufa, take_features
 from atpn.tufa.task import TUFATask
 from atpn.weights import SHIPPED
+from edge_runtime.output_paths import OutputFolder
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class TrainTUFAConfig(RunLength):
 
     data: Path
     """Folder of .tar shards from `python -m atpn render`."""
-    out: Path
+    out: OutputFolder
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
     size: Literal["small", "vit-s16", "vit-s8"] = "small"
     """Architecture; the published ones need a GPU."""

@@ -31,6 +31,7 @@ from benchmarks.results import Curve, Metric, Results
 from benchmarks.tables import publish
 from edge_runtime.detector import Detector, open_detector
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.spec import ModelSpec
 from export.config import WEIGHTS_FOLDER
 
@@ -61,7 +62,7 @@ class AccuracyConfig:
     render: int = flag(60, "number of images to render without --data, 0 for none")
     assets: Path | None = flag(None, "3D assets to render from; default: procedural head")
     detector: str = flag("ours", "detector: ours, ours:FILE, cascade, yunet:FILE, or mediapipe:FILE")
-    out: Path = out_option("accuracy")
+    out: OutputFile = out_option("accuracy")
 
     def __post_init__(self) -> None:
         if self.detector == "none":

@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.arrays import MALFORMED, read_member
 from benchmarks.baselines.engines import OnnxNetwork, TFLiteNetwork
 from benchmarks.baselines.network import ALL_POINTS, LandmarkNetwork, select_points
 from edge_runtime.backends import load_backend
 from edge_runtime.errors import EdgeRuntimeError, ModelFileError
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, WFLW_98, LandmarkScheme, convert, scheme_by_name
+from edge_runtime.reading import MAX_MODEL_BYTES, open_regular, read_bytes
 from edge_runtime.spec import ModelSpec
 
 
@@ -164,11 +166,11 @@ class MediaPipeNetwork(LandmarkNetwork):
 
 def _model_content(path: Path) -> bytes:
     if path.suffix != ".whl":
-        return path.read_bytes()
+        return read_bytes(path, MAX_MODEL_BYTES, ModelFileError)
     try:
-        with zipfile.ZipFile(path) as wheel:
-            return wheel.read(MEDIAPIPE_FILE)
-    except (zipfile.BadZipFile, KeyError) as error:
+        with open_regular(path) as file, zipfile.ZipFile(file) as wheel:
+            return read_member(wheel, wheel.getinfo(MEDIAPIPE_FILE))
+    except MALFORMED as error:
         raise ModelFileError(
             f"{path} contains no {MEDIAPIPE_FILE}: give mediapipe 0.10.21, the last with it"
         ) from error

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 
@@ -23,6 +23,7 @@ from benchmarks.tables import publish
 from edge_runtime.files import write_atomically
 from edge_runtime.flags import flag
 from edge_runtime.options import TrackerOptions
+from edge_runtime.output_paths import Output
 from edge_runtime.sources import Frame, open_source
 from edge_runtime.tracker import FaceTracker
 
@@ -52,7 +53,9 @@ class BaselinesConfig:
     afw: Path | None = flag(None, "folder of AFW's labels.json and images, to measure errors, too")
     mediapipe: Path | None = flag(None, "wheel of mediapipe 0.10.21, or the face_landmark.tflite from it")
     models: Path = models_option()
-    out: Path = flag(Path("dist/bench/baselines.json"), "results file; an overlay image .png is written beside it")
+    out: Annotated[Path, Output(beside=(".png",))] = flag(
+        Path("dist/bench/baselines.json"), "results file; an overlay image .png is written beside it"
+    )
     frames: int = flag(120, "maximum number of tracked frames of each video")
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.files import write_atomically
 from edge_runtime.flags import flag
 from edge_runtime.geometry import extract_crop
+from edge_runtime.output_paths import OutputFile, OutputFolder
 from edge_runtime.spec import ModelSpec
 
 MAX_CROPS = 40
@@ -87,8 +88,8 @@ class DetectorConfig:
     turned: int = flag(12, "number of pictures of each set to turn, 0 for none")
     frames: int = flag(1200, "frames of streams without faces, and as many of --empty at most; 0 for none")
     runs: int = flag(15, "number of timed searches, 0 for none")
-    unlabeled: Path | None = flag(None, "folder for crops of the faces found in --afw that no label names")
-    out: Path = out_option("detector")
+    unlabeled: OutputFolder | None = flag(None, "folder for crops of the faces found in --afw that no label names")
+    out: OutputFile = out_option("detector")
 
     def __post_init__(self) -> None:
         check_minimum(self, scenes=1, render=1, photographs=1, turned=0, frames=0, runs=0)

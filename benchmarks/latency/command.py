@@ -24,6 +24,7 @@ from benchmarks.timing import clock_for, time_in_turn
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 
 STARTS, MEMORY_RUNS = 10, 3
 """New processes per file: enough for the standard error of a median; memory hardly differs."""
@@ -39,7 +40,7 @@ class LatencyConfig:
     """Options of `latency`."""
 
     models: Path = models_option()
-    out: Path = out_option("latency")
+    out: OutputFile = out_option("latency")
     runs: int = flag(200, "timed runs of each stage; warm-up: 10%% of the runs")
     threads: tuple[int, ...] = flag((1, 2, 0), "numbers of threads of the inference engine; 0: all cores")
 

@@ -31,7 +31,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ from benchmarks.phone.benchmark_model import Delegate, Runner
 from benchmarks.phone.metrics import battery_metrics, compute_metrics
 from benchmarks.results import Metric, Results, median_and_error
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_json
 
 FORMAT = 1
 WARM_UP = 0.1
@@ -108,7 +108,7 @@ class AppRun:
 def read_app_results(path: Path) -> Results:
     """Read the app's file as results. Raise AppResultsError for another file, FileNotFoundError for none."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, limit=MAX_MODEL_BYTES)
         if content["format"] != FORMAT:
             raise ValueError(f"format is {content['format']!r}, expected {FORMAT}")
         runs = [AppRun(**run) for run in content["runs"]]
@@ -122,7 +122,9 @@ def read_app_results(path: Path) -> Results:
             machine=_machine(content),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise AppResultsError(f"{path} was not shared by the app ({error!r}); share it from the app again") from error
+        raise AppResultsError(
+            f"{path} was not shared by the app ({quote(repr(error))}); share it from the app again"
+        ) from error
 
 
 def _machine(content: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from benchmarks.phone.metrics import HEADLINES, battery_metrics, compute_metrics
 from benchmarks.results import Metric, Results, mean_and_error
 from benchmarks.tables import publish
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 
 TIMEOUT = 3 * MAX_SECONDS + 60
 """Maximum seconds of one run: warm-up, measurement, and a GPU's compiler, which is slow on some phones."""
@@ -42,7 +43,7 @@ class PhoneConfig:
     runs: int = flag(50, "minimum number of inferences per run; a run takes a second or more")
     repeats: int = flag(3, "rounds over all models and runners")
     app_results: Path | None = flag(None, "file that the Android app shared; needs no phone")
-    out: Path | None = flag(None, "results file: dist/bench/phone.json, of the app phone-app.json")
+    out: OutputFile | None = flag(None, "results file: dist/bench/phone.json, of the app phone-app.json")
 
     def __post_init__(self) -> None:
         check_minimum(self, runs=1, repeats=2)  # two rounds for the standard error

@@ -15,6 +15,7 @@ from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.spec import ModelSpec, read_spec
 
 BLOCKS = (
@@ -71,7 +72,7 @@ class ProfileConfig:
     """Options of `profile`."""
 
     models: Path = models_option(".tflite")
-    out: Path = out_option("profile")
+    out: OutputFile = out_option("profile")
     runs: int = flag(100, "timed runs of each part")
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from benchmarks.results import Metric, Results, median_and_error
 from benchmarks.tables import publish
 from benchmarks.timing import time_in_turn
 from edge_runtime.flags import flag
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.spec import read_spec
 from export.formats.flatbuffer import constant, new_operator, pack, schema
 
@@ -62,7 +63,7 @@ class RooflineConfig:
     """Options of `roofline`."""
 
     models: Path = models_option(".tflite")
-    out: Path = out_option("roofline")
+    out: OutputFile = out_option("roofline")
     runs: int = flag(200, "timed runs of each file and of each matrix product")
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from edge_runtime.backends import Backend, default_model_path, load_backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.flags import flag
 from edge_runtime.landmarks import WFLW_98
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.spec import ModelSpec
 
 
@@ -37,7 +38,7 @@ class StabilityConfig:
     seed: int = flag(2001, "seed of the rendered people")
     videos: Path | None = flag(None, "folder of videos, or one video, to track, too")
     threads: int = flag(1, "threads of the inference engine")
-    out: Path = out_option("stability")
+    out: OutputFile = out_option("stability")
 
     def __post_init__(self) -> None:
         check_minimum(self, people=0, frames=10, threads=1, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class CascadeDetector:
     """OpenCV's Haar cascades (Viola and Jones, 2001): frontal, profile, and mirrored profile."""
 
     def __init__(self) -> None:
+        self._running = threading.Lock()  # trackers in several threads may share a detector
         self._frontal = _load_cascade("haarcascade_frontalface_alt2.xml")
         self._profile = _load_cascade("haarcascade_profileface.xml")
 
@@ -50,12 +52,13 @@ class CascadeDetector:
         if min(size) < MIN_FACE_SIZE:
             return []
         gray = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        found = _search(self._frontal, gray, FRONTAL_TO_LANDMARKS)
-        if not found or found[0][0] < CONFIDENT_NEIGHBORS:
-            found += _search(self._profile, gray, PROFILE_TO_LANDMARKS)
-            # The cascade detects profiles of one side only.
-            for hits, roi in _search(self._profile, cv2.flip(gray, 1), PROFILE_TO_LANDMARKS):
-                found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
+        with self._running:
+            found = _search(self._frontal, gray, FRONTAL_TO_LANDMARKS)
+            if not found or found[0][0] < CONFIDENT_NEIGHBORS:
+                found += _search(self._profile, gray, PROFILE_TO_LANDMARKS)
+                # The cascade detects profiles of one side only.
+                for hits, roi in _search(self._profile, cv2.flip(gray, 1), PROFILE_TO_LANDMARKS):
+                    found.append((hits, ROI(size[0] - 1 - roi.cx, roi.cy, roi.size)))
         found.sort(key=lambda hit: -hit[0])
         return [(float(hits), _scaled(roi, 1 / scale)) for hits, roi in suppress_overlaps(found)]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edge_runtime.backends import open_interpreter
-from edge_runtime.detector.detection import suppress_overlaps
+from edge_runtime.detector.detection import MAX_DETECTIONS, suppress_overlaps
 from edge_runtime.detector.network import letterbox
 from edge_runtime.errors import ModelFileError
 from edge_runtime.geometry import ROI
@@ -20,6 +21,9 @@ GRIDS = ((16, 2), (8, 6))
 """Cells per side and anchors per cell of the file's 896 outputs."""
 SCORE_THRESHOLD = 0.5
 """Minimum score of a detection; MediaPipe's default."""
+MAX_COORDINATE = 1e4
+"""Maximum magnitude of a coordinate, input pixels. Anchors with a larger one, or one that is not finite, are left
+out."""
 MIN_SCORE = 0.05
 """Minimum score of what `scored` returns."""
 # The file gives eyes and mouth besides a box whose extent is not documented, so the ROI is made of them. With adults'
@@ -52,6 +56,7 @@ class MediaPipeDetector:
                 f"{sorted(expected[1])}: give MediaPipe's face_detection_short_range.tflite"
             )
         self._input = inputs[0]["index"]
+        self._running = threading.Lock()  # trackers in several threads may share a detector
         self._boxes, self._scores = indices[1, count, 16], indices[1, count, 1]
 
     def detect(self, frame: np.ndarray) -> list[ROI]:
@@ -62,16 +67,17 @@ class MediaPipeDetector:
         """Return (score, ROI) pairs with at least this score, best first."""
         image, square = letterbox(frame, INPUT_SIZE)
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        self._interpreter.set_tensor(self._input, rgb[None].astype(np.float32) / 127.5 - 1.0)
-        self._interpreter.invoke()
-        boxes, scores = (self._interpreter.get_tensor(index)[0] for index in (self._boxes, self._scores))
+        with self._running:
+            self._interpreter.set_tensor(self._input, rgb[None].astype(np.float32) / 127.5 - 1.0)
+            self._interpreter.invoke()
+            boxes, scores = (self._interpreter.get_tensor(index)[0] for index in (self._boxes, self._scores))
         return decode(boxes, scores[:, 0], square, threshold)
 
 
 def decode(
     values: np.ndarray, logits: np.ndarray, square: ROI, threshold: float = MIN_SCORE
 ) -> list[tuple[float, ROI]]:
-    """Decode BlazeFace's outputs to (score, ROI) pairs, best first, after NMS.
+    """Decode BlazeFace's outputs to (score, ROI) pairs, best first, after NMS; at most `MAX_DETECTIONS`.
 
     Args:
         values: (896, 16): x, y, width, height of a box, then x and y of the eyes on the image's left and right, nose,
@@ -82,9 +88,8 @@ def decode(
     """
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
     anchors, found = _anchors(), []
-    for index in np.argsort(-scores, kind="stable"):
-        if scores[index] < threshold:
-            break
+    possible = (np.abs(values) <= MAX_COORDINATE).all(axis=1) & (scores >= threshold)
+    for index in np.argsort(np.where(possible, -scores, 0.0), kind="stable")[: min(MAX_DETECTIONS, possible.sum())]:
         points = square.to_frame(anchors[index] + values[index, 4:].reshape(6, 2) / INPUT_SIZE)
         if (roi := _roi_of_points(points[0], points[1], points[3])) is not None:
             found.append((float(scores[index]), roi))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend, load_backend
-from edge_runtime.detector.detection import suppress_overlaps
+from edge_runtime.detector.detection import MAX_DETECTIONS, suppress_overlaps
 from edge_runtime.geometry import ROI
 from edge_runtime.spec import DetectorSpec
 
@@ -26,6 +26,10 @@ TILE_OVERLAP = 0.25
 TILES_PER_SEARCH = 4
 """Number of tiles per search of a stream: bounds its cost. Of 640 x 480 px, all are seen within two searches; of 1280 x
 720, within six."""
+MAX_SCORE = 1.001
+"""Maximum score: 1, and what rounding adds."""
+MAX_COORDINATE = 1e6
+"""Maximum magnitude of an ROI's center and size, pixels: beyond any frame."""
 PAD_VALUE = 127
 """Gray level of the letterbox's padding: the middle of the range."""
 
@@ -66,7 +70,8 @@ class NetworkDetector:
         image, square = letterbox(frame, self._spec.input_size)
         outputs = self._backend.run(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         # In sides of the input, from the outer edge of the first pixel.
-        rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
+        with np.errstate(over="ignore"):  # left out by the decoder
+            rois = outputs["rois"] * square.size + (square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
         return decode_detections(outputs["scores"], rois, threshold, outputs.get("roll"))
 
 
@@ -107,15 +112,21 @@ def decode_detections(
 ) -> list[tuple[float, ROI]]:
     """Decode the outputs of a detector network to (score, ROI) pairs, best first, after NMS.
 
+    Cells with a number that no network that works gives are left out. Of many detections, `MAX_DETECTIONS` are decoded.
+
     Args:
-        scores: (G, G) scores of the cells. A detection is a local maximum of 3 x 3 cells.
+        scores: (G, G) scores of the cells in [0, 1]. A detection is a local maximum of 3 x 3 cells.
         rois: (G, G, 3) center x, center y, and size per cell, in the unit of the result.
         threshold: Minimum score.
         roll: (G, G, 2) sine and cosine of the roll, times any positive factor; None: 0.
     """
-    peaks = (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
+    possible = (scores <= MAX_SCORE) & (np.abs(rois) <= MAX_COORDINATE).all(axis=-1) & (rois[..., 2] > 0)
+    if roll is not None:
+        possible &= np.isfinite(roll).all(axis=-1)
+    scores = np.where(possible, scores, np.float32(0))
+    peaks = possible & (scores >= threshold) & (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
-    order = np.argsort(-scores[rows, columns], kind="stable")
+    order = np.argsort(-scores[rows, columns], kind="stable")[:MAX_DETECTIONS]
     cells = list(zip(rows[order], columns[order], strict=True))
     rolls = [0.0 if roll is None else math.atan2(*roll[cell].tolist()) for cell in cells]
     return suppress_overlaps(

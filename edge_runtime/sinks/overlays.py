@@ -1,11 +1,13 @@
 """Sinks of overlays: video, image, or folder of images.
 
 A video is written under a temporary name and renamed when the sink closes. A run that ends early, by Ctrl-C or an
-error elsewhere, keeps the frames written so far. Images are written atomically, one by one.
+error elsewhere, keeps the frames written so far. Images are written atomically, one by one. Whether something can be
+written is known when a sink is made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import shutil
@@ -17,8 +19,8 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import SinkError
-from edge_runtime.files import temporary_path, write_atomically
-from edge_runtime.sinks.results import check_parent
+from edge_runtime.files import Replacement, check_writable, write_atomically
+from edge_runtime.sinks.results import report_failure
 from edge_runtime.sources.images import IMAGE_SUFFIXES
 from edge_runtime.sources.source import Frame
 from edge_runtime.sources.videos import MAX_FPS, open_capture
@@ -29,8 +31,6 @@ MAX_GAP_SECONDS = 60.0
 """Maximum time for which one frame is repeated: a wrong timestamp must not fill the disk."""
 MIN_FREE_BYTES = 2**25
 """A video stops when its disk has less free space, so that it can still be completed."""
-_CHECK_INTERVAL = 30
-"""Frames of a video between two checks of the disk space."""
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ def open_overlay_sink(path: Path | str, fps: float, length: int | None) -> Overl
     `fps` is the frame rate of a video, `length` the number of frames, None if unknown.
 
     Raises:
-        SinkError: The suffix is not supported, an image would get several frames, or the parent folder does not exist.
+        SinkError: The suffix is not supported, an image would get several frames, or nothing can be written there.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -77,9 +77,19 @@ class VideoSink(OverlaySink):
     """
 
     def __init__(self, path: Path, fps: float) -> None:
-        """Take the path and the frame rate, which is rounded to 0.01 and limited to 1 to 240."""
-        check_parent(path)
-        self._path, self._partial = path, temporary_path(path)
+        """Take the path and the frame rate, which is rounded to 0.01 and limited to 1 to 240.
+
+        SinkError if no file can be written there, or its disk is full.
+        """
+        self._path = path
+        self._replacement = Replacement(path, keep_suffix=True)  # OpenCV chooses the container by it
+        if self._replacement.in_place:
+            raise SinkError(f"cannot write a video to {path}: it is a device or a pipe; give a file's name")
+        try:
+            self._check_space()
+        except BaseException:
+            self._replacement.discard()
+            raise
         self._fps = round(min(max(fps, 1.0), MAX_FPS), 2)
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -106,15 +116,13 @@ class VideoSink(OverlaySink):
         self._pending = self._fit(overlay)
 
     def _open(self, width: int, height: int) -> None:
-        self._check_space()
         self._size = (width, height)
         codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._path.suffix.lower()])
         # Codecs want even sides.
         even = (width + width % 2, height + height % 2)
-        self._writer = cv2.VideoWriter(str(self._partial), codec, self._fps, even)
+        self._writer = cv2.VideoWriter(str(self._replacement.path), codec, self._fps, even)
         if not self._writer.isOpened():
             self._writer = None
-            self._partial.unlink(missing_ok=True)
             raise SinkError(f"cannot write a {width} x {height} video to {self._path}")
 
     def _fit(self, overlay: np.ndarray) -> np.ndarray:
@@ -126,14 +134,13 @@ class VideoSink(OverlaySink):
     def _write_pending(self, repeats: int) -> None:
         assert self._writer is not None
         for _ in range(repeats):
-            if self._written % _CHECK_INTERVAL == 0:
-                self._check_space()
+            self._check_space()
             self._writer.write(self._pending)
             self._written += 1
         self._repeats = max(1, repeats)
 
     def _check_space(self) -> None:
-        free = shutil.disk_usage(self._path.resolve().parent).free
+        free = shutil.disk_usage(self._replacement.path.parent).free
         if free < MIN_FREE_BYTES:
             raise SinkError(
                 f"cannot write more to {self._path}: {free / 1e6:.0f} MB are left on its disk; "
@@ -141,29 +148,38 @@ class VideoSink(OverlaySink):
             )
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._writer is None:
+        try:
+            if self._writer is None:
+                return
+            if self._pending.size:
+                # The last frame has no successor: it lasts as long as the one before it, at most half a second.
+                self._repeats = min(self._repeats, math.ceil(self._fps / 2))
+                for _ in range(self._repeats):
+                    self._writer.write(self._pending)
+                self._written += self._repeats
+            self._writer.release()
+            if self._written:
+                self._complete(error)
+        finally:
+            self._replacement.discard()
+
+    def _complete(self, error: object) -> None:
+        # OpenCV's writer does not report a full disk.
+        if not is_complete(self._replacement.path, self._written):
+            report_failure(f"{self._path} could not be written completely: check the disk space", None, error)
             return
         try:
-            # The last frame has no successor: it lasts as long as the one before it, at most half a second.
-            self._repeats = min(self._repeats, math.ceil(self._fps / 2))
-            for _ in range(self._repeats):
-                self._writer.write(self._pending)
-            self._written += self._repeats
-            self._writer.release()
-            # OpenCV's writer does not report a full disk.
-            if is_complete(self._partial, self._written):
-                self._partial.replace(self._path)
-            elif not isinstance(error, Exception):  # other errors have their own message; Ctrl-C may end a recording
-                raise SinkError(f"{self._path} could not be written completely: check the disk space")
-        finally:
-            self._partial.unlink(missing_ok=True)
+            self._replacement.commit()
+        except OSError as failure:
+            report_failure(f"cannot write {self._path}: {failure.strerror}", failure, error)
 
 
 class ImageSink(OverlaySink):
     """Overlay of one image."""
 
     def __init__(self, path: Path) -> None:
-        check_parent(path)
+        """Take the path. SinkError if no file can be written there."""
+        check_writable(path)
         self._path = path
 
     def write(self, frame: Frame, overlay: np.ndarray) -> None:
@@ -171,20 +187,39 @@ class ImageSink(OverlaySink):
         write_image(self._path, overlay)
 
 
-class FolderSink(ImageSink):
+class FolderSink(OverlaySink):
     """Overlays as PNG files in a folder, which is created if necessary.
 
     Their names are the frames' indices and, for still images, the names of these: `000003.png`, `000003_photo.png`.
+    Other images in the folder stay, and a warning tells how many.
     """
+
+    def __init__(self, path: Path) -> None:
+        """Take the path and make the folder. SinkError if it cannot be made or written into."""
+        self._path = path
+        try:
+            self._new = not path.exists()
+            path.mkdir(exist_ok=True)
+            self._others = {entry.name for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES}
+        except OSError as error:
+            raise SinkError(f"cannot create the folder {path}: {error.strerror}") from error
+        check_writable(path / "000000.png")
+        self._written = False
 
     def write(self, frame: Frame, overlay: np.ndarray) -> None:
         """See `OverlaySink.write`."""
-        try:
-            self._path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot create the folder {self._path}: {error.strerror}") from error
         stem = "" if frame.name is None else f"_{Path(frame.name).stem}"
-        write_image(self._path / f"{frame.index:06d}{stem}.png", overlay)
+        name = f"{frame.index:06d}{stem}.png"
+        write_image(self._path / name, overlay)
+        self._written = True
+        self._others.discard(name)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._written and self._others:
+            _log.warning("%s holds %d images that are not of this run", self._path, len(self._others))
+        if self._new and not self._written:
+            with contextlib.suppress(OSError):  # others may have written into it
+                self._path.rmdir()
 
 
 def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -204,6 +239,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image atomically, in the format of the path's suffix."""
     try:
         write_atomically(path, cv2.imencode(path.suffix, image)[1].tobytes())
+    except SinkError:
+        raise  # it says all
     except OSError as error:
         raise SinkError(f"cannot write {path}: {error.strerror}") from error
 

@@ -1,8 +1,8 @@
 """Sinks of results: JSON lines and CSV.
 
 Files are written under a temporary name and renamed when the sink closes. A run that ends early, by Ctrl-C or an error
-elsewhere, keeps the frames written so far. If writing fails, as on a full disk, the temporary file is removed and an
-earlier file is kept.
+elsewhere, keeps the frames written so far; without any frame, an earlier file is kept. If writing fails, as on a full
+disk, the temporary file is removed and an earlier file is kept.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import contextlib
 import csv
 import io
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, BinaryIO, Protocol, Self, TextIO
 
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face
-from edge_runtime.files import temporary_path
+from edge_runtime.files import Replacement
 from edge_runtime.sources.source import Frame
+
+_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -35,36 +38,61 @@ class Sink(Protocol):
 
 
 class _TextSink(Sink):
-    """Text file that is renamed to its path at the end."""
+    """Text file that is renamed to its path at the end. It holds whole frames, wherever a run is interrupted."""
 
-    def __init__(self, path: Path | str) -> None:
-        path = Path(path)
-        check_parent(path)
-        self._path = path
-        self._partial = temporary_path(path)
-        self._file: TextIO | None = None
+    def __init__(self, path: Path | str, head: str = "") -> None:
+        """Take the path, and the text before the first frame. SinkError if no file can be written there."""
+        self._path, self._head = Path(path), head
+        self._replacement = Replacement(path)
+        self._file: BinaryIO | None = None
+        self._size = 0
+        """Size of the whole frames, bytes."""
         self._failed = False
 
     def _write(self, text: str) -> None:
+        """Write the text of one frame."""
+        text = text if self._size else self._head + text
+        content = text.encode(errors="surrogateescape")  # names of files are bytes
         try:
             if self._file is None:
-                self._file = self._partial.open("w", encoding="utf-8", newline="")
-            self._file.write(text)
+                self._file = self._open()
+            rest = memoryview(content)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             self._failed = True
             raise SinkError(f"cannot write to {self._path}: {error.strerror}") from error
+        self._size += len(content)
+
+    def _open(self) -> BinaryIO:
+        # A pipe's reader wants each frame at once, and one that reads no more must not block closing. Opening a pipe
+        # waits for its reader.
+        return self._replacement.path.open("wb", buffering=0 if self._replacement.in_place else -1)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._file is None:
-            return
         try:
-            self._file.close()
-            if not self._failed:  # a full disk truncates a line; other errors leave whole lines
-                self._partial.replace(self._path)
+            if self._failed or (self._size == 0 and error is not None):
+                return
+            if not self._replacement.in_place:
+                with self._file or self._open() as file:
+                    file.truncate(self._size)  # an interrupted frame is none
+                    file.write(b"" if self._size else self._head.encode())
+                self._replacement.commit()
         except OSError as failure:
-            raise SinkError(f"cannot write to {self._path}: {failure.strerror}") from failure
+            report_failure(f"cannot write to {self._path}: {failure.strerror}", failure, error)
         finally:
-            self._partial.unlink(missing_ok=True)
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # the first error counts
+                    self._file.close()
+            self._replacement.discard()
+
+
+def report_failure(message: str, failure: Exception | None, error: object) -> None:
+    """Raise SinkError for a file that cannot be completed; log it if another error is the reason to close."""
+    if isinstance(error, Exception):
+        _log.warning("%s", message)
+    else:
+        raise SinkError(message) from failure
 
 
 class JsonLinesSink(_TextSink):
@@ -104,20 +132,18 @@ class CsvSink(_TextSink):
 
     def __init__(self, path: Path | str, landmarks: int = 98, points: int = 0) -> None:
         """Take the path, and the numbers of each face's landmarks and template points, for the columns."""
-        super().__init__(path)
+        columns = [*self._columns, *_columns("", landmarks), *_columns("point_", points)]
+        super().__init__(path, _row(columns))
         self._landmarks, self._points = landmarks, points
 
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
-        if self._file is None:
-            self._write_row([*self._columns, *_columns("", self._landmarks), *_columns("point_", self._points)])
+        rows = [self._fields(face) for face in faces]
         dropped = "" if frame.dropped is None else frame.dropped
         start = [frame.index, f"{frame.timestamp:.6f}", frame.name or "", dropped]
-        for face in faces:
-            self._write_row([*start, *self._fields(face)])
         if not faces:
-            empty = len(self._columns) - len(start) + 3 * (self._landmarks + self._points)
-            self._write_row([*start, *[""] * empty])
+            rows = [[""] * (len(self._columns) - len(start) + 3 * (self._landmarks + self._points))]
+        self._write("".join(_row([*start, *fields]) for fields in rows))
 
     def _fields(self, face: Face) -> list[object]:
         points = 0 if face.points is None else len(face.points)
@@ -132,10 +158,11 @@ class CsvSink(_TextSink):
             numbers += [*face.points.ravel(), *face.points_uncertainty]
         return [face.id, face.state, f"{face.confidence:.5f}", face.age, *(f"{number:.4f}" for number in numbers)]
 
-    def _write_row(self, fields: Sequence[object]) -> None:
-        row = io.StringIO()
-        csv.writer(row, lineterminator="\n").writerow(fields)  # quotes file names with commas
-        self._write(row.getvalue())
+
+def _row(fields: Sequence[object]) -> str:
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow(fields)  # quotes file names with commas
+    return row.getvalue()
 
 
 def _columns(prefix: str, count: int) -> list[str]:
@@ -156,9 +183,3 @@ def frame_to_json(frame: Frame, faces: Sequence[Face]) -> str:
         record["dropped"] = frame.dropped
     record["faces"] = [face.to_dict() for face in faces]
     return json.dumps(record, separators=(",", ":"), allow_nan=False)
-
-
-def check_parent(path: Path) -> None:
-    """Raise SinkError if the folder of a file to write does not exist."""
-    if not path.resolve().parent.is_dir():
-        raise SinkError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")

@@ -1,24 +1,35 @@
-"""Network sinks: OSC and VMC over UDP, JSON over WebSocket."""
+"""Sinks over UDP: OSC and VMC."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import socket
 import struct
-import threading
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from edge_runtime.errors import SinkError
 from edge_runtime.face import Face, Pose
-from edge_runtime.sinks.results import Sink, frame_to_json
+from edge_runtime.sinks.address import format_address, resolve
+from edge_runtime.sinks.results import Sink
 from edge_runtime.sources.source import Frame
 
 OscValue = int | float | str
 _MAX_PACKET_BYTES = 8192
 """Maximum size of a UDP packet, bytes."""
+_TRANSIENT_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENETUNREACH", "ENETDOWN", "ENETRESET", "EHOSTUNREACH", "EHOSTDOWN", "EADDRNOTAVAIL", "ENONET"),
+        *("EAGAIN", "EWOULDBLOCK", "ENOBUFS", "ENOMEM", "EINTR", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
+"""Errors of a network that may return, as wireless ones do, and of one that is busy."""
+_log = logging.getLogger(__name__)
 
 
 def osc_message(address: str, *values: OscValue) -> bytes:
@@ -46,19 +57,17 @@ def _osc_string(text: str) -> bytes:
 
 
 class _UdpSink(Sink):
-    """UDP socket of a sink."""
-
-    _target: tuple[Any, ...]
+    """UDP socket of a sink. Packets that the network does not take for the moment are lost."""
 
     def __init__(self, host: str, port: int) -> None:
         """Resolve the host. SinkError if it is unknown."""
-        try:
-            family, kind, protocol, _, self._target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        except OSError as error:
-            raise SinkError(
-                f"cannot resolve host {host!r}: {error.strerror}; check the name or give an IP address"
-            ) from error
-        self._socket = socket.socket(family, kind, protocol)
+        family, self._target = resolve(host, port, socket.SOCK_DGRAM)
+        self._name = format_address(*self._target[:2])
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)  # tracking does not wait for the network
+        self._lost = 0
+        """Number of packets that were lost so far."""
+        self._recovered = False
 
     def _send(self, packet: bytes) -> None:
         if len(packet) > _MAX_PACKET_BYTES:
@@ -71,10 +80,20 @@ class _UdpSink(Sink):
         except ConnectionError:
             pass  # no receiver yet
         except OSError as error:
-            raise SinkError(f"cannot send to {self._target[0]}:{self._target[1]}: {error.strerror}") from error
+            if error.errno not in _TRANSIENT_ERRORS:
+                raise SinkError(f"cannot send to {self._name}: {error.strerror}") from error
+            self._lost += 1
+            if self._lost == 1:
+                _log.warning("cannot send to %s for the moment: %s; trying again", self._name, error.strerror)
+        else:
+            if self._lost and not self._recovered:
+                _log.warning("sending to %s again after %d lost packets", self._name, self._lost)
+                self._recovered = True
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._socket.close()
+        if self._lost:
+            _log.warning("%d packets to %s were lost", self._lost, self._name)
 
 
 class OscSink(_UdpSink):
@@ -177,67 +196,3 @@ def unity_quaternion(pose: Pose) -> tuple[float, float, float, float]:
         cy * cx * sz - sy * sx * cz,
         cy * cx * cz + sy * sx * sz,
     )
-
-
-class WebSocketSink(Sink):
-    """WebSocket server that sends the newest frame to every client, as JSON (see `sinks.frame_to_json`).
-
-    Slow clients miss frames. Requires the `websocket` extra.
-    """
-
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        """Start the server; 0.0.0.0 accepts other machines. SinkError if the port or the library is unavailable."""
-        try:
-            from websockets.sync.server import serve
-        except ImportError as error:
-            raise SinkError("websockets is not installed: pip install 'atpn[websocket]'") from error
-        self._condition = threading.Condition()
-        self._text, self._number, self._open = "", 0, True
-        try:
-            self._server = serve(self._serve_client, host, port)
-        except OSError as error:
-            raise SinkError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-        self.port = int(self._server.socket.getsockname()[1])
-        """Port of the server; a free one if 0 was given."""
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):  # closed before it began
-            self._server.serve_forever()
-
-    def _serve_client(self, connection: Any) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        sent = 0
-        while True:
-            with self._condition:
-                while self._open and self._number == sent:
-                    self._condition.wait()
-                if not self._open:
-                    return
-                sent, text = self._number, self._text
-            try:
-                connection.send(text)
-            except ConnectionClosed:
-                return
-
-    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
-        """See `Sink.write`."""
-        text = frame_to_json(frame, faces)
-        with self._condition:
-            self._text, self._number = text, self._number + 1
-            self._condition.notify_all()
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        with self._condition:
-            self._open = False
-            self._condition.notify_all()
-        self._server.shutdown()
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Parse HOST:PORT, or PORT for this machine. ValueError if the text is neither."""
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"expected HOST:PORT or PORT, with a port from 1 to 65535, got {text!r}")
-    return host or "127.0.0.1", int(port)

@@ -8,9 +8,11 @@ import stat
 from pathlib import Path
 
 from edge_runtime.errors import SourceError
+from edge_runtime.reading import quote
 from edge_runtime.sources.cameras import PicameraSource, list_cameras, open_camera
 from edge_runtime.sources.images import IMAGE_SUFFIXES, ImageSource, count_images, is_image, open_image, read_image
 from edge_runtime.sources.live import LatestFrames
+from edge_runtime.sources.reconnection import ReconnectingSource
 from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
 from edge_runtime.sources.videos import VideoSource, open_capture
 
@@ -40,7 +42,7 @@ def open_source(
     """Open a camera, network stream, video, image, or folder of images.
 
     Live sources give the newest frame (see `LatestFrames`); files give every frame. What a file holds is decided by
-    its content, not by its name.
+    its content, not by its name. A network camera that stops is opened again (see `ReconnectingSource`).
 
     Args:
         source: A path; a camera number, `/dev/video0`, or `picamera2:0`; a URL as `rtsp://…` or `http://…`; or a
@@ -55,6 +57,8 @@ def open_source(
         ValueError: The requested size or rate is not positive.
     """
     source, request = str(source), CameraRequest(width, height, fps)
+    if "\0" in source:
+        raise SourceError(f"no such file: {quote(source)!r}; {_EXPECTED}")
     path = Path(source) if os.path.exists(source) else None  # noqa: PTH110, Path.exists raises for long names
     opened: Source | None = None
     if path is None or stat.S_ISCHR(path.stat().st_mode):
@@ -68,11 +72,12 @@ def open_source(
 
 def _open_address(source: str) -> Source:
     if re.match(r"[a-z][a-z0-9+.-]*://", source, re.IGNORECASE):
-        return VideoSource.stream(source)
+        stream = VideoSource.stream(source)
+        return ReconnectingSource(stream, lambda: VideoSource.stream(source)) if stream.live else stream
     if " ! " in source:
         return VideoSource.pipeline(source)
     several = "; for numbered images, give their folder" if re.search(r"[%*?]", source) else ""
-    raise SourceError(f"no such file: {source}; {_EXPECTED}{several}")
+    raise SourceError(f"no such file: {quote(source)}; {_EXPECTED}{several}")
 
 
 def _open_path(path: Path) -> Source:

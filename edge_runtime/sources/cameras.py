@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import SourceError, first_line
+from edge_runtime.reading import quote
 from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
 from edge_runtime.sources.videos import VideoSource, open_capture
 
 PICAMERA_SIZE = (640, 480)
 """Size of picamera2's frames if none is asked for, pixels."""
+_MAX_DIGITS = 9
+"""Maximum length of a camera's number; OpenCV takes 32 bits."""
 _log = logging.getLogger(__name__)
 
 
@@ -97,6 +100,8 @@ def open_camera(name: str, request: CameraRequest) -> VideoSource | PicameraSour
     elif device := re.fullmatch(r"/dev/video(\d{1,9})", str(Path(name).resolve()) if name.startswith("/dev/") else ""):
         camera = VideoSource.camera(int(device[1]), request)
     elif name.isdecimal():
+        if len(name) > _MAX_DIGITS:
+            raise SourceError(f"no camera {quote(name)}: a number has at most {_MAX_DIGITS} digits")
         camera = VideoSource.camera(int(name), request)
     else:
         return None

@@ -11,9 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_runtime.decoding import MAX_IMAGE_BYTES, ImageError, check_image, decode_image
 from edge_runtime.errors import SourceError
 from edge_runtime.files import natural_key
-from edge_runtime.sources.opencv_log import silent_opencv
+from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.reading import read_bytes
+from edge_runtime.sources.containers import inspect_video
 from edge_runtime.sources.source import Frame, Source
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -71,7 +74,7 @@ class ImageSource(Source):
         return cls(paths, others)
 
     def __iter__(self) -> Iterator[Frame]:
-        read = 0
+        read, unread = 0, 0
         for index, path in enumerate(self._paths):
             try:
                 image = read_image(path)
@@ -80,11 +83,14 @@ class ImageSource(Source):
                     raise
                 _log.warning("skipped: %s", error)
                 self.skipped.append(path.name)
+                unread += 1
                 continue
             yield Frame(image, index / self.fps, index, path.name)
             read += 1
         if read == 0:
             raise SourceError(f"none of the {len(self._paths)} images in {self._paths[0].parent} can be read")
+        if unread:
+            self.incomplete = f"{read} of {len(self._paths)} images could be read: the others are damaged"
 
 
 class AnimationSource(Source):
@@ -93,7 +99,7 @@ class AnimationSource(Source):
     def __init__(self, path: Path, count: int) -> None:
         """Read a file that reports this number of frames. SourceError if its first frame cannot be decoded."""
         self._path, self.expected = path, count
-        self._data = _read_file(path)
+        self._data = _read_image_file(path)
         frames, durations = self._decode(0, 1)
         self._chunk = max(1, _DECODED_BYTES // frames[0].size)
         self.fps = 1 / durations[0]
@@ -117,12 +123,13 @@ class AnimationSource(Source):
                 yield Frame(np.ascontiguousarray(image[..., :3]), timestamp, index)
                 index, timestamp = index + 1, timestamp + duration
             if len(frames) < self._chunk:
-                return
+                break
+        self.incomplete = inspect_video(self._path).shortfall(index, str(self._path))
 
 
 def open_image(path: Path) -> Source:
     """Open an image file, or an animated WebP as a video."""
-    count = count_images(path) if _webp_chunks(_read_file(path)) else 1
+    count = count_images(path) if _webp_chunks(_read_image_file(path)) else 1
     if count <= 1:
         return ImageSource([path])
     if not hasattr(cv2, "imdecodeanimation"):
@@ -135,20 +142,22 @@ def open_image(path: Path) -> Source:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as (H, W, 3) uint8 BGR, rotated by its EXIF orientation. SourceError if it cannot be read."""
-    data = _read_file(path)
+    data = _read_image_file(path)
     chunks = _webp_chunks(data)
     # OpenCV rotates JPEG, PNG, and TIFF, and WebP from 4.12 on.
-    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if chunks else 0)
-    image: np.ndarray | None = None
-    with silent_opencv(), contextlib.suppress(cv2.error):  # raised for too many pixels
-        image = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise SourceError(f"{path} is not an image that OpenCV can read, or is damaged")
-    return _upright(np.asarray(image), _exif_orientation(chunks.get(b"EXIF", b"")))
+    try:
+        image = decode_image(data, cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if chunks else 0))
+    except ImageError as error:
+        raise SourceError(f"{path} {error}") from error
+    return _upright(image, _exif_orientation(chunks.get(b"EXIF", b"")))
 
 
 def count_images(path: Path) -> int:
-    """Return the number of frames of an animation; 0 if OpenCV does not read it as an image."""
+    """Return the number of frames of an animation; 0 if OpenCV does not read it as an image.
+
+    SourceError if the file cannot be read, or declares too many pixels.
+    """
+    _read_image_file(path)  # OpenCV makes a frame of any size to count them
     with silent_opencv():
         return cv2.imcount(str(path))
 
@@ -159,11 +168,18 @@ def shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN_NAMES]) + (f", and {rest} more" if rest > 0 else "")
 
 
-def _read_file(path: Path) -> np.ndarray:
+def _read_image_file(path: Path) -> np.ndarray:
+    """Read a file as (n,) uint8. SourceError if it cannot be read, or is not an image of a size that can be decoded."""
     try:
-        return np.fromfile(path, np.uint8)  # not cv2.imread: that cannot open every path on Windows
+        data = np.frombuffer(read_bytes(path, MAX_IMAGE_BYTES, SourceError), np.uint8)
+        check_image(data)
+    except ImageError as error:
+        raise SourceError(f"{path} {error}") from error
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    return data
 
 
 def _webp_chunks(data: np.ndarray) -> dict[bytes, bytes]:

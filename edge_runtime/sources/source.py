@@ -43,6 +43,8 @@ class Source(Protocol):
     """Frames arrive in real time, as from a camera."""
     skipped: Sequence[str] = ()
     """Names of the files of a folder that gave no frame, so far."""
+    incomplete: str | None = None
+    """After the last frame: what could not be read, if the file is damaged or cut."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_runtime.decoding import MAX_IMAGE_PIXELS
 from edge_runtime.errors import SourceError
 from edge_runtime.frames import MAX_SIDE
-from edge_runtime.sources.opencv_log import silent_opencv
+from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.sources.containers import Contents, inspect_video
 from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
 
 MAX_FPS = 240.0
@@ -28,8 +30,15 @@ NETWORK_TIMEOUT_MS = 10_000
 class VideoSource(Source):
     """Video file, camera, or network stream. Frames are upright and have square pixels."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, live: bool) -> None:
-        """Take ownership of an opened capture. SourceError if it has no first frame."""
+    def __init__(self, capture: cv2.VideoCapture, name: str, live: bool, contents: Contents | None = None) -> None:
+        """Take ownership of an opened capture; `contents` is what its file claims.
+
+        SourceError if it has no first frame, or its frames have more than `MAX_IMAGE_PIXELS`.
+        """
+        width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_IMAGE_PIXELS:
+            capture.release()
+            raise SourceError(f"{name} declares {width:g} x {height:g} pixels, at most {MAX_IMAGE_PIXELS} are read")
         ok, first = capture.read()
         if not ok or first is None:
             capture.release()
@@ -41,13 +50,14 @@ class VideoSource(Source):
         self._first = first
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps <= MAX_FPS else DEFAULT_FPS
-        self.expected = None if live else _frame_count(capture)
+        self._contents = contents or Contents()
+        self.expected = None if live else self._contents.frames or _frame_count(capture)
         self._pixel_aspect = pixel_aspect(capture)
 
     @classmethod
     def camera(cls, index: int, request: CameraRequest | None = None) -> VideoSource:
         """Open a camera by its number, from 0. SourceError if there is none."""
-        capture = open_capture(index) if index < 2**31 else None
+        capture = open_capture(index) if 0 <= index < 10**9 else None  # OpenCV adds the interface's number
         if capture is None or not capture.isOpened():
             raise SourceError(f"no camera {index}: it is not connected, or access is denied; run with --list-cameras")
         if request is not None:
@@ -64,10 +74,11 @@ class VideoSource(Source):
     @classmethod
     def file(cls, path: Path) -> VideoSource:
         """Open a video file. SourceError if it cannot be read."""
+        contents = inspect_video(path)
         capture = open_capture(str(path))
         if not capture.isOpened():
             raise SourceError(f"{path} is not a video or image that OpenCV can read, or is damaged")
-        return cls(capture, str(path), live=False)
+        return cls(capture, str(path), live=False, contents=contents)
 
     @classmethod
     def stream(cls, url: str) -> VideoSource:
@@ -118,6 +129,7 @@ class VideoSource(Source):
             if not ok or image is None:
                 if self.live:
                     raise SourceError(f"{self._name} stopped giving frames; check its connection")
+                self.incomplete = self._contents.shortfall(index + 1, self._name)
                 return
             index += 1
             now = self._clock() - self._start

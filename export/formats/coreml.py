@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from edge_runtime.spec import SPEC_KEY, ModelSpec
+from edge_runtime.model_file import NO_CHECKSUM, SPEC_KEY, coreml_model, read_model_file
+from edge_runtime.spec import ModelSpec
 from export.errors import requires
 from export.formats.base import PLANE, Format, Job, Predictor
 from export.formats.suppress_output import suppress_output
@@ -30,7 +32,7 @@ def write(job: Job, path: Path) -> None:
     with requires("coreml"), suppress_output():
         import coremltools
         from coremltools.optimize import coreml as optimize
-    spec = ModelSpec.check_kind(job.spec)
+    spec = dataclasses.replace(ModelSpec.check_kind(job.spec), content_sha256=NO_CHECKSUM)
     shape, plane_shape = (1, 3, spec.input_size, spec.input_size), (1, spec.prompts, 2)
     with suppress_output():
         examples = (torch.zeros(shape), torch.zeros(plane_shape)) if spec.prompts else (torch.zeros(shape),)
@@ -53,6 +55,14 @@ def write(job: Job, path: Path) -> None:
             package = optimize.linear_quantize_weights(package, optimize.OptimizationConfig(global_config=each))
         _describe(package, spec)
         package.save(str(path))
+    _fill_checksum(path)
+
+
+def _fill_checksum(package: Path) -> None:
+    """Write the checksum in the place of its zeros; CoreML's library does not keep the order of the metadata."""
+    file = read_model_file(package)
+    checksum = file.sha256(NO_CHECKSUM)
+    coreml_model(package).write_bytes(file.content.replace(NO_CHECKSUM.encode(), checksum.encode()))
 
 
 def _describe(package: Any, spec: ModelSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 from collections import Counter
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from atpn.model import Network
-from edge_runtime.spec import SPEC_KEY
+from edge_runtime.model_file import NO_CHECKSUM, SPEC_KEY, content_sha256
 from export.config import Ranges
 from export.errors import requires
 from export.formats.base import PLANE, Format, Job, load_native
@@ -63,9 +64,11 @@ def write(job: Job, path: Path) -> None:
     proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
     for node in proto.graph.node:  # where in the exporter's sources a node comes from
         del node.metadata_props[:]
-    onnx.helper.set_model_props(proto, {SPEC_KEY: spec.to_json()})
+    unfilled = dataclasses.replace(spec, content_sha256=NO_CHECKSUM)
+    onnx.helper.set_model_props(proto, {SPEC_KEY: unfilled.to_json()})
     onnx.checker.check_model(proto, full_check=True)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    content = proto.SerializeToString(deterministic=True)
+    path.write_bytes(content.replace(NO_CHECKSUM.encode(), content_sha256([content]).encode()))
 
 
 @functools.lru_cache(maxsize=1)  # fp32 and int8 begin with the same file

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, ModelSpec, Template, tracker
-from edge_runtime.spec import SPEC_FILE, standard_outputs
+from edge_runtime.model_file import NO_CHECKSUM, SPEC_FILE, content_sha256
+from edge_runtime.spec import standard_outputs
 
 
 @pytest.fixture
@@ -49,6 +50,14 @@ def with_spec(bare: Path, spec: ModelSpec, path: Path) -> Path:
 @pytest.fixture
 def tiny_tflite(bare_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
     return with_spec(bare_tflite, spec, tmp_path / "tiny.tflite")
+
+
+@pytest.fixture
+def checked_tflite(bare_tflite: Path, spec: ModelSpec, tmp_path: Path) -> Path:
+    """`tiny_tflite` with its checksum."""
+    network, unfilled = bare_tflite.read_bytes(), dataclasses.replace(spec, content_sha256=NO_CHECKSUM, input_size=16)
+    checksum = content_sha256([network, unfilled.to_json().encode()])
+    return with_spec(bare_tflite, dataclasses.replace(spec, content_sha256=checksum), tmp_path / "checked.tflite")
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from edge_runtime import backends, models
 from edge_runtime.backends import default_model_path, load_backend, match_inputs, match_outputs
 from edge_runtime.errors import BackendError, ModelFileError
+from edge_runtime.model_file import SPEC_FILE
 from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path, model_paths
-from edge_runtime.spec import SPEC_FILE, DetectorSpec, standard_outputs
+from edge_runtime.spec import DetectorSpec, standard_outputs
 
 SHUFFLED = [("o3", (1,)), ("o0", (98, 2)), ("o2", (3,)), ("o1", (98,))]
 
@@ -80,17 +81,17 @@ def test_outputs_are_matched_by_name_then_shape_then_number_then_position(spec):
         "pose": "o2",
         "confidence": "o3",
     }
-    # With one point the shapes of uncertainty and confidence coincide.
-    one = dataclasses.replace(spec, scheme="one", mean_shape=np.zeros((1, 2)), outputs=standard_outputs(1))
-    named = [("confidence", (1,)), ("pose", (3,)), ("landmarks", (1, 2)), ("uncertainty", (1,))]
-    assert match_outputs(path, one, named) == {name: name for name in one.outputs}
-    numbered = [("out:3", (1,)), ("out:10", (3,)), ("out:0", (1, 2)), ("out:1", (1,))]
+    # With three points the shapes of uncertainty and pose coincide.
+    three = dataclasses.replace(spec, scheme="three", mean_shape=spec.mean_shape[::40], outputs=standard_outputs(3))
+    named = [("pose", (3,)), ("confidence", (1,)), ("landmarks", (3, 2)), ("uncertainty", (3,))]
+    assert match_outputs(path, three, named) == {name: name for name in three.outputs}
+    numbered = [("out:3", (3,)), ("out:10", (3,)), ("out:0", (3, 2)), ("out:1", (1,))]
     with pytest.raises(ModelFileError, match="cannot tell which"):
-        match_outputs(path, one, numbered)
-    numbered = [("out:13", (1,)), ("out:10", (3,)), ("out:0", (1, 2)), ("out:9", (1,))]
-    assert match_outputs(path, one, numbered)["uncertainty"] == "out:9"
-    placed = [("a", (1, 2)), ("b", (1,)), ("c", (3,)), ("d", (1,))]
-    assert match_outputs(path, one, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
+        match_outputs(path, three, numbered)
+    numbered = [("out:13", (1,)), ("out:10", (3,)), ("out:0", (3, 2)), ("out:9", (3,))]
+    assert match_outputs(path, three, numbered)["uncertainty"] == "out:9"
+    placed = [("a", (3, 2)), ("b", (3,)), ("c", (3,)), ("d", (1,))]
+    assert match_outputs(path, three, placed) == {"landmarks": "a", "uncertainty": "b", "pose": "c", "confidence": "d"}
 
 
 def test_outputs_of_later_versions_are_left_out(spec):
@@ -298,3 +299,38 @@ def test_model_path_names_the_shipped_models_and_the_remedy(monkeypatch, tmp_pat
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     with pytest.raises(ModelFileError, match=r"the installation lacks .*atpn_int8\.tflite: reinstall the package"):
         model_path("atpn_int8")
+
+
+def test_results_of_another_shape_are_refused(write_onnx, spec):
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx()
+    model = onnx.load(path)
+    # The file says N x 1, and gives nothing.
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((0, 1), np.float32), "nothing"))
+    confidence = next(node for node in model.graph.node if node.output[0] == "confidence")
+    confidence.output[0] = "unused"
+    model.graph.node.append(onnx.helper.make_node("Identity", ["nothing"], ["confidence"]))
+    onnx.save(model, path)
+    backend = load_backend(path)
+    with pytest.raises(ModelFileError, match=r"gave outputs of shapes \{'confidence': \(0, 1\)\}, its spec declares"):
+        backend.run(np.zeros((112, 112, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["no shape", "a sequence"])
+def test_an_output_of_unknown_shape_is_rejected(write_onnx, kind):
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx()
+    model = onnx.load(path)
+    if kind == "a sequence":
+        model.graph.node.append(onnx.helper.make_node("SequenceConstruct", ["confidence"], ["many"]))
+        element = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        model.graph.output[3].CopyFrom(
+            onnx.helper.make_value_info("many", onnx.helper.make_sequence_type_proto(element))
+        )
+    else:
+        model.graph.node.append(onnx.helper.make_node("Reshape", ["confidence", "flat_shape"], ["free"]))
+        model.graph.input.append(onnx.helper.make_tensor_value_info("flat_shape", onnx.TensorProto.INT64, None))
+        model.graph.output[3].CopyFrom(onnx.helper.make_tensor_value_info("free", onnx.TensorProto.FLOAT, None))
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError):
+        load_backend(path)

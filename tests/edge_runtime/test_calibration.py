@@ -1,6 +1,7 @@
 """Calibration files of OpenCV and plain JSON."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -99,3 +100,51 @@ def test_read_rejects_truncated_files(tmp_path):
         Calibration.read(path)
     with pytest.raises(OSError, match="absent"):
         Calibration.read(tmp_path / "absent.yml")
+
+
+DEEP = 300_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param('{"a":' + "[" * DEEP + "]" * DEEP + "}", id="JSON"),
+        pytest.param('{"a":' * DEEP + "1" + "}" * DEEP, id="JSON objects"),
+        pytest.param("%YAML:1.0\n---\na: " + "[" * DEEP, id="YAML"),
+        pytest.param("%YAML:1.0\n---\na:\n  " + "- " * DEEP + "1\n", id="YAML lists"),
+        pytest.param("%YAML:1.0\n---\n" + "a: " * DEEP + "1\n", id="YAML maps"),
+        pytest.param('<?xml version="1.0"?><opencv_storage>' + "<a>" * DEEP + "1" + "</a>" * DEEP, id="XML"),
+    ],
+)
+def test_read_rejects_deep_nesting_before_it_is_parsed(tmp_path, content):
+    path = tmp_path / "camera.yml"
+    path.write_text(content)
+    with pytest.raises(CalibrationError, match="more than 2000 entries"):
+        Calibration.read(path)
+
+
+def test_read_rejects_a_top_level_list(tmp_path):
+    path = tmp_path / "camera.yml"
+    path.write_text("%YAML:1.0\n---\n- 1\n- 2\n")
+    with pytest.raises(CalibrationError, match="is a list"):
+        Calibration.read(path)
+
+
+@pytest.mark.parametrize("rows", ["30000", "-3", "text"])
+def test_read_does_not_make_a_matrix_of_the_declared_size(tmp_path, rows):
+    path = tmp_path / "camera.yml"
+    matrix = f"camera_matrix: !!opencv-matrix\n  rows: {rows}\n  cols: 30000\n  dt: d\n  data: [ 1, 2 ]\n"
+    path.write_text("%YAML:1.0\n---\nimage_width: 640\nimage_height: 480\n" + matrix)
+    with pytest.raises(CalibrationError, match="must be a 3 x 3 matrix"):
+        Calibration.read(path)
+
+
+def test_read_rejects_pipes_devices_and_large_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**40)  # sparse
+    for path, message in ((tmp_path / "pipe", "not a regular file"), ("/dev/zero", "not a regular file")):
+        with pytest.raises(CalibrationError, match=message):
+            Calibration.read(path)
+    with pytest.raises(CalibrationError, match="at most 4194304 are read"):
+        Calibration.read(tmp_path / "large")

@@ -168,3 +168,27 @@ def test_scheme_file_is_refused_when_it_is_not_an_object(tmp_path, content):
         LandmarkScheme.read(path)
     with pytest.raises(FileNotFoundError, match="no landmark scheme at"):
         LandmarkScheme.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "x" * 10**5 + "\n"},
+        {"count": "x" * 10**5},
+        {"names": ["x" * 10**5] * 7},
+        {"names": "x" * 10**5},
+        {"groups": {"x" * 10**5: [0]}},
+        {"groups": {"a": list(range(10**5)) * 3}},
+        {"mirror_pairs": [[0, 1]] * 10**5},
+        {"mirror_pairs": [[0] * 10**5]},
+        {"edges": "x" * 10**5},
+        {"x" * 10**5: 1},
+    ],
+)
+def test_messages_are_short_and_quick_whatever_the_file_holds(tmp_path, changes):
+    path = tmp_path / "scheme.json"
+    valid = {"name": "mine7", "count": 7, "mirror_pairs": [[0, 3], [1, 2], [5, 6]], "outer_eye_corners": [0, 3]}
+    path.write_text(json.dumps(valid | changes))
+    with pytest.raises(SchemeError) as caught:
+        LandmarkScheme.read(path)
+    assert len(str(caught.value)) < 1000

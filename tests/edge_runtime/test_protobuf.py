@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_runtime.protobuf import messages, string_map
+from edge_runtime.protobuf import MAX_FIELDS, map_value, messages
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -23,9 +23,16 @@ def test_field_numbers_above_fifteen_take_two_bytes():
     assert [bytes(found) for found in messages(memoryview(data), 100)] == [b"hi"]
 
 
-def test_maps_of_strings():
+def test_values_of_maps():
     entries = [_field(1, b"key") + _field(2, "gr\u00fcn".encode()), _field(1, b"empty")]
-    assert string_map(memoryview(entry) for entry in entries) == {"key": "gr\u00fcn", "empty": ""}
+    for key, value in (("key", "gr\u00fcn".encode()), ("empty", b""), ("absent", None)):
+        assert map_value(map(memoryview, entries), key) == value
+    assert map_value(map(memoryview, [_field(1, b"key"), *entries, _field(1, b"key") + _field(2, b"2")]), "key") == b"2"
+
+
+def test_messages_of_countless_fields_are_rejected():
+    with pytest.raises(ValueError, match="more than 100000 fields"):
+        list(messages(memoryview(b"\x08\x00" * (MAX_FIELDS + 1)), 1))
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05abc", b"\x0b", b"\x80" * 12])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import InputFileError, TemplateError
-from edge_runtime.reading import MAX_DEPTH, parse_json, quote, read_bytes, read_json
+from edge_runtime.reading import MAX_DEPTH, parse_json, quote, read_bytes, read_json, read_text
 
 
 def test_a_file_within_the_limit_is_read(tmp_path):
@@ -80,3 +80,12 @@ def test_long_values_are_quoted_in_part():
     assert quote("short") == "short"
     assert quote("x" * 10_000).endswith("… (10000 characters)")
     assert len(quote("x" * 10_000)) < 250
+
+
+def test_text_is_utf_8_with_or_without_a_mark(tmp_path):
+    (tmp_path / "file").write_bytes("\ufeffé".encode())
+    assert read_text(tmp_path / "file") == "é"
+    (tmp_path / "file").write_bytes(b"ab\xff")
+    assert read_text(tmp_path / "file", errors="replace") == "ab\ufffd"
+    with pytest.raises(TemplateError, match="file is not text in UTF-8: invalid start byte at byte 2"):
+        read_text(tmp_path / "file", error=TemplateError)

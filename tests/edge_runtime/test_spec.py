@@ -34,12 +34,29 @@ def test_spec_does_not_change(spec):
         ({"scheme": "ibug68"}, "ibug68 has 68 points, mean_shape has 98"),
         ({"mean_shape": np.zeros((98, 3))}, r"\(N, 2\)"),
         ({"mean_shape": np.full((98, 2), np.nan)}, "finite"),
-        ({"input_size": 4}, "at least 8"),
-        ({"crop_margin": -0.1}, "crop_margin"),
+        ({"mean_shape": np.full((98, 2), 0.5)}, "mean_shape must extend over x and y"),
+        ({"mean_shape": np.stack([np.linspace(0, 1, 98), np.ones(98)], 1)}, "mean_shape must extend over x and y"),
+        ({"mean_shape": [["0.1", "0.2"]] * 98}, "mean_shape must hold"),
+        ({"mean_shape": [[0.1, 0.2], [0.3]]}, "mean_shape must hold"),
+        ({"mean_shape": [[0.1, 1e30], [0.3, 0.2]]}, r"mean_shape must hold .* points in \[-1, 2\]"),
+        ({"mean_shape": np.random.default_rng(0).random((1025, 2))}, r"1 to 1024 .*got an array of shape \(1025, 2\)"),
+        ({"mean_shape": "round"}, "mean_shape must hold"),
+        ({"scheme": None}, "scheme must be a printable text, got None"),
+        ({"scheme": "a\x1b[2J"}, "scheme must be a printable text"),
+        ({"upright": "no"}, "upright must be true or false, got 'no'"),
+        ({"upright": 1}, "upright must be true or false, got 1"),
         ({"lost_threshold": 0.8}, "lost_threshold <= track_threshold"),
-        ({"format_version": 2}, "format_version is 2"),
+        ({"lost_threshold": True}, "lost_threshold <= track_threshold < 1, got True"),
+        ({"lost_threshold": np.nan}, "lost_threshold <= track_threshold < 1, got nan"),
+        ({"uncertainty_threshold": 0}, r"uncertainty_threshold must lie in \(0, 1\], got 0"),
+        ({"uncertainty_threshold": np.inf}, r"uncertainty_threshold must lie in \(0, 1\], got inf"),
+        ({"uncertainty_threshold": "low"}, r"uncertainty_threshold must lie in \(0, 1\], got 'low'"),
         ({"prompts": 5}, "points_uncertainty"),
-        ({"prompts": -1}, "a template or query points"),
+        ({"prompts": -1}, "prompts must be 0 to 256, got -1"),
+        ({"prompts": 2.0}, "prompts must be 0 to 256, got 2.0"),
+        ({"prompts": 257}, "prompts must be 0 to 256, got 257"),
+        ({"template": "lips"}, "template must be a Template, got 'lips'"),
+        ({"scheme_definition": "mine"}, "scheme_definition must be a LandmarkScheme, got 'mine'"),
     ],
 )
 def test_bad_fields_are_named(spec, change, message):
@@ -99,13 +116,58 @@ def test_a_detector_has_only_the_fields_of_a_detector(lips):
         ({"outputs": {"scores": (4, 4), "rois": (5, 5, 3)}}, "outputs must be"),
         ({"outputs": {"scores": ()}}, "outputs must be"),
         ({"outputs": standard_outputs(98)}, "outputs must be"),
-        ({"track_threshold": 1.0}, r"track_threshold must lie in \(0, 1\), got 1.0"),
-        ({"input_size": 4}, "at least 8"),
+        (
+            {"outputs": {"scores": (0, 0), "rois": (0, 0, 3)}},
+            r"output scores must have sizes of 1 to 4096, got \(0, 0\)",
+        ),
     ],
 )
 def test_bad_fields_of_a_detector_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(DETECTOR, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": None}, "name must be a printable text, got None"),
+        ({"name": " "}, "name must be a printable text, got ' '"),
+        ({"name": "a\nb"}, r"name must be a printable text, got 'a\\nb'"),
+        ({"input_name": 5}, "input_name must be a printable text, got 5"),
+        ({"precision": ["fp32"]}, r"precision must be a printable text, got \['fp32'\]"),
+        ({"input_size": 15}, "input_size must be 16 to 1024 pixels, got 15"),
+        ({"input_size": 60_000}, "input_size must be 16 to 1024 pixels, got 60000"),
+        ({"input_size": 112.0}, "input_size must be 16 to 1024 pixels, got 112.0"),
+        ({"input_size": True}, "input_size must be 16 to 1024 pixels, got True"),
+        ({"input_size": "big"}, "input_size must be 16 to 1024 pixels, got 'big'"),
+        ({"crop_margin": -0.1}, r"crop_margin must lie in \[0, 2\], got -0.1"),
+        ({"crop_margin": 112.5}, r"crop_margin must lie in \[0, 2\], got 112.5"),
+        ({"crop_margin": 10**400}, r"crop_margin must lie in \[0, 2\], got 1000"),
+        ({"crop_margin": None}, r"crop_margin must lie in \[0, 2\], got None"),
+        ({"track_threshold": 1.0}, r"track_threshold must lie in \(0, 1\), got 1.0"),
+        ({"track_threshold": np.nan}, r"track_threshold must lie in \(0, 1\), got nan"),
+        ({"track_threshold": "0.7"}, r"track_threshold must lie in \(0, 1\), got '0.7'"),
+        ({"weights_sha256": 7}, "weights_sha256 must be a text, got 7"),
+        ({"content_sha256": "ab"}, "content_sha256 must be 64 hexadecimal digits, got 'ab'"),
+        ({"content_sha256": None}, "content_sha256 must be 64 hexadecimal digits, got None"),
+        ({"provenance": {"seed": 5}}, "provenance must be texts by name"),
+        ({"versions": ["torch"]}, "versions must be texts by name"),
+        ({"versions": None}, "versions must be texts by name"),
+        ({"format_version": 2}, "format_version is 2"),
+        ({"format_version": True}, "format_version is True"),
+        ({"outputs": [1]}, r"outputs must be at most 64 shapes by name, got \[1\]"),
+        ({"outputs": {f"o{i}": (1,) for i in range(65)}}, "outputs must be at most 64 shapes by name"),
+        ({"outputs": {"gaze": None}}, "output gaze must have sizes of 1 to 4096, got None"),
+        ({"outputs": {"gaze": [None]}}, r"output gaze must have sizes of 1 to 4096, got \[None\]"),
+        ({"outputs": {"gaze": [10**9]}}, r"output gaze must have sizes of 1 to 4096, got \[1000000000\]"),
+        ({"outputs": {"gaze": [2.5]}}, r"output gaze must have sizes of 1 to 4096, got \[2.5\]"),
+        ({"outputs": {"gaze": "22"}}, "output gaze must have sizes of 1 to 4096, got '22'"),
+    ],
+)
+def test_bad_fields_of_both_kinds_are_named(spec, change, message):
+    for each in (spec, DETECTOR):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(each, **change)
 
 
 def test_detectors_specs_of_earlier_versions_are_read():
@@ -142,11 +204,11 @@ def test_templates_of_users_are_schemes_too():
         (lambda v: v.pop("scheme"), "lacks scheme"),
         (lambda v: v.update(format_version=99), "format_version is 99"),
         (lambda v: v.pop("format_version"), "format_version is None"),
-        (lambda v: v.update(outputs=[1]), "wrong type"),
-        (lambda v: v.update(input_size="big"), "wrong type: input_size is 'big', expected int"),
-        (lambda v: v.update(outputs={"landmarks": [float("inf"), 2]}), "wrong type"),
-        (lambda v: v.update(mean_shape=[[10**400, 0]]), "wrong type"),
-        (lambda v: v.update(name=5), "wrong type: name is 5, expected str"),
+        (lambda v: v.update(outputs=[1]), "outputs must be at most"),
+        (lambda v: v.update(outputs={"landmarks": [float("inf"), 2]}), "has the number Infinity"),
+        (lambda v: v.update(mean_shape=[[10**400, 0]]), "has the number 1000.* whole numbers must be within"),
+        (lambda v: v.update(name=None), "name must be a printable text, got None"),
+        (lambda v: v.update(template="lips"), "a template is a JSON object"),
     ],
 )
 def test_bad_json_is_rejected(spec, edit, message):
@@ -307,3 +369,17 @@ def test_detectors_of_earlier_versions_have_no_roll():
     assert list(DetectorSpec.from_json(earlier.to_json()).outputs) == ["scores", "rois"]
     with pytest.raises(ValueError, match=r"outputs must be .* in this order"):
         dataclasses.replace(DETECTOR, outputs=dict(reversed(DETECTOR.outputs.items())))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mirror_pairs": [[0, 1]] * 100_000}, r"mirror_pairs hold 0, 1 more than once"),
+        ({"groups": {"a": [0, 1, 2] * 100_000}}, r"groups must cover 0\.\.2 once; .* in several: 0, 1, 2"),
+    ],
+)
+def test_a_definition_with_countless_indices_is_refused(change, message):
+    values = json.loads(spec_of("mine3", MINE).to_json())
+    values["scheme_definition"] |= change
+    with pytest.raises(ValueError, match=message):
+        ModelSpec.from_json(json.dumps(values))

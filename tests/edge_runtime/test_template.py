@@ -1,9 +1,11 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 
+from edge_runtime.errors import TemplateError
 from edge_runtime.template import MAX_POINTS, MIN_DISTANCE, Template
 
 
@@ -129,3 +131,37 @@ def test_files_are_named_in_errors(tmp_path):
             Template.read(path)
     path.write_text(Template.from_dict(lips()).to_json())
     assert Template.read(path).as_dict() == lips()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "x" * 10**5 + "\n"},
+        {"name": ["x" * 10**5]},
+        {"name": "x" * 10**5, "points": []},
+        {"points": [[0.5, 0.5]], "names": ["x" * 10**5] * 2},
+        {"points": [[0.5, 0.5]], "names": "x" * 10**5},
+        {"points": [[0.5, 0.5]], "groups": {"a": list(range(10**5))}},
+        {"points": [[0.5, 0.5]], "edges": [[0] * 10**5]},
+        {"points": [[0.5, 1e300]]},
+        {"points": [[0.5, 0.5]], "x" * 10**5: 1},
+    ],
+)
+def test_messages_are_short_whatever_the_file_holds(tmp_path, values):
+    (tmp_path / "t.json").write_text(json.dumps({"name": "t", "points": [[0.5, 0.5]]} | values))
+    with pytest.raises(TemplateError) as caught:
+        Template.read(tmp_path / "t.json")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("content", ["[" * 300_000, '{"name": 1e400}', '{"points": 99999999999999999999}', "\0", ""])
+def test_wild_json_is_an_error_that_names_the_file(tmp_path, content):
+    (tmp_path / "t.json").write_text(content)
+    with pytest.raises(TemplateError, match=r"t\.json (is not JSON|has the number)"):
+        Template.read(tmp_path / "t.json")
+
+
+def test_a_pipe_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "t.json")
+    with pytest.raises(FileNotFoundError, match="no template at"):
+        Template.read(tmp_path / "t.json")

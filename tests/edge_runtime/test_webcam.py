@@ -2,18 +2,18 @@ import csv
 import json
 import math
 import os
-import signal
+import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import tracker, webcam
-from edge_runtime.signals import interrupt_once
+from edge_runtime import models, tracker, webcam
+from edge_runtime.errors import SinkError
+from edge_runtime.sinks.overlays import ImageSink
 from edge_runtime.sources import Frame, VideoSource, open_source
 from edge_runtime.webcam import INTERRUPTED, Progress, Summary, main
 
@@ -237,6 +237,35 @@ def test_calibration_of_another_aspect_ratio_is_rejected(write_video, write_onnx
     assert "absent.yml" in fails([*base, str(tmp_path / "absent.yml")], capsys)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--websocket", "::1:8765"], "--websocket: expected an IPv6 address in brackets"),
+        (["--osc", "host"], "--osc: expected HOST:PORT"),
+        (
+            ["--websocket", "1", "--websocket-origin", "example.org"],
+            "--websocket-origin: expected an origin as https://",
+        ),
+        (["--websocket-origin", "https://example.org"], "--websocket-origin needs --websocket"),
+    ],
+)
+def test_invalid_addresses_and_origins_are_wrong_usage(capsys, flags, message):
+    with pytest.raises(SystemExit) as error:
+        main(flags)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_websocket_of_the_command_listens_and_allows_what_the_flags_say():
+    client = pytest.importorskip("websockets.sync.client")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config = webcam.WebcamConfig(websocket=f"localhost:{port}", websocket_origin=("https://example.org",))
+    for sink in webcam._open_sinks(config, None):
+        with sink, client.connect(f"ws://localhost:{port}", origin="https://example.org"):
+            assert sink.port == port
+
+
 class Screen:
     """Window that records images and returns scripted keys."""
 
@@ -371,14 +400,32 @@ def test_a_folders_results_name_their_files(tmp_path, write_onnx, capsys):
     (folder / "notes.txt").touch()
     jsonl, table, save = tmp_path / "out.jsonl", tmp_path / "out.csv", tmp_path / "overlays"
     base = ["--headless", "--source", folder, "--model", write_onnx(), "--jsonl", jsonl, "--csv", table, "--save", save]
-    assert main([str(a) for a in base]) == 0
+    assert main([str(a) for a in base]) == 1, "an image of the folder is damaged"
     records = [json.loads(line) for line in jsonl.read_text().splitlines()]
     named = [(0, "photo_1.png"), (2, "photo_10.png")]
     assert [(record["frame"], record["file"]) for record in records] == named
     with table.open(newline="") as file:
         assert [(int(row["frame"]), row["file"]) for row in csv.DictReader(file)] == named
     assert sorted(path.name for path in save.iterdir()) == ["000000_photo_1.png", "000002_photo_10.png"]
-    assert "skipped 2 files: notes.txt, photo_2.png" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "skipped 2 files: notes.txt, photo_2.png" in printed.out
+    assert "error: 2 of 3 images could be read" in printed.err
+    (folder / "photo_2.png").unlink()
+    assert main([str(a) for a in base]) == 0, "a file that is not an image is none of its images"
+
+
+def test_a_cut_video_keeps_its_results_and_fails(write_video, write_onnx, tmp_path, capsys):
+    video, jsonl = write_video([BRIGHT] * 20, "in.avi"), tmp_path / "out.jsonl"
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) * 2 // 3])
+    given = ["--headless", "--source", str(video), "--model", str(write_onnx()), "--jsonl", str(jsonl)]
+    assert main(given) == 1
+    count = len(jsonl.read_text().splitlines())
+    assert 0 < count < 20
+    printed = capsys.readouterr()
+    assert f"frames {count};" in printed.out
+    assert printed.err.startswith(f"error: only {count} frames could be read: the end of {video} is missing; ")
+    assert main([*given, "--max-frames", "3"]) == 0, "the end was not asked for"
 
 
 def test_an_input_is_never_an_output(write_video, write_onnx, tmp_path, capsys):
@@ -397,6 +444,14 @@ def test_an_input_is_never_an_output(write_video, write_onnx, tmp_path, capsys):
     ):
         arguments = ["--headless", "--source", source, "--model", model, *output]
         assert f"would overwrite {given}" in fails([str(a) for a in arguments], capsys)
+    for flags, given in (
+        (["--source", tmp_path / "photos" / "a.png", "--save", tmp_path / "photos"], "the folder of --source"),
+        (["--source", f"file://{video}", "--save", video], "--source's file"),
+        (["--source", f"filesrc location={video} ! appsink", "--jsonl", video], "--source's file"),
+        (["--source", video, "--detector", f"yunet:{model}", "--csv", model], "--detector"),
+        (["--source", video, "--csv", models.FOLDER / "detector_fp32.tflite"], "the shipped detector_fp32.tflite"),
+    ):
+        assert f"would overwrite {given}" in fails(["--headless", *map(str, flags)], capsys)
     assert before == (video.read_bytes(), (tmp_path / "photos" / "a.png").read_bytes())
     again = [
         "--headless",
@@ -432,7 +487,7 @@ def test_the_overlay_is_drawn_once(write_video, write_onnx, tmp_path, screen, mo
 class Camera:
     """Live source of these frames."""
 
-    fps, stills, length, expected, live, skipped = 30.0, False, None, None, True, ()
+    fps, stills, length, expected, live, skipped, incomplete = 30.0, False, None, None, True, (), None
 
     def __init__(self, frames):
         self.frames = frames
@@ -457,69 +512,43 @@ def test_a_camera_is_recorded_with_its_own_times(write_onnx, tmp_path, monkeypat
     assert "frames 8, 42 dropped" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
-def test_a_signal_closes_the_files_even_if_it_comes_twice(tiny_tflite, tmp_path, name):
-    code = f"""
-import os, signal, sys, time
-import numpy as np
-from edge_runtime import webcam
-from edge_runtime.sources import Frame, LatestFrames, Source
+@pytest.mark.parametrize("flag", ["--jsonl", "--csv"])
+def test_outputs_are_checked_before_the_first_frame(write_video, write_onnx, tmp_path, capsys, monkeypatch, flag):
+    monkeypatch.setattr(webcam, "_loop", None)
+    base = ["--headless", "--source", str(write_video([BRIGHT])), "--model", str(write_onnx())]
+    assert "it is a folder" in fails([*base, "--save", str(tmp_path / "out.mp4"), flag, str(tmp_path)], capsys)
+    assert list(tmp_path.glob("out*")) == []
 
-class Camera(Source):
-    live = True
 
-    def __iter__(self):
-        for i in range(5):
-            yield Frame(np.full((240, 320, 3), 230, np.uint8), i / 30, i)
-            time.sleep(0.1)
-        for _ in range(2):
-            os.kill(os.getpid(), signal.{name})
-        time.sleep(600)  # a read that hangs
-
-webcam.open_source = lambda name, **_: LatestFrames(Camera())
-sys.exit(webcam.main(sys.argv[1:]))
-"""
-    arguments = [
+def test_a_run_without_a_face_replaces_the_earlier_results(write_video, write_onnx, tmp_path):
+    jsonl, table = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    for path in (jsonl, table):
+        path.write_text("an earlier result")
+    base = [
         "--headless",
+        "--source",
+        write_video([DARK] * 2),
         "--model",
-        tiny_tflite,
-        "--save",
-        tmp_path / "out.mp4",
+        write_onnx(),
         "--jsonl",
-        tmp_path / "out.jsonl",
+        jsonl,
+        "--csv",
+        table,
     ]
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == INTERRUPTED, done.stderr
-    assert "Traceback" not in done.stderr
-    assert sorted(p.name for p in tmp_path.glob("out*")) == ["out.jsonl", "out.mp4"]
-    assert len(list(open_source(str(tmp_path / "out.mp4")))) > 0
-    assert "frames " in done.stdout
+    assert main([str(a) for a in base]) == 0
+    assert [json.loads(line)["faces"] for line in jsonl.read_text().splitlines()] == [[], []]
+    assert len(table.read_text().splitlines()) == 3
 
 
-def test_earlier_signal_handlers_return_and_ignored_signals_stay_ignored():
-    earlier = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interrupt_once():
-            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN, "as by nohup"
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGTERM)
-            signal.raise_signal(signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) == earlier[0]
-    finally:
-        signal.signal(signal.SIGINT, earlier[1])
+def test_the_first_error_is_told(write_video, write_onnx, tmp_path, monkeypatch, capsys, caplog):
+    def fail(self, frame, overlay):
+        for path in tmp_path.glob("*.part*"):
+            path.unlink()  # closing fails, too
+        raise SinkError("the first error")
 
-
-def test_a_thread_handles_no_signals():
-    handlers = []
-
-    def inside():
-        with interrupt_once():
-            handlers.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=inside)
-    thread.start()
-    thread.join()
-    assert handlers == [signal.getsignal(signal.SIGTERM)]
+    monkeypatch.setattr(ImageSink, "write", fail)
+    cv2.imwrite(str(tmp_path / "in.png"), np.full((240, 320, 3), BRIGHT, np.uint8))
+    base = ["--headless", "--source", tmp_path / "in.png", "--model", write_onnx(), "--save", tmp_path / "out.png"]
+    base += ["--jsonl", tmp_path / "out.jsonl", "--csv", tmp_path / "out.csv"]
+    assert fails([str(a) for a in base], capsys) == "error: the first error"
+    assert [message.partition(": ")[2] for message in caplog.messages] == ["No such file or directory"] * 2

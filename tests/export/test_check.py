@@ -14,7 +14,8 @@ from atpn.model import save_checkpoint
 from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
-from edge_runtime.spec import SPEC_KEY, DetectorSpec, ModelSpec, detector_outputs
+from edge_runtime.model_file import SPEC_KEY
+from edge_runtime.spec import DetectorSpec, ModelSpec, detector_outputs
 from export.__main__ import main
 from export.config import CheckConfig
 from export.errors import ExportError
@@ -62,7 +63,7 @@ def test_every_file_is_looked_at_before_the_verdict(dist, sources, capsys):
     assert _check(sources, *files) == 1
     captured = capsys.readouterr()
     assert "atpn_fp32.onnx is empty" in captured.err
-    assert "weight file has no entry" in captured.err
+    assert "atpn_int8.mlpackage is damaged: the checksum" in captured.err
     assert "notes.txt is not a model file" in captured.err
     assert "atpn_fp32.tflite" in captured.out
 
@@ -117,7 +118,7 @@ def test_real_faces_are_cut_by_the_labels_own_regions(tmp_path, ring):
 def test_a_precision_without_tolerances_is_refused(dist, sources, capsys):
     path = dist / "atpn_fp32.onnx"
     model = onnx.load(path)
-    spec = dataclasses.replace(ModelSpec.read(path), precision="int4")
+    spec = dataclasses.replace(ModelSpec.read(path), precision="int4", content_sha256="")
     onnx.helper.set_model_props(model, {SPEC_KEY: spec.to_json()})
     onnx.save(model, path)
     assert _check(sources, path) == 1

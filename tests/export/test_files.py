@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import cv2
 import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx import load as load_onnx
 from onnx import save as save_onnx
 
 from atpn.evaluate.inference import predict, predictions
+from edge_runtime.model_file import SPEC_KEY
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
 from export.check import format_of
@@ -45,6 +47,7 @@ def test_spec_travels_inside_the_file(exported, sources, model, name):
     assert spec.weights_sha256 == described["weights_sha256"]
     assert spec.scheme == "wflw98"
     assert spec.input_size == 112
+    assert len(spec.content_sha256) == 64
     assert spec.precision == name.partition("_")[2].partition(".")[0]
     assert spec.provenance["licence"] == "CC0-1.0"
     assert "torch" in spec.versions
@@ -96,6 +99,8 @@ def test_int8_onnx_that_saturates_on_some_processors_is_refused(dist, sources, c
     values = numpy_helper.to_array(weights).copy()
     values.flat[0] = 127
     weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    spec = dataclasses.replace(ModelSpec.read(path), content_sha256="")
+    helper.set_model_props(model, {SPEC_KEY: spec.to_json()})
     save_onnx(model, path)
     (dist / "report.json").unlink()  # it knows the file by its hash
     options = ["--weights", sources / "atpn.safetensors", "--held-out", sources / "heldout.npz"]

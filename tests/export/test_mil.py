@@ -130,3 +130,11 @@ def test_damaged_packages_are_refused(tmp_path, crop):
         MILProgram(path)
     with pytest.raises(ExportError, match="is not a CoreML package or is damaged"):
         MILProgram(tmp_path / "absent.mlpackage")
+
+
+def test_a_cut_weight_file_is_refused(dist):
+    path = dist / "atpn_int8.mlpackage"
+    weights = path / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(ExportError, match="the weight file has no entry"):
+        MILProgram(path)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from atpn.model import save_checkpoint
+from edge_runtime.files import locked
 from edge_runtime.spec import ModelSpec
 from export.__main__ import main
 from export.formats.base import sha256_of
@@ -42,11 +43,12 @@ def test_force_makes_the_file_again(dist, sources, command_line, monkeypatch, ca
     assert float32.read_bytes() == before
 
 
-def test_a_damaged_file_is_made_again(dist, sources, command_line, monkeypatch):
+@pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda whole: whole.replace(b"\x01", b"\x02", 1)])
+def test_a_damaged_file_is_made_again(dist, sources, command_line, monkeypatch, damage):
     float32 = dist / "atpn_fp32.tflite"
     before = float32.read_bytes()
     _reuse(monkeypatch, float32)
-    float32.write_bytes(before[:1000])
+    float32.write_bytes(damage(before))
     assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert float32.read_bytes() == before
 
@@ -146,13 +148,17 @@ def test_unknown_commands_print_the_usage(capsys):
 
 
 def test_candidates_of_killed_exports_are_removed(dist, sources, command_line):
-    leftover, other = dist / ".atpn_fp32.tflite-abcd1234", dist / ".atpn_fp32.onnx-abcd1234"
-    for folder in (leftover, other):
+    leftover, other, live = (
+        dist / f".atpn_fp32.{name}" for name in ("tflite-abcd1234", "onnx-abcd1234", "tflite-live5678")
+    )
+    for folder in (leftover, other, live):
         folder.mkdir()
         (folder / "candidate").touch()
-    assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
+    with locked(live):
+        assert main(command_line("tflite", sources, dist, "--precision", "fp32")) == 0
     assert not leftover.exists()
     assert other.exists()  # another export may be at it
+    assert live.exists()
 
 
 def test_a_changed_exporter_makes_a_file_outdated(dist, sources, command_line, monkeypatch, capsys):

@@ -6,13 +6,16 @@ import zipfile
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_runtime.spec import SPEC_FILE, ModelSpec, standard_outputs
+from edge_runtime.model_file import SPEC_FILE
+from edge_runtime.spec import ModelSpec, standard_outputs
 from export.formats.flatbuffer import ALIGNMENT, compact
 from export.metadata import append_spec
 
+DOTS = np.array([[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]])
+
 
 def _spec():
-    return ModelSpec(name="dots", scheme="dots", mean_shape=np.full((4, 2), 0.5), outputs=standard_outputs(4))
+    return ModelSpec(name="dots", scheme="dots", mean_shape=DOTS, outputs=standard_outputs(4))
 
 
 def test_appended_spec_is_a_zip_behind_unchanged_bytes():

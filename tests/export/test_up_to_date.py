@@ -102,8 +102,8 @@ def other_crops(folder, monkeypatch):
 
 
 def other_decoder(folder, monkeypatch):
-    decode = image_archive._decode
-    monkeypatch.setattr(image_archive, "_decode", lambda jpeg: decode(jpeg) ^ 1)
+    decode = image_archive.decode_image
+    monkeypatch.setattr(image_archive, "decode_image", lambda jpeg, flags: decode(jpeg, flags) ^ 1)
 
 
 def other_seed(folder, monkeypatch):

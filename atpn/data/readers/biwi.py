@@ -21,6 +21,7 @@ import numpy as np
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
+from edge_runtime.reading import read_text
 
 SEQUENCES = tuple(f"{number:02d}" for number in range(1, 25))
 _SUBJECTS = "F01 F02 F03 F04 F05 F06 M01 M02 M03 M04 M05 M06 M07 M08 F03 M09 M10 F05 M11 M12 F02 M01 M13 M14"
@@ -86,7 +87,7 @@ def read_calibration(path: Path) -> tuple[Intrinsics, np.ndarray, np.ndarray]:
 
 def _numbers(path: Path, count: int) -> np.ndarray:
     """Read the first `count` numbers of a text file."""
-    numbers = np.array(path.read_text().split()[:count], np.float64)
+    numbers = np.array(read_text(path).split()[:count], np.float64)
     if len(numbers) < count or not np.isfinite(numbers).all():
         raise ValueError(f"{len(numbers)} numbers, expected {count} finite ones")
     return numbers

@@ -26,6 +26,7 @@ from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.landmarks import CELEBA_5
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 EDITIONS = (("list_landmarks_celeba.txt", "img_celeba"), ("list_landmarks_align_celeba.txt", "img_align_celeba"))
@@ -60,12 +61,15 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
     }
     boxes = _boxes(_file(root, "list_bbox_celeba.txt")) if images == "img_celeba" else {}
     existing = {entry.name for entry in folder.iterdir()} if with_images else set()
-    for number, line in enumerate(path.read_text().splitlines()[2:], 3):
+    for number, line in enumerate(read_text(path, MAX_LABEL_BYTES).splitlines()[2:], 3):
         name, *numbers = line.split() or [""]
         try:
             landmarks = np.array(numbers, np.float32).reshape(5, 2)
+            if not np.isfinite(landmarks).all():
+                raise ValueError("not finite")
         except ValueError:
-            report(Issue(Severity.CORRUPT, f"{path} line {number}: {len(numbers)} numbers after the name, expected 10"))
+            message = f"{path} line {number}: {len(numbers)} words after the name, expected 10 finite numbers"
+            report(Issue(Severity.CORRUPT, message))
             continue
         # Aligned images come as .jpg or, in the larger edition, as .png; the list says .jpg.
         split = SPLITS.get(splits.get(name, ""), "unsplit")
@@ -94,11 +98,14 @@ def _images(root: Path, name: str) -> Path | None:
 
 def _column(path: Path | None) -> dict[str, str]:
     """Read the second column by image name; empty strings for a list of names, an empty dict without a file."""
-    rows = [line.split() for line in path.read_text().splitlines()] if path else []
+    rows = [line.split() for line in read_text(path, MAX_LABEL_BYTES).splitlines()] if path else []
     return {row[0]: row[1] if len(row) > 1 else "" for row in rows if row}
 
 
 def _boxes(path: Path | None) -> dict[str, tuple[float, float, float, float]]:
-    rows = [line.split() for line in path.read_text().splitlines()[2:]] if path else []
-    numbers = {row[0]: tuple(map(float, row[1:])) for row in rows if len(row) == 5}
+    rows = [line.split() for line in read_text(path, MAX_LABEL_BYTES).splitlines()[2:]] if path else []
+    try:
+        numbers = {row[0]: tuple(map(float, row[1:])) for row in rows if len(row) == 5}
+    except ValueError as error:
+        raise ValueError(f"{path}: a box is not four numbers ({quote(error)}); copy it again") from error
     return {name: (x, y, w, h) for name, (x, y, w, h) in numbers.items() if w > 0 and h > 0}

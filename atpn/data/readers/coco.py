@@ -24,6 +24,7 @@ from atpn.data.readers.label_file import (
     split_of,
     text_of,
 )
+from edge_runtime.reading import quote
 
 IMAGE_FOLDERS = ("images", "data")
 
@@ -37,21 +38,21 @@ def parse_coco(path: Path, content: dict[str, Any], root: Path, complain: Compla
     """Read the content of a file; complain about entries that cannot be used."""
     categories = _categories(path, content)
     by_image: dict[Any, list[LabeledFace]] = defaultdict(list)
-    described = {image.get("id") for image in list_of(content, "images") if isinstance(image, dict)}
+    described = {_id_of(image) for image in list_of(content, "images") if isinstance(image, dict)}
     crowds, seen = 0, set()
     for number, annotation in enumerate(list_of(content, "annotations"), 1):
         known = isinstance(annotation, dict) and "id" in annotation
-        where = f"{path} annotation {annotation['id'] if known else f'number {number}'}"
+        where = f"{path} annotation {quote(annotation['id']) if known else f'number {number}'}"
         try:
-            if not isinstance(annotation, dict) or annotation.get("image_id") not in described:
+            if not isinstance(annotation, dict) or _id_of(annotation, "image_id") not in described:
                 raise LabelError("its image_id is of none of the images; export the file again")
-            if known and annotation["id"] in seen:
+            if known and _id_of(annotation) in seen:
                 raise LabelError("another annotation has the same id; remove one")
-            seen.add(annotation.get("id"))
+            seen.add(_id_of(annotation))
             if annotation.get("iscrowd"):
                 crowds += 1
                 continue
-            by_image[annotation["image_id"]].append(_face(annotation, categories, where))
+            by_image[_id_of(annotation, "image_id")].append(_face(annotation, categories, where))
         except LabelError as error:
             complain(where, str(error))
     # Some tools write a file per split, others a folder.
@@ -68,13 +69,15 @@ def parse_coco(path: Path, content: dict[str, Any], root: Path, complain: Compla
         where = f"{path} image {number}"
         try:
             name = text_of(entry, "file_name")
-            if entry.get("id") in ids:
-                raise LabelError(f"{name}: another image has the id {entry.get('id')!r}; export the file again")
-            ids.add(entry.get("id"))
+            if _id_of(entry) in ids:
+                raise LabelError(
+                    f"{quote(name)}: another image has the id {quote(_id_of(entry))}; export the file again"
+                )
+            ids.add(_id_of(entry))
         except LabelError as error:
             complain(where, str(error))
             continue
-        if faces := by_image.get(entry.get("id")):
+        if faces := by_image.get(_id_of(entry)):
             images.append(LabeledImage(where, name, folders, tuple(faces), size_of(entry), split))
         else:
             empty += 1
@@ -85,23 +88,35 @@ def parse_coco(path: Path, content: dict[str, Any], root: Path, complain: Compla
 
 def _categories(path: Path, content: dict[str, Any]) -> dict[Any, tuple[str, tuple[str, ...]]]:
     """Return name and keypoints of each category by its id."""
-    entries = [entry for entry in content.get("categories") or [] if isinstance(entry, dict)]
-    found = {e.get("id"): (str(e.get("name", "")), tuple(map(str, e.get("keypoints") or ()))) for e in entries}
+    listed = content.get("categories")
+    found = {}
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict):
+            keypoints = entry.get("keypoints")
+            labels = tuple(map(str, keypoints)) if isinstance(keypoints, list) else ()
+            found[_id_of(entry)] = str(entry.get("name", "")), labels
     if not any(keypoints for _, keypoints in found.values()):
         names = ", ".join(name for name, _ in found.values()) or "none"
         raise LabelError(
-            f"{path}: no category has keypoints (categories: {names}); export as COCO keypoints, not as boxes or masks"
+            f"{path}: no category has keypoints (categories: {quote(names)}); export as COCO keypoints, not as boxes "
+            "or masks"
         )
     return found
 
 
+def _id_of(entry: dict[str, Any], key: str = "id") -> str | float | None:
+    """Return an id; of a list or object its text, which compares as well."""
+    value = entry.get(key)
+    return value if isinstance(value, str | int | float | None) else repr(value)
+
+
 def _face(annotation: dict[str, Any], categories: dict[Any, tuple[str, tuple[str, ...]]], where: str) -> LabeledFace:
-    if annotation.get("category_id") not in categories:
-        raise LabelError(f"category_id {annotation.get('category_id')!r} is of none of the categories")
-    name, labels = categories[annotation["category_id"]]
+    if _id_of(annotation, "category_id") not in categories:
+        raise LabelError(f"category_id {quote(_id_of(annotation, 'category_id'))} is of none of the categories")
+    name, labels = categories[_id_of(annotation, "category_id")]
     if not labels:
-        raise LabelError(f"its category {name} has no keypoints; remove it, or export the keypoints alone")
-    values = numbers_of(list_of(annotation, "keypoints"), 3 * len(labels), f"keypoints of {name} (x, y, v each)")
+        raise LabelError(f"its category {quote(name)} has no keypoints; remove it, or export the keypoints alone")
+    values = numbers_of(list_of(annotation, "keypoints"), 3 * len(labels), f"keypoints of {quote(name)} (x, y, v each)")
     rows = np.array(values).reshape(-1, 3)
     if not np.isin(rows[:, 2], (0, 1, 2)).all():
         wrong = next(v for v in rows[:, 2] if v not in (0, 1, 2))

@@ -48,7 +48,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             with h5py.File(path, "r") as file:
                 count = file[f"Is{suffix}"].size
                 phis, boxes = file[f"phis{suffix}"][:].T, file[f"bboxes{suffix}"][:].T
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
             report(Issue(Severity.CORRUPT, f"{path} is truncated or no MATLAB 7.3 file of COFW: {error}", split))
             continue
         if phis.shape != (count, 3 * POINTS) or boxes.shape != (count, 4):

@@ -21,6 +21,7 @@ from atpn.data.readers.label_file import (
     LabelSet,
     split_of,
 )
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_bytes
 
 FIRST_PIXEL = 0.5
 _AS_COCO = "export the task as COCO Keypoints instead"
@@ -29,9 +30,11 @@ _AS_COCO = "export the task as COCO Keypoints instead"
 def parse_cvat(path: Path, root: Path, complain: Complain) -> LabelSet:
     """Read a file; complain about images and faces that cannot be used."""
     try:
-        tree = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise LabelError(f"{path} is not XML: {error}; export it again") from error
+        tree = ElementTree.fromstring(read_bytes(path, MAX_LABEL_BYTES, LabelError))
+    except LabelError:
+        raise
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:  # also for its encoding's name
+        raise LabelError(f"{path} is not XML: {quote(error)}; export it again") from error
     if tree.tag != "annotations" or not (tree.findtext("version") or "").startswith("1."):
         raise LabelError(f"{path} is not an XML file of CVAT for images 1.1; {_AS_COCO}")
     if tree.find("track") is not None:
@@ -57,7 +60,7 @@ def parse_cvat(path: Path, root: Path, complain: Complain) -> LabelSet:
         empty += not len(element)
         if faces:
             size = element.get("width", ""), element.get("height", "")
-            stated = (int(size[0]), int(size[1])) if all(s.isdigit() for s in size) else None
+            stated = (int(size[0]), int(size[1])) if all(s.isdecimal() and len(s) < 10 for s in size) else None
             split = split_of(element.get("subset") or "")
             images.append(LabeledImage(where, name, folders, tuple(faces), stated, split))
     notes = [f"{path}: {empty} images without annotations, which may show faces"] if empty else []

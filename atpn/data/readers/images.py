@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 
 from atpn.data.sample import Sample
+from edge_runtime.decoding import load_image
+from edge_runtime.reading import quote
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 """Placeholder image of a sample that has not been read."""
@@ -55,10 +57,7 @@ class ImageFile:
 
     def read(self) -> np.ndarray:
         """See `ImageSource`. Grayscale images become RGB."""
-        content = np.frombuffer(self.path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
-        if image is None:
-            raise ValueError(f"{self.path} does not decode as an image")
+        image = load_image(self.path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         return np.ascontiguousarray(_TURNS[self.orientation](image)) if self.orientation in _TURNS else image
 
 
@@ -72,8 +71,11 @@ class HDF5Image:
 
     def read(self) -> np.ndarray:
         """See `ImageSource`. MATLAB's axes are reversed: (3, W, H), or (W, H) for a gray image."""
-        file = _opened(self.path)
-        image = file[file[self.array][:].flat[self.index]][:].T
+        try:
+            file = _opened(self.path)
+            image = file[file[self.array][:].flat[self.index]][:].T
+        except (KeyError, IndexError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{self.path}: {self.array}[{self.index}] cannot be read ({quote(error)})") from error
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
             raise ValueError(
                 f"{self.path}: {self.array}[{self.index}] is {image.dtype} {image.shape}, expected a uint8 image"

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_runtime.reading import quote
+
+MAX_MESSAGE = 1000
+"""Maximum length of a message, characters: labels may hold megabytes."""
+
 
 class Severity(StrEnum):
     """Kind of an issue."""
@@ -34,6 +39,9 @@ class Issue:
     """The file or sample, and what is wrong with it."""
     split: str = ""
     """The split concerned; empty if it may be any."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", quote(self.message, MAX_MESSAGE))
 
 
 Report = Callable[[Issue], None]

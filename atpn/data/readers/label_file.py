@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.landmarks import LandmarkScheme
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 Complain = Callable[[str, str], None]
 """Receives a place ("labels.csv line 3") and what is wrong there; the parser continues with the next entry."""
 
 
+_MAX_TEXT = 4096
+"""Maximum length of a path, as of Linux."""
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:ing|id|idation)?(?![a-z])")
 """A split in a file's or folder's name, as a word of its own."""
 
@@ -84,9 +87,11 @@ class LabelSet:
 def load_json(path: Path) -> Any:
     """Parse a JSON file with or without a byte order mark; LabelError says where it is damaged."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LabelError(f"{path} is not JSON: {error}; export it again") from error
+        return json.loads(read_text(path, MAX_LABEL_BYTES, LabelError))
+    except LabelError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
+        raise LabelError(f"{path} is not JSON: {quote(error)}; export it again") from error
 
 
 def text_of(entry: Any, key: str) -> str:
@@ -94,8 +99,10 @@ def text_of(entry: Any, key: str) -> str:
     if not isinstance(entry, dict):
         raise LabelError(f"got {_short(entry)}, expected an object with {key!r}")
     value = entry.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise LabelError(f"got {key} {_short(value)}, expected a string; keys here: {', '.join(map(str, entry))}")
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT or "\0" in value:
+        raise LabelError(
+            f"got {key} {_short(value)}, expected a string; keys here: {quote(', '.join(map(str, entry)))}"
+        )
     return value
 
 
@@ -121,7 +128,7 @@ def numbers_of(values: Any, count: int, what: str) -> list[float]:
 def size_of(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int] | None:
     """Return the width and height that an entry states, None without both."""
     values = entry.get(width), entry.get(height)
-    if not all(isinstance(value, int | float) and value > 0 for value in values):
+    if not all(isinstance(value, int | float) and 0 < value < 1e9 for value in values):
         return None
     return int(values[0]), int(values[1])
 

@@ -15,6 +15,7 @@ import numpy as np
 from atpn.data.readers.folders import below, files, image_beside
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
+from edge_runtime.reading import quote, read_text
 
 POINTS = 189
 
@@ -46,12 +47,12 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
 
 def read_tem(path: Path, count: int = POINTS) -> np.ndarray:
     """(count, 2) float32 pixels of a webmorph template; ValueError for anything but that many finite points."""
-    lines = path.read_text(errors="replace").split("\n")
+    lines = read_text(path, errors="replace").split("\n")
     try:
         stated = int(lines[0])
         points = np.array([line.split() for line in lines[1 : 1 + count]], np.float32)
     except ValueError as error:
-        raise ValueError(f"{path} is not a webmorph template: {error}") from error
+        raise ValueError(f"{path} is not a webmorph template: {quote(error)}") from error
     if stated != count or points.shape != (count, 2) or not np.isfinite(points).all():
         raise ValueError(f"{path} states {stated} points and has {points.shape}; expected {count} finite x, y pairs")
     return points

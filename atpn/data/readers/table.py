@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from atpn.data.readers.label_file import Complain, LabeledFace, LabeledImage, LabelError, LabelSet
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_bytes
 
 SEPARATORS = {";": "a semicolon", "\t": "a tab", ",": "a comma"}
 """Separators and their names, the least likely inside a cell first."""
-_COLUMN = re.compile(r"([xy])(\d+)")
+_COLUMN = re.compile(r"([xy])(\d{1,9})")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -47,7 +48,10 @@ def parse_table(path: Path, complain: Complain) -> LabelSet:
                 raise LabelError("the cell of column image is empty; write the image's path")
             split = split or "all"
             if about.setdefault(image, (where, split))[1] != split:
-                raise LabelError(f"split {split} of {image}, which is of split {about[image][1]} above; choose one")
+                earlier = quote(about[image][1])
+                raise LabelError(
+                    f"split {quote(split)} of {quote(image)}, which is of split {earlier} above; choose one"
+                )
             numbers = range(first, first + count)
             values = [[_number(cells[places[f"{axis}{i}"]], f"{axis}{i}", name) for axis in "xy"] for i in numbers]
         except LabelError as error:
@@ -64,7 +68,7 @@ def parse_table(path: Path, complain: Complain) -> LabelSet:
 
 
 def _text(path: Path) -> str:
-    content = path.read_bytes()
+    content = read_bytes(path, MAX_LABEL_BYTES, LabelError)
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return content.decode(encoding)
@@ -74,11 +78,11 @@ def _text(path: Path) -> str:
 
 def _landmark_columns(path: Path, columns: list[str], separator: str) -> tuple[int, int]:
     """Return the number in the first landmark's columns, and the number of landmarks."""
-    given = f"{', '.join(columns[:6]) or 'none'}{' …' if len(columns) > 6 else ''} (separated by {separator})"
+    given = f"{quote(', '.join(columns[:6])) or 'none'}{' …' if len(columns) > 6 else ''} (separated by {separator})"
     if "image" not in columns:
         raise LabelError(f"{path} has no column image; its columns are {given}; expected image, x0, y0, x1, y1 …")
     if repeated := sorted({column for column in columns if column and columns.count(column) > 1}):
-        raise LabelError(f"{path} has the columns {', '.join(repeated)} more than once; rename them")
+        raise LabelError(f"{path} has the columns {quote(', '.join(repeated))} more than once; rename them")
     found = [_COLUMN.fullmatch(column) for column in columns]
     numbers = {axis: sorted(int(m[2]) for m in found if m and m[1] == axis) for axis in "xy"}
     first, count = (numbers["x"] or [0])[0], len(numbers["x"])
@@ -104,5 +108,7 @@ def _number(cell: str, column: str, separator: str) -> float:
     except ValueError:
         value = float("inf")
     if not abs(value) < 1e9:
-        raise LabelError(f"column {column} is {cell!r}, expected a number or an empty cell (separator: {separator})")
+        raise LabelError(
+            f"column {column} is {quote(repr(cell))}, expected a number or an empty cell (separator: {separator})"
+        )
     return value

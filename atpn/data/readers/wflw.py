@@ -19,6 +19,7 @@ from atpn.data.readers.folders import below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.landmarks import WFLW_98
+from edge_runtime.reading import MAX_LABEL_BYTES, read_text
 
 FLAGS = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 COLUMNS = 2 * 98 + 4 + len(FLAGS)
@@ -41,7 +42,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             continue
         faces: list[tuple[int, np.ndarray, str]] = []
         photos: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        for number, line in enumerate(read_text(path, MAX_LABEL_BYTES).splitlines(), 1):
             *columns, name = line.split(maxsplit=COLUMNS) or [""]
             try:
                 values = np.array(columns, np.float64)

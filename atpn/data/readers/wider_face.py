@@ -21,6 +21,7 @@ from atpn.data.readers.folders import below, first_below
 from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.sample import Sample
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 COLUMNS = ("x", "y", "width", "height", "blur", "expression", "illumination", "invalid", "occlusion", "pose")
 
@@ -71,7 +72,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
 
 def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each image's path and its (K, 10) integers; report a malformed list and stop there."""
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in read_text(path, MAX_LABEL_BYTES).splitlines() if line.strip()]
     at = 0
     while at < len(lines):
         photo = lines[at].strip()
@@ -79,8 +80,8 @@ def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.nd
             count = int(lines[at + 1])
             rows = np.array([line.split()[: len(COLUMNS)] for line in lines[at + 2 : at + 2 + count]], np.int64)
             rows = rows.reshape(count, len(COLUMNS))
-        except (IndexError, ValueError) as error:
-            what = f"{path} near line {at + 1}: {photo!r} and its faces do not read ({error})"
+        except (IndexError, OverflowError, ValueError) as error:
+            what = f"{path} near line {at + 1}: {quote(repr(photo))} and its faces do not read ({quote(error)})"
             report(Issue(Severity.CORRUPT, what, split))
             return
         yield photo, rows

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from atpn.synthetic.appearance.mesh import DrawnMesh, sheet
+from edge_runtime.decoding import load_image
 from edge_runtime.geometry import angles_to_matrix
 
 PATCH = 96
@@ -39,9 +40,7 @@ def load_cloth(folder: Path) -> list[np.ndarray]:
     """Read (PATCH, PATCH, 3) uint8 RGB pieces of cloth from MakeHuman's clothes; empty without a folder."""
     pieces = []
     for path in sorted(folder.glob("*/*.jpg")):
-        image = cv2.imread(str(path))
-        if image is None:
-            raise ValueError(f"{path} cannot be read as an image; fetch it again")
+        image = load_image(path)
         pieces += cloth_pieces(np.ascontiguousarray(image[:, :, ::-1]))
     return pieces
 

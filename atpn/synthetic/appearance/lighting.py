@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_runtime.decoding import load_image
+
 _ROWS, _COLUMNS = 32, 64
 
 
@@ -37,9 +39,7 @@ def load_panoramas(folder: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no .hdr panorama in {folder}: --assets must name a folder with hdri/*.hdr")
     panoramas = {}
     for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise ValueError(f"{path} cannot be read as a radiance image; fetch it again")
+        image = load_image(path, cv2.IMREAD_UNCHANGED)
         panoramas[path.stem] = np.nan_to_num(image[:, :, ::-1]).astype(np.float32)
     return panoramas
 

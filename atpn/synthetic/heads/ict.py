@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import zipfile
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from atpn.data.arrays import ArrayFileError, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part, SurfacePoints
 from atpn.synthetic.heads.surface import sample_surface
+from edge_runtime.reading import open_regular
 
 # Multi-PIE / iBUG order, published with the model.
 # fmt: off
@@ -81,16 +82,15 @@ def load_ict(folder: Path) -> HeadModel:
     path = folder / FACE_MODEL
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return read_ict(file, str(path))
 
 
-def read_ict(file: IO[bytes], name: str) -> HeadModel:
+def read_ict(file: BinaryIO, name: str) -> HeadModel:
     """Read an open `face_model.npz`; ValueError if it is invalid."""
     try:
-        with np.load(file) as archive:
-            data = {key: archive[key] for key in _ARRAYS}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        data = read_arrays(file, name, _ARRAYS)
+    except ArrayFileError as error:
         raise ValueError(
             f"{name} is not the ICT face model in one .npz file, or is truncated ({error}); see docs/assets.md"
         ) from error

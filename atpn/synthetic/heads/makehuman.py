@@ -10,17 +10,20 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from atpn.data.arrays import ArrayFileError, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.surface import sample_triangles
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, HeadWarp, fit_warp
 from atpn.synthetic.heads.wavefront import ObjMesh, bind_mhclo, load_obj
+from edge_runtime.decoding import load_image
 from edge_runtime.files import write_atomically
+from edge_runtime.reading import open_regular
 
 TILE = 256
 """Texels per side of a texture tile; the atlas is two tiles wide (face, back of the head). In 192 px renders a texel is
@@ -80,8 +83,8 @@ def load_wardrobe(folder: Path, head: HeadModel, cache: Path) -> Wardrobe:
     path = wardrobe_cache(folder, cache)
     if not path.is_file():
         write_cache(path, **_arrays(_carry(folder, head)))
-    with path.open("rb") as file:
-        return read_wardrobe(file)
+    with open_regular(path) as file:
+        return read_wardrobe(file, str(path))
 
 
 def wardrobe_cache(folder: Path, cache: Path) -> Path:
@@ -139,9 +142,7 @@ def _atlas_geometry(skin: DenseSurface) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _carry_skin(path: Path, lookup: np.ndarray, texel: np.ndarray) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f"{path} cannot be read as an image")
+    image = load_image(path)
     # Shrink first: one texel covers several of the photograph's pixels.
     side = 3 * TILE
     image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
@@ -169,9 +170,7 @@ def _bound_mesh(path: Path, base: np.ndarray) -> tuple[ObjMesh, np.ndarray] | No
     if not bindings or not textures:
         raise FileNotFoundError(f"{path.parent} lacks a .mhclo or a .png beside {path.name}; fetch the asset again")
     placed = bind_mhclo(bindings[0], base)
-    texture = cv2.imread(str(textures[0]), cv2.IMREAD_UNCHANGED)
-    if texture is None:
-        raise ValueError(f"{textures[0]} cannot be read as an image; fetch it again")
+    texture = load_image(textures[0], cv2.IMREAD_UNCHANGED)
     if texture.ndim != 3 or texture.shape[2] != 4:
         return None
     # One brow's binding has no rows; its mesh file already stands in place.
@@ -252,12 +251,15 @@ def write_cache(path: Path, **arrays: np.ndarray) -> None:
     write_atomically(path, content.getvalue())
 
 
-def read_wardrobe(file: IO[bytes]) -> Wardrobe:
-    """Read a cache file."""
-    with np.load(file) as data:
+def read_wardrobe(file: BinaryIO, source: str) -> Wardrobe:
+    """Read an open cache file; ArrayFileError if it is damaged. `source` names it."""
+    data = read_arrays(file, source)
+    try:
         hair = tuple(
             Hair(str(name), **{key: data[f"hair{i}_{key}"] for key in _HAIR_ARRAYS})
             for i, name in enumerate(data["hair_names"])
         )
         names = tuple(str(name) for name in data["skin_names"])
         return Wardrobe(data["skins"], names, data["brows"], hair, data["atlas_position"])
+    except KeyError as error:
+        raise ArrayFileError(f"{source} lacks the array {error}; delete it to make it again") from error

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from atpn.data.arrays import ArrayFileError, load_arrays, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.makehuman import assets_fingerprint, write_cache
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, fit_warp, head_triangles, vertex_normals
 from atpn.synthetic.heads.wavefront import load_obj
+from edge_runtime.reading import open_regular
 
 CACHE_VERSION = 1
 _ETHNICITIES, _SEXES = ("african", "asian", "caucasian"), ("female", "male")
@@ -117,8 +119,8 @@ def load_morphs(folder: Path, head: HeadModel, cache: Path) -> MorphTargets:
         names, deltas, transfer = _carry(folder, head)
         arrays = {"data": transfer.data, "indices": transfer.indices, "indptr": transfer.indptr}
         write_cache(path, names=np.array(names), deltas=deltas.astype(np.float16), **arrays)
-    with path.open("rb") as file:
-        return read_morphs(file, head)
+    with open_regular(path) as file:
+        return read_morphs(file, str(path), head)
 
 
 def morphs_cache(folder: Path, cache: Path) -> Path:
@@ -126,13 +128,16 @@ def morphs_cache(folder: Path, cache: Path) -> Path:
     return cache / f"morphs-{CACHE_VERSION}-{assets_fingerprint(folder)}.npz"
 
 
-def read_morphs(file: IO[bytes], head: HeadModel) -> MorphTargets:
-    """Read a cache file."""
-    with np.load(file) as stored:
+def read_morphs(file: BinaryIO, source: str, head: HeadModel) -> MorphTargets:
+    """Read an open cache file; ArrayFileError if it is damaged. `source` names it."""
+    stored = read_arrays(file, source, ["deltas", "data", "indices", "indptr", "names"])
+    try:
         deltas = stored["deltas"].astype(np.float32)
         shape = len(head.neutral), deltas.shape[1]
         transfer = sparse.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape)
-        return MorphTargets(tuple(str(name) for name in stored["names"]), deltas, transfer, head)
+    except (IndexError, ValueError) as error:
+        raise ArrayFileError(f"{source} does not fit the head ({error}); delete it to make it again") from error
+    return MorphTargets(tuple(str(name) for name in stored["names"]), deltas, transfer, head)
 
 
 def _carry(folder: Path, head: HeadModel) -> tuple[list[str], np.ndarray, sparse.csr_matrix]:
@@ -151,17 +156,17 @@ def _carry(folder: Path, head: HeadModel) -> tuple[list[str], np.ndarray, sparse
     place = np.full(len(base.vertices), -1)
     place[used] = np.arange(len(used))
     names, deltas = [], []
-    with np.load(folder / "targets.npz") as data:
-        offsets, vertex, delta = data["offsets"], data["vertex"], data["delta"].astype(np.float32)
-        for i, name in enumerate(str(name) for name in data["names"]):
-            rows = slice(offsets[i], offsets[i + 1])
-            on_head = place[vertex[rows]] >= 0
-            if name.startswith(_LEFT_OUT) or not on_head.any():
-                continue
-            dense = np.zeros((len(used), 3), np.float32)
-            dense[place[vertex[rows][on_head]]] = delta[rows][on_head] @ linear
-            names.append(name)
-            deltas.append(dense)
+    data = load_arrays(folder / "targets.npz", ["offsets", "vertex", "delta", "names"])
+    offsets, vertex, delta = data["offsets"], data["vertex"], data["delta"].astype(np.float32)
+    for i, name in enumerate(str(name) for name in data["names"]):
+        rows = slice(offsets[i], offsets[i + 1])
+        on_head = place[vertex[rows]] >= 0
+        if name.startswith(_LEFT_OUT) or not on_head.any():
+            continue
+        dense = np.zeros((len(used), 3), np.float32)
+        dense[place[vertex[rows][on_head]]] = delta[rows][on_head] @ linear
+        names.append(name)
+        deltas.append(dense)
     moved = base.vertices.copy()
     moved[used] = warped
     normals = vertex_normals(moved, triangles)[used] * HEAD_TO_Y_UP

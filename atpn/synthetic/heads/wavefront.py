@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.reading import quote
+
 
 @dataclass(frozen=True)
 class ObjMesh:
@@ -25,7 +27,14 @@ class ObjMesh:
 
 
 def load_obj(path: Path) -> ObjMesh:
-    """Read an .obj file; polygons are fanned into triangles."""
+    """Read an .obj file; polygons are fanned into triangles. ValueError if it is damaged."""
+    try:
+        return _parse_obj(path)
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({quote(error)}); fetch it again") from error
+
+
+def _parse_obj(path: Path) -> ObjMesh:
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
     triangles: list[tuple[int, int, int]] = []
@@ -53,7 +62,7 @@ def load_obj(path: Path) -> ObjMesh:
                         uv_triangles.append((t[0], t[k], t[k + 1]))
                         groups.append(group)
     if not triangles:
-        raise ValueError(f"{path} holds no faces: not a Wavefront mesh, or truncated")
+        raise ValueError("it holds no faces: not a Wavefront mesh, or truncated")
     return ObjMesh(
         np.array(vertices), np.array(uv or [[0.0, 0.0]]), np.array(triangles), np.array(uv_triangles), np.array(groups)
     )
@@ -64,7 +73,15 @@ def bind_mhclo(path: Path, base: np.ndarray) -> np.ndarray | None:
 
     Each row of the file gives three base vertices, their weights and an offset, the offset scaled per axis by the
     distance between two base vertices. Statements may follow `verts 0` in some files: only rows of numbers count.
+    ValueError if the file is damaged, or of another base mesh.
     """
+    try:
+        return _bind(path, base)
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{path} does not fit its base mesh ({quote(error)}); fetch both again") from error
+
+
+def _bind(path: Path, base: np.ndarray) -> np.ndarray | None:
     scale = np.ones(3)
     rows: list[np.ndarray] = []
     in_vertices = False

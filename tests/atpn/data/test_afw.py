@@ -38,6 +38,11 @@ def test_what_does_not_fit_is_named(folder, tmp_path):
     write(folder, width=31)
     with pytest.raises(ValueError, match="30x20 pixels"):
         list(read_afw(folder))
+    for damaged in ("", "[1]", "{}", '[{"image": 3}]', '[{"image": "a.png", "faces": null}]', "[" * 100_000):
+        (folder / "labels.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"labels\.json"):
+            list(read_afw(folder))
+    write(folder)
     (folder / "a.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"a\.png, listed in .* is missing or not an image"):
         list(read_afw(folder))

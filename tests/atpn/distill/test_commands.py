@@ -120,7 +120,7 @@ def test_nothing_to_learn_on_is_refused(template, tmp_path, capsys):
 def test_a_template_is_not_replaced_by_its_checkpoint(template, tmp_path, capsys):
     options = ["--template", str(template), "--out", str(tmp_path / "dots.safetensors"), "--data", str(tmp_path)]
     assert main(["distill", *options]) == 1
-    assert "would overwrite an input" in capsys.readouterr().err
+    assert "would overwrite --template" in capsys.readouterr().err
 
 
 def test_pictures_without_labels_become_faces(dense_shards, tmp_path, monkeypatch, caplog):

@@ -208,7 +208,7 @@ def test_show_draws_a_row_per_template_and_a_column_per_face(call, portrait, pro
     [
         ("{", "t.json is not JSON"),
         ("[]", "`name` and `points`"),
-        ('{"name": "t", "points": [[0.5, NaN]]}', "expected finite numbers"),
+        ('{"name": "t", "points": [[0.5, NaN]]}', "has the number NaN; all must be finite"),
         ('{"name": "t", "points": [[0.5, 0.5]], "color": 3}', "unknown template fields: color"),
     ],
 )

@@ -39,7 +39,9 @@ def test_empty_names_in_a_table_are_none(tmp_path):
         (b"0.1,0.2\n0.3\n", "'0.3', point 1, is not x,y"),
         (b"0.1,0.2,chin\n0.3,0.4\n", "names 1 of 2 points"),
         (b"a,b\n", "'a,b', point 0"),
-        (b"\xff\xfe\x00", "not a CSV table"),
+        (b"\xff\xfe\x00", "is not text in UTF-8"),
+        (b"x" * 100_000, "point 0, is not x,y or x,y,name"),
+        (b"," * 200_000 + b"x", "point 0, is not x,y or x,y,name"),
     ],
 )
 def test_tables_that_are_none_are_refused(content, message, tmp_path):
@@ -74,3 +76,13 @@ def test_edges_indices_and_groups():
 def test_words_that_are_none_are_named(parse, text, message):
     with pytest.raises(ValueError, match=message):
         parse([text])
+
+
+@pytest.mark.parametrize("word", ["0-9999999999", "0-256", "9" * 5000, "1-" + "9" * 5000, "0-999999999"])
+def test_huge_ranges_and_numbers_are_short_errors(word):
+    for parse in (lambda: parse_indices([word]), lambda: parse_groups([f"a={word}"])):
+        with pytest.raises(ValueError, match=r"is not a point number|makes more than 256 points") as caught:
+            parse()
+        assert len(str(caught.value)) < 500
+    with pytest.raises(ValueError, match="is not an edge"):
+        parse_edges([f"1-{'9' * 5000}"])

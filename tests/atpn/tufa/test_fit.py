@@ -142,7 +142,7 @@ def test_a_drawn_template_is_the_start(samples, tiny_tufa, tmp_path):
         (["portrait.png"], "sample 0: expected an object"),
         ([{"image": "portrait.png"}], "sample 0: points must be pairs"),
         ([{"image": "portrait.png", "points": [[1, 2], [3]]}], "sample 0: points must be pairs"),
-        ([{"image": "portrait.png", "points": [[1, float("nan")]]}], "finite numbers"),
+        ([{"image": "portrait.png", "points": [[1, float("nan")]]}], "all must be finite"),
         ([{"image": "portrait.png", "points": [[390, 10]]}], "found no face around the points in portrait.png"),
         (
             [{"image": "portrait.png", "points": [[150, 160]]}, {"image": "portrait.png", "points": [[1, 2]] * 2}],

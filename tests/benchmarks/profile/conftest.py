@@ -33,7 +33,8 @@ def chain_of_convolutions():
 @pytest.fixture
 def named_blocks(chain_of_convolutions, tmp_path):
     """The same as a file with a spec."""
-    spec = ModelSpec(name="dots", scheme="dots", mean_shape=np.full((4, 2), 0.5), outputs=standard_outputs(4))
+    square = np.array([[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]])
+    spec = ModelSpec(name="dots", scheme="dots", mean_shape=square, outputs=standard_outputs(4))
     path = tmp_path / "blocks.tflite"
     path.write_bytes(append_spec(chain_of_convolutions, spec))
     return path

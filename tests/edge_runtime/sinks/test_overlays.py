@@ -1,6 +1,8 @@
 """Overlays as videos, images, and folders."""
 
 import collections
+import os
+import stat
 
 import cv2
 import numpy as np
@@ -9,7 +11,6 @@ import pytest
 from edge_runtime.errors import SinkError
 from edge_runtime.sinks import overlays
 from edge_runtime.sinks.overlays import FolderSink, ImageSink, VideoSink, fit_into, is_complete, open_overlay_sink
-from edge_runtime.sinks.results import JsonLinesSink
 from edge_runtime.sources import Frame, open_source
 
 
@@ -54,10 +55,97 @@ def test_video_keeps_its_size_when_frames_change_theirs(tmp_path):
 
 
 def test_sinks_write_nothing_without_frames(tmp_path):
-    for sink in (VideoSink(tmp_path / "a.mp4", 25), JsonLinesSink(tmp_path / "a.jsonl"), FolderSink(tmp_path / "a")):
+    for sink in (VideoSink(tmp_path / "a.mp4", 25), ImageSink(tmp_path / "a.png"), FolderSink(tmp_path / "a")):
         with sink:
             pass
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png"])
+def test_a_folder_is_refused_before_the_first_frame(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(SinkError, match="it is a folder"):
+        open_overlay_sink(tmp_path / name, 25, 1)
+    assert files(tmp_path) == [name]
+
+
+def test_an_image_that_cannot_be_written_says_why(tmp_path):
+    sink = ImageSink(tmp_path / "a.png")
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(SinkError, match="it is a folder"):
+        write(sink, frame(0))
+
+
+def test_a_file_is_refused_as_a_folder_before_the_first_frame(tmp_path):
+    (tmp_path / "many").write_text("precious")
+    for path in (tmp_path / "many", tmp_path / "none" / "many"):
+        with pytest.raises(SinkError, match="cannot create the folder"):
+            FolderSink(path)
+    assert (tmp_path / "many").read_text() == "precious"
+
+
+def test_a_video_goes_to_no_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(SinkError, match="a device or a pipe; give a file's name"):
+        VideoSink(tmp_path / "pipe.mp4", 25)
+    assert files(tmp_path) == ["pipe.mp4"]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.png"])
+def test_links_and_modes_stay(tmp_path, name):
+    (tmp_path / "real").mkdir()
+    earlier = tmp_path / "real" / name
+    earlier.touch(mode=0o640)
+    (tmp_path / name).symlink_to(earlier)
+    with open_overlay_sink(tmp_path / name, 25, 1) as sink:
+        write(sink, frame(0, 100))
+    assert (tmp_path / name).is_symlink()
+    assert stat.S_IMODE(earlier.stat().st_mode) == 0o640
+    assert next(iter(open_source(str(earlier)))).image.mean() == pytest.approx(100, abs=4)
+    assert files(tmp_path / "real") == [name]
+
+
+def test_images_of_earlier_runs_in_a_folder_are_told(tmp_path, caplog):
+    for count in (3, 2):
+        with FolderSink(tmp_path / "many") as sink:
+            write(sink, *(frame(i) for i in range(count)))
+    assert files(tmp_path / "many") == ["000000.png", "000001.png", "000002.png"]
+    assert caplog.messages == [f"{tmp_path / 'many'} holds 1 images that are not of this run"]
+
+
+def test_an_interrupt_before_the_first_frame_is_in_the_video_removes_the_file(tmp_path, monkeypatch):
+    def interrupt(self, image):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VideoSink, "_fit", interrupt)
+    with pytest.raises(KeyboardInterrupt), VideoSink(tmp_path / "out.avi", 25) as sink:
+        write(sink, frame(0))
+    assert files(tmp_path) == []
+
+
+def test_a_failure_of_the_end_does_not_hide_an_earlier_error(tmp_path, caplog):
+    def run(error: Exception | None) -> None:
+        with VideoSink(tmp_path / "out.avi", 25) as sink:
+            write(sink, frame(0), frame(1))
+            (partial,) = tmp_path.glob("*.part.avi")
+            partial.unlink()
+            if error is not None:
+                raise error
+
+    with pytest.raises(SinkError, match="the camera's"):
+        run(SinkError("the camera's"))
+    assert caplog.messages == [f"{tmp_path / 'out.avi'} could not be written completely: check the disk space"]
+    with pytest.raises(SinkError, match=r"out\.avi could not be written completely"):
+        run(None)
+
+
+def test_a_video_that_cannot_take_its_place_names_it(tmp_path):
+    sink = VideoSink(tmp_path / "out.avi", 25)
+    write(sink, frame(0), frame(1))
+    (tmp_path / "out.avi" / "sub").mkdir(parents=True)
+    with pytest.raises(SinkError, match=r"cannot write \S*/out\.avi: "):
+        sink.__exit__(None, None, None)
+    assert files(tmp_path) == ["out.avi"]
 
 
 def test_images_and_folders(tmp_path):
@@ -243,19 +331,33 @@ def test_an_incomplete_video_is_removed_and_an_earlier_one_kept(tmp_path, name, 
     assert (tmp_path / name).read_text() == "an earlier result"
 
 
-def test_a_video_stops_and_is_kept_before_the_disk_is_full(tmp_path, monkeypatch):
+@pytest.fixture
+def free_space(monkeypatch):
+    """Space on the disk, bytes: of each check in turn, then the last one."""
     usage = collections.namedtuple("usage", "free")
-    free = iter([10**9] * 3 + [10**6])
-    monkeypatch.setattr(overlays.shutil, "disk_usage", lambda path: usage(next(free)))
+    space = [10**9]
+    monkeypatch.setattr(overlays.shutil, "disk_usage", lambda path: usage(space.pop(0) if space[1:] else space[0]))
+    return space
 
+
+def test_a_video_stops_and_is_kept_before_the_disk_is_full(tmp_path, free_space):
     def record() -> None:
         with VideoSink(tmp_path / "out.avi", 25) as sink:
-            write(sink, *(frame(i) for i in range(200)))
+            write(sink, frame(0))
+            free_space[:] = [10**9] * 60 + [10**6]
+            write(sink, *(frame(i) for i in range(1, 200)))
 
     with pytest.raises(SinkError, match=r"cannot write more to .*out\.avi: 1 MB are left on its disk"):
         record()
     assert files(tmp_path) == ["out.avi"]
     assert len(read(tmp_path / "out.avi")[1]) == pytest.approx(60, abs=2)
+
+
+def test_a_full_disk_is_known_before_the_first_frame(tmp_path, free_space):
+    free_space[:] = [10**6]
+    with pytest.raises(SinkError, match="1 MB are left on its disk"):
+        VideoSink(tmp_path / "out.mp4", 25)
+    assert files(tmp_path) == []
 
 
 def test_a_file_named_as_temporary_ones_were_is_not_touched(tmp_path):

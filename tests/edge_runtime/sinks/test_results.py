@@ -1,7 +1,12 @@
 import csv
 import dataclasses
 import errno
+import io
 import json
+import os
+import stat
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +149,145 @@ def test_files_are_kept_when_another_sink_fails(tmp_path):
     with pytest.raises(SinkError, match="another"):
         run()
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
+
+
+SINKS = pytest.mark.parametrize("sink_class", [JsonLinesSink, CsvSink])
+
+
+@SINKS
+def test_a_run_without_frames_replaces_an_earlier_file_unless_it_failed(tmp_path, sink_class):
+    path = tmp_path / "out"
+    path.write_text("an earlier result")
+    for error in (SinkError("another one's"), KeyboardInterrupt()):
+        sink_class(path).__exit__(type(error), error, None)
+        assert path.read_text() == "an earlier result"
+    with sink_class(path):
+        pass
+    lines = path.read_text().splitlines()
+    assert [line[:11] for line in lines] == ([] if sink_class is JsonLinesSink else ["frame,time,"])
+    assert files(tmp_path) == ["out"]
+
+
+@SINKS
+def test_a_target_that_cannot_be_written_is_refused_before_the_first_frame(tmp_path, sink_class):
+    with pytest.raises(SinkError, match="it is a folder"):
+        sink_class(tmp_path)
+    with pytest.raises(SinkError, match="does not exist; create it first"):
+        sink_class(tmp_path / "none" / "out")
+    assert files(tmp_path) == []
+
+
+@SINKS
+def test_a_link_a_mode_and_a_device_stay(tmp_path, sink_class):
+    (tmp_path / "real").mkdir()
+    earlier = tmp_path / "real" / "out"
+    earlier.touch(mode=0o640)
+    (tmp_path / "out").symlink_to(earlier)
+    for path in (tmp_path / "out", Path("/dev/null")):
+        with sink_class(path) as sink:
+            write(sink, frame(0))
+    assert (tmp_path / "out").is_symlink()
+    assert stat.S_IMODE(earlier.stat().st_mode) == 0o640
+    assert earlier.stat().st_size > 1000
+    assert files(tmp_path / "real") == ["out"]
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_pipes_reader_gets_each_frame_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    sink = JsonLinesSink(tmp_path / "pipe")
+    read = []
+
+    def reader() -> None:
+        with (tmp_path / "pipe").open() as file:
+            read.append(file.readline())
+            first.set()
+            read.append(file.read())
+
+    first, thread = threading.Event(), threading.Thread(target=reader)
+    thread.start()
+    write(sink, frame(0))
+    assert first.wait(60)
+    write(sink, frame(1))
+    sink.__exit__(None, None, None)
+    thread.join()
+    assert [json.loads(line)["frame"] for line in read] == [0, 1]
+    assert files(tmp_path) == ["pipe"]
+    JsonLinesSink(tmp_path / "pipe").__exit__(None, None, None)  # no frame: it waits for no reader
+
+
+def test_a_pipe_whose_reader_ends_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    thread = threading.Thread(target=lambda: (tmp_path / "pipe").open().close())
+    thread.start()
+    sink = JsonLinesSink(tmp_path / "pipe")
+    with pytest.raises(SinkError, match=r"cannot write to \S*/pipe: Broken pipe"):
+        write(sink, *map(frame, range(1000)))
+    thread.join()
+    sink.__exit__(None, None, None)
+
+
+class Interrupted(io.BytesIO):
+    """File whose second frame is interrupted halfway."""
+
+    def __init__(self, file):
+        self.file, self.writes = file, 0
+
+    def write(self, content):
+        self.writes += 1
+        if self.writes == 2:
+            self.file.write(content[: len(content) // 2])
+            raise KeyboardInterrupt
+        return self.file.write(content)
+
+    def truncate(self, size):
+        return self.file.truncate(size)
+
+    def close(self):
+        self.file.close()
+
+
+@SINKS
+def test_an_interrupted_frame_is_left_out(tmp_path, sink_class):
+    path = tmp_path / "out"
+
+    def run() -> None:
+        with sink_class(path) as sink:
+            sink._file = Interrupted(sink._open())
+            write(sink, frame(0), frame(1))
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    with sink_class(tmp_path / "whole") as sink:
+        write(sink, frame(0))
+    assert path.read_text() == (tmp_path / "whole").read_text()
+
+
+@SINKS
+def test_a_failure_of_the_end_does_not_hide_an_earlier_error(tmp_path, sink_class, caplog):
+    path = tmp_path / "out"
+
+    def run(error: Exception | None) -> None:
+        with sink_class(path) as sink:
+            write(sink, frame(0))
+            (partial,) = tmp_path.glob("*.part")
+            partial.unlink()
+            if error is not None:
+                raise error
+
+    with pytest.raises(SinkError, match="the camera's"):
+        run(SinkError("the camera's"))
+    assert caplog.messages == [f"cannot write to {path}: No such file or directory"]
+    with pytest.raises(SinkError, match=rf"^cannot write to {path}: No such file or directory$"):
+        run(None)
+
+
+@SINKS
+def test_a_name_that_is_no_text_is_written(tmp_path, sink_class):
+    with sink_class(tmp_path / "out") as sink:
+        sink.write(frame(0, name=os.fsdecode(b"caf\xe9.jpg")), [FACE])
+    written = (tmp_path / "out").read_bytes()
+    assert (b"caf\xe9.jpg" in written) or (b"caf\\udce9.jpg" in written)
 
 
 def test_a_file_named_as_temporary_ones_were_is_not_touched(tmp_path):

@@ -1,8 +1,8 @@
 import dataclasses
-import json
+import errno
+import os
 import socket
 import struct
-import sys
 
 import numpy as np
 import pytest
@@ -12,16 +12,20 @@ from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
 from edge_runtime.expression import openings
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
-from edge_runtime.sinks.streams import (
-    OscSink,
-    VmcSink,
-    WebSocketSink,
-    osc_bundle,
-    osc_message,
-    parse_address,
-    unity_quaternion,
-)
+from edge_runtime.sinks import streams
+from edge_runtime.sinks.address import parse_address
+from edge_runtime.sinks.streams import OscSink, VmcSink, osc_bundle, osc_message, unity_quaternion
 from edge_runtime.sources.source import Frame
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
 
 FRAME = Frame(np.zeros((4, 4, 3), np.uint8), 1.5, 7)
 
@@ -176,47 +180,56 @@ def test_unitys_rotation_is_yaw_pitch_roll_in_a_left_handed_frame(pitch, yaw, ro
     assert found == pytest.approx(expected, abs=1e-9) or found == pytest.approx(-expected, abs=1e-9)
 
 
-def test_websocket_clients_get_the_newest_frame():
-    client = pytest.importorskip("websockets.sync.client")
-    with WebSocketSink(0) as sink:
-        with client.connect(f"ws://127.0.0.1:{sink.port}") as connection:
-            sink.write(FRAME, [face()])
-            record = json.loads(connection.recv(timeout=60))
-            assert record["frame"] == 7
-            assert record["faces"][0]["id"] == 3
-            assert record["faces"][0]["pose"]["angles"]["yaw"] == pytest.approx(-0.2)
-        sink.write(FRAME, [])  # no client
-        with client.connect(f"ws://127.0.0.1:{sink.port}") as late:
-            assert json.loads(late.recv(timeout=60))["faces"] == []
-
-
-def test_a_websocket_server_that_is_closed_at_once_says_nothing():
-    pytest.importorskip("websockets")
-    with WebSocketSink(0) as sink:
-        pass
-    sink._serve()  # as its thread does if it begins late
-
-
-def test_websocket_sink_rejects_a_port_in_use():
-    pytest.importorskip("websockets")
-    with WebSocketSink(0) as sink, pytest.raises(SinkError, match=f"cannot listen on 127.0.0.1:{sink.port}"):
-        WebSocketSink(sink.port)
-
-
-def test_without_the_library_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "websockets.sync.server", None)
-    with pytest.raises(SinkError, match=r"pip install 'atpn\[websocket\]'"):
-        WebSocketSink(0)
-
-
 def test_osc_sink_rejects_unknown_hosts():
     with pytest.raises(SinkError, match=r"cannot resolve host 'no\.such\.host\.invalid'"):
         OscSink("no.such.host.invalid", 9000)
 
 
-def test_addresses():
-    assert parse_address("9000") == ("127.0.0.1", 9000)
-    assert parse_address("pi.local:39539") == ("pi.local", 39539)
-    for bad in ("", "host", "host:", "host:0", "host:99999", "9000:host"):
-        with pytest.raises(ValueError, match="HOST:PORT"):
-            parse_address(bad)
+@pytest.fixture
+def unreliable(monkeypatch):
+    """The error numbers of the next packets of the sinks that are opened; None: the packet is sent."""
+    outcomes = []
+
+    class Unreliable(socket.socket):
+        def sendto(self, packet, address):
+            if (number := outcomes.pop(0) if outcomes else None) is not None:
+                raise OSError(number, os.strerror(number))
+            return super().sendto(packet, address)
+
+    monkeypatch.setattr(streams.socket, "socket", Unreliable)
+    return outcomes
+
+
+@pytest.mark.parametrize("name", ["ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "ENOBUFS", "EAGAIN", "EADDRNOTAVAIL"])
+def test_a_network_that_fails_and_returns_loses_packets_only(receiver, unreliable, caplog, name):
+    number = getattr(errno, name)
+    with OscSink(*receiver.getsockname()) as sink:
+        unreliable += [None, number, number, None, number, None, None]
+        for index in range(7):
+            sink.write(dataclasses.replace(FRAME, index=index), [])
+    assert [parse(receiver.recv(9000))["/face/frame"][0] for _ in range(4)] == [0, 3, 5, 6]
+    told = f"127.0.0.1:{receiver.getsockname()[1]}"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"cannot send to {told} for the moment: {os.strerror(number)}; trying again",
+        f"sending to {told} again after 2 lost packets",
+        f"3 packets to {told} were lost",
+    ]
+
+
+@pytest.mark.parametrize("name", ["EMSGSIZE", "EACCES", "EINVAL"])
+def test_an_error_that_will_not_pass_ends_the_sink(receiver, unreliable, caplog, name):
+    unreliable += [getattr(errno, name)]
+    with OscSink(*receiver.getsockname()) as sink, pytest.raises(SinkError, match=r"cannot send to 127\.0\.0\.1:\d+: "):
+        sink.write(FRAME, [])
+    assert caplog.records == []
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this system has no IPv6")
+@pytest.mark.parametrize("open_sink", [OscSink, VmcSink])
+def test_packets_go_to_ipv6_addresses(open_sink):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("::1", 0))
+        receiver.settimeout(60)
+        with open_sink(*parse_address(f"[::1]:{receiver.getsockname()[1]}")) as sink:
+            sink.write(FRAME, [])
+        assert parse(receiver.recv(9000))

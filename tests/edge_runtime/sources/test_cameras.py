@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SourceError
-from edge_runtime.sources import LatestFrames, list_cameras, open_source
+from edge_runtime.sources import LatestFrames, VideoSource, list_cameras, open_source
 from edge_runtime.sources.source import CameraRequest
 
 
@@ -171,3 +171,19 @@ def test_picamera2_without_a_camera_or_the_library(picamera2, monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(SourceError, match="sudo apt install python3-picamera2"):
         open_source("picamera2:0")
+
+
+@pytest.mark.parametrize("number", ["999999999", "2147483647", "99999999999999999999", "9" * 5000])
+def test_a_huge_number_is_no_camera(number):
+    with pytest.raises(SourceError, match="no camera") as caught:
+        open_source(number)
+    assert len(str(caught.value)) < 400
+    with pytest.raises(SourceError, match="no camera"):
+        VideoSource.camera(int(number[:20]))
+
+
+@pytest.mark.parametrize("name", ["/dev/\0", "a\0b", "x" * 100_000])
+def test_what_cannot_be_a_path_is_a_short_error(name):
+    with pytest.raises(SourceError, match="no such file") as caught:
+        open_source(name)
+    assert len(str(caught.value)) < 500

@@ -1,4 +1,5 @@
 import codecs
+import copy
 import json
 
 import cv2
@@ -339,6 +340,34 @@ def test_coco_is_refused_when_labels_cannot_be_right(folder, content, complaint)
     with pytest.raises(ValueError, match=complaint) as raised:
         list(own.read(folder))
     assert str(folder / "faces.json") in str(raised.value)
+
+
+@pytest.mark.parametrize("junk", [None, 3, 1e300, float("inf"), 10**30, "x" * 5000, [], {}, [[]], {"a": 1}, True])
+def test_no_value_of_a_label_file_is_a_crash(folder, junk):
+    files = (
+        ("labels.json", {"images": [entry()], "scheme": "celeba5", "first_pixel": 0}),
+        ("faces.json", coco()),
+        ("a.json", labelme(numbered())),
+    )
+    for name, content in files:
+        for place in _places(content):
+            changed = copy.deepcopy(content)
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = junk
+            path, issues = write_json(folder / name, changed), []
+            list(own.read(folder, issues.append, file=path))
+            assert all(len(issue.message) < 1500 for issue in issues), place
+        path.unlink()
+
+
+def _places(value, place=()):
+    """Yield the keys that lead to each value inside; of lists, the first two."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield (*place, key)
+        yield from _places(inner, (*place, key))
 
 
 def test_coco_leaves_out_crowds_and_images_without_annotations(folder):

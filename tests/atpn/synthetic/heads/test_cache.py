@@ -31,7 +31,7 @@ def test_two_workers_can_make_the_same_cache_at_once(tmp_path, monkeypatch, modu
         both_have_written.wait()
 
     monkeypatch.setattr(module, "_carry", lambda *_: made)
-    monkeypatch.setattr(morphs, "read_morphs", lambda file, head: np.load(file)["names"])
+    monkeypatch.setattr(morphs, "read_morphs", lambda file, source, head: np.load(file)["names"])
     monkeypatch.setattr(np, "savez_compressed", save_and_wait)
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(getattr(module, load), tmp_path / "makehuman", None, tmp_path / "cache") for _ in range(2)]

@@ -36,3 +36,16 @@ def test_a_binding_without_rows_is_none(tmp_path):
     path = tmp_path / "brow.mhclo"
     path.write_text("name brow\nverts 0\n")
     assert bind_mhclo(path, np.zeros((3, 3))) is None
+
+
+@pytest.mark.parametrize("content", ["x_scale 0 9 1.0\n", "x_scale 0 1\n", "verts 0\n9\n"])
+def test_a_binding_of_another_mesh_is_named(tmp_path, content):
+    (tmp_path / "hair.mhclo").write_text(content)
+    with pytest.raises(ValueError, match=r"hair\.mhclo does not fit its base mesh"):
+        bind_mhclo(tmp_path / "hair.mhclo", np.ones((3, 3)))
+
+
+def test_a_cut_line_of_a_mesh_is_named(tmp_path):
+    (tmp_path / "cut.obj").write_text("v 0 0 0\nf 1/1 2/2 3\nf\nv\nx\n")
+    with pytest.raises(ValueError, match=r"cut\.obj"):
+        load_obj(tmp_path / "cut.obj")

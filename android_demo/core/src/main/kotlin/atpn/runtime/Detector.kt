@@ -3,10 +3,20 @@
  */
 package atpn.runtime
 
+import kotlin.math.abs
 import kotlin.math.atan2
 import kotlin.math.ceil
 import kotlin.math.max
 import kotlin.math.min
+
+/** Maximum number of detections of a network's run, and of a frame; the best ones are kept. Bounds the time of NMS. */
+const val MAX_DETECTIONS = 300
+
+/** Maximum score: 1, and what rounding adds. */
+const val MAX_SCORE = 1.001
+
+/** Maximum magnitude of an ROI's center and size, pixels: beyond any frame. */
+const val MAX_COORDINATE = 1e6
 
 /** IoU from which the lower-scored of two detections is suppressed. */
 const val NMS_IOU_THRESHOLD = 0.3
@@ -128,6 +138,8 @@ fun letterbox(frame: RgbImage, size: Int): LetterboxedFrame {
 /**
  * Decodes the outputs of a detector network to detections, best first, after NMS.
  *
+ * Cells with a number that no network that works gives are left out. Of many detections, [MAX_DETECTIONS] are decoded.
+ *
  * [scores] are (G, G); a detection is a local maximum of 3 x 3 cells with at least [threshold]. [rois] are (G, G, 3):
  * center x, center y, and size, in sides of [square] from its top left. [roll] is (G, G, 2): sine and cosine of the roll,
  * times any positive factor; null: 0.
@@ -140,26 +152,36 @@ fun decodeDetections(
     roll: FloatArray? = null,
 ): List<Detection> {
     val grid = Math.rint(Math.sqrt(scores.size.toDouble())).toInt()
+    val corner = doubleArrayOf(square.cx - square.size / 2, square.cy - square.size / 2, 0.0)
+    fun place(cell: Int) = List(3) { (rois[3 * cell + it] * square.size.toFloat()).toDouble() + corner[it] }
+    fun isPossible(cell: Int): Boolean {
+        val place = place(cell)
+        val turn = roll?.let { listOf(it[2 * cell], it[2 * cell + 1]) }.orEmpty()
+        return scores[cell] <= MAX_SCORE && place.all { abs(it) <= MAX_COORDINATE } && place[2] > 0 && turn.all { it.isFinite() }
+    }
+    val possible = BooleanArray(scores.size) { scores[it] >= threshold.toFloat() && isPossible(it) }
     val peaks = scores.indices.filter { cell ->
         val row = cell / grid
         val column = cell % grid
-        scores[cell] >= threshold.toFloat() && (max(row - 1, 0)..min(row + 1, grid - 1)).all { y ->
-            (max(column - 1, 0)..min(column + 1, grid - 1)).all { x -> scores[cell] >= scores[y * grid + x] }
+        possible[cell] && (max(row - 1, 0)..min(row + 1, grid - 1)).all { y ->
+            (max(column - 1, 0)..min(column + 1, grid - 1)).all { x ->
+                !possible[y * grid + x] || scores[cell] >= scores[y * grid + x]
+            }
         }
     }
-    val found = peaks.sortedByDescending { scores[it] }.map { cell ->
-        val (x, y, size) = List(3) { (rois[3 * cell + it] * square.size.toFloat()).toDouble() }
+    val found = peaks.sortedByDescending { scores[it] }.take(MAX_DETECTIONS).map { cell ->
+        val (x, y, size) = place(cell)
         val angle = roll?.let { atan2(it[2 * cell].toDouble(), it[2 * cell + 1].toDouble()) } ?: 0.0
-        val roi = Roi(x + square.cx - square.size / 2, y + square.cy - square.size / 2, size, angle)
-        Detection(scores[cell].toDouble(), roi)
+        Detection(scores[cell].toDouble(), Roi(x, y, size, angle))
     }
     return nms(found)
 }
 
-/** Suppresses detections whose ROI overlaps an earlier one's; [found] is sorted, best first. */
+/** Suppresses detections whose ROI overlaps an earlier one's; [found] is sorted, best first. Keeps [MAX_DETECTIONS]. */
 private fun nms(found: List<Detection>): List<Detection> {
     val kept = ArrayList<Detection>()
     for (detection in found) {
+        if (kept.size == MAX_DETECTIONS) break
         if (kept.all { detection.roi.iou(it.roi) < NMS_IOU_THRESHOLD }) kept += detection
     }
     return kept

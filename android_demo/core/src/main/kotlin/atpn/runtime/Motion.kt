@@ -17,6 +17,9 @@ const val MAX_STEP = 0.3
 /** Maximum time over which motion is predicted, in seconds. */
 const val MAX_GAP_SECONDS = 0.25
 
+/** Minimum time between two frames that tells a velocity, in seconds; over a shorter one, jitter counts more than motion. */
+const val MIN_TIME_STEP = 1e-3
+
 /** Position and velocity of one face's ROI, first at [time] seconds. */
 class RoiMotion(roi: Roi, private var time: Double) {
     /** The last observed ROI. */
@@ -28,10 +31,10 @@ class RoiMotion(roi: Roi, private var time: Double) {
     /** Speed in ROI sizes a second. */
     val speed get() = hypot(velocityX, velocityY) / roi.size
 
-    /** Adds an observed ROI. The velocity is kept if [timestamp] (seconds) does not increase. */
+    /** Adds an observed ROI. The velocity is kept if [timestamp] (seconds) increases by less than [MIN_TIME_STEP]. */
     fun update(observation: Roi, timestamp: Double) {
         val dt = timestamp - time
-        if (dt > 0) {
+        if (dt >= MIN_TIME_STEP) {
             velocityX += VELOCITY_EMA_WEIGHT * ((observation.cx - roi.cx) / dt - velocityX)
             velocityY += VELOCITY_EMA_WEIGHT * ((observation.cy - roi.cy) / dt - velocityY)
         }

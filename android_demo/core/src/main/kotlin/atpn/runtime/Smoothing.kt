@@ -20,9 +20,6 @@ const val LANDMARK_SPEED_COEFFICIENT = 16.0
 /** Hz of cutoff per radian per second. Raise it for less lag of a turning head. */
 const val POSE_SPEED_COEFFICIENT = 3.0
 
-/** Time step in seconds if timestamps do not increase, as after a clock change. */
-const val MIN_TIME_STEP = 1e-3
-
 /** Returns the cutoff of a still signal for a smoothing in (0, 1]: 8 Hz near 0, 2 Hz at 0.5, 0.5 Hz at 1. */
 fun minCutoffHz(smoothing: Double): Double {
     require(smoothing > 0 && smoothing <= 1) { "smoothing must lie in (0, 1] here, got $smoothing" }

@@ -133,7 +133,7 @@ class FaceTracker(
         val found = ArrayList<Observation>()
         stats.frames++
         stats.detectorRuns++
-        for (candidate in detector.detect(picture)) {
+        for (candidate in detector.detect(picture).filter { mayHoldFace(it, picture.width, picture.height) }) {
             if (found.all { candidate.iou(it.nextRoi) < DUPLICATE_IOU_THRESHOLD }) {
                 find(picture, candidate, camera, found, pictureLimits)?.let(found::add)
             }
@@ -203,7 +203,8 @@ class FaceTracker(
     private fun startTracks(frame: RgbImage, timestamp: Double, camera: Intrinsics) {
         stats.detectorRuns++
         val tracked = tracks.map { it.observation.nextRoi }
-        val candidates = detector.search(frame, searches++).filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
+        val detections = detector.search(frame, searches++).filter { mayHoldFace(it, frame.width, frame.height) }
+        val candidates = detections.filter { roi -> tracked.all { roi.iou(it) < DUPLICATE_IOU_THRESHOLD } }
         for (candidate in candidates.sortedBy { it in rejected }.take(max(MAX_CANDIDATES, maxFaces))) {
             val full = tracks.size == maxFaces
             val doubtful = tracks.filter(::isDoubtful).minByOrNull { it.evidence.confidence }

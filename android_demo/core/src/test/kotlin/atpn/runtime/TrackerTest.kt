@@ -63,6 +63,43 @@ class TrackerTest {
         assertArrayEquals(doubleArrayOf(0.1 * face.roi.size), face.pointsUncertainty, 1e-6)
     }
 
+    @Test fun impossibleResultsAreNoFace() {
+        for (name in listOf("landmarks", "uncertainty", "pose", "confidence")) {
+            for (value in listOf(Float.NaN, Float.POSITIVE_INFINITY, 1e38f, -1e30f)) {
+                val wild = object : Backend {
+                    override val spec = this@TrackerTest.spec
+
+                    override fun run(crop: ByteArray) = Constant(spec).run(crop).mapValues { (key, values) ->
+                        if (key == name) values.clone().also { it[0] = value } else values
+                    }
+                }
+                val tracker = FaceTracker(wild, detector)
+                assertTrue("$name $value", tracker.update(frame, 0.0).isEmpty() && tracker.detect(frame).isEmpty())
+            }
+        }
+    }
+
+    @Test fun impossibleCellsOfADetectorAreLeftOut() {
+        val square = Roi(47.5, 47.5, 96.0)
+        val scores = FloatArray(36).also { it[14] = 0.7f }
+        val rois = FloatArray(108) { 0.5f }
+        assertEquals(1, decodeDetections(scores, rois, square, 0.5).size)
+        for (value in listOf(Float.NaN, Float.POSITIVE_INFINITY, 1e30f, -1f)) {
+            val wildRois = rois.clone().also { it[3 * 15 + 2] = value }
+            assertEquals(1, decodeDetections(scores.clone().also { it[15] = 0.9f }, wildRois, square, 0.5).size)
+            assertEquals(1, decodeDetections(scores.clone().also { it[15] = value }, rois, square, 0.5).size)
+        }
+    }
+
+    @Test fun timestampsMayBeAnything() {
+        val tracker = FaceTracker(Constant(spec), detector)
+        for (time in listOf(0.0, 1e-310, 1e-309, -1e308, 1e308, 1e308, 5.0, 5.0 + 1e-12, 6.0)) {
+            val faces = tracker.update(frame, time)
+            assertTrue(faces.all { face -> face.landmarks.all { it.isFinite() } })
+        }
+        assertEquals(1, tracker.update(frame, 6.1).size)
+    }
+
     @Test fun invalidArgumentsAreRejected() {
         fun rejects(expected: String, make: () -> Any) {
             val error = assertThrows(IllegalArgumentException::class.java) { make() }
