@@ -43,6 +43,8 @@ LOOKS = 3
 """Number of crops of each alarm, each made by the landmarks of the one before, as a tracker would."""
 MIN_CONFIDENCE = 0.3
 """Confidence from which a crop is hard."""
+PART = 1000
+"""Number of pictures per shard: what a stop loses at most."""
 IMAGE_SIZE = 192
 """Side of the written images, pixels, as of renders."""
 _DEGRADED = AugmentConfig(cover=0.0, blur=0.4, motion_blur=0.15, noise=0.4, jpeg=0.3)
@@ -50,10 +52,10 @@ _DEGRADED = AugmentConfig(cover=0.0, blur=0.4, motion_blur=0.15, noise=0.4, jpeg
 
 @dataclass(frozen=True)
 class MineConfig:
-    """Write hard negatives into a shard beside the renders that they are made of."""
+    """Write hard negatives into shards beside the renders that they are made of; the same command resumes."""
 
     data: Path
-    """Folder of renders; `mined-SEED.tar` is written into it."""
+    """Folder of renders; `mined-SEED-NUMBER.tar` are written into it."""
     pictures: int = 20_000
     """Number of pictures without a face to search."""
     seed: int = 0
@@ -74,14 +76,17 @@ def run(config: MineConfig) -> None:
     renderer = None
     if config.assets is not None:
         renderer = FaceRenderer(config.assets, config.cache, RenderOptions(split="train"), config.seed)
-    path = config.data / f"mined-{config.seed:06d}.tar"
-    if path.exists():
-        raise ValueError(f"{path} exists; delete it, or choose another --seed")
     network = load_backend(config.model or model_path(LANDMARK_MODELS[1]))
     observer = Observer(network, ModelSpec.check_kind(network.spec))
     detector = NetworkDetector(config.detector or model_path(DETECTOR_MODEL))
-    count = write_shard(path, mined(store, renderer, detector, observer, config.pictures, config.seed))
-    log.info("%s: %d hard negatives of %d pictures", path, count, config.pictures)
+    for first in range(0, config.pictures, PART):
+        path = config.data / f"mined-{config.seed:06d}-{first // PART:03d}.tar"
+        if path.exists():
+            log.info("%s: already there", path)
+            continue
+        indices = range(first, min(first + PART, config.pictures))
+        count = write_shard(path, mined(store, renderer, detector, observer, indices, config.seed))
+        log.info("%s: %d hard negatives of %d pictures", path, count, len(indices))
 
 
 def mined(
@@ -89,24 +94,24 @@ def mined(
     renderer: FaceRenderer | None,
     detector: NetworkDetector,
     observer: Observer,
-    pictures: int,
+    indices: range,
     seed: int,
 ) -> Iterator[Sample]:
     """Yield the surroundings of each hard crop, which fills the middle 1 / `MINED_WINDOW` of the image."""
-    backgrounds, _ = store.split(store.backgrounds)
+    # Without the mined ones, so that a resumed run finds the same.
+    plain = np.array([i for i in store.backgrounds if store.kinds[i] != MINED], np.int64)
+    backgrounds, _ = store.split(plain)
     kinds: list[Callable[[np.random.Generator], np.ndarray]] = [lambda rng: wall(store, backgrounds, rng), textured]
     if renderer is not None:
         found = renderer
         kinds.append(lambda rng: np.clip(found.background(rng, max(FRAME)), 0, 255).astype(np.uint8)[: FRAME[1]])
-    number = 0
-    for index in tqdm(range(pictures), unit="picture", desc="mining"):
+    for index in tqdm(indices, unit="picture", desc="mining"):
         rng = np.random.default_rng((seed, index))
         rgb = augment(kinds[int(rng.integers(len(kinds)))](rng), _DEGRADED, rng)
-        for roi in alarms(np.ascontiguousarray(rgb[:, :, ::-1]), detector, observer):
+        for number, roi in enumerate(alarms(np.ascontiguousarray(rgb[:, :, ::-1]), detector, observer)):
             window = ROI(roi.cx, roi.cy, roi.size * MINED_WINDOW, roi.roll)
-            key = f"mined_{seed}_{number:06d}"
+            key = f"mined_{seed}_{index:06d}_{number:02d}"
             yield Sample(extract_crop(rgb, window, IMAGE_SIZE), key=key, attributes={"identity": key, "kind": MINED})
-            number += 1
 
 
 def alarms(frame: np.ndarray, detector: NetworkDetector, observer: Observer) -> Iterator[ROI]:

@@ -67,8 +67,20 @@ def test_mined_images_show_the_alarm_in_their_middle(observer, face, draw_sample
         middle = ROI((IMAGE_SIZE - 1) / 2, (IMAGE_SIZE - 1) / 2, IMAGE_SIZE / MINED_WINDOW)
         bgr = np.ascontiguousarray(store.image(index)[:, :, ::-1])
         assert observer.observe(bgr, middle, FieldOfView().at(IMAGE_SIZE, IMAGE_SIZE)).confidence > MIN_CONFIDENCE
-    with pytest.raises(ValueError, match=r"mined-000007.tar exists; delete it, or choose another --seed"):
-        run(config)
+
+
+def test_a_stopped_run_resumes(face, draw_sample, tmp_path, monkeypatch):
+    write_shard(tmp_path / "faces-000000.tar", [draw_sample(np.random.default_rng(0)), Sample(face[0], key="wall")])
+    monkeypatch.setattr(mining, "wall", lambda store, backgrounds, rng: face[0])
+    monkeypatch.setattr(mining, "textured", lambda rng: face[0])
+    monkeypatch.setattr(mining, "PART", 2)
+    whole, config = MineConfig(tmp_path, pictures=5, seed=7), MineConfig(tmp_path, pictures=2, seed=7)
+    run(config)
+    first = (tmp_path / "mined-000007-000.tar").read_bytes()
+    run(whole)
+    mined = sorted(tmp_path.glob("mined-*.tar"))
+    assert [path.name for path in mined] == [f"mined-000007-{i:03d}.tar" for i in range(3)]
+    assert mined[0].read_bytes() == first
 
 
 def test_pictures_have_the_size_of_a_frame(draw_sample, tmp_path):
