@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +19,14 @@ from tests.fuzz.outcome import Kind, Outcome
 from tests.fuzz.target import Target
 from tests.fuzz.worker import Worker
 
+SPECIAL_FILES: Mapping[str, Callable[[Path], None]] = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": Path.mkdir,
+    "a link to nothing": lambda path: path.symlink_to("missing"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+}
+"""What may stand in the place of a file. A reader must not wait for a pipe, nor read a device to its end."""
 MAX_SAVED = 3
 """Maximum number of inputs that are saved per reason."""
 
@@ -81,6 +90,9 @@ def fuzz(target: Target, worker: Worker, inputs: int, seed: int, save: Path | No
         if not valid:
             return row
 
+        if target.special:
+            _try_special_files(target, worker, folder, min(valid), row)
+
         @hypothesis.seed(seed)
         @hypothesis.settings(
             max_examples=inputs,
@@ -102,6 +114,21 @@ def fuzz(target: Target, worker: Worker, inputs: int, seed: int, save: Path | No
 
         attempt()
     return row
+
+
+def _try_special_files(target: Target, worker: Worker, folder: Path, file: Path, row: Row) -> None:
+    """Try what is no regular file in the place of a file. Errors of the system are documented for these."""
+    kept = file.read_bytes()
+    for what, put in SPECIAL_FILES.items():
+        file.unlink()
+        put(file)
+        outcome = worker.read(target, folder, file, system_errors=True)
+        if file.is_dir():
+            file.rmdir()
+        else:
+            file.unlink()
+        file.write_bytes(kept)
+        row.add(replace(outcome, reason=f"{what}: {outcome.reason}"), lambda: None)
 
 
 def replay(target: Target, worker: Worker, saved: Path) -> Outcome:

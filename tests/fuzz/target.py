@@ -32,6 +32,8 @@ class Target:
     """Glob of the files that are changed."""
     names_input: bool = True
     """An error's message has the name of the changed file or of its folder."""
+    special: bool = True
+    """Pipes, devices, and folders in the place of the files are tried, too."""
     compared: bool = False
     """The files have a checksum: an accepted input must give the result of the valid file."""
     weight: float = 1.0

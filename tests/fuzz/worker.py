@@ -19,6 +19,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,11 +66,12 @@ class Worker:
         if outcome.kind is not Kind.FINE:
             raise RuntimeError(f"the valid files of {target.name} cannot be made: {outcome.reason}")
 
-    def read(self, target: Target, folder: Path, file: Path) -> Outcome:
-        """Run a target on a folder in which this file was changed."""
-        return self._ask({"target": target.name, "folder": str(folder), "file": str(file)}, target.seconds)
+    def read(self, target: Target, folder: Path, file: Path, system_errors: bool = False) -> Outcome:
+        """Run a target on a folder in which this file was changed. With `system_errors`, OSError is documented, too."""
+        request = {"target": target.name, "folder": str(folder), "file": str(file), "system_errors": system_errors}
+        return self._ask(request, target.seconds)
 
-    def _ask(self, request: Mapping[str, str], seconds: float | None) -> Outcome:
+    def _ask(self, request: Mapping[str, Any], seconds: float | None) -> Outcome:
         assert self._process.stdin is not None
         self._errors.seek(0)
         self._errors.truncate()
@@ -136,6 +138,8 @@ def _serve(targets: Mapping[str, Target], answers: int) -> None:
     while line := sys.stdin.readline():
         request = json.loads(line)
         target, folder = targets[request["target"]], Path(request["folder"])
+        if request.get("system_errors"):
+            target = replace(target, errors=(*target.errors, OSError))
         outcome = run_here(target, folder, Path(request["file"])) if "file" in request else _make_here(target, folder)
         ends = outcome.kind is Kind.CRASH  # the peak of its memory would hide later ones
         _write(answers, {"kind": outcome.kind, "reason": outcome.reason, "value": outcome.value, "ends": ends})

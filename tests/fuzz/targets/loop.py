@@ -289,5 +289,15 @@ def _make(folder: Path) -> None:
 
 
 TARGETS = (
-    Target("loop", _make, _read, (), lambda _: _scenarios(), files="scenario.json", names_input=False, weight=4.0),
+    Target(
+        "loop",
+        _make,
+        _read,
+        (),
+        lambda _: _scenarios(),
+        files="scenario.json",
+        names_input=False,
+        special=False,
+        weight=4.0,
+    ),
 )

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime import BackendError, ModelFileError, ModelSpec, load_backend
 from edge_runtime.models import DETECTOR_MODEL, model_path
-from edge_runtime.spec import standard_outputs
+from edge_runtime.spec import read_spec, standard_outputs
 from tests.fuzz.mutations import of_bytes, of_json
 from tests.fuzz.target import Target, digest
 
@@ -22,6 +22,8 @@ BARE_TFLITE = Path(__file__).parents[2] / "edge_runtime" / "tiny.tflite"
 SPEC_KEY, SPEC_FILE = "model_spec", "model_spec.json"
 CHECKSUM = "content_sha256"
 """Key of the checksum in a spec; see the runtime for what it is of."""
+PACKAGE = "valid-files.mlpackage"
+PROGRAM = f"{PACKAGE}/Data/com.apple.CoreML/model.mlmodel"
 NO_CHECKSUM = "0" * 64
 INPUT_SIZE = 16
 """Side of the tiny models' input, pixels."""
@@ -123,9 +125,27 @@ def _with_other_spec(content: bytes) -> st.SearchStrategy[bytes]:
     return of_json(json.dumps(spec).encode()).map(packed)
 
 
+def _make_package(folder: Path) -> None:
+    """Write the part of a CoreML package that holds the spec."""
+    entry = _field(1, SPEC_KEY.encode()) + _field(2, tiny_spec().to_json().encode())
+    program = folder / PROGRAM
+    program.parent.mkdir(parents=True)
+    program.write_bytes(_field(2, _field(100, _field(100, entry))))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Return a protobuf field of bytes."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value & 0x7F | 0x80]) + _varint(value >> 7) if value > 0x7F else bytes([value])
+
+
 ERRORS = (ModelFileError, BackendError)
 TARGETS = (
     Target("model-file", _make_files, _run, ERRORS, of_bytes, compared=True),
     Target("shipped-model-file", _make_shipped, _run, ERRORS, of_bytes, compared=True, weight=0.5),
+    Target("coreml-package", _make_package, lambda folder, _: read_spec(folder / PACKAGE), ERRORS, of_bytes),
     Target("spec-in-model-file", _make_tflite, _run, ERRORS, _with_other_spec),
 )

@@ -88,7 +88,7 @@ def _parse(_: Path, file: Path) -> None:
 
 
 TARGETS = (
-    Target("websocket", _make_handshakes, _shake_hands, (), of_bytes),
+    Target("websocket", _make_handshakes, _shake_hands, (), of_bytes, special=False),
     Target(
         "address",
         _make_addresses,
@@ -98,6 +98,7 @@ TARGETS = (
             lambda changed: json.dumps(changed.decode("utf-8", "replace")).encode()
         ),
         names_input=False,
+        special=False,
         weight=0.5,
     ),
 )

@@ -7,13 +7,15 @@ import os
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
+from atpn.templates.parsing import parse_edges, parse_groups, parse_indices, parse_points, read_points
 from edge_runtime import Calibration, CalibrationError, ModelFileError, SchemeError, TemplateError, recommendation
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
 from edge_runtime.spec import parse_spec, read_spec_json
 from edge_runtime.template import Template
-from tests.fuzz.mutations import of_json, of_text
+from tests.fuzz.mutations import EXTREME_NUMBERS, of_json, of_text
 from tests.fuzz.target import Target
 
 TEMPLATE = {
@@ -102,6 +104,37 @@ def _read_recommendation(folder: Path, file: Path) -> None:
     recommendation.recommended()
 
 
+def _make_points(folder: Path) -> None:
+    (folder / "points.csv").write_text("x,y,name\n0.4,0.7,left\n0.5,0.68,upper\n0.6,0.7,right\n")
+
+
+def _make_words(folder: Path) -> None:
+    words = {
+        "points": ["0.3,0.4", "0.5,0.6"],
+        "edges": ["0-1 1-2"],
+        "indices": ["0", "4-8,12"],
+        "groups": ["a=0-2 b=3"],
+    }
+    (folder / "words.json").write_text(json.dumps(words))
+
+
+def _parse_words(_: Path, file: Path) -> None:
+    words = json.loads(file.read_bytes())
+    parse_points(words["points"])
+    parse_edges(words["edges"])
+    parse_indices(words["indices"])
+    parse_groups(words["groups"])
+
+
+@st.composite
+def _words(draw: st.DrawFn) -> bytes:
+    number = st.sampled_from((*EXTREME_NUMBERS, "1", "2", "x", ""))
+    word = st.builds("".join, st.lists(st.one_of(number, st.sampled_from(",-= ")), min_size=1, max_size=5))
+    return json.dumps(
+        {name: draw(st.lists(word, max_size=3)) for name in ("points", "edges", "indices", "groups")}
+    ).encode()
+
+
 TARGETS = (
     Target("template", _make_template, lambda _, file: Template.read(file), (TemplateError,), of_json),
     Target("scheme", _make_scheme, lambda _, file: LandmarkScheme.read(file), (SchemeError,), of_json),
@@ -120,5 +153,9 @@ TARGETS = (
         of_text,
     ),
     Target("spec", _make_specs, _read_spec, (ModelFileError,), of_json),
+    Target("points-table", _make_points, lambda _, file: read_points(file), (ValueError,), of_text),
+    Target(
+        "point-words", _make_words, _parse_words, (ValueError,), lambda _: _words(), names_input=False, special=False
+    ),
     Target("recommendation", _make_recommendation, _read_recommendation, (), of_json),
 )

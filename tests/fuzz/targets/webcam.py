@@ -109,4 +109,15 @@ def _contents() -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in Path().rglob("*") if file.is_file()}
 
 
-TARGETS = (Target("webcam-flags", _make, _read, (), lambda _: _arguments(), files="arguments.json", names_input=False),)
+TARGETS = (
+    Target(
+        "webcam-flags",
+        _make,
+        _read,
+        (),
+        lambda _: _arguments(),
+        files="arguments.json",
+        names_input=False,
+        special=False,
+    ),
+)
