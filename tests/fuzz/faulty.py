@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -88,18 +89,20 @@ def _target(name: str) -> Target:
             _READERS[name](file)
         return "result"
 
+    seconds = 1.0 if name == "hangs" else 30.0
     return Target(
-        name,
-        _make,
-        read,
-        (ValueError,),
-        of_bytes,
-        compared=True,
-        seconds=1.0 if name == "hangs" else 30.0,
-        memory=MEMORY,
+        name, _make, read, (ValueError,), of_bytes, special=False, compared=True, seconds=seconds, memory=MEMORY
     )
 
 
-_SILENT = Target("accepts", _make, lambda _, file: file.read_bytes(), (ValueError,), of_bytes, compared=True)
-_UNCHECKED = Target("compares nothing", _make, lambda *_: None, (ValueError,), of_bytes, compared=True)
-ALL = {name: _target(name) for name in _READERS} | {target.name: target for target in (_SILENT, _UNCHECKED)}
+def _accept_regular_files(_: Path, file: Path) -> None:
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(f"{file} is not a regular file")
+
+
+_SILENT = Target(
+    "accepts", _make, lambda _, file: file.read_bytes(), (ValueError,), of_bytes, special=False, compared=True
+)
+_UNCHECKED = Target("compares nothing", _make, lambda *_: None, (ValueError,), of_bytes, special=False, compared=True)
+_REGULAR = Target("takes regular files", _make, _accept_regular_files, (), of_bytes)
+ALL = {name: _target(name) for name in _READERS} | {each.name: each for each in (_SILENT, _UNCHECKED, _REGULAR)}

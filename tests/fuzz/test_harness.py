@@ -10,7 +10,7 @@ import pytest
 
 from tests.fuzz import faulty
 from tests.fuzz.outcome import Kind
-from tests.fuzz.session import fuzz, replay, shares
+from tests.fuzz.session import SPECIAL_FILES, fuzz, replay, shares
 from tests.fuzz.worker import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks of memory are read as Linux has them")
@@ -51,6 +51,11 @@ def test_fuzz_gives_the_kind_of_each_fault(worker: Worker, tmp_path: Path, name:
         assert replay(target, worker, min(tmp_path.glob("*/*"))).kind is kind
 
 
+def test_fuzz_tries_special_files_and_restores_the_file(worker: Worker) -> None:
+    row = fuzz(faulty.ALL["takes regular files"], worker, 3, seed=0)
+    assert row.outcomes == {Kind.CLEAR: len(SPECIAL_FILES), Kind.FINE: 3}
+
+
 def test_fuzz_repeats_the_inputs_of_a_seed(worker: Worker, tmp_path: Path) -> None:
     def inputs(seed: int, name: str) -> list[bytes]:
         fuzz(faulty.ALL["names no file"], worker, 3, seed, tmp_path / name)
@@ -62,5 +67,5 @@ def test_fuzz_repeats_the_inputs_of_a_seed(worker: Worker, tmp_path: Path) -> No
 
 
 def test_shares_follow_the_weights() -> None:
-    assert set(shares(faulty.ALL.values(), 140).values()) == {10}
+    assert set(shares(faulty.ALL.values(), 150).values()) == {10}
     assert set(shares(faulty.ALL.values(), 1).values()) == {1}
