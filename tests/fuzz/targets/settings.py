@@ -13,7 +13,7 @@ from atpn.templates.parsing import parse_edges, parse_groups, parse_indices, par
 from edge_runtime import Calibration, CalibrationError, ModelFileError, SchemeError, TemplateError, recommendation
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
-from edge_runtime.spec import parse_spec, read_spec_json
+from edge_runtime.spec import parse_spec, read_spec
 from edge_runtime.template import Template
 from tests.fuzz.mutations import EXTREME_NUMBERS, of_json, of_text
 from tests.fuzz.target import Target
@@ -87,7 +87,7 @@ def _make_text_calibration(folder: Path) -> None:
 
 def _make_specs(folder: Path) -> None:
     for name in (LANDMARK_MODELS[0], DETECTOR_MODEL):
-        (folder / f"{name}.json").write_text(read_spec_json(model_path(name)) or "")
+        (folder / f"{name}.json").write_text(read_spec(model_path(name)).to_json())
 
 
 def _read_spec(folder: Path, file: Path) -> None:
