@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from edge_runtime import WebSocketSink
-from edge_runtime.sinks.streams import parse_address
+from edge_runtime.webcam import WebcamConfig
 from tests.fuzz.mutations import of_bytes, of_text
 from tests.fuzz.outcome import check
 from tests.fuzz.target import Target, logged
@@ -83,8 +83,8 @@ def _make_addresses(folder: Path) -> None:
 
 def _parse(_: Path, file: Path) -> None:
     text = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
-    host, port = parse_address(text)
-    check(host and 0 < port < 65_536, f"got {host!r} and {port}")
+    for flag in ("osc", "vmc", "websocket"):
+        WebcamConfig(**{flag: text})
 
 
 TARGETS = (
