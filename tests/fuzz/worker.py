@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self, module: str = "tests.fuzz.targets") -> None:
         """Start it; `module` has the targets by name, `ALL`."""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
+        self._errors = tempfile.TemporaryFile("a+b")  # noqa: SIM115, closed by __exit__
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
         self._process = subprocess.Popen(
@@ -140,7 +140,7 @@ def _serve(targets: Mapping[str, Target], answers: int) -> None:
         target, folder = targets[request["target"]], Path(request["folder"])
         if request.get("system_errors"):
             target = replace(target, errors=(*target.errors, OSError))
-        outcome = run_here(target, folder, Path(request["file"])) if "file" in request else _make_here(target, folder)
+        outcome = _run_here(target, folder, Path(request["file"])) if "file" in request else _make_here(target, folder)
         ends = outcome.kind is Kind.CRASH  # the peak of its memory would hide later ones
         _write(answers, {"kind": outcome.kind, "reason": outcome.reason, "value": outcome.value, "ends": ends})
         if ends:
@@ -155,7 +155,7 @@ def _make_here(target: Target, folder: Path) -> Outcome:
     return Outcome(Kind.FINE)
 
 
-def run_here(target: Target, folder: Path, file: Path) -> Outcome:
+def _run_here(target: Target, folder: Path, file: Path) -> Outcome:
     """Run a target in this process."""
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     peak = _peak()

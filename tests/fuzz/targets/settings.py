@@ -152,7 +152,7 @@ TARGETS = (
         (CalibrationError,),
         of_text,
     ),
-    Target("spec", _make_specs, _read_spec, (ModelFileError,), of_json),
+    Target("spec", _make_specs, _read_spec, (ModelFileError,), of_json, special=False),
     Target("points-table", _make_points, lambda _, file: read_points(file), (ValueError,), of_text),
     Target(
         "point-words", _make_words, _parse_words, (ValueError,), lambda _: _words(), names_input=False, special=False
