@@ -18,7 +18,7 @@ from tests.fuzz.target import Target, logged
 
 FRAMES = 8
 FOLDER_IMAGES = 4
-SIDES = (0, 1, 255, 4096, 30_000, 65_535, 2**31 - 1)
+SIDES = (0, 1, 255, 4096, 16_000, 30_000, 65_535, 2**31 - 1)
 """Declared widths and heights."""
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
 """Exif data with an orientation of 6."""
