@@ -19,10 +19,12 @@ WORKERS ?= 1
 SOURCE ?= 0
 SAMPLES ?= 800000
 BOARD ?= both
+INPUTS ?= 10000
+SEED ?= 0
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs models wheel export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
+.PHONY: help setup docs models wheel export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all fuzz lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -98,6 +100,10 @@ test-slow: $(VENV)/.dev ## Run the slow tests: conversions, longer training, emu
 	$(PYTEST) -m slow
 
 test-all: test test-slow ## Run all tests
+
+fuzz: $(VENV)/.dev ## Try INPUTS damaged files, requests, and network outputs; keep what shows a fault in dist/fuzz
+	@mkdir -p dist/fuzz
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED) --save dist/fuzz --json dist/fuzz/report.json
 
 docs: $(VENV)/.docs ## Build the documentation into dist/site; broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -16,11 +16,16 @@ from edge_runtime.landmarks import CELEBA_5, COFW_29, IBUG_68, WFLW_98, convert
 def replica(draw_sample):
     """Writers of replicas; each returns what was drawn, so that a reader can be held against it."""
     return SimpleNamespace(
-        **{name: lambda root, _w=writer, **o: _w(_Faces(draw_sample), root, **o) for name, writer in WRITERS.items()}
+        **{
+            name: lambda root, _w=writer, **o: _w(DrawnFaces(draw_sample), root, **o)
+            for name, writer in WRITERS.items()
+        }
     )
 
 
-class _Faces:
+class DrawnFaces:
+    """Drawn faces, each another one."""
+
     def __init__(self, draw):
         self._draw, self._rng, self._count = draw, np.random.default_rng(0), 0
 
