@@ -53,8 +53,11 @@ def read_bytes(path: Path | str, limit: int, error: type[Exception] = InputFileE
     """
     with open_regular(path, error) as file:
         size = os.fstat(file.fileno()).st_size
-        content = b"" if size > limit else file.read(limit + 1)
-    if max(size, len(content)) > limit:  # files of /proc report 0
+        # No more than the file says at first: `read` makes room for what is asked.
+        content = b"" if size > limit else file.read(size + 1)
+        if len(content) > size:  # it grows, or is one of /proc, which report 0
+            content += file.read(limit + 1 - len(content))
+    if max(size, len(content)) > limit:
         raise error(f"{path} has {max(size, len(content))} bytes, at most {limit} are read")
     return content
 

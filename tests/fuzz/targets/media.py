@@ -79,7 +79,7 @@ def _play(source: Path) -> tuple[int, int | None, str | None]:
             check(frame.image.dtype == np.uint8 and frame.image.ndim == 3, f"a frame is {frame.image.dtype}")
             check(np.isfinite(frame.timestamp) and frame.timestamp > last, f"time {frame.timestamp} after {last}")
             count, last = count + 1, frame.timestamp
-        return count, frames.expected, getattr(frames, "incomplete", None)
+        return count, frames.expected, frames.incomplete
 
 
 def _read_file(_: Path, file: Path) -> str:
