@@ -261,7 +261,7 @@ def test_the_websocket_of_the_command_listens_and_allows_what_the_flags_say():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     config = webcam.WebcamConfig(websocket=f"localhost:{port}", websocket_origin=("https://example.org",))
-    for sink in webcam._open_sinks(config, None):
+    for sink in webcam._open_network_sinks(config):
         with sink, client.connect(f"ws://localhost:{port}", origin="https://example.org"):
             assert sink.port == port
 
