@@ -23,6 +23,8 @@ interface Shown {
 }
 
 const OWN_FILE = "file …";
+const COPY_LABEL = "Copy results as JSON";
+const COPIED_MILLISECONDS = 1500;
 
 const byId = <Type extends HTMLElement>(id: string): Type => {
   const found = document.getElementById(id);
@@ -202,6 +204,8 @@ function setRunning(running: boolean): void {
 function stop(): void {
   nextSource();
   setRunning(false);
+  view.getContext("2d")?.clearRect(0, 0, view.width, view.height);
+  showFaces(byId("faces"), []);
   say("Stopped.");
 }
 
@@ -221,7 +225,10 @@ async function copyResults(): Promise<void> {
     throw new Error("This browser copies from https pages and localhost only. Open the page by one of these.");
   }
   await navigator.clipboard.writeText(JSON.stringify(record));
-  say("Copied.");
+  copyButton.textContent = "Copied";
+  setTimeout(() => {
+    copyButton.textContent = COPY_LABEL;
+  }, COPIED_MILLISECONDS);
 }
 
 async function begin(): Promise<void> {
