@@ -19,6 +19,7 @@ from edge_runtime.webcam import WebcamConfig
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "android_demo/README.md")),
+    ROOT / "web_demo/README.md",
     ROOT / "atpn/weights/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]

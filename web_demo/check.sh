@@ -15,8 +15,14 @@ missing() {
 need_packages() {
     command -v node >/dev/null && command -v npm >/dev/null || missing "no node and npm: apt-get install nodejs npm"
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || missing "Node $(node --version) is too old: install Node 20 or newer"
-    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --ignore-scripts || missing "npm could not fetch the packages: check the network"
-    [ node_modules/.package-lock.json -nt package-lock.json ] || touch node_modules/.package-lock.json
+    mkdir -p build
+    exec 9>build/.lock
+    flock 9 # another run may be fetching
+    if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+        npm ci --silent --ignore-scripts || missing "npm could not fetch the packages: check the network"
+        touch node_modules/.package-lock.json
+    fi
+    exec 9>&-
 }
 
 check_unit() {

@@ -135,7 +135,8 @@ function drawLabel(context: CanvasRenderingContext2D, face: Face, mirror: boolea
   const xs = corners.filter((_, i) => i % 2 === 0);
   const top = Math.min(...corners.filter((_, i) => i % 2 === 1));
   const left = mirror ? width - 1 - Math.max(...xs) : Math.min(...xs);
-  const height = Math.min(Math.max(face.roi.size / 20, 12), 20);
+  // The canvas may be shown smaller than its pixels.
+  const height = Math.min(Math.max(face.roi.size / 20, width / 45), width / 28);
   const text = `#${face.id}  ${face.confidence.toFixed(2)}  ${anglesText(face)}`;
   context.font = `600 ${height}px system-ui, sans-serif`;
   context.lineWidth = height / 5;
