@@ -28,7 +28,8 @@ const common = { bundle: true, minify: true, target: "es2022", logLevel: "warnin
 await build({ ...common, entryPoints: [join(here, "page", "main.ts")], outdir: out, format: "esm" });
 // The engine's loader needs a classic worker.
 await build({ ...common, entryPoints: [join(here, "page", "worker.ts")], outdir: out, format: "iife" });
-for (const name of ["index.html", "style.css", "icon.svg"]) copyFileSync(join(here, "page", name), join(out, name));
+for (const name of ["index.html", "style.css", "icon.svg", "service_worker.js"])
+  copyFileSync(join(here, "page", name), join(out, name));
 
 for (const variant of VARIANTS) {
   const name = `litert_wasm${variant}_internal`;

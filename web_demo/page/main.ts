@@ -263,3 +263,9 @@ copyButton.onclick = () => {
   run(copyResults);
 };
 run(begin);
+// Pages of plain http have no service workers, localhost excepted.
+if ("serviceWorker" in navigator) {
+  navigator.serviceWorker.register("service_worker.js").catch((error: unknown) => {
+    console.info("the page will not open without a network:", error);
+  });
+}

@@ -114,6 +114,24 @@ async function checkPicture(browser) {
   await finish(demoPage);
 }
 
+/** From the second visit on, the page opens without its server. */
+async function checkOffline(browser) {
+  const demoPage = await DemoPage.open(browser, site);
+  const { page } = demoPage;
+  await demoPage.waitFor(/Ready/);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  await page.reload();
+  await demoPage.waitFor(/Ready/);
+  await finish(demoPage, false);
+  demoPage.server.closeAllConnections();
+  await page.reload();
+  await demoPage.waitFor(/Ready/);
+  await page.setInputFiles("#file", join(clip, "picture.png"));
+  await demoPage.waitFor(/Found 1 face/);
+  console.log("offline: the page opens and finds the face");
+  await demoPage.context.close();
+}
+
 /** What goes wrong is said, and the page goes on. */
 async function checkErrors(browser) {
   const demoPage = await DemoPage.open(browser, site, { viewport: { width: 390, height: 800 } });
@@ -135,9 +153,10 @@ async function checkErrors(browser) {
   await finish(demoPage);
 }
 
-async function finish(demoPage) {
+async function finish(demoPage, closing = true) {
   assert.deepEqual(demoPage.problems, [], "no request elsewhere, no error in the console");
-  await demoPage.close();
+  demoPage.server.close();
+  if (closing) await demoPage.context.close();
 }
 
 if (findChromium() === undefined) {
@@ -152,6 +171,7 @@ const browser = await launch(camera);
 try {
   await checkCamera(browser);
   await checkPicture(browser);
+  await checkOffline(browser);
 } finally {
   await browser.close();
 }
