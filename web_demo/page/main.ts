@@ -85,6 +85,7 @@ function run(action: () => Promise<void>): void {
 async function openModel(): Promise<void> {
   means.clear();
   say("Loading the networks …");
+  opened = undefined; // frames wait
   opened = await client.open({
     model: modelSelect.value,
     template: await chosenTemplate(),

@@ -15,6 +15,8 @@ import type { Answer, Opened, Request, Setup, StageTimes, Tracked } from "./mess
 const HERE = new URL(self.location.href);
 const DETECTOR = new URL("models/detector_fp32.tflite", HERE);
 
+const NO_TIMES: StageTimes = { read: 0, detect: 0, crop: 0, network: 0, rest: 0 };
+
 /** What is loaded once, whatever the model. */
 interface Parts {
   readonly engine: Engine;
@@ -66,7 +68,11 @@ class Session {
   /** Track the next frame of a stream, or find all faces of a picture. */
   async track(request: Request & { readonly kind: "track" | "detect" }): Promise<Tracked> {
     const { tracker } = this;
-    if (tracker === undefined) throw new TemplateError("this model finds the points of a template: choose one");
+    if (tracker === undefined) {
+      // A frame that was under way when the model changed.
+      if (request.kind === "track") return { bitmap: request.bitmap, faces: [], times: NO_TIMES };
+      throw new TemplateError("this model finds the points of a template: choose one");
+    }
     const start = performance.now();
     const frame = this.pixels(request.bitmap);
     const read = performance.now() - start;
