@@ -17,7 +17,7 @@ need_packages() {
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || missing "Node $(node --version) is too old: install Node 20 or newer"
     mkdir -p build
     exec 9>build/.lock
-    flock 9 # another run may be fetching
+    ! command -v flock >/dev/null || flock 9 # another run may be fetching
     if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
         npm ci --silent --ignore-scripts || missing "npm could not fetch the packages: check the network"
         touch node_modules/.package-lock.json

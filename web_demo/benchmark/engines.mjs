@@ -49,6 +49,8 @@ const WORKERS = {
 };
 const COMMON = `
   let run;
+  // An error of an asynchronous handler is one of the worker only if it is thrown again outside.
+  self.onunhandledrejection = ({ reason }) => setTimeout(() => { throw reason; });
   self.onmessage = async ({ data: { url, side, runs } }) => {
     run ??= await self.load(url);
     const pixels = new Uint8Array(side * side * 3).map((_, i) => (i * 7919) % 256);

@@ -233,6 +233,10 @@ async function copyResults(): Promise<void> {
 }
 
 async function begin(): Promise<void> {
+  // Both came later than the WebAssembly instructions that the engine needs.
+  if (!("DecompressionStream" in window && "OffscreenCanvas" in window)) {
+    throw new Error("This browser is too old. Use Chrome, Edge, Firefox, or Safari of 2023 or later.");
+  }
   const response = await fetch("models.json");
   if (!response.ok) throw new Error("The page is not complete: it has no models.json. Run `make web` again.");
   listing = (await response.json()) as Listing;
