@@ -1,53 +1,21 @@
 /**
- * Serve the built page on localhost: node serve.mjs [FOLDER [PORT [--isolated]]].
+ * Serve the built page on localhost: node serve.mjs [FOLDER [PORT]] [--isolated].
  *
  * `--isolated` lets the page share memory between threads; other servers need the same two headers for that.
  */
 
-import { createReadStream, statSync } from "node:fs";
-import { createServer } from "node:http";
-import { dirname, extname, join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { serve } from "./server.mjs";
 
-const TYPES = {
-  ".css": "text/css",
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript",
-  ".json": "application/json",
-  ".mjs": "text/javascript",
-  ".svg": "image/svg+xml",
-  ".wasm": "application/wasm",
-};
-const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
-
-/** Serve a folder on localhost; return the server once it listens. Port 0: any free one. */
-export function serve(folder, port = 0, isolated = false) {
-  const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
-    const file = join(folder, path.endsWith("/") ? join(path, "index.html") : path);
-    if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
-      response.writeHead(404, { "Content-Type": "text/plain" }).end("not found");
-      return;
-    }
-    response.writeHead(200, {
-      "Content-Type": TYPES[extname(file)] ?? "application/octet-stream",
-      "Cache-Control": "no-cache",
-      ...(isolated ? ISOLATION : {}),
-    });
-    createReadStream(file).pipe(response);
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "localhost", () => resolve(server));
-  });
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const here = dirname(fileURLToPath(import.meta.url));
-  const isolated = process.argv.includes("--isolated");
-  const [folder = join(here, "..", "dist", "web"), port = "8000"] = process.argv
-    .slice(2)
-    .filter((each) => !each.startsWith("--"));
+const isolated = process.argv.includes("--isolated");
+const places = process.argv.slice(2).filter((each) => !each.startsWith("--"));
+const [folder = join(import.meta.dirname, "..", "dist", "web"), port = "8000"] = places;
+try {
   const server = await serve(folder, Number(port), isolated);
   console.log(`open http://localhost:${server.address().port}/ (Ctrl-C ends)`);
+} catch (error) {
+  console.error(
+    `error: cannot serve on port ${port}: ${error.message}; give another one: node serve.mjs ${folder} 8001`,
+  );
+  process.exitCode = 1;
 }

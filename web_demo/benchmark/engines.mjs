@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { buildFolder, launch } from "../tests/browser/browser.mjs";
-import { serve } from "../serve.mjs";
+import { serve } from "../server.mjs";
 
 const ROUNDS = 5;
 const RUNS = 60;

@@ -8,7 +8,7 @@ import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "tests");
-const names = readdirSync(join(root, "tests"), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
+const names = readdirSync(join(root, "tests"), { recursive: true }).filter((name) => /\.test\.(ts|mjs)$/.test(name));
 rmSync(out, { recursive: true, force: true });
 await build({
   entryPoints: names.map((name) => join(root, "tests", name)),
