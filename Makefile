@@ -21,10 +21,11 @@ SAMPLES ?= 800000
 BOARD ?= both
 INPUTS ?= 10000
 SEED ?= 0
+MODELS ?=
 TFLITE_VENV := .venv-tflite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs models wheel export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all fuzz lint bench bench-phone check-arm64 check-tflite-runtime android-check clean-venv
+.PHONY: help setup docs models wheel export export-tflite export-onnx export-coreml demo render train train-smoke evaluate test test-slow test-all fuzz lint bench bench-phone check-arm64 check-tflite-runtime android-check web web-serve web-check clean-venv
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -149,6 +150,16 @@ check-tflite-runtime: $(VENV)/.runtime $(TFLITE_VENV)/.tflite ## Check tests and
 
 android-check: ## Compile the Android demo, test its core against the golden vectors, lint its API level
 	android_demo/check.sh core app
+
+web: ## Build the browser demo for any static server: dist/web (MODELS=further .tflite files)
+	web_demo/check.sh packages
+	node web_demo/build.mjs dist/web $(MODELS)
+
+web-serve: web ## Serve the browser demo on localhost
+	node web_demo/serve.mjs dist/web
+
+web-check: $(VENV)/.runtime ## Check the browser demo: types, lint, tests against the golden vectors, the page in Chromium
+	web_demo/check.sh
 
 clean-venv: ## Remove the environments
 	rm -rf $(VENV) $(TFLITE_VENV)

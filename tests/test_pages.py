@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     ROOT / "android_demo/README.md",
+    ROOT / "web_demo/README.md",
     ROOT / "atpn/weights/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]

@@ -14,10 +14,11 @@ from export.testing.golden.command import as_text
 from export.testing.golden.constants import constants
 from export.testing.golden.recorder import play
 from export.testing.golden.scenes import Scene, SceneFrame, Sprite, composite, scenes, write_ppm
+from export.testing.golden.schemes import schemes
 from export.testing.golden.steps import steps
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "core" / "src" / "test" / "resources" / "golden"
-AGAIN = "run `python -m export golden` and see that the Kotlin tests still pass"
+AGAIN = "run `python -m export golden` and see that the tests of the Kotlin and TypeScript ports still pass"
 
 
 class Replayer:
@@ -82,7 +83,7 @@ def golden_again(folder):
     """Compute the vectors again from the recorded faces, specs, and network outputs."""
     faces = [read_ppm(path) for path in sorted(folder.glob("face_*.ppm"))]
     network_spec, detector_spec = (read_spec(folder / f"{name}.tflite") for name in ("network", "detector"))
-    documents = {"constants.json": constants(), "steps.json": steps(faces)}
+    documents = {"constants.json": constants(), "schemes.json": schemes(), "steps.json": steps(faces)}
     for path in sorted(folder.glob("sequence_*.json")):
         recorded = json.loads(path.read_bytes())
         network = Replayer(network_spec, network_outputs(recorded, network_spec))

@@ -15,6 +15,7 @@ from export.metadata import append_spec
 from export.testing.golden.constants import constants
 from export.testing.golden.recorder import Recorder, play
 from export.testing.golden.scenes import cut_faces, scenes, write_ppm
+from export.testing.golden.schemes import schemes
 from export.testing.golden.steps import steps
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,11 @@ def write_golden(config: GoldenConfig) -> None:
     files = {f"face_{number}.ppm": write_ppm(face) for number, face in enumerate(faces)}
     for name, network in zip(("network", "detector"), networks, strict=True):
         files[f"{name}.tflite"] = append_spec(MODEL_HEAD, network.spec)
-    documents: dict[str, Document] = {"constants.json": constants(), "steps.json": steps(faces)}
+    documents: dict[str, Document] = {
+        "constants.json": constants(),
+        "schemes.json": schemes(),
+        "steps.json": steps(faces),
+    }
     for scene in scenes():
         network, detector = (Recorder(backend, scene) for backend in networks)
         documents[f"sequence_{scene.name}.json"] = play(scene, network, detector, faces)

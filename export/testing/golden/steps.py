@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.detector.network import decode_detections, letterbox, tiles
+from edge_runtime.expression import openings
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -20,6 +21,7 @@ from edge_runtime.geometry import (
     upright_roll,
 )
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
+from edge_runtime.landmarks import SCHEMES
 from edge_runtime.motion import RoiMotion
 from edge_runtime.observation import is_plausible
 from edge_runtime.options import TrackerOptions
@@ -60,6 +62,7 @@ def steps(faces: Sequence[np.ndarray]) -> dict[str, list[Any]]:
         "tiles": [[*sizes, tiles(*sizes)] for sizes in TILED],
         "letterbox": _letterbox(faces),
         "extract_crop": _extract_crop(faces),
+        "openings": _openings(rng),
     }
 
 
@@ -277,3 +280,14 @@ def _extract_crop(faces: Sequence[np.ndarray]) -> list[Any]:
     rois += [(160, 110, 500, -0.2), (160, 110, 1000, 0), (160, 110, 3000, 1.0), (60, 60, 9, 0.5)]
     image = composite(320, 240, 2, [Sprite(1, 40, 30), Sprite(0, 200, 100)], faces)
     return [[list(map(float, r)), pixels(rgb(extract_crop(image, ROI(*r), 112)))] for r in rois]
+
+
+def _openings(rng: np.random.Generator) -> list[Any]:
+    """Return [scheme, landmarks, openings]: parts between shut and open, and beyond."""
+    cases = []
+    for name, scheme in SCHEMES.items():
+        for height in (10.0, 40.0, 160.0):
+            landmarks = rng.uniform(0, (160.0, height), (scheme.count, 2)).round(3)
+            found = openings(landmarks, scheme)
+            cases.append([name, numbers(landmarks), {part: _rounded(value) for part, value in found.items()}])
+    return cases
