@@ -7,6 +7,9 @@ import { view, type Image } from "./image.js";
 import { rint } from "./numbers.js";
 import { resize } from "./resize.js";
 
+/** Maximum number of detections of a network's run, and of a frame; the best ones are kept. Bounds the time of NMS. */
+export const MAX_DETECTIONS = 300;
+
 /** IoU from which the lower-scored of two detections is suppressed. */
 export const NMS_IOU_THRESHOLD = 0.3;
 
@@ -24,6 +27,12 @@ export const TILE_OVERLAP = 0.25;
 
 /** Number of tiles per search of a stream. */
 export const TILES_PER_SEARCH = 4;
+
+/** Maximum score: 1, and what rounding adds. */
+export const MAX_SCORE = 1.001;
+
+/** Maximum magnitude of an ROI's center and size, pixels: beyond any frame. */
+export const MAX_COORDINATE = 1e6;
 
 /** Gray level of the letterbox's padding: the middle of the range. */
 export const PAD_VALUE = 127;
@@ -140,7 +149,9 @@ export function letterbox(frame: Image, size: number): { readonly pixels: Uint8A
 /**
  * Decode the outputs of a detector network to detections, best first, after NMS.
  *
- * @param scores (G, G) scores of the cells. A detection is a local maximum of 3 x 3 cells.
+ * Cells with a number that no network that works gives are left out. Of many detections, `MAX_DETECTIONS` are decoded.
+ *
+ * @param scores (G, G) scores of the cells in [0, 1]. A detection is a local maximum of 3 x 3 cells.
  * @param rois (G, G, 3) center x, center y, and size per cell, in sides of `square` from its top left.
  * @param square The letterbox's square in the frame.
  * @param threshold Minimum score.
@@ -155,14 +166,22 @@ export function decodeDetections(
 ): Detection[] {
   const least = Math.fround(threshold);
   const side = Math.fround(square.size);
-  const cells = [...scores.keys()].filter((cell) => scores[cell] >= least && isPeak(scores, cell));
-  const found = cells
+  const corner = [square.cx - square.size / 2, square.cy - square.size / 2, 0];
+  const place = (cell: number): number[] => corner.map((start, i) => Math.fround(rois[3 * cell + i] * side) + start);
+  const isPossible = (cell: number): boolean =>
+    scores[cell] <= MAX_SCORE &&
+    place(cell).every((value) => Math.abs(value) <= MAX_COORDINATE) &&
+    rois[3 * cell + 2] > 0 &&
+    (roll === undefined || (Number.isFinite(roll[2 * cell]) && Number.isFinite(roll[2 * cell + 1])));
+  const possible = scores.map((score, cell) => (score >= least && isPossible(cell) ? score : 0));
+  const found = [...possible.keys()]
+    .filter((cell) => possible[cell] > 0 && isPeak(possible, cell))
     .sort((a, b) => scores[b] - scores[a])
+    .slice(0, MAX_DETECTIONS)
     .map((cell) => {
-      const [x, y, size] = rois.subarray(3 * cell, 3 * cell + 3).map((value) => value * side);
+      const [x, y, size] = place(cell);
       const angle = roll === undefined ? 0 : Math.atan2(roll[2 * cell], roll[2 * cell + 1]);
-      const roi = new Roi(x + (square.cx - square.size / 2), y + (square.cy - square.size / 2), size, angle);
-      return { score: scores[cell], roi };
+      return { score: scores[cell], roi: new Roi(x, y, size, angle) };
     });
   return suppressOverlaps(found);
 }
@@ -180,10 +199,11 @@ function isPeak(scores: Float32Array, cell: number): boolean {
   return true;
 }
 
-/** Suppress detections whose ROI overlaps an earlier one's; `found` is sorted, best first. */
+/** Suppress detections whose ROI overlaps an earlier one's; `found` is sorted, best first. Keep `MAX_DETECTIONS`. */
 function suppressOverlaps(found: readonly Detection[]): Detection[] {
   const kept: Detection[] = [];
   for (const detection of found) {
+    if (kept.length === MAX_DETECTIONS) break;
     if (kept.every((other) => detection.roi.iou(other.roi) < NMS_IOU_THRESHOLD)) kept.push(detection);
   }
   return kept;

@@ -15,6 +15,9 @@ export const MAX_STEP = 0.3;
 /** Maximum time over which motion is predicted, in seconds. */
 export const MAX_GAP_SECONDS = 0.25;
 
+/** Minimum time between two frames that tells a velocity, in seconds; over a shorter one, jitter counts more than motion. */
+export const MIN_TIME_STEP = 1e-3;
+
 /** Position and velocity of one face's ROI. Times are in seconds. */
 export class RoiMotion {
   private velocityX = 0;
@@ -35,10 +38,10 @@ export class RoiMotion {
     return Math.hypot(this.velocityX, this.velocityY) / this.place.size;
   }
 
-  /** Add an observed ROI. The velocity is kept if `timestamp` does not increase. */
+  /** Add an observed ROI. The velocity is kept if `timestamp` increases by less than `MIN_TIME_STEP`. */
   update(roi: Roi, timestamp: number): void {
     const dt = timestamp - this.time;
-    if (dt > 0) {
+    if (dt >= MIN_TIME_STEP) {
       this.velocityX += VELOCITY_EMA_WEIGHT * ((roi.cx - this.place.cx) / dt - this.velocityX);
       this.velocityY += VELOCITY_EMA_WEIGHT * ((roi.cy - this.place.cy) / dt - this.velocityY);
     }

@@ -5,6 +5,7 @@ import { extractCrop } from "./crop.js";
 import { Rectangle, uprightRoll, type Intrinsics, type Roi } from "./geometry.js";
 import type { Size } from "./identity.js";
 import type { Image } from "./image.js";
+import { clamp } from "./numbers.js";
 import { anglesToMatrix, cropToCamera, product } from "./rotation.js";
 import type { ModelSpec } from "./spec.js";
 
@@ -19,6 +20,19 @@ export const EXTENT_LIMITS = [0.25, 1.25] as const;
 
 /** Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5. */
 export const MAX_ASPECT = 3;
+
+/** Maximum side of a detected ROI, longer sides of the frame. A face of which half is inside needs less. */
+export const MAX_ROI_FRACTION = 4;
+
+/** Ranges of the outputs: crop widths, radians, and a probability with what rounding adds. */
+const RANGES: Readonly<Record<string, readonly [low: number, high: number]>> = {
+  landmarks: [-10, 10],
+  uncertainty: [0, 10],
+  pose: [-2 * Math.PI, 2 * Math.PI],
+  confidence: [-1e-3, 1 + 1e-3],
+  points: [-10, 10],
+  points_uncertainty: [0, 10],
+};
 
 /** The network's results for one crop, in frame pixels and the camera frame. */
 export interface Observation {
@@ -37,7 +51,7 @@ export interface Observation {
   readonly pointsUncertainty: Float64Array | undefined;
 }
 
-/** Run the network on an ROI. Return undefined if a result is not finite or not plausible. */
+/** Run the network on an ROI. Return undefined if a result is not possible or not plausible. */
 export async function observe(
   frame: Image,
   roi: Roi,
@@ -47,12 +61,12 @@ export async function observe(
 ): Promise<Observation | undefined> {
   if (roi.size < MIN_ROI_SIZE) return undefined;
   const outputs = await run(extractCrop(frame, roi, spec.inputSize));
+  if (!isPossible(outputs)) return undefined;
   const landmarks = roi.toFrame(outputs.landmarks);
   const { uncertainty } = outputs;
   const [pitch, yaw, turn] = outputs.pose;
-  const confidence = outputs.confidence[0];
+  const confidence = clamp(outputs.confidence[0], 0, 1);
   const meanSigma = uncertainty.reduce((sum, sigma) => sum + sigma, 0) / uncertainty.length;
-  if (![pitch, yaw, turn, confidence, meanSigma, ...landmarks].every(Number.isFinite)) return undefined;
   const roll = spec.upright ? uprightRoll(landmarks, spec.meanShape) : 0;
   const rectangle = Rectangle.around(landmarks, roll);
   if (!isPlausible(rectangle, roi, frame)) return undefined;
@@ -71,6 +85,24 @@ export async function observe(
     points: points && roi.toFrame(points),
     pointsUncertainty: pointsUncertainty && inPixels(pointsUncertainty),
   };
+}
+
+/** Return whether all outputs of a landmark model are finite and in their ranges; if one is not, all are worthless. */
+function isPossible(outputs: NamedOutputs): boolean {
+  return Object.entries(outputs).every(([name, values]) => {
+    const [low, high] = RANGES[name] ?? [-Infinity, Infinity];
+    return values.every((value) => value >= low && value <= high);
+  });
+}
+
+/** Return whether a detector's ROI has a possible size and touches the frame. */
+export function mayHoldFace({ cx, cy, size }: Roi, { width, height }: Size): boolean {
+  return (
+    size >= MIN_ROI_SIZE &&
+    size <= MAX_ROI_FRACTION * Math.max(width, height) &&
+    Math.abs(cx - width / 2) <= width / 2 + size &&
+    Math.abs(cy - height / 2) <= height / 2 + size
+  );
 }
 
 /** Return whether size, aspect, and position of the landmarks' rectangle, found in crop `roi`, can be a face's. */

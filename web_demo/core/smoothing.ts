@@ -1,6 +1,7 @@
 /** One-Euro filters for landmarks and rotations: edge_runtime/smoothing.py. Times are in seconds. */
 
 import { ensure } from "./errors.js";
+import { MIN_TIME_STEP } from "./motion.js";
 import { inverse, length, product, rotationOf, rotationVector, scaled } from "./rotation.js";
 
 /** Cutoff of the speed estimate; the paper's constant. */
@@ -11,9 +12,6 @@ export const LANDMARK_SPEED_COEFFICIENT = 16;
 
 /** Hz of cutoff per radian per second. Raise it for less lag of a turning head. */
 export const POSE_SPEED_COEFFICIENT = 3;
-
-/** Time step in seconds if timestamps do not increase, as after a seek or a clock change. */
-export const MIN_TIME_STEP = 1e-3;
 
 /** Return the cutoff of a still signal for a smoothing in (0, 1]: 8 Hz near 0, 2 Hz at 0.5, 0.5 Hz at 1. */
 export function minCutoffHz(smoothing: number): number {

@@ -8,7 +8,7 @@ import { DEFAULT_FOV, Intrinsics, type Roi } from "./geometry.js";
 import { LostTrack, LostTrackBuffer, sameFace } from "./identity.js";
 import type { Image } from "./image.js";
 import { RoiMotion } from "./motion.js";
-import { observe, type Observation } from "./observation.js";
+import { mayHoldFace, observe, type Observation } from "./observation.js";
 import { TrackerStats, type TrackerOptions } from "./options.js";
 import {
   DOUBT_CONFIDENCE_MARGIN,
@@ -204,7 +204,7 @@ export class FaceTracker {
     const start = this.clock();
     const found = await (turn === undefined ? this.detector.detect(frame) : this.detector.search(frame, turn));
     this.stats.milliseconds.detect += this.clock() - start;
-    return found;
+    return found.filter((roi) => mayHoldFace(roi, frame));
   }
 
   /** Return the observation of a detected face, or undefined if it is none or one of the `known` ones. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Backend, NamedOutputs } from "../../core/backend.js";
-import { NetworkDetector, type Detector } from "../../core/detector.js";
+import { decodeDetections, NetworkDetector, type Detector } from "../../core/detector.js";
 import { faceRecord } from "../../core/face.js";
 import { Intrinsics, Roi } from "../../core/geometry.js";
 import { imageOf } from "../../core/image.js";
@@ -165,6 +165,51 @@ void test("invalid arguments are refused", async () => {
   assert.throws(() => new Intrinsics(0, 1, 0, 0), /positive focal lengths/);
   assert.throws(() => imageOf(new Uint8Array(11), 2, 2, 3), /needs 12 values, got 11/);
   assert.throws(() => imageOf(new Uint8Array(0), 0, 2, 3), /must be 1 to 32766 px, got 0 x 2/);
+});
+
+void test("impossible results are no face", async () => {
+  for (const name of ["landmarks", "uncertainty", "pose", "confidence"]) {
+    for (const value of [NaN, Infinity, 1e38, -1e30]) {
+      const spec = specOf();
+      const wild: Backend = {
+        spec,
+        run: async (crop) => {
+          const outputs = await new Constant(spec).run(crop);
+          outputs[name][0] = value;
+          return outputs;
+        },
+      };
+      const tracker = new FaceTracker(wild, new Fixed());
+      assert.deepEqual([await tracker.update(FRAME, 0), await tracker.detect(FRAME)], [[], []], `${name} ${value}`);
+    }
+  }
+});
+
+void test("impossible cells of a detector are left out", () => {
+  const square = new Roi(47.5, 47.5, 96);
+  const count = (score: number, size: number): number => {
+    const [scores, rois] = [new Float32Array(36), new Float32Array(108).fill(0.5)];
+    scores[14] = 0.7;
+    scores[15] = score;
+    rois[3 * 15 + 2] = size;
+    return decodeDetections(scores, rois, square, 0.5).length;
+  };
+  for (const value of [NaN, Infinity, 1e30, -1]) assert.deepEqual([count(0.9, value), count(value, 0.5)], [1, 1]);
+});
+
+void test("a detector's ROIs beyond the frame or of impossible size are left out", async () => {
+  const places = [new Roi(1e5, 120, 90), new Roi(160, 120, 5000), new Roi(160, 120, 90)];
+  const tracker = new FaceTracker(new Constant(specOf()), new Fixed(places));
+  assert.equal((await tracker.detect(FRAME)).length, 1);
+  assert.equal(tracker.stats.networkRuns, 6, "one candidate: four turns and two refinements");
+});
+
+void test("timestamps may be anything finite", async () => {
+  const tracker = new FaceTracker(new Constant(specOf()), new Fixed());
+  for (const time of [0, 1e-310, 1e-309, -1e308, 1e308, 1e308, 5, 5 + 1e-12, 6]) {
+    for (const face of await tracker.update(FRAME, time)) assert.ok(face.landmarks.every(Number.isFinite));
+  }
+  assert.equal((await tracker.update(FRAME, 6.1)).length, 1);
 });
 
 void test("an ROI of one pixel has no face", async () => {
