@@ -105,7 +105,7 @@ class Recipe:
 # A lost face is detected one frame late, so the tracking branch must accept the ROI error of fast motion.
 _TRACKING_JITTER = JitterConfig(center_sigma=0.07, scale_sigma=0.12)
 # Faces of 20 pixels must pass, and blurred backgrounds must not.
-_TRACKING_AUGMENT = AugmentConfig(low_resolution=0.35, min_resolution=0.18)
+_TRACKING_AUGMENT = AugmentConfig(low_resolution=0.45, min_resolution=0.16)
 # Close to the crops of a tracked face, for precision; rare cases have been learned by then.
 _SETTLED_JITTER = JitterConfig(
     center_sigma=0.025, scale_sigma=0.05, roll_sigma=4.0, wide_roll_prob=0.1, unrolled_prob=0.15
