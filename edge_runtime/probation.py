@@ -20,9 +20,8 @@ MIN_EVIDENCE_FRAMES = 3
 """Number of frames from which the means decide. Raise it to forgive single bad frames at the start."""
 DOUBT_CONFIDENCE_MARGIN = 1 / 3
 """Mean confidence below which a track is in doubt: the fraction of the way from the tracking threshold to 1. Raise it
-for fewer false alarms and more dropped faces. On renders, 0.8 with the next limit drops two of three false alarms that
-last, and 1.4 % of the faces."""
-DOUBT_UNCERTAINTY_FACTOR = 0.9
+for fewer false alarms and more dropped faces. On renders, 0.8 with the next limit keeps 98 % of the faces."""
+DOUBT_UNCERTAINTY_FACTOR = 0.83
 """Mean uncertainty above which a track is in doubt, relative to a new face's threshold. If the mean confidence is
 a sure face's, the threshold itself holds."""
 SURE_CONFIDENCE_MARGIN = 5 / 6

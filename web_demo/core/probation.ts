@@ -12,7 +12,7 @@ export const MIN_EVIDENCE_FRAMES = 3;
 export const DOUBT_CONFIDENCE_MARGIN = 1 / 3;
 
 /** Mean uncertainty above which a track is in doubt, relative to a new face's threshold. */
-export const DOUBT_UNCERTAINTY_FACTOR = 0.9;
+export const DOUBT_UNCERTAINTY_FACTOR = 0.83;
 
 /** The same as `DOUBT_CONFIDENCE_MARGIN` for the one crop of a sure face. */
 export const SURE_CONFIDENCE_MARGIN = 5 / 6;

@@ -15,7 +15,7 @@ const val MIN_EVIDENCE_FRAMES = 3
 const val DOUBT_CONFIDENCE_MARGIN = 1.0 / 3
 
 /** Mean uncertainty above which a track is in doubt, relative to a new face's threshold; see the Python runtime's. */
-const val DOUBT_UNCERTAINTY_FACTOR = 0.9
+const val DOUBT_UNCERTAINTY_FACTOR = 0.83
 
 /** The same as [DOUBT_CONFIDENCE_MARGIN] for the one crop of a sure face. */
 const val SURE_CONFIDENCE_MARGIN = 5.0 / 6
