@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from atpn.data.arrays import read_arrays
+from edge_runtime.arrays import read_arrays
 from edge_runtime.decoding import decode_image
 from edge_runtime.files import write_atomically
 from edge_runtime.reading import MAX_MODEL_BYTES, parse_json, read_bytes

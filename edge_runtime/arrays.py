@@ -81,10 +81,10 @@ def parse_array(content: bytes) -> np.ndarray:
     """Return the array of an .npy file's content. ArrayFileError if it is damaged, or of Python objects."""
     stream = io.BytesIO(content)
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
         if version not in _HEADERS:
             raise ValueError(f"version {version} of the format is unknown")
-        shape, fortran, dtype = _HEADERS[version](stream)
+        shape, fortran, dtype = _HEADERS[version](stream)  # type: ignore[no-untyped-call]
         held, declared = len(content) - stream.tell(), math.prod(shape) * dtype.itemsize
         if dtype.hasobject or any(side < 0 for side in shape) or held != declared:
             raise ValueError(f"{dtype} {shape} does not fit {held} bytes")
