@@ -66,7 +66,9 @@ def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> Trai
     # Checked here: tyro would keep an unknown option and report it for the next command line.
     known = {field.name for field in fields(TrainConfig)} - {"stage", "out"}
     if unknown := sorted({key.replace("-", "_") for key in options} - known):
-        raise ValueError(f"{config.file}: [{name}] has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{config.file}: [{name}] has no option {quote(repr(unknown[0]))}; known: {', '.join(sorted(known))}"
+        )
     arguments = [name, "--out", str(config.out)]
     for key, value in options.items():
         flag = key.replace("_", "-")
@@ -76,5 +78,7 @@ def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> Trai
             arguments += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
     try:
         return tyro.cli(TrainConfig, args=arguments, prog=f"{config.file} [{name}]")
+    except ValueError as error:
+        raise ValueError(f"{config.file} [{name}]: {error}") from error
     except SystemExit as error:
         raise ValueError(f"{config.file}: wrong options in [{name}]; see `python -m atpn train --help`") from error

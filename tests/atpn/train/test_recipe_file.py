@@ -90,6 +90,7 @@ def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp
         ("[landmarks]\ndata = ['a']\nlr = 'high'", "wrong options in [landmarks]"),
         ("[lips]\ndata = ['a']", "wrong options in [lips]"),
         ("[tracking]\ndata = ['a', 'b']", "needs one --data"),
+        ("[landmarks]\ndata = ['a']\nsamples = 0", "recipe.toml [landmarks]: --samples must be positive, got 0"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, capsys, text, message):
