@@ -28,10 +28,10 @@ _CHUNK = 2**20
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OverflowError, MemoryError),
-    *(ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError),
+    *(ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError, OSError),
 )
 """What `zipfile` and NumPy raise for damaged archives and headers. RuntimeError includes NotImplementedError and
-RecursionError."""
+RecursionError; OSError is for a member that would begin before the file."""
 
 
 class ArrayFileError(ValueError):
