@@ -141,7 +141,7 @@ def _box(content: bytes, *path: bytes) -> bytes:
 
 
 def _avi(file: BinaryIO, size: int) -> Contents:
-    at, riffs, cut = 0, 0, False
+    at, end, riffs, cut = 0, 0, 0, False
     index, codec = b"", b""
     for _ in range(_MAX_CHUNKS):
         file.seek(at)
@@ -151,9 +151,13 @@ def _avi(file: BinaryIO, size: int) -> Contents:
         kind, length = struct.unpack_from("<4sI", head)
         if kind == b"RIFF":
             riffs += 1
-            cut = cut or at + 8 + length > size
+            end = at + 8 + length
+            cut = cut or end > size
             at += 12
             continue
+        if not (kind.isascii() and kind.decode("ascii").isprintable()):  # damaged, or something else was appended
+            cut = cut or at < end
+            break
         if kind == b"LIST" and head[8:12] == b"hdrl" and length <= MAX_TABLE_BYTES:
             header = file.read(length)
             place = header.find(b"vids")

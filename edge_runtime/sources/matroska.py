@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-_MAX_ELEMENTS = 500_000
-"""Maximum number of elements that are walked through; an hour of video with sound has 300,000."""
+_MAX_ELEMENTS = 200_000
+"""Maximum number of elements that are walked through, in a second; half an hour of video with sound has 150,000."""
 _MAX_TRACKS_BYTES = 2**24
 """Maximum size of the description of the tracks; fonts and images are elsewhere."""
 _SEGMENT, _CLUSTER, _BLOCK_GROUP, _TRACKS, _TRACK = 0x18538067, 0x1F43B675, 0xA0, 0x1654AE6B, 0xAE
 _SIMPLE_BLOCK, _BLOCK = 0xA3, 0xA1
 _TRACK_NUMBER, _TRACK_TYPE, _CODEC = 0xD7, 0x83, 0x86
 _VIDEO = b"\1"
-_BLOCK_HEAD = 12
-"""Number of bytes of a block that are read: its track, time, flags, and the first byte of its content."""
+_HEAD = 32
+"""Number of bytes that are read of an element: identifier, size, and a block's track, time, flags, and first byte."""
 _ANYWHERE = {0xEC, 0xBF}
 """Padding and checksums."""
 _CHILDREN = {
@@ -45,9 +45,8 @@ def inspect_matroska(file: BinaryIO, size: int) -> tuple[int | None, bool]:
 
     IndexError if an element is damaged or ends early.
     """
-    _, at, length = _element(file, 0)
-    at += length or 0
-    identifier, at, length = _element(file, at)
+    _, at, length, _ = _element(file, 0)
+    identifier, at, length, _ = _element(file, at + (length or 0))
     if identifier != _SEGMENT or (length is not None and at + length > size):
         return None, True
     # Elements around the position with their ends; None: unknown, recorded live.
@@ -58,7 +57,7 @@ def inspect_matroska(file: BinaryIO, size: int) -> tuple[int | None, bool]:
             around.pop()
         if not around or at == size:
             return (None if tracks.video is None else frames - tracks.spare), False
-        identifier, body, length = _element(file, at)
+        identifier, body, length, head = _element(file, at)
         if around[-1] == (_CLUSTER, None) and identifier in _CHILDREN[_SEGMENT] - _ANYWHERE:
             around.pop()
         parent, parent_end = around[-1]
@@ -72,8 +71,7 @@ def inspect_matroska(file: BinaryIO, size: int) -> tuple[int | None, bool]:
             file.seek(body)
             tracks = _Tracks.parse(file.read(min(length or 0, _MAX_TRACKS_BYTES)))
         elif identifier in (_SIMPLE_BLOCK, _BLOCK):
-            file.seek(body)
-            frames += tracks.frames_of(file.read(min(length or 0, _BLOCK_HEAD)))
+            frames += tracks.frames_of(head[:length])
         if end is None or identifier in (_CLUSTER, _BLOCK_GROUP):
             around.append((identifier, end))
             at = body
@@ -136,13 +134,13 @@ def _elements(content: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None]:
-    """Return identifier, place of the body, and its size, None if unknown, of the element at a place."""
+def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None, bytes]:
+    """Return identifier, place of the body, size (None: unknown), and first bytes of the element at a place."""
     file.seek(at)
-    head = file.read(12)
+    head = file.read(_HEAD)
     identifier, place = _identifier(head, 0)
     length, place = _vint(head, place)
-    return identifier, at + place, length
+    return identifier, at + place, length, head[place:]
 
 
 def _identifier(content: bytes, at: int) -> tuple[int, int]:

@@ -104,6 +104,16 @@ def test_the_message_counts_the_frames(tmp_path, write_video):
         assert read < 5
 
 
+def test_a_damaged_chunk_of_an_avi_file_is_noticed(tmp_path, write_video):
+    path = write_video([10, 60, 110], "in.avi")
+    whole = path.read_bytes()
+    at = whole.index(b"movi") - 8
+    path.write_bytes(whole[:at] + bytes(16) + whole[at + 16 :])
+    assert inspect_video(path).cut
+    path.write_bytes(whole + bytes(100))
+    assert inspect_video(path) == Contents(3)
+
+
 def box(kind, *parts):
     body = b"".join(parts)
     return struct.pack(">I4s", 8 + len(body), kind) + body
