@@ -49,9 +49,10 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
     """
     if not config.file.is_file():
         raise FileNotFoundError(f"no recipe file {config.file}; see atpn/train/recipes/ for examples")
+    text = read_text(config.file)
     try:
-        content = tomllib.loads(read_text(config.file))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
         raise ValueError(f"{config.file} is not TOML: {quote(error)}") from error
     machine = {name: getattr(config, name) for name in ("threads", "workers", "device", "bfloat16")}
     common = machine | {key: value for key, value in content.items() if not isinstance(value, dict)}

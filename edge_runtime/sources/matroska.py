@@ -46,7 +46,9 @@ def inspect_matroska(file: BinaryIO, size: int) -> tuple[int | None, bool]:
     IndexError if an element is damaged or ends early.
     """
     _, at, length, _ = _element(file, 0)
-    identifier, at, length, _ = _element(file, at + (length or 0))
+    if length is None or at + length > size:
+        return None, True
+    identifier, at, length, _ = _element(file, at + length)
     if identifier != _SEGMENT or (length is not None and at + length > size):
         return None, True
     # Elements around the position with their ends; None: unknown, recorded live.
@@ -56,7 +58,7 @@ def inspect_matroska(file: BinaryIO, size: int) -> tuple[int | None, bool]:
         while around and around[-1][1] == at:
             around.pop()
         if not around or at == size:
-            return (None if tracks.video is None else frames - tracks.spare), False
+            return (None, True) if tracks.video is None else (frames - tracks.spare, False)
         identifier, body, length, head = _element(file, at)
         if around[-1] == (_CLUSTER, None) and identifier in _CHILDREN[_SEGMENT] - _ANYWHERE:
             around.pop()

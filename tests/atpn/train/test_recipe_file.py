@@ -85,6 +85,7 @@ def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp
     ("text", "message"),
     [
         ("recipe = thesis", "is not TOML"),
+        pytest.param(f"samples = {'1' * 5000}", "recipe.toml is not TOML", id="a number of 5000 digits"),
         ('recipe = "thesis"', "has no stage"),
         ("[landmarks]\ndata = ['a']\nspeed = 3", "[landmarks] has no option 'speed'; known: batch_size, "),
         ("[landmarks]\ndata = ['a']\nlr = 'high'", "wrong options in [landmarks]"),
