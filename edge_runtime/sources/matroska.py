@@ -148,7 +148,7 @@ def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None, bytes]:
 def _identifier(content: bytes, at: int) -> tuple[int, int]:
     """Return the identifier at a place, and the place behind it."""
     end = at + 9 - content[at].bit_length()
-    if end > len(content):
+    if not content[at] or end > len(content):
         raise IndexError
     return int.from_bytes(content[at:end], "big"), end
 

@@ -52,6 +52,7 @@ def segment(*parts, size=None):
         pytest.param(segment(TRACKS, element("1f43b675", block(flags=2, body=b"\4"))), Contents(5), id="a laced block"),
         pytest.param(segment(CLUSTER), Contents(None, True), id="no tracks"),
         pytest.param(segment(size=b"\x80") + TRACKS + CLUSTER, Contents(None, True), id="a segment that ends at once"),
+        pytest.param(segment(TRACKS, CLUSTER, b"\xec" + bytes(9)), Contents(None, True), id="a damaged size"),
         pytest.param(HEAD[:4] + b"\x01" + b"\xfe" * 7, Contents(None, True), id="a header without end"),
         pytest.param(
             segment(element("1654ae6b", track(1, codec=b"V_MS/VFW/FOURCC"), track(2), track(3)), CLUSTER),
