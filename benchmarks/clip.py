@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 import atpn
-from atpn.data.arrays import load_arrays
+from edge_runtime.arrays import load_arrays
 from edge_runtime.decoding import decode_image
 from edge_runtime.sources import Frame
 

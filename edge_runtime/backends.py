@@ -18,7 +18,7 @@ from edge_runtime.errors import BackendError, ModelFileError, TemplateError, fir
 from edge_runtime.machine import int8_speeds_up
 from edge_runtime.model_file import check_model_file
 from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
-from edge_runtime.reading import MAX_MODEL_BYTES, read_bytes
+from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_bytes
 from edge_runtime.spec import DetectorSpec, ModelSpec, open_model_file
 
 EngineName = Literal["auto", "litert", "tflite", "onnxruntime"]
@@ -74,7 +74,7 @@ def load_backend(path: Path | str, engine: str = "auto", threads: int = 1) -> Ba
     """
     path = check_model_file(path)
     if engine != "auto" and engine not in _MODULES:
-        raise BackendError(f"unknown engine {engine!r}; known: auto, {', '.join(_MODULES)}")
+        raise BackendError(f"unknown engine {quote(engine)!r}; known: auto, {', '.join(_MODULES)}")
     require(threads >= 1, f"threads must be 1 or more, got {threads}")
     engines = _ENGINES_OF.get(path.suffix)
     if engines is None:

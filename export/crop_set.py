@@ -15,8 +15,10 @@ from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import LandmarkScheme
 from export.config import CropSetConfig
 from export.errors import ExportError
-from export.image_archive import read_archive, write_archive
+from export.image_archive import damage_named, read_archive, write_archive
 
+COMMAND = "calibration-set"
+"""Command that makes the files."""
 JITTER = JitterConfig(
     center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.1, flip_prob=0.5
 )
@@ -104,8 +106,11 @@ def write_crop_set(path: Path, crops: list[Crop], scheme: LandmarkScheme, origin
 
 def read_crop_set(path: Path, size: int | None = None) -> CropSet:
     """Read what `write_crop_set` wrote. ExportError when it is missing or damaged, or has crops of another size."""
-    archive = read_archive(path, size, ("landmarks", "pose"), "calibration-set")
-    scheme = LandmarkScheme.from_reference(archive.about["scheme"])
-    return CropSet(
-        np.stack(archive.images), **archive.labels, scheme=scheme, origin=archive.about["origin"], sha256=archive.sha256
-    )
+    archive = read_archive(path, size, ("landmarks", "pose"), COMMAND)
+    with damage_named(path, COMMAND):
+        scheme, count = LandmarkScheme.from_reference(archive.about["scheme"]), len(archive.images)
+        shapes = {name: array.shape for name, array in archive.labels.items()}
+        if shapes != {"landmarks": (count, scheme.count, 2), "pose": (count, 3)}:
+            raise ValueError(f"labels of shapes {shapes} do not fit {count} images of scheme {scheme.name}")
+        origin = archive.about["origin"]
+        return CropSet(np.stack(archive.images), **archive.labels, scheme=scheme, origin=origin, sha256=archive.sha256)

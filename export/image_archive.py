@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from atpn.data.arrays import read_arrays
+from edge_runtime.arrays import read_arrays
 from edge_runtime.decoding import decode_image
 from edge_runtime.files import write_atomically
-from edge_runtime.reading import MAX_MODEL_BYTES, parse_json, read_bytes
+from edge_runtime.reading import MAX_MODEL_BYTES, parse_json, quote, read_bytes
 from export.errors import ExportError
 
 log = logging.getLogger(__name__)
@@ -53,11 +54,11 @@ def read_archive(path: Path, size: int | None, labels: Sequence[str], command: s
 
     ExportError when the file is missing or damaged, lacks an array of `labels`, or has images of another `size`.
     """
-    advice = f"make one with `python -m export {command} --data FOLDER_OF_RENDERS`"
+    advice = _advice(command)
     if not path.is_file():
         raise ExportError(f"no file {path}: {advice}")
     content = read_bytes(path, MAX_MODEL_BYTES, ExportError)
-    try:
+    with damage_named(path, command):
         arrays = read_arrays(io.BytesIO(content), path.name, ["jpeg", "ends", "about", *labels])
         archive = ImageArchive(
             images=[decode_image(jpeg, cv2.IMREAD_COLOR_RGB) for jpeg in _split(arrays["jpeg"], arrays["ends"])],
@@ -65,11 +66,25 @@ def read_archive(path: Path, size: int | None, labels: Sequence[str], command: s
             about=_object(str(arrays["about"])),
             sha256=hashlib.sha256(content).hexdigest(),
         )
-    except ValueError as error:
-        raise ExportError(f"{path} is damaged or not made by {command} ({error}): copy it again or {advice}") from error
+        if len({image.shape for image in archive.images}) != 1:
+            raise ValueError("its images have different sizes")
     if size is not None and (found := archive.images[0].shape[0]) != size:
         raise ExportError(f"the network takes {size} px images, {path} holds {found} px ones: {advice} at {size} px")
     return archive
+
+
+@contextlib.contextmanager
+def damage_named(path: Path, command: str) -> Iterator[None]:
+    """Turn errors of a file's content into an ExportError that names the file and what makes it."""
+    try:
+        yield
+    except (LookupError, OverflowError, TypeError, ValueError) as error:
+        what = f"{path} is damaged or not made by {command} ({quote(error)})"
+        raise ExportError(f"{what}: copy it again or {_advice(command)}") from error
+
+
+def _advice(command: str) -> str:
+    return f"make one with `python -m export {command} --data FOLDER_OF_RENDERS`"
 
 
 def _split(encoded: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:

@@ -12,7 +12,10 @@ from atpn.data.augment import NO_AUGMENT
 from atpn.data.composites import Composite, CompositeConfig, Compositor
 from atpn.data.store import SampleStore
 from export.config import ImageSetConfig
-from export.image_archive import read_archive, write_archive
+from export.image_archive import damage_named, read_archive, write_archive
+
+COMMAND = "image-set"
+"""Command that makes the files."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,14 @@ def write_image_set(path: Path, composites: list[Composite], origin: dict[str, A
 
 def read_image_set(path: Path, size: int | None = None) -> ImageSet:
     """Read what `write_image_set` wrote. ExportError when it is missing or damaged, or has images of another size."""
-    archive = read_archive(path, size, ("regions", "wanted", "faces"), "image-set")
-    cuts = np.cumsum(archive.labels["faces"])[:-1]
-    regions, wanted = (np.split(archive.labels[name], cuts) for name in ("regions", "wanted"))
-    composites = tuple(Composite(*each) for each in zip(archive.images, regions, wanted, strict=True))
-    return ImageSet(composites, archive.about["origin"], archive.sha256)
+    archive = read_archive(path, size, ("regions", "wanted", "faces"), COMMAND)
+    with damage_named(path, COMMAND):
+        regions, wanted, faces = archive.labels.values()
+        count = int(faces.sum())
+        if faces.shape != (len(archive.images),) or (faces < 0).any():
+            raise ValueError(f"{faces.shape} numbers of faces do not fit {len(archive.images)} images")
+        if regions.shape != (count, 4) or wanted.shape != (count,):
+            raise ValueError(f"regions {regions.shape} and wanted {wanted.shape} do not fit {count} faces")
+        parts = (np.split(labels, np.cumsum(faces)[:-1]) for labels in (regions, wanted))
+        composites = tuple(Composite(*each) for each in zip(archive.images, *parts, strict=True))
+        return ImageSet(composites, archive.about["origin"], archive.sha256)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,13 @@ import cv2
 import numpy as np
 
 from edge_runtime import ROI, Face, FaceTracker, TrackerOptions
+from edge_runtime.arrays import load_arrays
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.errors import ModelFileError
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import extract_crop
+from edge_runtime.reading import parse_json, quote
 from edge_runtime.spec import DetectorSpec, ModelSpec
 
 PACKAGES = ("numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "onnxruntime", "torch")
@@ -70,14 +71,17 @@ class DeviceOutputs:
     def read(path: Path) -> DeviceOutputs:
         """Read what `write` wrote, earlier names included. Raise ValueError for another file."""
         try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name.replace("pictures", "images"): content[name] for name in content.files}
-            about = json.loads(str(arrays.pop("about")))
+            arrays = {name.replace("pictures", "images"): array for name, array in load_arrays(path).items()}
+            about = parse_json(str(arrays.pop("about")))
             if "refused" in about:
                 about["unsupported"] = about.pop("refused")
+            if not all(isinstance(value, dict) for value in about.values()):
+                raise ValueError(f"about must hold objects, got {about}")
             return DeviceOutputs(arrays, **about)
-        except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} was not written by `python -m platform_checks outputs` ({error})") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} was not written by `python -m platform_checks outputs` ({quote(error)})"
+            ) from error
 
 
 def device_outputs(models: Sequence[Path], count: int, reference: DeviceOutputs | None = None) -> DeviceOutputs:
@@ -112,8 +116,8 @@ def device_outputs(models: Sequence[Path], count: int, reference: DeviceOutputs 
 
 def held_out_images(path: Path) -> np.ndarray:
     """Return (n, S, S, 3) uint8 RGB images of a held-out set."""
-    with np.load(path, allow_pickle=False) as content:
-        encoded = np.split(content["jpeg"], content["ends"][:-1])
+    content = load_arrays(path, ["jpeg", "ends"])
+    encoded = np.split(content["jpeg"], content["ends"][:-1])
     return np.stack([cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for jpeg in encoded])
 
 
@@ -137,8 +141,8 @@ def frames() -> Iterator[np.ndarray]:
     It moves by whole pixels, so that the frames are the same on every machine.
     """
     path = HELD_OUT / "heldout.npz"
-    with np.load(path, allow_pickle=False) as content:
-        first_face = int(np.flatnonzero(np.isfinite(content["landmarks"]).all(axis=(1, 2)))[0])
+    landmarks = load_arrays(path, ["landmarks"])["landmarks"]
+    first_face = int(np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2)))[0])
     face = held_out_images(path)[first_face][..., ::-1]
     side = len(face)
     for number in range(FRAMES):

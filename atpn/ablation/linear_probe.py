@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from atpn.data.arrays import load_arrays
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import predict_embeddings
 from atpn.model import ATPN
@@ -23,6 +22,7 @@ from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, CropSteps, Steps, load, stack
 from atpn.train.landmarks import LandmarkTask
+from edge_runtime.arrays import load_arrays
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.sample import Sample
 from edge_runtime.decoding import load_image
 from edge_runtime.landmarks import IBUG_68
@@ -49,13 +50,14 @@ def read_afw(folder: Path) -> Iterator[Photo]:
                 f"{labels}; use the images that the labels were made for"
             )
         try:
-            faces = tuple(np.array(face["landmarks"], np.float32) for face in entry["faces"])
+            faces = tuple(np.array(face["landmarks"], np.float64) for face in entry["faces"])
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{path}: landmarks must be pairs of numbers in {labels}") from error
         for face in faces:
-            if face.shape != (68, 2):
-                raise ValueError(f"{path}: a face has landmarks of shape {face.shape}, expected (68, 2)")
-        yield Photo(bgr[:, :, ::-1], faces, entry["image"])
+            if face.shape != (68, 2) or not are_coordinates(face):
+                expected = f"(68, 2) {IN_RANGE}"
+                raise ValueError(f"{path}: a face has landmarks of shape {face.shape}, expected {expected}")
+        yield Photo(bgr[:, :, ::-1], tuple(face.astype(np.float32) for face in faces), entry["image"])
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

@@ -16,11 +16,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from atpn.data.arrays import parse_array
 from atpn.data.field_names import with_new_field_names
 from atpn.data.sample import Sample
 from atpn.data.stored_labels import parse_labels
 from atpn.data.tar_file import TarMember, read_tar, write_tar
+from edge_runtime.arrays import parse_array
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.reading import quote, read_json

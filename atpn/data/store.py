@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, DENSE_STEPS, SCHEME_FILE, StoredSample, list_shards, read_shard
 from edge_runtime.decoding import ImageError, decode_image
@@ -76,7 +77,7 @@ class SampleStore:
             if packed is not None:
                 if len(packed) != len(self._planes[head]):
                     raise ValueError(
-                        f"sample {labels['key']!r} has {len(packed)} dense points, but {DENSE_FILE} places "
+                        f"sample {quote(repr(labels['key']))} has {len(packed)} dense points, but {DENSE_FILE} places "
                         f"{len(self._planes[head])}: it belongs to another render; render into a new folder"
                     )
                 self._dense_row[len(self.keys)] = len(dense)
@@ -89,7 +90,7 @@ class SampleStore:
             if labels["landmarks"] is not None:
                 schemes.add(labels["scheme"] or NO_SCHEME)
         if len(schemes) > 1:
-            raise ValueError(f"one landmark scheme per training set, got {', '.join(sorted(schemes))}")
+            raise ValueError(f"one landmark scheme per training set, got {quote(', '.join(sorted(schemes)))}")
         self.scheme: LandmarkScheme = _scheme_of(next(iter(schemes), "wflw98"), scheme)
         self._dense = np.array(dense, np.int16)  # one array: see the module's docstring
         # Mapped files take no memory of their own: the system pages them in and out.
@@ -227,7 +228,8 @@ class SampleStore:
         for key, row in zip(self.keys, rows, strict=True):
             if row is not None and row.shape != missing.shape:
                 raise ValueError(
-                    f"sample {key!r}: a label of shape {row.shape}, but scheme {self.scheme.name} needs {missing.shape}"
+                    f"sample {quote(repr(key))}: a label of shape {row.shape}, but scheme {quote(self.scheme.name)} "
+                    f"needs {missing.shape}"
                 )
         return np.array([missing if row is None else row for row in rows]).reshape(-1, *missing.shape)
 
@@ -237,10 +239,10 @@ def _scheme_of(name: str, defined: LandmarkScheme | None) -> LandmarkScheme:
     if name in SCHEMES:
         return SCHEMES[name]
     if defined is None or defined.name != name:
-        has = f"defines {defined.name}" if defined else "is missing"
+        has = f"defines {quote(defined.name)}" if defined else "is missing"
         raise ValueError(
-            f"the samples have landmarks of scheme {name!r}, but {SCHEME_FILE} beside their shards {has}; copy the "
-            "whole folder again, or put the scheme's definition there"
+            f"the samples have landmarks of scheme {quote(repr(name))}, but {SCHEME_FILE} beside their shards {has}; "
+            "copy the whole folder again, or put the scheme's definition there"
         )
     return defined
 
@@ -249,12 +251,14 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
     """Read the (P, 2) places of dense points by head model. ValueError if the file is damaged."""
     stored = read_json(path, limit=MAX_MODEL_BYTES)
     try:
-        planes = {head: np.array(plane, np.float32) for head, plane in stored.items()}
+        planes = {head: np.array(plane, np.float64) for head, plane in stored.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold lists of points by head model; copy it again") from error
-    if wrong := [head for head, plane in planes.items() if plane.ndim != 2 or plane.shape[1] != 2]:
-        raise ValueError(f"{path}: the points of {quote(wrong[0])} must be pairs of numbers; copy it again")
-    return planes
+    if wrong := [
+        head for head, plane in planes.items() if plane.ndim != 2 or plane.shape[1] != 2 or not are_coordinates(plane)
+    ]:
+        raise ValueError(f"{path}: the points of {quote(wrong[0])} must be pairs of numbers {IN_RANGE}; copy it again")
+    return {head: plane.astype(np.float32) for head, plane in planes.items()}
 
 
 def _unit_hash(text: str) -> float:

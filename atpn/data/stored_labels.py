@@ -19,6 +19,8 @@ _SHAPES = {
     "neighbours": (None, None, 2),
 }
 """Shapes of lists of numbers; None stands for any length."""
+_MAX_NUMBER = 1e9
+"""Maximum magnitude of a number: a focal length of parallel rays has 1e6, and beyond 1e38 float32 is infinite."""
 _TEXTS = ("head", "kind", "subsets")
 """Attributes that are read by name."""
 
@@ -67,5 +69,5 @@ def _check_numbers(values: Any, shape: Sequence[int | None], what: str) -> None:
     except (TypeError, ValueError, OverflowError):
         numbers = np.empty(())
     fits = numbers.ndim == len(shape) and all(b in (None, a) for a, b in zip(numbers.shape, shape, strict=True))
-    if not fits or np.isinf(numbers).any():
-        raise ValueError(f"{what} must be {wanted} finite numbers, got {quote(values)}")
+    if not fits or (np.abs(numbers) > _MAX_NUMBER).any():
+        raise ValueError(f"{what} must be {wanted} numbers within {_MAX_NUMBER:g}, got {quote(values)}")

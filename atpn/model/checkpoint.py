@@ -92,11 +92,12 @@ def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
     try:
         description = json.loads(read_text(beside, MAX_MODEL_BYTES, CheckpointError))  # metadata may hold NaN
         if description["architecture"] != kind.__name__ or description["format_version"] != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{beside} describes {description['architecture']} version {description['format_version']}, "
-                f"expected {kind.__name__} version {FORMAT_VERSION}"
-            )
+            found = f"{quote(description['architecture'])} version {quote(description['format_version'])}"
+            raise CheckpointError(f"{beside} describes {found}, expected {kind.__name__} version {FORMAT_VERSION}")
         missing = {"config", "weights_sha256", "metadata"} - set(description)
+        digest, metadata = description.get("weights_sha256", ""), description.get("metadata", {})
+        if not isinstance(digest, str) or not isinstance(metadata, dict):
+            raise TypeError(f"weights_sha256 must be a text and metadata an object, got {digest!r} and {metadata!r}")
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:

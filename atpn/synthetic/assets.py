@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.data.arrays import MALFORMED, read_arrays, read_member
 from atpn.synthetic.appearance.backgrounds import exposed
 from atpn.synthetic.appearance.clothes import PATCH, load_cloth
 from atpn.synthetic.appearance.lighting import light_map, load_panoramas
@@ -25,6 +24,7 @@ from atpn.synthetic.heads.head import HeadModel
 from atpn.synthetic.heads.ict import FACE_MODEL, load_ict, read_ict
 from atpn.synthetic.heads.makehuman import Wardrobe
 from atpn.synthetic.heads.morphs import MorphTargets
+from edge_runtime.arrays import MALFORMED, read_arrays, read_member
 from edge_runtime.decoding import decode_image
 from edge_runtime.reading import open_regular, parse_json, quote
 

@@ -49,9 +49,10 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
     """
     if not config.file.is_file():
         raise FileNotFoundError(f"no recipe file {config.file}; see atpn/train/recipes/ for examples")
+    text = read_text(config.file)
     try:
-        content = tomllib.loads(read_text(config.file))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
         raise ValueError(f"{config.file} is not TOML: {quote(error)}") from error
     machine = {name: getattr(config, name) for name in ("threads", "workers", "device", "bfloat16")}
     common = machine | {key: value for key, value in content.items() if not isinstance(value, dict)}
@@ -66,7 +67,9 @@ def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> Trai
     # Checked here: tyro would keep an unknown option and report it for the next command line.
     known = {field.name for field in fields(TrainConfig)} - {"stage", "out"}
     if unknown := sorted({key.replace("-", "_") for key in options} - known):
-        raise ValueError(f"{config.file}: [{name}] has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{config.file}: [{name}] has no option {quote(repr(unknown[0]))}; known: {', '.join(sorted(known))}"
+        )
     arguments = [name, "--out", str(config.out)]
     for key, value in options.items():
         flag = key.replace("_", "-")
@@ -76,5 +79,7 @@ def _stage(config: RecipeFileConfig, name: str, options: dict[str, Any]) -> Trai
             arguments += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
     try:
         return tyro.cli(TrainConfig, args=arguments, prog=f"{config.file} [{name}]")
+    except ValueError as error:
+        raise ValueError(f"{config.file} [{name}]: {error}") from error
     except SystemExit as error:
         raise ValueError(f"{config.file}: wrong options in [{name}]; see `python -m atpn train --help`") from error

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atpn.data.arrays import MALFORMED, read_member
 from benchmarks.baselines.engines import OnnxNetwork, TFLiteNetwork
 from benchmarks.baselines.network import ALL_POINTS, LandmarkNetwork, select_points
+from edge_runtime.arrays import MALFORMED, read_member
 from edge_runtime.backends import load_backend
 from edge_runtime.errors import EdgeRuntimeError, ModelFileError
 from edge_runtime.geometry import ROI, extract_crop

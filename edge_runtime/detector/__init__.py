@@ -17,6 +17,7 @@ from edge_runtime.detector.mediapipe import MediaPipeDetector
 from edge_runtime.detector.network import NetworkDetector, decode_detections
 from edge_runtime.detector.yunet import YuNetDetector
 from edge_runtime.errors import BackendError, DetectorError
+from edge_runtime.reading import quote
 
 __all__ = [
     "NMS_IOU_THRESHOLD",
@@ -63,7 +64,7 @@ def open_detector(name: str) -> Detector:
     elif kind == "mediapipe" and path:
         detector = MediaPipeDetector(path)
     else:
-        raise DetectorError(f"unknown detector {name!r}; give one of {DETECTOR_NAMES}")
+        raise DetectorError(f"unknown detector {quote(name)!r}; give one of {DETECTOR_NAMES}")
     _log.info("detector: %s", name)
     return detector
 

@@ -20,6 +20,8 @@ from edge_runtime.sources.source import Frame
 OscValue = int | float | str
 _MAX_PACKET_BYTES = 8192
 """Maximum size of a UDP packet, bytes."""
+_MIN_INT, _MAX_INT, _MAX_FLOAT = -(2**31), 2**31 - 1, float(np.finfo(np.float32).max)
+"""Ranges of OSC's int32 and float32."""
 _TRANSIENT_ERRORS = frozenset(
     getattr(errno, name)
     for name in (
@@ -33,15 +35,18 @@ _log = logging.getLogger(__name__)
 
 
 def osc_message(address: str, *values: OscValue) -> bytes:
-    """Encode an Open Sound Control 1.0 message with int32, float32, and string arguments."""
+    """Encode an Open Sound Control 1.0 message with int32, float32, and string arguments.
+
+    A number beyond its type's range becomes the range's end.
+    """
     tags, data = ",", b""
     for value in values:
         if isinstance(value, str):
             tags, data = tags + "s", data + _osc_string(value)
         elif isinstance(value, int):
-            tags, data = tags + "i", data + struct.pack(">i", value)
+            tags, data = tags + "i", data + struct.pack(">i", max(_MIN_INT, min(value, _MAX_INT)))
         else:
-            tags, data = tags + "f", data + struct.pack(">f", value)
+            tags, data = tags + "f", data + struct.pack(">f", max(-_MAX_FLOAT, min(value, _MAX_FLOAT)))
     return _osc_string(address) + _osc_string(tags) + data
 
 

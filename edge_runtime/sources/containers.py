@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from edge_runtime.errors import SourceError
 from edge_runtime.reading import open_regular
+from edge_runtime.sources.matroska import inspect_matroska
 
 MAX_TABLE_BYTES = 2**28
 """Maximum size of a table that is read; an hour of video has some megabytes."""
@@ -31,13 +32,13 @@ class Contents:
     frames: int | None = None
     """Exact number of frames; None if the file has only an estimate, or leaves some out by an edit list."""
     cut: bool = False
-    """Whether the end is missing."""
+    """Whether the end is missing, or the structure is damaged."""
 
     def shortfall(self, read: int, name: str) -> str | None:
         """Return what is missing if the file `name` ended after `read` frames; None if nothing is."""
         if self.frames is not None and read < self.frames:
             return f"{read} of {self.frames} frames could be read: {name} is damaged or cut"
-        return f"only {read} frames could be read: the end of {name} is missing" if self.cut else None
+        return f"only {read} frames could be read: {name} is damaged or cut" if self.cut else None
 
 
 def inspect_video(path: Path) -> Contents:
@@ -56,7 +57,7 @@ def inspect_video(path: Path) -> Contents:
             if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
                 return _webp(file, size)
             if head.startswith(b"\x1a\x45\xdf\xa3"):
-                return Contents(None, _matroska_is_cut(file, size))
+                return Contents(*inspect_matroska(file, size))
             if head.startswith(b"GIF8"):
                 return _gif(file)
             if head.startswith(b"\x89PNG"):
@@ -140,7 +141,7 @@ def _box(content: bytes, *path: bytes) -> bytes:
 
 
 def _avi(file: BinaryIO, size: int) -> Contents:
-    at, riffs, cut = 0, 0, False
+    at, end, riffs, cut = 0, 0, 0, False
     index, codec = b"", b""
     for _ in range(_MAX_CHUNKS):
         file.seek(at)
@@ -150,9 +151,13 @@ def _avi(file: BinaryIO, size: int) -> Contents:
         kind, length = struct.unpack_from("<4sI", head)
         if kind == b"RIFF":
             riffs += 1
-            cut = cut or at + 8 + length > size
+            end = at + 8 + length
+            cut = cut or end > size
             at += 12
             continue
+        if not (kind.isascii() and kind.decode("ascii").isprintable()):  # damaged, or something else was appended
+            cut = cut or at < end
+            break
         if kind == b"LIST" and head[8:12] == b"hdrl" and length <= MAX_TABLE_BYTES:
             header = file.read(length)
             place = header.find(b"vids")
@@ -184,20 +189,6 @@ def _webp(file: BinaryIO, size: int) -> Contents:
     # A frame whose name is damaged counts, too.
     frames = [name for name in names[names.index(b"ANIM") + 1 :] if name not in (b"EXIF", b"XMP ")]
     return Contents(len(frames), at > size)
-
-
-def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
-    """Return whether the segment, the second element, is longer than the file."""
-    at = 0
-    for _ in range(2):
-        file.seek(at)
-        head = file.read(12)
-        width = 9 - head[4].bit_length()  # both elements have identifiers of four bytes
-        length = int.from_bytes(head[4 : 4 + width], "big") - (1 << 7 * width)
-        if length == (1 << 7 * width) - 1:  # unknown: recorded live
-            return False
-        at += 4 + width + length
-    return at > size
 
 
 def _gif(file: BinaryIO) -> Contents:

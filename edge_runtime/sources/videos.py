@@ -14,6 +14,7 @@ from edge_runtime.decoding import MAX_IMAGE_PIXELS
 from edge_runtime.errors import SourceError
 from edge_runtime.frames import MAX_SIDE
 from edge_runtime.opencv_log import silent_opencv
+from edge_runtime.reading import quote
 from edge_runtime.sources.containers import Contents, inspect_video
 from edge_runtime.sources.source import DEFAULT_FPS, CameraRequest, Frame, Source
 
@@ -101,14 +102,14 @@ class VideoSource(Source):
         """Open a GStreamer pipeline, which ends in `appsink`. SourceError if OpenCV cannot run it."""
         if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
             raise SourceError(
-                f"cannot open the GStreamer pipeline {description!r}: this OpenCV is built without GStreamer; use your "
-                "system's package, as python3-opencv of Debian, or another source"
+                f"cannot open the GStreamer pipeline {quote(description)!r}: this OpenCV is built without GStreamer; "
+                "use your system's package, as python3-opencv of Debian, or another source"
             )
         capture = open_capture(description, cv2.CAP_GSTREAMER)
         if not capture.isOpened():
             raise SourceError(
-                f"cannot open the GStreamer pipeline {description!r}: check it with gst-launch-1.0, and end it with "
-                "`videoconvert ! video/x-raw,format=BGR ! appsink`"
+                f"cannot open the GStreamer pipeline {quote(description)!r}: check it with gst-launch-1.0, and end it "
+                "with `videoconvert ! video/x-raw,format=BGR ! appsink`"
             )
         return cls(capture, "the GStreamer pipeline", live=_frame_count(capture) is None)
 

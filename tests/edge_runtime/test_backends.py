@@ -195,6 +195,8 @@ def test_wrong_engine_for_the_format(write_onnx, tiny_tflite):
         load_backend(write_onnx(), "litert")
     with pytest.raises(BackendError, match=r"onnxruntime does not read \.tflite"):
         load_backend(tiny_tflite, "onnxruntime")
+    with pytest.raises(BackendError, match=r"unknown engine 'x{200}… \(5000 characters\)'; known: auto, litert"):
+        load_backend(tiny_tflite, "x" * 5000)
     with pytest.raises(BackendError, match=r"unknown engine 'tensorrt'; known: auto, litert"):
         load_backend(tiny_tflite, "tensorrt")
 

@@ -424,7 +424,7 @@ def test_a_cut_video_keeps_its_results_and_fails(write_video, write_onnx, tmp_pa
     assert 0 < count < 20
     printed = capsys.readouterr()
     assert f"frames {count};" in printed.out
-    assert printed.err.startswith(f"error: only {count} frames could be read: the end of {video} is missing; ")
+    assert printed.err.startswith(f"error: only {count} frames could be read: {video} is damaged or cut; ")
     assert main([*given, "--max-frames", "3"]) == 0, "the end was not asked for"
 
 

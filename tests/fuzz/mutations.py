@@ -19,6 +19,8 @@ EDGE_BYTES = 64
 """Number of bytes at either end of a file that are changed more often: headers and indices are there."""
 DEEP = 100_000
 """Depth of nested brackets that overflows the stack of a recursive parser."""
+MAX_REPEATED = 2**20
+"""Maximum length of a line that is repeated often, characters: a file may be one long line."""
 EXTREME_NUMBERS = (
     "0", "-1", "1", "0.5", "1e-310", "1e38", "-1e38", "1e308", "1e400", "-1e400", "NaN", "Infinity", "2147483647",
     "2147483648", "-2147483649", "4294967296", "60000", "9007199254740993", "9223372036854775808",
@@ -220,9 +222,8 @@ def _change_lines(draw: st.DrawFn, text: str) -> str:
     kind = draw(st.sampled_from(("drop", "repeat", "cut", "often")))
     if kind == "cut":
         return "".join(lines[:at])
-    return "".join(
-        lines[:at] + {"drop": [], "repeat": [lines[at]] * 2, "often": [lines[at]] * 300}[kind] + lines[at + 1 :]
-    )
+    times = {"drop": 0, "repeat": 2, "often": min(300, MAX_REPEATED // max(len(lines[at]), 1))}[kind]
+    return "".join(lines[:at] + [lines[at]] * times + lines[at + 1 :])
 
 
 _TEXT_CHANGES = (_change_number, _change_number, _change_word, _change_lines)

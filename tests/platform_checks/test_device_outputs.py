@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,20 @@ def test_read_rejects_another_file(tmp_path, content):
     (tmp_path / "odd.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"odd\.npz was not written by `python -m platform_checks outputs`"):
         DeviceOutputs.read(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("about", ['{"precisions": null}', '{"precisions": {}, "more": {}}', "[]", "["])
+def test_read_rejects_an_archive_without_its_description(tmp_path, about):
+    np.savez(tmp_path / "odd.npz", about=np.array(about), crops=np.zeros(2))
+    with pytest.raises(ValueError, match=r"odd\.npz was not written by `python -m platform_checks outputs`"):
+        DeviceOutputs.read(tmp_path / "odd.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes by name")
+def test_read_rejects_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is not a regular file"):
+        DeviceOutputs.read(tmp_path / "pipe")
 
 
 def test_device_outputs_list_unsupported_files(tmp_path):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
@@ -88,6 +89,6 @@ def read_calibration(path: Path) -> tuple[Intrinsics, np.ndarray, np.ndarray]:
 def _numbers(path: Path, count: int) -> np.ndarray:
     """Read the first `count` numbers of a text file."""
     numbers = np.array(read_text(path).split()[:count], np.float64)
-    if len(numbers) < count or not np.isfinite(numbers).all():
-        raise ValueError(f"{len(numbers)} numbers, expected {count} finite ones")
+    if len(numbers) < count or not are_coordinates(numbers):
+        raise ValueError(f"{len(numbers)} numbers, expected {count} {IN_RANGE}")
     return numbers

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.face_boxes import box_of
 from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
@@ -64,11 +65,11 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
     for number, line in enumerate(read_text(path, MAX_LABEL_BYTES).splitlines()[2:], 3):
         name, *numbers = line.split() or [""]
         try:
-            landmarks = np.array(numbers, np.float32).reshape(5, 2)
-            if not np.isfinite(landmarks).all():
-                raise ValueError("not finite")
+            landmarks = np.array(numbers, np.float64).reshape(5, 2)
+            if not are_coordinates(landmarks):
+                raise ValueError("out of range")
         except ValueError:
-            message = f"{path} line {number}: {len(numbers)} words after the name, expected 10 finite numbers"
+            message = f"{path} line {number}: {len(numbers)} words, expected 10 numbers {IN_RANGE}"
             report(Issue(Severity.CORRUPT, message))
             continue
         # Aligned images come as .jpg or, in the larger edition, as .png; the list says .jpg.
@@ -78,7 +79,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             report(Issue(Severity.MISSING, str(folder / name), split))
         yield unread_sample(
             ImageFile(folder / file),
-            landmarks=landmarks,
+            landmarks=landmarks.astype(np.float32),
             scheme=CELEBA_5,
             boxes={"detector": box_of(*boxes[name])} if name in boxes else {},
             key=key_of("celeba", Path(name).stem),
@@ -106,6 +107,8 @@ def _boxes(path: Path | None) -> dict[str, tuple[float, float, float, float]]:
     rows = [line.split() for line in read_text(path, MAX_LABEL_BYTES).splitlines()[2:]] if path else []
     try:
         numbers = {row[0]: tuple(map(float, row[1:])) for row in rows if len(row) == 5}
+        if not are_coordinates(list(numbers.values())):
+            raise ValueError(f"expected numbers {IN_RANGE}")
     except ValueError as error:
         raise ValueError(f"{path}: a box is not four numbers ({quote(error)}); copy it again") from error
     return {name: (x, y, w, h) for name, (x, y, w, h) in numbers.items() if w > 0 and h > 0}

@@ -21,11 +21,13 @@ import h5py
 import numpy as np
 import scipy.io
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.face_boxes import box_of
 from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import HDF5Image, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.landmarks import COFW_29, IBUG_68
+from edge_runtime.reading import open_regular, quote
 
 FROM_LFPW = 845
 POINTS = 29
@@ -45,11 +47,11 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             report(Issue(Severity.MISSING, f"{root / f'COFW_{split}_color.mat'}, the faces of split {split}", split))
             continue
         try:
-            with h5py.File(path, "r") as file:
+            with open_regular(path), h5py.File(path, "r") as file:
                 count = file[f"Is{suffix}"].size
                 phis, boxes = file[f"phis{suffix}"][:].T, file[f"bboxes{suffix}"][:].T
         except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-            report(Issue(Severity.CORRUPT, f"{path} is truncated or no MATLAB 7.3 file of COFW: {error}", split))
+            report(Issue(Severity.CORRUPT, f"{path} is truncated or no MATLAB 7.3 file of COFW: {quote(error)}", split))
             continue
         if phis.shape != (count, 3 * POINTS) or boxes.shape != (count, 4):
             message = f"{path}: {count} images, but landmarks {phis.shape}, boxes {boxes.shape}"
@@ -59,6 +61,10 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             source = "lfpw" if split == "train" and index < FROM_LFPW else "cofw"
             x, y, occluded = phis[index].reshape(3, POINTS)
             left, top, width, height = boxes[index].tolist()
+            if not are_coordinates(phis[index]) or not are_coordinates(boxes[index]):
+                message = f"{path}: face {index + 1} has numbers that are not {IN_RANGE}"
+                report(Issue(Severity.CORRUPT, message, split))
+                continue
             yield unread_sample(
                 HDF5Image(path, f"Is{suffix}", index),
                 landmarks=np.column_stack([x - 1, y - 1]).astype(np.float32),
@@ -83,12 +89,14 @@ def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[Unr
             report(Issue(Severity.MISSING, str(file), "test68"))
             continue
         try:
-            content = scipy.io.loadmat(file)
+            with open_regular(file) as stream:
+                content = scipy.io.loadmat(stream)
             points, occluded = np.asarray(content["Points"], np.float64), np.asarray(content["Occ"]).ravel()
-            if points.shape != (68, 2) or occluded.shape != (68,) or not np.isfinite(points).all():
-                raise ValueError(f"Points {points.shape}, Occ {occluded.shape}, expected (68, 2) and 68")
+            if points.shape != (68, 2) or occluded.shape != (68,) or not are_coordinates(points):
+                shapes = f"Points {points.shape}, Occ {occluded.shape}"
+                raise ValueError(f"{shapes}, expected (68, 2) {IN_RANGE} and 68")
         except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
-            report(Issue(Severity.CORRUPT, f"{file}: {error}", "test68"))
+            report(Issue(Severity.CORRUPT, f"{file}: {quote(error)}", "test68"))
             continue
         yield unread_sample(
             HDF5Image(path, "IsT", index),

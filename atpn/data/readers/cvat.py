@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.readers.label_file import (
     Complain,
     LabeledFace,
@@ -100,6 +101,6 @@ def _coordinates(element: ElementTree.Element) -> np.ndarray:
         points = np.array([pair.split(",") for pair in text.split(";")], np.float64)
     except ValueError:
         points = np.empty((0, 0))
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise LabelError(f"points are {text[:60]!r}, expected x,y;x,y and so on")
+    if points.ndim != 2 or points.shape[1] != 2 or not are_coordinates(points):
+        raise LabelError(f"points are {text[:60]!r}, expected x,y;x,y and so on, {IN_RANGE}")
     return points

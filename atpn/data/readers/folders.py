@@ -1,7 +1,8 @@
-"""Case-insensitive lookup of a dataset's folders and files."""
+"""Lookup of a dataset's folders and files."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def first_below(root: Path, *places: str) -> Path | None:
     """Return the first of several places ("A/B") that exists."""
     found = (below(root, *place.split("/")) for place in places)
     return next((path for path in found if path is not None), None)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a label's path is a file; one whose name is too long for the system is none."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def files(folder: Path, suffix: str) -> Iterator[Path]:

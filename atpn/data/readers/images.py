@@ -16,7 +16,7 @@ import numpy as np
 
 from atpn.data.sample import Sample
 from edge_runtime.decoding import load_image
-from edge_runtime.reading import quote
+from edge_runtime.reading import open_regular, quote
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 """Placeholder image of a sample that has not been read."""
@@ -101,7 +101,8 @@ class _Player:
     def __init__(self, path: Path) -> None:
         self.path, self.next = path, 0
         self.last: np.ndarray | None = None
-        self.capture = cv2.VideoCapture(str(path))
+        with open_regular(path):
+            self.capture = cv2.VideoCapture(str(path))
 
     def frame(self, index: int) -> np.ndarray:
         if index < self.next - 1:
@@ -123,7 +124,8 @@ def _player(path: Path) -> _Player:
 
 @functools.lru_cache(maxsize=2)
 def _opened(path: Path) -> h5py.File:
-    return h5py.File(path, "r")
+    with open_regular(path):
+        return h5py.File(path, "r")
 
 
 @dataclass(frozen=True)

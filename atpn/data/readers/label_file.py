@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, MAX_COORDINATE
+from atpn.data.readers.folders import is_file
 from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
@@ -68,7 +70,7 @@ class LabeledImage:
     def path(self) -> Path:
         """Where the image is, or where it should be."""
         places = [folder / self.name for folder in self.folders]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if is_file(place)), places[0])
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,13 @@ def list_of(entry: Any, key: str) -> list[Any]:
 
 
 def numbers_of(values: Any, count: int, what: str) -> list[float]:
-    """Return `count` finite numbers; LabelError otherwise."""
+    """Return `count` numbers within `MAX_COORDINATE`; LabelError otherwise."""
     given = values if isinstance(values, list | tuple) else [values]
     valid = len(given) == count and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e9 for v in given
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= MAX_COORDINATE for v in given
     )
     if not valid:
-        raise LabelError(f"{what} is {_short(values)}, expected {count} finite numbers")
+        raise LabelError(f"{what} is {_short(values)}, expected {count} numbers {IN_RANGE}")
     return [float(v) for v in given]
 
 

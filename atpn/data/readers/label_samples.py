@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from atpn.data.face_boxes import box_corners
+from atpn.data.readers.folders import is_file
 from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity
 from atpn.data.readers.label_file import Complain, LabeledFace, LabeledImage, LabelError, LabelSet
@@ -156,7 +157,7 @@ class LabelReader:
     def _image(self, image: LabeledImage, first: float, number: int) -> Iterator[UnreadSample]:
         path, photo = image.path, None
         attributes = {"split": image.split, "identity": image.name}
-        if not path.is_file():
+        if not is_file(path):
             self.report(Issue(Severity.MISSING, f"{path} ({image.where})", image.split))
             if self.options.normalized:
                 return  # its size is unknown

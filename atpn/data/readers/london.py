@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.readers.folders import below, files, image_beside
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
@@ -46,16 +47,17 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
 
 
 def read_tem(path: Path, count: int = POINTS) -> np.ndarray:
-    """(count, 2) float32 pixels of a webmorph template; ValueError for anything but that many finite points."""
+    """(count, 2) float32 pixels of a webmorph template; ValueError for anything but that many points in range."""
     lines = read_text(path, errors="replace").split("\n")
     try:
         stated = int(lines[0])
-        points = np.array([line.split() for line in lines[1 : 1 + count]], np.float32)
+        points = np.array([line.split() for line in lines[1 : 1 + count]], np.float64)
     except ValueError as error:
         raise ValueError(f"{path} is not a webmorph template: {quote(error)}") from error
-    if stated != count or points.shape != (count, 2) or not np.isfinite(points).all():
-        raise ValueError(f"{path} states {stated} points and has {points.shape}; expected {count} finite x, y pairs")
-    return points
+    if stated != count or points.shape != (count, 2) or not are_coordinates(points):
+        expected = f"{count} pairs of x and y {IN_RANGE}"
+        raise ValueError(f"{path} states {quote(stated)} points and has {points.shape}; expected {expected}")
+    return points.astype(np.float32)
 
 
 def _folder(root: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, MAX_COORDINATE
 from atpn.data.readers.label_file import Complain, LabeledFace, LabeledImage, LabelError, LabelSet
 from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_bytes
 
@@ -107,8 +108,9 @@ def _number(cell: str, column: str, separator: str) -> float:
         value = float(cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell)
     except ValueError:
         value = float("inf")
-    if not abs(value) < 1e9:
+    if not abs(value) <= MAX_COORDINATE:
         raise LabelError(
-            f"column {column} is {quote(repr(cell))}, expected a number or an empty cell (separator: {separator})"
+            f"column {column} is {quote(repr(cell))}, expected a number {IN_RANGE} or an empty cell "
+            f"(separator: {separator})"
         )
     return value

@@ -27,11 +27,13 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.readers.folders import below, files, first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import IBUG_68
+from edge_runtime.reading import open_regular, quote
 
 PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 SIDE = 450
@@ -128,12 +130,14 @@ def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None
     if not path.with_suffix(".jpg").is_file():
         report(Issue(Severity.MISSING, f"{path.with_suffix('.jpg')}"))
     try:
-        content = scipy.io.loadmat(path, variable_names=[name, "Pose_Para"])
+        with open_regular(path) as file:
+            content = scipy.io.loadmat(file, variable_names=[name, "Pose_Para"])
         points, pose = np.asarray(content[name], np.float64)[:2].T, np.asarray(content["Pose_Para"], np.float64).ravel()
-        if points.shape != (68, 2) or len(pose) < 3 or not (np.isfinite(points).all() and np.isfinite(pose[:3]).all()):
-            raise ValueError(f"{name} {points.shape}, Pose_Para {pose.shape}, expected 68 points and 3 angles or more")
+        if points.shape != (68, 2) or len(pose) < 3 or not (are_coordinates(points) and are_coordinates(pose[:3])):
+            expected = f"68 points and 3 angles or more, {IN_RANGE}"
+            raise ValueError(f"{name} {points.shape}, Pose_Para {pose.shape}, expected {expected}")
     except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
-        report(Issue(Severity.CORRUPT, f"{path}: {error}"))
+        report(Issue(Severity.CORRUPT, f"{path}: {quote(error)}"))
         return None
     rotation = head_to_camera(*pose[:3].tolist())
     landmarks = (y_down(points, rotation) - 1).astype(np.float32)

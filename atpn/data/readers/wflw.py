@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from atpn.data.readers.folders import below
+from atpn.data.coordinates import IN_RANGE, are_coordinates
+from atpn.data.readers.folders import below, is_file
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.landmarks import WFLW_98
-from edge_runtime.reading import MAX_LABEL_BYTES, read_text
+from edge_runtime.reading import MAX_LABEL_BYTES, quote, read_text
 
 FLAGS = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 COLUMNS = 2 * 98 + 4 + len(FLAGS)
@@ -46,15 +47,16 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
             *columns, name = line.split(maxsplit=COLUMNS) or [""]
             try:
                 values = np.array(columns, np.float64)
-                if len(values) != COLUMNS or not np.isfinite(values).all():
-                    raise ValueError(f"{len(values)} numbers before the image's path, expected {COLUMNS}")
+                if len(values) != COLUMNS or not are_coordinates(values):
+                    expected = f"expected {COLUMNS} {IN_RANGE}"
+                    raise ValueError(f"{len(values)} numbers before the image's path, {expected}")
             except ValueError as error:
-                report(Issue(Severity.CORRUPT, f"{path} line {number}: {error}", split))
+                report(Issue(Severity.CORRUPT, f"{path} line {number}: {quote(error)}", split))
                 continue
             faces.append((number, values, name.strip()))
             photos[name.strip()][number] = values[:196].reshape(98, 2)
         for number, values, name in faces:
-            if not (images / name).is_file():
+            if not is_file(images / name):
                 report(Issue(Severity.MISSING, str(images / name), split))
             flags = {flag: str(int(value)) for flag, value in zip(FLAGS, values[200:], strict=True)}
             others = [points for other, points in photos[name].items() if other != number]

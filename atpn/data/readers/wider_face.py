@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.face_boxes import box_corners, box_of
-from atpn.data.readers.folders import below, first_below
+from atpn.data.readers.folders import below, first_below, is_file
 from atpn.data.readers.images import NO_IMAGE, ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from atpn.data.sample import Sample
@@ -43,7 +44,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
         invalid = sizeless = 0
         for photo, faces in _photos(path, split, report):
             image = ImageFile(images / photo)
-            if not image.path.is_file():
+            if not is_file(image.path):
                 report(Issue(Severity.MISSING, str(image.path), split))
             attributes = {"split": split, "identity": photo}
             stem = key_of("wider", split, Path(photo).stem)
@@ -80,6 +81,8 @@ def _photos(path: Path, split: str, report: Report) -> Iterator[tuple[str, np.nd
             count = int(lines[at + 1])
             rows = np.array([line.split()[: len(COLUMNS)] for line in lines[at + 2 : at + 2 + count]], np.int64)
             rows = rows.reshape(count, len(COLUMNS))
+            if not are_coordinates(rows):
+                raise ValueError(f"expected numbers {IN_RANGE}")
         except (IndexError, OverflowError, ValueError) as error:
             what = f"{path} near line {at + 1}: {quote(repr(photo))} and its faces do not read ({quote(error)})"
             report(Issue(Severity.CORRUPT, what, split))

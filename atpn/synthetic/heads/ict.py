@@ -10,9 +10,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from atpn.data.arrays import ArrayFileError, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part, SurfacePoints
 from atpn.synthetic.heads.surface import sample_surface
+from edge_runtime.arrays import ArrayFileError, read_arrays
 from edge_runtime.reading import open_regular
 
 # Multi-PIE / iBUG order, published with the model.

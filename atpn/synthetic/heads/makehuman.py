@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from atpn.data.arrays import ArrayFileError, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.surface import sample_triangles
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, HeadWarp, fit_warp
 from atpn.synthetic.heads.wavefront import ObjMesh, bind_mhclo, load_obj
+from edge_runtime.arrays import ArrayFileError, read_arrays
 from edge_runtime.decoding import load_image
 from edge_runtime.files import write_atomically
 from edge_runtime.reading import open_regular

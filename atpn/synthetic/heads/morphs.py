@@ -15,11 +15,11 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from atpn.data.arrays import ArrayFileError, load_arrays, read_arrays
 from atpn.synthetic.heads.head import HeadModel, Part
 from atpn.synthetic.heads.makehuman import assets_fingerprint, write_cache
 from atpn.synthetic.heads.warp import HEAD_TO_Y_UP, DenseSurface, fit_warp, head_triangles, vertex_normals
 from atpn.synthetic.heads.wavefront import load_obj
+from edge_runtime.arrays import ArrayFileError, load_arrays, read_arrays
 from edge_runtime.reading import open_regular
 
 CACHE_VERSION = 1

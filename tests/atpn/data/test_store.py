@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from atpn.data.sample import Sample
 from atpn.data.shards import read_shard, write_shard
 from atpn.data.store import SampleStore
+from edge_runtime.landmarks import LandmarkScheme
 
 
 def test_the_store_returns_what_the_shards_hold(face_shards, decoded):
@@ -81,6 +84,15 @@ def test_a_wrong_number_of_landmarks_is_named(tmp_path, draw_sample):
     write_shard(tmp_path / "a.tar", [Sample(sample.image, sample.landmarks[:68], key="short")])
     with pytest.raises(ValueError, match=r"'short'.*\(68, 2\)"):
         SampleStore.read(tmp_path)
+
+
+def test_a_scheme_of_a_long_name_is_quoted(tmp_path, draw_sample):
+    scheme = LandmarkScheme("x" * 5000, 4, {"face": (0, 1, 2, 3)}, ((0, 1),), (), (0, 1))
+    sample = replace(draw_sample(np.random.default_rng(0), "face", 48), landmarks=np.ones((4, 2), np.float32))
+    write_shard(tmp_path / "faces-000000.tar", [replace(sample, scheme=scheme)])
+    with pytest.raises(ValueError, match=r"scheme\.json beside their shards is missing") as raised:
+        SampleStore.read(tmp_path)
+    assert len(str(raised.value)) < 1000
 
 
 def test_boxes_subsets_and_faces_known_in_part(tmp_path, draw_sample):

@@ -42,6 +42,7 @@ def test_labels_come_back():
         {"landmarks": {"a": 1}},
         {"landmarks": [["x", "y"]]},
         {"landmarks": [[1e400, 2]]},
+        {"landmarks": [[1e300, 2]]},
         {"landmarks": [[10**400, 2]]},
         {"visibility": [[1]]},
         {"rotation": [[1, 0, 0]]},

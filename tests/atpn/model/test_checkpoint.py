@@ -83,3 +83,10 @@ def test_a_damaged_description_is_refused(path, content):
     path.with_suffix(".json").write_text(content)
     with pytest.raises(CheckpointError, match=r"atpn\.json .*copy it again"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("change", [{"weights_sha256": 5}, {"weights_sha256": {"a": 1}}, {"metadata": None}])
+def test_a_description_of_other_types_is_refused(path, change):
+    _edit(path, **change)
+    with pytest.raises(CheckpointError, match=r"atpn\.json .*copy it again"):
+        load_checkpoint(path)

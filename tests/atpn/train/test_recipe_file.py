@@ -85,11 +85,13 @@ def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp
     ("text", "message"),
     [
         ("recipe = thesis", "is not TOML"),
+        pytest.param(f"samples = {'1' * 5000}", "recipe.toml is not TOML", id="a number of 5000 digits"),
         ('recipe = "thesis"', "has no stage"),
         ("[landmarks]\ndata = ['a']\nspeed = 3", "[landmarks] has no option 'speed'; known: batch_size, "),
         ("[landmarks]\ndata = ['a']\nlr = 'high'", "wrong options in [landmarks]"),
         ("[lips]\ndata = ['a']", "wrong options in [lips]"),
         ("[tracking]\ndata = ['a', 'b']", "needs one --data"),
+        ("[landmarks]\ndata = ['a']\nsamples = 0", "recipe.toml [landmarks]: --samples must be positive, got 0"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, capsys, text, message):

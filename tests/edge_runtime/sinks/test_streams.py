@@ -86,6 +86,11 @@ def test_messages_follow_the_specification():
     assert parse(osc_bundle([osc_message("/a", 1), osc_message("/b", 2.0)])) == {"/a": [1], "/b": [2.0]}
 
 
+def test_osc_message_clamps_numbers_beyond_its_types():
+    sent = parse(osc_bundle([osc_message("/a", 2**40, -(2**40), 1e308, -1e308)]))["/a"]
+    assert sent == [2**31 - 1, -(2**31), float(np.finfo(np.float32).max), float(np.finfo(np.float32).min)]
+
+
 def test_osc_sends_the_frame_and_each_face(receiver):
     with OscSink(*receiver.getsockname()) as sink:
         sink.write(FRAME, [face()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import shutil
 import tempfile
@@ -47,6 +48,7 @@ FLAGS = {
     "--fov": NUMBERS, "--threads": NUMBERS, "--faces": NUMBERS, "--smoothing": NUMBERS, "--osc": ADDRESSES,
     "--vmc": ADDRESSES, "--websocket": ADDRESSES, "--engine": WORDS, "--detector": WORDS,
 }  # fmt: skip
+OUTPUTS = ("--save", "--jsonl", "--csv")
 SWITCHES = ("--sequence", "--vmc-hold", "--mirror", "--version", "--list-cameras", "--headless", "--unknown", "", "x")
 
 
@@ -88,10 +90,19 @@ def _read(folder: Path, file: Path) -> None:
         check(code == 0 or message, f"exit code {code} without a word")
         check(len(message) <= MAX_MESSAGE, f"a message of {len(message)} characters")
         after = _contents()
-        changed = [name for name, content in before.items() if after.get(name) != content]
+        replaceable = _outputs(arguments)
+        changed = [name for name, content in before.items() if after.get(name) != content and name not in replaceable]
         check(not changed, f"exit code {code}, and {', '.join(changed)} was replaced")
         left = [name for name in after if ".part" in name]
         check(not left, f"exit code {code}, and {', '.join(left)} was left")
+
+
+def _outputs(arguments: list[str]) -> set[str]:
+    """Return the paths that may be replaced: named as an output, and neither an input nor an image of one."""
+    given = {name: value for name, value in itertools.pairwise(arguments) if name in FLAGS}  # the last one counts
+    outputs = {given.get(name, "") for name in OUTPUTS}
+    inputs = {value for name, value in given.items() if name not in OUTPUTS}
+    return {name for name in outputs - inputs if not (name.endswith(".png") and str(Path(name).parent) in inputs)}
 
 
 def _run(arguments: list[str]) -> tuple[object, str]:

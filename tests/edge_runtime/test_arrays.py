@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from atpn.data.arrays import ArrayFileError, load_arrays, parse_array, read_arrays
+from edge_runtime.arrays import ArrayFileError, load_arrays, parse_array, read_arrays
 
 ARRAYS = {
     "numbers": np.arange(12, dtype=np.float32).reshape(3, 4),

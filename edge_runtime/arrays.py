@@ -28,10 +28,10 @@ _CHUNK = 2**20
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OverflowError, MemoryError),
-    *(ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError),
+    *(ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError, OSError),
 )
 """What `zipfile` and NumPy raise for damaged archives and headers. RuntimeError includes NotImplementedError and
-RecursionError."""
+RecursionError; OSError is for a member that would begin before the file."""
 
 
 class ArrayFileError(ValueError):
@@ -81,10 +81,10 @@ def parse_array(content: bytes) -> np.ndarray:
     """Return the array of an .npy file's content. ArrayFileError if it is damaged, or of Python objects."""
     stream = io.BytesIO(content)
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
         if version not in _HEADERS:
             raise ValueError(f"version {version} of the format is unknown")
-        shape, fortran, dtype = _HEADERS[version](stream)
+        shape, fortran, dtype = _HEADERS[version](stream)  # type: ignore[no-untyped-call]
         held, declared = len(content) - stream.tell(), math.prod(shape) * dtype.itemsize
         if dtype.hasobject or any(side < 0 for side in shape) or held != declared:
             raise ValueError(f"{dtype} {shape} does not fit {held} bytes")
