@@ -292,7 +292,7 @@ def test_a_face_is_not_dropped_for_one_bad_frame(model):
     assert [frame.get("a") for frame in track(world, model, 3.0)] == [0] * 90
 
 
-@pytest.mark.parametrize("look", [(0.81, 0.053), (0.96, 0.059)])
+@pytest.mark.parametrize("look", [(0.81, 0.049), (0.96, 0.059)])
 def test_a_face_of_fair_confidence_or_fair_certainty_is_kept(model, look):
     world = World(a=still(320, 240))
     world.looks["a"] = look
