@@ -19,10 +19,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.io
 
 from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.face_boxes import box_of
+from atpn.data.matlab_file import load_matrices
 from atpn.data.readers.folders import first_below
 from atpn.data.readers.images import HDF5Image, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
@@ -89,13 +89,12 @@ def _read_68(root: Path, path: Path, count: int, report: Report) -> Iterator[Unr
             report(Issue(Severity.MISSING, str(file), "test68"))
             continue
         try:
-            with open_regular(file) as stream:
-                content = scipy.io.loadmat(stream)
-            points, occluded = np.asarray(content["Points"], np.float64), np.asarray(content["Occ"]).ravel()
+            content = load_matrices(file, ["Points", "Occ"])
+            points, occluded = content["Points"], content["Occ"].ravel()
             if points.shape != (68, 2) or occluded.shape != (68,) or not are_coordinates(points):
                 shapes = f"Points {points.shape}, Occ {occluded.shape}"
                 raise ValueError(f"{shapes}, expected (68, 2) {IN_RANGE} and 68")
-        except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
+        except (OSError, ValueError) as error:
             report(Issue(Severity.CORRUPT, f"{file}: {quote(error)}", "test68"))
             continue
         yield unread_sample(

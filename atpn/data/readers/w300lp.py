@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from atpn.data.coordinates import IN_RANGE, are_coordinates
+from atpn.data.matlab_file import load_matrices
 from atpn.data.readers.folders import below, files, first_below
 from atpn.data.readers.images import ImageFile, UnreadSample, key_of, unread_sample
 from atpn.data.readers.issues import Issue, Report, Severity, raise_issue
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import IBUG_68
-from edge_runtime.reading import open_regular, quote
+from edge_runtime.reading import quote
 
 PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 SIDE = 450
@@ -84,7 +84,7 @@ def read_aflw2000(root: Path, report: Report = raise_issue) -> Iterator[UnreadSa
         labels = _read_labels(path, "pt3d_68", report)
         if labels is None:
             continue
-        angles = scipy.io.loadmat(path, variable_names=["Pose_Para"])["Pose_Para"].ravel()[:3]
+        angles = load_matrices(path, ["Pose_Para"])["Pose_Para"].ravel()[:3]
         if np.abs(angles).max() > ANGLE_LIMIT:
             report(Issue(Severity.LEFT_OUT, f"{path.name}: an angle beyond 99 degrees"))
             continue
@@ -130,13 +130,12 @@ def _read_labels(path: Path, name: str, report: Report) -> dict[str, Any] | None
     if not path.with_suffix(".jpg").is_file():
         report(Issue(Severity.MISSING, f"{path.with_suffix('.jpg')}"))
     try:
-        with open_regular(path) as file:
-            content = scipy.io.loadmat(file, variable_names=[name, "Pose_Para"])
-        points, pose = np.asarray(content[name], np.float64)[:2].T, np.asarray(content["Pose_Para"], np.float64).ravel()
+        content = load_matrices(path, [name, "Pose_Para"])
+        points, pose = content[name][:2].T, content["Pose_Para"].ravel()
         if points.shape != (68, 2) or len(pose) < 3 or not (are_coordinates(points) and are_coordinates(pose[:3])):
             expected = f"68 points and 3 angles or more, {IN_RANGE}"
             raise ValueError(f"{name} {points.shape}, Pose_Para {pose.shape}, expected {expected}")
-    except Exception as error:  # scipy raises half a dozen kinds for files that are truncated
+    except (OSError, ValueError) as error:
         report(Issue(Severity.CORRUPT, f"{path}: {quote(error)}"))
         return None
     rotation = head_to_camera(*pose[:3].tolist())
