@@ -6,7 +6,12 @@ import argparse
 import dataclasses
 import types
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from edge_runtime.reading import quote
+
+MAX_MESSAGE = 1000
+"""Maximum length of an error message, which repeats what was typed."""
 
 
 class _Dataclass(Protocol):
@@ -21,6 +26,11 @@ def flag(default: Any, help: str, group: str = "") -> Any:
 Config = TypeVar("Config", bound=_Dataclass)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(quote(message, MAX_MESSAGE))
+
+
 def parse_flags(config: type[Config], prog: str, description: str, arguments: Sequence[str] | None = None) -> Config:
     """Parse command line flags into a dataclass.
 
@@ -29,7 +39,7 @@ def parse_flags(config: type[Config], prog: str, description: str, arguments: Se
     positional. Help texts and groups come from the fields' metadata `help` and `group`. `arguments` default to
     `sys.argv`. If argparse or the dataclass (ValueError) rejects a value, the process exits with code 2.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
     hints = get_type_hints(config)

@@ -16,6 +16,8 @@ import numpy as np
 
 ROI_MARGIN = 0.25
 """Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2)."""
+MIN_FIELD_OF_VIEW, MAX_FIELD_OF_VIEW = 0.1, 179.0
+"""Limits of a camera's field of view, degrees: the focal length stays a sensible number."""
 DEFAULT_FOV = 60.0
 """Field of view along the longer side, degrees: typical of webcams and phones."""
 MAX_OVERSAMPLING = 8
@@ -165,6 +167,12 @@ def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
     return np.stack([pitch, yaw, roll], axis=-1)
 
 
+def check_field_of_view(degrees: float, name: str = "the field of view") -> None:
+    """Raise ValueError for a field of view that no camera has; a telescope's may be a tenth of a degree."""
+    if not MIN_FIELD_OF_VIEW <= degrees <= MAX_FIELD_OF_VIEW:
+        raise ValueError(f"{name} must lie between {MIN_FIELD_OF_VIEW} and {MAX_FIELD_OF_VIEW} degrees, got {degrees}")
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """Pinhole camera: focal lengths and principal point in pixels."""
@@ -182,8 +190,7 @@ class Intrinsics:
     @functools.lru_cache(maxsize=8)
     def from_fov(width: int, height: int, fov_degrees: float = DEFAULT_FOV) -> Intrinsics:
         """Return a centered camera with this field of view along the longer side."""
-        if not 0 < fov_degrees < 180:
-            raise ValueError(f"the field of view must lie between 0 and 180 degrees, got {fov_degrees}")
+        check_field_of_view(fov_degrees)
         focal = max(width, height) / 2 / math.tan(math.radians(fov_degrees) / 2)
         return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
@@ -206,13 +213,12 @@ class Camera(Protocol):
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """Camera known by its field of view along the longer side only. ValueError if it is not below 180 degrees."""
+    """Camera known by its field of view along the longer side only. ValueError if it is out of range."""
 
     degrees: float = DEFAULT_FOV
 
     def __post_init__(self) -> None:
-        if not 0 < self.degrees < 180:
-            raise ValueError(f"the field of view must lie between 0 and 180 degrees, got {self.degrees}")
+        check_field_of_view(self.degrees)
 
     def at(self, width: int, height: int) -> Intrinsics:
         """See `Camera.at`."""

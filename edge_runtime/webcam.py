@@ -23,7 +23,7 @@ from edge_runtime.errors import EdgeRuntimeError, require
 from edge_runtime.face import Face, TrackState
 from edge_runtime.files import check_outputs
 from edge_runtime.flags import flag, parse_flags
-from edge_runtime.geometry import DEFAULT_FOV, FieldOfView
+from edge_runtime.geometry import DEFAULT_FOV, FieldOfView, check_field_of_view
 from edge_runtime.options import TrackerOptions
 from edge_runtime.preview import Preview
 from edge_runtime.signals import StopSignals, interrupt_once
@@ -100,7 +100,7 @@ class WebcamConfig:
         except ValueError as error:
             raise ValueError(f"--{error}") from error
         if self.fov is not None:
-            require(0 < self.fov < 180, f"--fov must lie between 0 and 180 degrees, got {self.fov}")
+            check_field_of_view(self.fov, "--fov")
             require(self.intrinsics is None, "--fov and --intrinsics exclude each other: give one of them")
         if self.max_frames is not None:
             require(self.max_frames >= 1, f"--max-frames must be 1 or more, got {self.max_frames}")

@@ -72,6 +72,12 @@ def test_wrong_flags_end_with_code_2(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_what_was_typed_is_quoted_in_bounded_length(capsys):
+    with pytest.raises(SystemExit):
+        parse("--kind", "x" * 100_000)
+    assert len(capsys.readouterr().err) < 3000
+
+
 def test_help_comes_from_the_fields(capsys):
     with pytest.raises(SystemExit) as exit_info:
         parse("--help")

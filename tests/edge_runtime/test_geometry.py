@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime.geometry import (
     ROI,
+    FieldOfView,
     Intrinsics,
     angles_to_matrix,
     crop_to_camera,
@@ -164,6 +165,8 @@ def test_intrinsics_see_the_field_of_view_along_the_longer_side():
     assert math.degrees(math.acos(left @ right)) == pytest.approx(60)
     with pytest.raises(ValueError, match="field of view"):
         Intrinsics.from_fov(640, 480, 180)
+    with pytest.raises(ValueError, match=r"between 0\.1 and 179\.0 degrees, got 1e-300"):
+        FieldOfView(1e-300)
     with pytest.raises(ValueError, match="positive focal"):
         Intrinsics(0, 1, 0, 0)
 

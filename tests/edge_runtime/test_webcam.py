@@ -177,6 +177,7 @@ def test_no_display(write_video, write_onnx, capsys, monkeypatch):
     [
         ["--smoothing", "2"],
         ["--fov", "180"],
+        ["--fov", "1e-300"],
         ["--threads", "0"],
         ["--max-frames", "0"],
         ["--engine", "tpu"],

@@ -10,6 +10,10 @@ import { ensure } from "./errors.js";
 /** Margin added to each side of the landmarks' rectangle, as a fraction of its width or height. */
 export const ROI_MARGIN = 0.25;
 
+/** Limits of a camera's field of view, degrees: the focal length stays a sensible number. */
+const MIN_FIELD_OF_VIEW = 0.1;
+const MAX_FIELD_OF_VIEW = 179;
+
 /** Field of view along the longer side, degrees: typical of webcams and phones. */
 export const DEFAULT_FOV = 60;
 
@@ -174,7 +178,10 @@ export class Intrinsics {
 
   /** Return a centered camera with this field of view along the longer side. */
   static fromFov(width: number, height: number, degrees = DEFAULT_FOV): Intrinsics {
-    ensure(degrees > 0 && degrees < 180, `the field of view must lie between 0 and 180 degrees, got ${degrees}`);
+    ensure(
+      degrees >= MIN_FIELD_OF_VIEW && degrees <= MAX_FIELD_OF_VIEW,
+      `the field of view must lie between ${MIN_FIELD_OF_VIEW} and ${MAX_FIELD_OF_VIEW} degrees, got ${degrees}`,
+    );
     const focal = Math.max(width, height) / 2 / Math.tan((degrees * Math.PI) / 360);
     return new Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2);
   }

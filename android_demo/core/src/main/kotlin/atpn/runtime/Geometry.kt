@@ -19,6 +19,10 @@ import kotlin.math.tan
 /** Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2). */
 const val ROI_MARGIN = 0.25
 
+/** Limits of a camera's field of view, degrees: the focal length stays a sensible number. */
+private const val MIN_FIELD_OF_VIEW = 0.1
+private const val MAX_FIELD_OF_VIEW = 179.0
+
 /** Field of view along the longer side, degrees: typical of webcams and phones. */
 const val DEFAULT_FOV = 60.0
 
@@ -152,8 +156,8 @@ data class Intrinsics(val fx: Double, val fy: Double, val cx: Double, val cy: Do
     companion object {
         /** Returns a centered camera with this field of view along the longer side. */
         fun fromFov(width: Int, height: Int, fovDegrees: Double = DEFAULT_FOV): Intrinsics {
-            require(fovDegrees > 0 && fovDegrees < 180) {
-                "the field of view must lie between 0 and 180 degrees, got $fovDegrees"
+            require(fovDegrees in MIN_FIELD_OF_VIEW..MAX_FIELD_OF_VIEW) {
+                "the field of view must lie between $MIN_FIELD_OF_VIEW and $MAX_FIELD_OF_VIEW degrees, got $fovDegrees"
             }
             val focal = max(width, height) / 2.0 / tan(fovDegrees * PI / 360)
             return Intrinsics(focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
