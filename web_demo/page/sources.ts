@@ -43,8 +43,10 @@ export async function openVideo(video: HTMLVideoElement, file: File): Promise<vo
   try {
     await video.play();
   } catch {
-    closeVideo(video);
-    throw new Error(`${file.name} cannot be read. This browser does not know its format; try MP4 (H.264) or WebM.`);
+    throw new Error(
+      `${file.name} cannot be read: this browser does not know its format, or the file is damaged. ` +
+        "Try MP4 (H.264) or WebM.",
+    );
   }
 }
 
@@ -66,7 +68,9 @@ export async function openPicture(file: File): Promise<ImageBitmap> {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`${file.name} cannot be read: it is not a picture that this browser knows. Try JPEG or PNG.`);
+    throw new Error(
+      `${file.name} cannot be read: it is not a picture that this browser knows, or it is damaged. Try JPEG or PNG.`,
+    );
   }
   const scale = MAX_PICTURE_SIDE / Math.max(bitmap.width, bitmap.height);
   return scale >= 1 ? bitmap : createImageBitmap(bitmap, scaledSize(bitmap.width, bitmap.height, scale));
