@@ -148,10 +148,10 @@ async function runSource(mirrored: boolean, body: (isCurrent: () => boolean) => 
   }
 }
 
-async function startStream(open: () => Promise<void>, isCamera: boolean): Promise<void> {
+async function startStream(open: (isCurrent: () => boolean) => Promise<void>, isCamera: boolean): Promise<void> {
   await runSource(isCamera, async (isCurrent) => {
-    await open();
-    await client.begin();
+    await open(isCurrent);
+    if (isCurrent()) await client.begin();
     while (isCurrent()) await nextStreamFrame(isCurrent, isCamera);
   });
 }
@@ -279,7 +279,7 @@ async function begin(): Promise<void> {
 }
 
 byId("start-camera").onclick = () => {
-  run(() => startStream(() => openCamera(video), true));
+  run(() => startStream((isCurrent) => openCamera(video, isCurrent), true));
 };
 fileInput.onchange = () => {
   const file = fileInput.files?.[0];

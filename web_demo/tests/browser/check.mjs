@@ -103,7 +103,26 @@ async function checkCamera(browser) {
     [0],
     "ids of a new source begin at 0",
   );
+  await page.click("#stop");
+  await checkLateCamera(page);
   await finish(demoPage);
+}
+
+/** A camera that is allowed only after Stop is released at once. */
+async function checkLateCamera(page) {
+  await page.evaluate(() => {
+    const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      globalThis.lateStream = await getUserMedia(wanted);
+      await new Promise((resolve) => (globalThis.allowCamera = resolve));
+      return globalThis.lateStream;
+    };
+  });
+  await page.click("#start-camera");
+  await page.waitForFunction(() => globalThis.allowCamera);
+  await page.click("#stop");
+  await page.evaluate(() => globalThis.allowCamera());
+  await page.waitForFunction(() => globalThis.lateStream.getTracks().every(({ readyState }) => readyState === "ended"));
 }
 
 async function checkPicture(browser) {
