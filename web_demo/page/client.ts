@@ -39,8 +39,9 @@ export class TrackingClient {
     return answer.tracked;
   }
 
-  async reset(): Promise<void> {
-    await this.send({ kind: "reset" });
+  /** Begin a new source: its ids count from 0. */
+  async begin(): Promise<void> {
+    await this.send({ kind: "begin" });
   }
 
   private send(request: Unnumbered, transfer: Transferable[] = []): Promise<Answer> {

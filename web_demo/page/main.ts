@@ -1,11 +1,11 @@
 /** The page: connects source, worker, and view. */
 
-import { faceRecord, type Face } from "../core/index.js";
+import { faceRecord } from "../core/index.js";
 import { TrackingClient } from "./client.js";
 import { FrameRate, RunningMeans } from "./means.js";
 import { STAGES, type Opened, type Tracked } from "./messages.js";
 import { drawFrame } from "./overlay.js";
-import { showFaces, showTimes } from "./panel.js";
+import { legendText, showFaces, showTimes } from "./panel.js";
 import { closeVideo, grabFrame, openCamera, openPicture, openVideo } from "./sources.js";
 
 /** What models.json lists: written by the build. */
@@ -14,13 +14,8 @@ interface Listing {
   readonly templates: readonly string[];
 }
 
-/** What is shown now, for the button that copies it. */
-interface Shown {
-  readonly time: number;
-  readonly width: number;
-  readonly height: number;
-  readonly faces: readonly Face[];
-}
+/** What is shown now, to copy it, and to draw it again with another setting. */
+type Shown = Pick<Tracked, "bitmap" | "faces"> & { readonly time: number };
 
 const OWN_FILE = "file …";
 const COPY_LABEL = "Copy results as JSON";
@@ -69,6 +64,7 @@ function showError(error: unknown): void {
   const message = byId("message");
   message.textContent = error instanceof Error ? error.message : String(error);
   message.hidden = false;
+  message.scrollIntoView({ block: "nearest" });
 }
 
 function hideError(): void {
@@ -81,11 +77,17 @@ function run(action: () => Promise<void>): void {
   action().catch(showError);
 }
 
+/** Say what the page waits for while no source runs. */
+function sayIdle(): void {
+  if (opened === undefined) say("Loading the networks …");
+  else say(opened.needsTemplate ? "Choose the points to find." : "Ready.");
+}
+
 /** Load the chosen model and template. */
 async function openModel(): Promise<void> {
   means.clear();
-  say("Loading the networks …");
   opened = undefined; // frames wait
+  sayIdle();
   opened = await client.open({
     model: modelSelect.value,
     template: await chosenTemplate(),
@@ -93,7 +95,7 @@ async function openModel(): Promise<void> {
   });
   byId("engine").textContent = `${opened.engine}. Model: ${opened.name}, ${opened.precision}.`;
   listTemplates(opened);
-  say(opened.needsTemplate ? "Choose the points to find." : "Ready.");
+  sayIdle();
   if (picture !== undefined && !opened.needsTemplate) await showPicture(picture);
 }
 
@@ -118,25 +120,40 @@ function listTemplates({ prompts, template }: Opened): void {
 /** End the present source and return the next one's number. */
 function nextSource(): number {
   closeVideo(video);
+  clearView();
   picture = undefined;
   paused = false;
   pauseButton.textContent = "Pause";
   return ++source;
 }
 
-async function startStream(open: () => Promise<void>, isCamera: boolean): Promise<void> {
+/** Run a source. An error ends it; if nothing was shown yet, settings and status are as before it. */
+async function runSource(mirrored: boolean, body: (isCurrent: () => boolean) => Promise<void>): Promise<void> {
   const mine = nextSource();
   const isCurrent = (): boolean => mine === source;
-  mirror.checked = isCamera;
+  const wasMirrored = mirror.checked;
+  mirror.checked = mirrored;
   setRunning(true);
   try {
-    await open();
-    await client.reset();
-    while (isCurrent()) await nextStreamFrame(isCurrent, isCamera);
+    await body(isCurrent);
   } catch (error) {
-    if (isCurrent()) stop();
+    if (!isCurrent()) return; // the user has gone on
+    const ran = shown !== undefined;
+    stop();
+    if (!ran) {
+      mirror.checked = wasMirrored;
+      sayIdle();
+    }
     throw error;
   }
+}
+
+async function startStream(open: (isCurrent: () => boolean) => Promise<void>, isCamera: boolean): Promise<void> {
+  await runSource(isCamera, async (isCurrent) => {
+    await open(isCurrent);
+    if (isCurrent()) await client.begin();
+    while (isCurrent()) await nextStreamFrame(isCurrent, isCamera);
+  });
 }
 
 /** Wait for the video's next frame, track it, and show it. */
@@ -166,17 +183,11 @@ async function showPicture(file: File): Promise<void> {
 
 async function openFile(file: File): Promise<void> {
   if (file.type.startsWith("image/")) {
-    nextSource();
-    mirror.checked = false;
-    setRunning(true);
-    pauseButton.disabled = true;
-    picture = file;
-    try {
-      await showPicture(file);
-    } catch (error) {
-      stop();
-      throw error;
-    }
+    await runSource(false, () => {
+      pauseButton.disabled = true;
+      picture = file;
+      return showPicture(file);
+    });
   } else {
     await startStream(() => openVideo(video, file), false);
   }
@@ -184,16 +195,33 @@ async function openFile(file: File): Promise<void> {
 
 function show({ bitmap, faces, times }: Tracked, time: number): void {
   const start = performance.now();
-  const edges = { edges: opened?.edges ?? [], templateEdges: opened?.template?.edges ?? [] };
-  drawFrame(view, bitmap, faces, { ...edges, mirror: mirror.checked });
-  shown = { time, width: bitmap.width, height: bitmap.height, faces };
-  bitmap.close();
+  shown?.bitmap.close();
+  shown = { time, bitmap, faces };
   copyButton.disabled = false;
-  showFaces(byId("faces"), faces);
+  draw();
   const rows = STAGES.map((stage) => [stage, means.add(stage, times[stage])] as const);
   showTimes(byId("times"), [...rows, ["draw", means.add("draw", performance.now() - start)]]);
   const count = faces.length === 1 ? "1 face" : `${faces.length || "no"} faces`;
-  say(picture ? `Found ${count}.` : `Tracking ${count}, ${rate.add(start).toFixed(0)} frames per second.`);
+  // Browsers decode no more of it than that.
+  const where = picture?.type === "image/gif" ? " in the first picture of the GIF" : "";
+  say(picture ? `Found ${count}${where}.` : `Tracking ${count}, ${rate.add(start).toFixed(0)} frames per second.`);
+}
+
+/** Draw what is shown; its words are those of the picture, mirrored or not. */
+function draw(): void {
+  byId("legend").textContent = legendText(mirror.checked);
+  if (shown === undefined) return;
+  const edges = { edges: opened?.edges ?? [], templateEdges: opened?.template?.edges ?? [] };
+  drawFrame(view, shown.bitmap, shown.faces, { ...edges, mirror: mirror.checked });
+  showFaces(byId("faces"), shown.faces, mirror.checked);
+}
+
+function clearView(): void {
+  shown?.bitmap.close();
+  shown = undefined;
+  copyButton.disabled = true;
+  view.getContext("2d")?.clearRect(0, 0, view.width, view.height);
+  showFaces(byId("faces"), [], false);
 }
 
 function setRunning(running: boolean): void {
@@ -205,8 +233,6 @@ function setRunning(running: boolean): void {
 function stop(): void {
   nextSource();
   setRunning(false);
-  view.getContext("2d")?.clearRect(0, 0, view.width, view.height);
-  showFaces(byId("faces"), []);
   say("Stopped.");
 }
 
@@ -219,9 +245,16 @@ function togglePause(): void {
 
 async function copyResults(): Promise<void> {
   if (shown === undefined) return;
-  const { faces, ...frame } = shown;
+  const { time, bitmap, faces } = shown;
   const model = opened && `${opened.name} ${opened.precision}`;
-  const record = { ...frame, model, template: opened?.template?.name, faces: faces.map(faceRecord) };
+  const record = {
+    time,
+    width: bitmap.width,
+    height: bitmap.height,
+    model,
+    template: opened?.template?.name,
+    faces: faces.map(faceRecord),
+  };
   if (!("clipboard" in navigator)) {
     throw new Error("This browser copies from https pages and localhost only. Open the page by one of these.");
   }
@@ -233,9 +266,10 @@ async function copyResults(): Promise<void> {
 }
 
 async function begin(): Promise<void> {
+  draw();
   // Both came later than the WebAssembly instructions that the engine needs.
   if (!("DecompressionStream" in window && "OffscreenCanvas" in window)) {
-    throw new Error("This browser is too old. Use Chrome, Edge, Firefox, or Safari of 2023 or later.");
+    throw new Error("This browser is too old. Use Chrome or Edge 91, Firefox 113, Safari 16.4, or a newer one.");
   }
   const response = await fetch("models.json");
   if (!response.ok) throw new Error("The page is not complete: it has no models.json. Run `make web` again.");
@@ -245,7 +279,7 @@ async function begin(): Promise<void> {
 }
 
 byId("start-camera").onclick = () => {
-  run(() => startStream(() => openCamera(video), true));
+  run(() => startStream((isCurrent) => openCamera(video, isCurrent), true));
 };
 fileInput.onchange = () => {
   const file = fileInput.files?.[0];
@@ -262,6 +296,7 @@ templateSelect.onchange = () => {
   byId("template-file-row").hidden = templateSelect.value !== OWN_FILE;
   if (templateSelect.value !== OWN_FILE) run(openModel);
 };
+mirror.onchange = draw;
 pauseButton.onclick = togglePause;
 stopButton.onclick = stop;
 copyButton.onclick = () => {

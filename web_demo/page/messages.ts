@@ -22,7 +22,8 @@ export type Request = { readonly number: number } & (
       readonly time: number;
       readonly smoothing: number;
     }
-  | { readonly kind: "reset" }
+  /** Begin a new source: its ids count from 0. */
+  | { readonly kind: "begin" }
 );
 
 /** What the opened model finds. */

@@ -36,7 +36,7 @@ export function drawFrame(canvas: HTMLCanvasElement, frame: ImageBitmap, faces: 
   context.translate(0.5, 0.5);
   for (const face of faces) drawFace(context, face, style);
   context.resetTransform();
-  for (const face of faces) drawLabel(context, face, style.mirror);
+  for (const face of faces) drawLabel(context, face, labelText(face, faces.length), style.mirror);
 }
 
 /** Return the opacity of a point with this standard deviation, pixels, on a face whose ROI has `size` pixels. */
@@ -128,8 +128,14 @@ function drawAxes(context: CanvasRenderingContext2D, face: Face, width: number):
   });
 }
 
-/** Draw id, confidence, and angles above the ROI, moved into the frame if necessary. */
-function drawLabel(context: CanvasRenderingContext2D, face: Face, mirror: boolean): void {
+/** Return id, confidence, and angles; labels of several faces would overlap with angles, and have none. */
+export function labelText(face: Pick<Face, "id" | "confidence" | "rotation">, faceCount: number): string {
+  const text = `#${face.id}  ${face.confidence.toFixed(2)}`;
+  return faceCount === 1 ? `${text}  ${anglesText(face)}` : text;
+}
+
+/** Draw a face's label above its ROI, moved into the frame if necessary. */
+function drawLabel(context: CanvasRenderingContext2D, face: Face, text: string, mirror: boolean): void {
   const { width } = context.canvas;
   const corners = cornersOf(face);
   const xs = corners.filter((_, i) => i % 2 === 0);
@@ -137,7 +143,6 @@ function drawLabel(context: CanvasRenderingContext2D, face: Face, mirror: boolea
   const left = mirror ? width - 1 - Math.max(...xs) : Math.min(...xs);
   // The canvas may be shown smaller than its pixels.
   const height = Math.min(Math.max(face.roi.size / 20, width / 45), width / 28);
-  const text = `#${face.id}  ${face.confidence.toFixed(2)}  ${anglesText(face)}`;
   context.font = `600 ${height}px system-ui, sans-serif`;
   context.lineWidth = height / 5;
   context.lineJoin = "round";
@@ -150,7 +155,7 @@ function drawLabel(context: CanvasRenderingContext2D, face: Face, mirror: boolea
 }
 
 /** Return pitch, yaw, and roll in whole degrees. */
-export function anglesText(face: Face): string {
+export function anglesText(face: Pick<Face, "rotation">): string {
   const [pitch, yaw, roll] = matrixToAngles(face.rotation).map((angle) => {
     const degrees = Math.round((angle * 180) / Math.PI);
     return `${degrees < 0 ? "−" : "+"}${Math.abs(degrees)}°`;

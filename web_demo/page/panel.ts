@@ -3,11 +3,12 @@
 import { openings, type Face } from "../core/index.js";
 import { anglesText } from "./overlay.js";
 
-const BAR_NAMES: Readonly<Record<string, string>> = {
-  left_eye: "eye, left",
-  right_eye: "eye, right",
-  mouth: "mouth",
-};
+/** Bars in their order, and what each shows: sides are those of the picture, so a mirror swaps them. */
+const BARS = [
+  { name: "eye, left", part: "left_eye", mirrored: "right_eye" },
+  { name: "eye, right", part: "right_eye", mirrored: "left_eye" },
+  { name: "mouth", part: "mouth", mirrored: "mouth" },
+] as const;
 
 /** Return an element with text. */
 function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, text = ""): HTMLElementTagNameMap[Tag] {
@@ -16,9 +17,16 @@ function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, text = ""): 
   return made;
 }
 
-/** Show each face's id, confidence, angles, and bars in [0, 1]. */
-export function showFaces(parent: HTMLElement, faces: readonly Face[]): void {
-  parent.replaceChildren(...faces.map(faceElement));
+/** Return what colors and transparency mean in the picture as it is shown. */
+export function legendText(mirror: boolean): string {
+  const side = mirror ? "left" : "right";
+  const legend = `Transparent points are uncertain. Axes: red ${side}, green down, blue out of the face.`;
+  return mirror ? `${legend} Angles and copied results are those of the picture that is not mirrored.` : legend;
+}
+
+/** Show each face's id, confidence, angles, and bars in [0, 1]; `mirror`: the picture is shown as a mirror does. */
+export function showFaces(parent: HTMLElement, faces: readonly Face[], mirror: boolean): void {
+  parent.replaceChildren(...faces.map((face) => faceElement(face, mirror)));
   if (faces.length === 0) {
     const nothing = element("p", "No face.");
     nothing.className = "faint";
@@ -26,17 +34,21 @@ export function showFaces(parent: HTMLElement, faces: readonly Face[]): void {
   }
 }
 
-function faceElement(face: Face): HTMLElement {
+function faceElement(face: Face, mirror: boolean): HTMLElement {
   const made = element("div");
   made.className = "face";
   made.append(element("p", `#${face.id} · confidence ${face.confidence.toFixed(2)}`), element("p", anglesText(face)));
-  for (const [name, value] of Object.entries(barsOf(face))) made.append(barElement(BAR_NAMES[name] ?? name, value));
+  const bars = namedBars(openings(face.landmarks, face.scheme), mirror);
+  made.append(...bars.map(([name, value]) => barElement(name, value)));
   return made;
 }
 
-/** Return what is shown as bars, in [0, 1]: how open the eyes and the mouth are. */
-function barsOf(face: Face): Record<string, number> {
-  return openings(face.landmarks, face.scheme);
+/** Return the bars, in [0, 1], of how open the eyes and the mouth are, named as they lie in the picture shown. */
+export function namedBars(opened: Readonly<Record<string, number>>, mirror: boolean): [string, number][] {
+  return BARS.flatMap(({ name, part, mirrored }): [string, number][] => {
+    const shown = mirror ? mirrored : part;
+    return shown in opened ? [[name, opened[shown]]] : [];
+  });
 }
 
 function barElement(name: string, value: number): HTMLElement {

@@ -13,8 +13,8 @@ const CAMERA_ERRORS: Readonly<Record<string, string>> = {
   OverconstrainedError: "The camera has no suitable size. Try another camera.",
 };
 
-/** Open the camera and show it in `video`. Error says what to do. */
-export async function openCamera(video: HTMLVideoElement): Promise<void> {
+/** Open the camera and show it in `video`, if it is still wanted once it is allowed. Error says what to do. */
+export async function openCamera(video: HTMLVideoElement, isWanted: () => boolean): Promise<void> {
   // Browsers hide cameras from pages of plain http, localhost excepted.
   if (!("mediaDevices" in navigator)) {
     throw new Error("This browser gives the camera to https pages and localhost only. Open the page by one of these.");
@@ -25,6 +25,10 @@ export async function openCamera(video: HTMLVideoElement): Promise<void> {
     stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: "user" }, audio: false });
   } catch (error) {
     throw new Error(cameraError(error));
+  }
+  if (!isWanted()) {
+    endStream(stream);
+    return;
   }
   video.srcObject = stream;
   await video.play();
@@ -43,15 +47,17 @@ export async function openVideo(video: HTMLVideoElement, file: File): Promise<vo
   try {
     await video.play();
   } catch {
-    closeVideo(video);
-    throw new Error(`${file.name} cannot be read. This browser does not know its format; try MP4 (H.264) or WebM.`);
+    throw new Error(
+      `${file.name} cannot be read: this browser does not know its format, or the file is damaged. ` +
+        "Try MP4 (H.264) or WebM.",
+    );
   }
 }
 
 /** Release the camera or the file. */
 export function closeVideo(video: HTMLVideoElement): void {
   video.pause();
-  if (video.srcObject instanceof MediaStream) for (const track of video.srcObject.getTracks()) track.stop();
+  if (video.srcObject instanceof MediaStream) endStream(video.srcObject);
   video.srcObject = null;
   if (video.src) {
     URL.revokeObjectURL(video.src);
@@ -60,13 +66,19 @@ export function closeVideo(video: HTMLVideoElement): void {
   }
 }
 
+function endStream(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 /** Read a picture file. Error if the browser cannot read it. */
 export async function openPicture(file: File): Promise<ImageBitmap> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`${file.name} cannot be read: it is not a picture that this browser knows. Try JPEG or PNG.`);
+    throw new Error(
+      `${file.name} cannot be read: it is not a picture that this browser knows, or it is damaged. Try JPEG or PNG.`,
+    );
   }
   const scale = MAX_PICTURE_SIDE / Math.max(bitmap.width, bitmap.height);
   return scale >= 1 ? bitmap : createImageBitmap(bitmap, scaledSize(bitmap.width, bitmap.height, scale));

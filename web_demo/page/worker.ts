@@ -28,12 +28,15 @@ class Session {
   private parts: Promise<Parts> | undefined;
   private model: { readonly file: string; readonly backend: LiteRtBackend } | undefined;
   private tracker: FaceTracker | undefined;
+  /** Make a tracker of the opened model; undefined until it has its template. */
+  private newTracker: (() => FaceTracker) | undefined;
   private readonly canvas = new OffscreenCanvas(1, 1);
   private readonly context = this.canvas.getContext("2d", { willReadFrequently: true });
 
   /** Load the model, unless it is, and make a tracker. */
   async open({ model, template, maxFaces }: Setup): Promise<Opened> {
     this.tracker = undefined;
+    this.newTracker = undefined;
     this.parts ??= loadParts();
     const { engine, detector } = await this.parts;
     if (this.model?.file !== model) {
@@ -47,7 +50,8 @@ class Session {
     const needsTemplate = spec.prompts > 0 && chosen === undefined;
     if (!needsTemplate) {
       const options = { maxFaces, template: chosen, clock: () => performance.now() };
-      this.tracker = new FaceTracker(backend, detector, options);
+      this.newTracker = () => new FaceTracker(backend, detector, options);
+      this.tracker = this.newTracker();
     }
     const { threads, instructions } = engine;
     return {
@@ -61,8 +65,9 @@ class Session {
     };
   }
 
-  reset(): void {
-    this.tracker?.reset();
+  /** Begin a new source: a tracker that was reset would not count its ids from 0 again. */
+  begin(): void {
+    this.tracker = this.newTracker?.();
   }
 
   /** Track the next frame of a stream, or find all faces of a picture. */
@@ -126,8 +131,8 @@ async function answer(request: Request): Promise<void> {
   try {
     if (request.kind === "open") {
       send({ number, opened: await session.open(request) });
-    } else if (request.kind === "reset") {
-      session.reset();
+    } else if (request.kind === "begin") {
+      session.begin();
       send({ number, done: true });
     } else {
       const tracked = await session.track(request);

@@ -19,6 +19,9 @@ const PICTURE_TOLERANCE = 0.01;
 
 /** What the clip's frames carry (clip.py), and how many of them are compared. */
 const RECORD = { bits: 8, side: 16, most: 100 };
+
+/** One gray pixel. */
+const GIF = "R0lGODlhAQABAIAAAICAgAAAACwAAAAAAQABAAACAkQBADs=";
 const PYTHON = process.env.PYTHON ?? join(import.meta.dirname, "..", "..", "..", ".venv", "bin", "python");
 
 const demo = join(import.meta.dirname, "..", "..");
@@ -88,7 +91,38 @@ async function checkCamera(browser) {
   await page.waitForFunction(() => document.getElementById("engine").textContent.includes("int8"));
   await demoPage.waitFor(/Tracking 1 face/);
   assert.equal((await demoPage.copied()).model, "atpn int8");
+  assert.match(await page.textContent("#legend"), /red left/, "the camera is shown as a mirror does");
+  await page.uncheck("#mirror");
+  assert.match(await page.textContent("#legend"), /red right/);
+  await page.click("#stop");
+  assert.ok(await page.isDisabled("#copy"), "nothing is shown, so nothing can be copied");
+  await page.click("#start-camera");
+  await demoPage.waitFor(/Tracking 1 face/);
+  assert.deepEqual(
+    (await demoPage.copied()).faces.map(({ id }) => id),
+    [0],
+    "ids of a new source begin at 0",
+  );
+  await page.click("#stop");
+  await checkLateCamera(page);
   await finish(demoPage);
+}
+
+/** A camera that is allowed only after Stop is released at once. */
+async function checkLateCamera(page) {
+  await page.evaluate(() => {
+    const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      globalThis.lateStream = await getUserMedia(wanted);
+      await new Promise((resolve) => (globalThis.allowCamera = resolve));
+      return globalThis.lateStream;
+    };
+  });
+  await page.click("#start-camera");
+  await page.waitForFunction(() => globalThis.allowCamera);
+  await page.click("#stop");
+  await page.evaluate(() => globalThis.allowCamera());
+  await page.waitForFunction(() => globalThis.lateStream.getTracks().every(({ readyState }) => readyState === "ended"));
 }
 
 async function checkPicture(browser) {
@@ -132,13 +166,27 @@ async function checkOffline(browser) {
   await demoPage.context.close();
 }
 
+/** Return those of an element's corners and its center that something else covers. */
+function coveredPoints(page, selector) {
+  return page.$eval(selector, (element) => {
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    const inset = 5; // within the rounded corners
+    const corners = [left + inset, right - inset].flatMap((x) => [top + inset, bottom - inset].map((y) => [x, y]));
+    const points = [...corners, [(left + right) / 2, (top + bottom) / 2]];
+    return points.filter(([x, y]) => document.elementFromPoint(x, y) !== element);
+  });
+}
+
 /** What goes wrong is said, and the page goes on. */
 async function checkErrors(browser) {
   const demoPage = await DemoPage.open(browser, site, { viewport: { width: 390, height: 800 } });
   const { page } = demoPage;
   await demoPage.waitFor(/Ready/);
   await page.setInputFiles("#file", { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.from("no video") });
-  assert.match(await demoPage.message(), /clip.mp4 cannot be read/);
+  assert.match(await demoPage.message(), /clip.mp4 cannot be read.*damaged/);
+  assert.deepEqual(await coveredPoints(page, "#message"), [], "the error is readable");
+  assert.equal(await page.textContent("#status"), "Ready.", "nothing ran, so nothing stopped");
+  assert.ok(await page.isChecked("#mirror"), "a file that does not open leaves the settings");
   await page.setInputFiles("#file", { name: "a.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
   await page.waitForFunction(() => document.getElementById("message").textContent.startsWith("a.png"));
   await page.click("#start-camera");
@@ -149,6 +197,12 @@ async function checkErrors(browser) {
   await page.setInputFiles("#file", join(clip, "picture.png"));
   await demoPage.waitFor(/Found 1 face/);
   await page.screenshot({ path: buildFolder("phone.png") });
+  assert.ok(await page.isEnabled("#copy"));
+  await page.setInputFiles("#file", { name: "b.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
+  await page.waitForFunction(() => document.getElementById("message").textContent.startsWith("b.png"));
+  assert.ok(await page.isDisabled("#copy"), "a failed file leaves nothing to copy");
+  await page.setInputFiles("#file", { name: "a.gif", mimeType: "image/gif", buffer: Buffer.from(GIF, "base64") });
+  await demoPage.waitFor(/Found no faces in the first picture of the GIF/);
   console.log("errors: said, and the page goes on");
   await finish(demoPage);
 }
