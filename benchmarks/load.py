@@ -41,6 +41,7 @@ from edge_runtime import (
 from edge_runtime.draw import draw_faces
 from edge_runtime.flags import flag
 from edge_runtime.models import LANDMARK_MODELS
+from edge_runtime.output_paths import OutputFile
 from edge_runtime.sinks.results import JsonStreamSink
 from edge_runtime.spec import ModelSpec, read_spec
 
@@ -59,7 +60,7 @@ _PERIOD, _ABSENT = 20 * FPS, 2 * FPS
 class LoadConfig:
     """Options of `load`."""
 
-    out: Path = out_option("load")
+    out: OutputFile = out_option("load")
     hours: float = flag(8.0, "time of the simulated camera, hours; a frame takes about a millisecond")
     clients: int = flag(1000, "WebSocket clients that come and go")
     openings: int = flag(1000, "times that a video, a tracker, and every sink are opened and closed")

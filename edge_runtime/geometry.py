@@ -16,7 +16,7 @@ import numpy as np
 
 ROI_MARGIN = 0.25
 """Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2)."""
-MIN_FIELD_OF_VIEW, MAX_FIELD_OF_VIEW = 0.1, 179.0
+_FIELD_OF_VIEW_LIMITS = 0.1, 179.0
 """Limits of a camera's field of view, degrees: the focal length stays a sensible number."""
 DEFAULT_FOV = 60.0
 """Field of view along the longer side, degrees: typical of webcams and phones."""
@@ -169,8 +169,9 @@ def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
 
 def check_field_of_view(degrees: float, name: str = "the field of view") -> None:
     """Raise ValueError for a field of view that no camera has; a telescope's may be a tenth of a degree."""
-    if not MIN_FIELD_OF_VIEW <= degrees <= MAX_FIELD_OF_VIEW:
-        raise ValueError(f"{name} must lie between {MIN_FIELD_OF_VIEW} and {MAX_FIELD_OF_VIEW} degrees, got {degrees}")
+    least, most = _FIELD_OF_VIEW_LIMITS
+    if not least <= degrees <= most:
+        raise ValueError(f"{name} must lie between {least} and {most} degrees, got {degrees}")
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ def detector_files(tmp_path, convert):
     rng = np.random.default_rng(0)
 
     def write_set(name, count):
-        region = np.array([[0.5, 0.5, 0.3]], np.float32)
+        region = np.array([[0.5, 0.5, 0.3, 0.0]], np.float32)
         images = [Composite(rng.integers(0, 256, (64, 64, 3), np.uint8), region, np.ones(1, bool))] * count
         write_image_set(tmp_path / f"{name}.npz", images, {"data": "noise"})
 

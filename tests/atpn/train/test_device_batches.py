@@ -109,7 +109,7 @@ def test_several_sets_keep_their_parts(store):
 
 def test_an_image_that_does_not_decode_is_named(store, monkeypatch):
     monkeypatch.setattr(store, "_places", np.full_like(store._places, (0, 0, 1)))
-    with pytest.raises(ValueError, match="sample 'face-00000' does not decode"):
+    with pytest.raises(ValueError, match="the image of sample face-00000 is not an image"):
         DeviceLoader("cpu").load(face_batches(store, PLAIN))
 
 
