@@ -12,6 +12,7 @@ from torch import Tensor
 from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
 from atpn.model.config import ATPNConfig
+from atpn.model.expression_branch import ExpressionBranch, ExpressionOutput
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.landmark_branch import VECTOR, FaceEmbedding, LandmarkBranch
 from atpn.model.layers import resample_grids
@@ -60,8 +61,11 @@ class ATPN(Network):
             self.point_head = TemplateHead(vector, torch.zeros(config.template_points, 2))
         elif config.prompt_rank:
             self.point_head = PromptHead(vector, config.prompt_rank)
-        if self.point_head is not None:
-            self.PARTS = (*ATPN.PARTS, "point_head")
+        self.expression_branch: ExpressionBranch | None = None
+        if config.expressions:
+            self.expression_branch = ExpressionBranch(config, mean_shape)
+        optional = {"point_head": self.point_head, "expression_branch": self.expression_branch}
+        self.PARTS = (*ATPN.PARTS, *(name for name, part in optional.items() if part is not None))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ATPN:
@@ -107,6 +111,17 @@ class ATPN(Network):
         confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
         return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
 
+    def expressions(self, image: Tensor) -> ExpressionOutput:
+        """Return expressions and gaze for (B, 3, S, S) RGB images, 0 to 255.
+
+        ValueError if the network has no expression branch.
+        """
+        if self.expression_branch is None:
+            raise ValueError("this network has no expression branch; train one with `python -m atpn train expressions`")
+        embedding = self.embed(image)
+        landmarks, _ = self.landmark_branch.read(embedding)
+        return self.expression_branch(embedding, landmarks)
+
     def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
         """Return a copy with a head for a template's points or for query points; None removes it."""
         points = head.count if isinstance(head, TemplateHead) else 0
@@ -138,7 +153,7 @@ class ATPN(Network):
         def combined(rows: Tensor, weights: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
             return (weights @ rows.reshape(weights.shape[1], -1)).reshape(-1, *rows.shape[1:])
 
-        plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0}
+        plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0, "expressions": ()}
         other = ATPN(replace(self.config, scheme=conversion.target, **plain), conversion.mean_shape)
         state = {key: value for key, value in self.state_dict().items() if key != "landmark_branch.mean_shape"}
         state = {key: value for key, value in state.items() if key in other.state_dict()}

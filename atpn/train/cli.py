@@ -18,6 +18,7 @@ from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
 from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import SINGLE_PROCESS, DistributedContext, distributed_context, world_size
+from atpn.train.expressions import ExpressionTask, with_expression_branch
 from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, library_versions, select_device
@@ -31,11 +32,18 @@ from atpn.weights import SHIPPED
 
 log = logging.getLogger(__name__)
 
-TASKS = {"landmarks": LandmarkTask, "tracking": TrackingTask, "pose": PoseTask, "detector": DetectionTask}
+TASKS = {
+    "landmarks": LandmarkTask,
+    "tracking": TrackingTask,
+    "pose": PoseTask,
+    "expressions": ExpressionTask,
+    "detector": DetectionTask,
+}
 PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "landmarks": (),
     "tracking": ("landmarks",),
     "pose": ("tracking", "landmarks"),
+    "expressions": ("pose", "tracking", "landmarks"),
     "detector": (),
 }
 """Stages whose weights a stage may start from, the most complete first."""
@@ -193,6 +201,9 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         model = with_loss_heads(model, recipe)
         if model.config.conventions != len(stores) - 1:
             model = measure_offsets(model, stores[1:])
+    if stage == "expressions":
+        torch.manual_seed(config.seed)
+        model = with_expression_branch(model, store)
     return model, _origin(path, ATPN)
 
 
