@@ -12,7 +12,7 @@ from torch import Tensor
 from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
 from atpn.model.config import ATPNConfig
-from atpn.model.expression_branch import ExpressionBranch, ExpressionOutput
+from atpn.model.expression_branch import ExpressionBranch, ExpressionOutput, FaceReading
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.landmark_branch import VECTOR, FaceEmbedding, LandmarkBranch
 from atpn.model.layers import resample_grids
@@ -118,9 +118,15 @@ class ATPN(Network):
         """
         if self.expression_branch is None:
             raise ValueError("this network has no expression branch; train one with `python -m atpn train expressions`")
-        embedding = self.embed(image)
+        return self.expression_branch(self.read_face(image))
+
+    def read_face(self, image: Tensor) -> FaceReading:
+        """Return what expressions are read from, of (B, 3, S, S) RGB images, 0 to 255."""
+        features = self.features(image)
+        embedding = self.landmark_branch.embed(features)
         landmarks, _ = self.landmark_branch.read(embedding)
-        return self.expression_branch(embedding, landmarks)
+        pose = self.pose_branch(self.weighted_low(features, landmarks))
+        return FaceReading(features.finest, embedding.fine, embedding.vector, landmarks, pose)
 
     def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
         """Return a copy with a head for a template's points or for query points; None removes it."""

@@ -24,6 +24,8 @@ class Features(NamedTuple):
     """(B, 48, 14, 14)."""
     high: Tensor
     """(B, 112, 7, 7)."""
+    finest: Tensor
+    """(B, 16, 56, 56), after the 1st block: irises are a few of its cells wide."""
 
 
 class Backbone(nn.Module):
@@ -52,6 +54,8 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """Return the features of (B, 3, S, S) normalized images."""
-        low = self.low(self.stem(x))
+        finest = low = self.low[0](self.stem(x))
+        for block in self.low[1:]:
+            low = block(low)
         mid = self.mid(low)
-        return Features(low, mid, self.high(mid))
+        return Features(low, mid, self.high(mid), finest)

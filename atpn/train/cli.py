@@ -43,7 +43,7 @@ PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "landmarks": (),
     "tracking": ("landmarks",),
     "pose": ("tracking", "landmarks"),
-    "expressions": ("pose", "tracking", "landmarks"),
+    "expressions": ("pose",),
     "detector": (),
 }
 """Stages whose weights a stage may start from, the most complete first."""
@@ -178,10 +178,10 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         candidates = [config.out / f"{name}.safetensors" for name in PRECEDING[stage]]
         path = next((c for c in candidates if c.exists()), None)
         if path is None and candidates:
+            needed = candidates[-1].stem
             raise FileNotFoundError(
-                f"stage {stage} needs landmark weights, but there is no {candidates[-1]}; "
-                f"run `python -m atpn train landmarks --data {config.data[0]} --out {config.out}` first, or give "
-                "--weights or --init shipped"
+                f"stage {stage} needs {needed} weights, but there is no {candidates[-1]}; run `python -m atpn train "
+                f"{needed} --data {config.data[0]} --out {config.out}` first, or give --weights or --init shipped"
             )
     if path is None:
         model = new_model(

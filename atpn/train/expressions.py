@@ -77,10 +77,9 @@ class ExpressionTask:
         """Compute the loss of the coefficients and of the gaze."""
         assert model.expression_branch is not None
         with torch.no_grad():
-            embedding = model.embed(batch["image"])
-            landmarks, _ = model.landmark_branch.read(embedding)
+            face = model.read_face(batch["image"])
         branch = model.expression_branch
-        logits, gaze = branch.read(embedding, landmarks)
+        logits, gaze = branch.read(face)
         expressions = expression_loss(logits, batch["expressions"], branch.given)
         looks = gaze_loss(gaze, batch["gaze"], batch["expressions"])
         return expressions + self.recipe.gaze_weight * looks, {

@@ -85,9 +85,10 @@ def test_output_shapes_and_ranges(tiny_model, images):
     assert ((out.confidence >= 0) & (out.confidence <= 1)).all()
 
 
-def test_features_have_three_grids(tiny_model, images):
-    low, mid, high = tiny_model.features(images)
-    assert [f.shape[-1] for f in (low, mid, high)] == [28, 14, 7]
+def test_features_have_four_grids(tiny_model, images):
+    features = tiny_model.features(images)
+    assert [f.shape[-1] for f in features] == [28, 14, 7, 56]
+    assert features.finest.shape[1] == tiny_model.config.channels(16)
 
 
 def test_other_image_sizes_are_refused(tiny_model):

@@ -5,8 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
-from atpn.model.expression_branch import CELLS, ExpressionBranch
-from atpn.model.landmark_branch import FaceEmbedding
+from atpn.model.expression_branch import CELLS, EYE_CELLS, ExpressionBranch, FaceReading, sample_grids
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import LandmarkScheme
 
@@ -35,38 +34,60 @@ def test_the_branch_leaves_the_network_as_it_was(tiny_model, model, images):
     assert "expression_branch" not in tiny_model.PARTS
 
 
-def test_no_gradient_leaves_the_branch(model, images):
-    model.expressions(images).gaze.sum().backward()
-    assert all(p.grad is not None for p in model.expression_branch.hidden.parameters())
-
-
-def test_a_region_is_sampled_around_its_landmarks(model):
-    grid = model.config.low_grid
+def test_grids_are_sampled_bilinearly_at_their_places():
+    grid = 20
     axis = (torch.arange(grid) + 0.5) / grid
-    channels = 2 * model.config.channels(32)
-    fine = torch.zeros(1, channels, grid, grid)
-    fine[0, 0], fine[0, 1] = axis[None].expand(grid, grid), axis[:, None].expand(grid, grid)
+    ramps = torch.stack([axis[None].expand(grid, grid), axis[:, None].expand(grid, grid)])[None]  # x, then y
+    columns, rows = torch.tensor([0.31, 0.4]), torch.tensor([0.62, 0.77])
+    found = sample_grids(ramps, torch.stack([columns, rows], dim=1)[None, None])[0, 0]
+    assert torch.allclose(found[0], columns[None].expand(2, 2), atol=1e-6)
+    assert torch.allclose(found[1], rows[:, None].expand(2, 2), atol=1e-6)
+
+
+def _face(model, seed=1):
+    """A random reading whose landmarks are the mean shape."""
+    generator, config = torch.Generator().manual_seed(seed), model.config
+    sizes = {"finest": (config.channels(16), 56, 56), "fine": (2 * config.channels(32), 28, 28)}
+    maps = {name: torch.randn(1, *size, generator=generator) for name, size in sizes.items()}
+    vector = torch.randn(1, config.channels(512), generator=generator)
+    return FaceReading(**maps, vector=vector, landmarks=model.mean_shape[None], pose=torch.zeros(1, 3))
+
+
+def test_patches_lie_around_eyes_and_mouth(model):
+    face = _face(model)
     landmarks = torch.full((1, 98, 2), 0.5)
-    landmarks[0, [*range(60, 68), 96]] = torch.tensor([0.4, 0.45])
-    patches = model.expression_branch._patches(fine, landmarks)
-    assert patches.shape == (1, 3, channels, CELLS, CELLS)
-    centers = patches[0, :, :2].mean(dim=(-1, -2))
-    # The middle of each region; those of the eyes reach above the brows.
-    assert torch.allclose(centers, torch.tensor([[0.4, 0.41], [0.5, 0.46], [0.5, 0.5]]), atol=1e-3)
-    column_steps = patches[0, :, 0, 0].diff(dim=-1)
-    assert torch.allclose(column_steps, torch.tensor([[0.26], [0.26], [0.4]]) / CELLS, atol=1e-3)
+    landmarks[0, [*range(60, 68), 96]] = torch.tensor([0.4, 0.45])  # the eye at the image's left
+    maps = {}
+    for name, grid in (("fine", 28), ("finest", 56)):
+        axis = (torch.arange(grid) + 0.5) / grid
+        maps[name] = getattr(face, name).clone()
+        maps[name][0, 0], maps[name][0, 1] = axis[None].expand(grid, grid), axis[:, None].expand(grid, grid)
+    regions, eyes = model.expression_branch.patches(face._replace(landmarks=landmarks, **maps))
+    assert regions.shape[1:] == (3, face.fine.shape[1], CELLS, CELLS)
+    assert eyes.shape[1:] == (2, face.finest.shape[1], EYE_CELLS, EYE_CELLS)
+    # The eyes' regions reach above the brows; the finest patches lie on the eyes.
+    expected = torch.tensor([[0.4, 0.41], [0.5, 0.46], [0.5, 0.5]])
+    assert torch.allclose(regions[0, :, :2].mean(dim=(-1, -2)), expected, atol=1e-3)
+    assert torch.allclose(eyes[0, :, :2].mean(dim=(-1, -2)), torch.tensor([[0.4, 0.45], [0.5, 0.5]]), atol=1e-3)
+    assert torch.allclose(regions[0, :, 0, 0].diff(dim=-1), torch.tensor([[0.26], [0.26], [0.4]]) / CELLS, atol=1e-3)
+    assert torch.allclose(eyes[0, 0, 0, 0].diff(), torch.tensor(0.18 / EYE_CELLS), atol=1e-3)
+    assert torch.allclose(eyes[0, 0, 1, :, 0].diff(), torch.tensor(0.12 / EYE_CELLS), atol=1e-3)
 
 
-def test_landmarks_and_features_both_matter(model):
-    torch.manual_seed(1)
-    grid, width = model.config.low_grid, model.config.channels(512)
-    fine = torch.randn(1, 2 * model.config.channels(32), grid, grid)
-    embedding, shape = FaceEmbedding(torch.randn(1, width), fine), model.mean_shape[None]
-    first = model.expression_branch.read(embedding, shape).logits
-    moved = model.expression_branch.read(embedding, shape + 0.05 * torch.randn(98, 2)).logits
-    other = model.expression_branch.read(embedding._replace(fine=fine + torch.randn_like(fine)), shape).logits
-    assert (first - moved).abs().max() > 1e-3
-    assert (first - other).abs().max() > 1e-3
+@pytest.mark.parametrize("part", ["finest", "fine", "vector", "landmarks", "pose"])
+def test_every_part_of_a_reading_matters(model, part):
+    face = _face(model)
+    other = face._replace(**{part: getattr(face, part) + 0.3 * torch.randn_like(getattr(face, part))})
+    before, after = (model.expression_branch.read(reading) for reading in (face, other))
+    assert (before.logits - after.logits).abs().max() > 1e-4
+
+
+def test_gaze_starts_from_the_heads_angles(model):
+    face = _face(model)
+    torch.nn.init.zeros_(model.expression_branch.output.weight)
+    torch.nn.init.zeros_(model.expression_branch.output.bias)
+    gaze = model.expression_branch(face._replace(pose=torch.tensor([[0.1, -0.4, 0.9]]))).gaze
+    assert torch.allclose(gaze, torch.tensor([[[-0.4, 0.1]] * 2]))
 
 
 def test_checkpoints_keep_the_branch_and_older_ones_load_without(tmp_path, tiny_model, model, images):
@@ -97,9 +118,9 @@ def test_the_branch_keeps_its_budget():
     model = ATPN(ATPNConfig(expressions=GIVEN), torch.full((98, 2), 0.5)).eval()
     assert sum(p.numel() for p in model.expression_branch.parameters()) <= 150_000
     with torch.no_grad():
-        embedding = model.embed(torch.zeros(1, 3, 112, 112))
+        face = model.read_face(torch.zeros(1, 3, 112, 112))
         with FlopCounterMode(display=False) as counter:
-            model.expression_branch(embedding, model.mean_shape[None])
+            model.expression_branch(face)
     assert counter.get_total_flops() / 2 <= 5_000_000
 
 
