@@ -85,10 +85,7 @@ class ATPN(Network):
 
     def features(self, image: Tensor) -> Features:
         """Return the features of three levels of (B, 3, S, S) RGB images, 0 to 255."""
-        size = self.config.input_size
-        if image.shape[1:] != (3, size, size):
-            raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
-        return self.backbone((image - self.image_mean) / self.image_std)
+        return self.backbone(self._normalized(image))
 
     def embed(self, image: Tensor) -> FaceEmbedding:
         """Return what landmarks are predicted from, of (B, 3, S, S) RGB images, 0 to 255."""
@@ -122,11 +119,17 @@ class ATPN(Network):
 
     def read_face(self, image: Tensor) -> FaceReading:
         """Return what expressions are read from, of (B, 3, S, S) RGB images, 0 to 255."""
-        features = self.features(image)
+        features, finest = self.backbone.with_finest(self._normalized(image))
         embedding = self.landmark_branch.embed(features)
         landmarks, _ = self.landmark_branch.read(embedding)
         pose = self.pose_branch(self.weighted_low(features, landmarks))
-        return FaceReading(features.finest, embedding.fine, embedding.vector, landmarks, pose)
+        return FaceReading(finest, embedding.fine, embedding.vector, landmarks, pose)
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        size = self.config.input_size
+        if image.shape[1:] != (3, size, size):
+            raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
+        return (image - self.image_mean) / self.image_std
 
     def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
         """Return a copy with a head for a template's points or for query points; None removes it."""
