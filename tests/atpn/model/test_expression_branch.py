@@ -82,6 +82,17 @@ def test_every_part_of_a_reading_matters(model, part):
     assert (before.logits - after.logits).abs().max() > 1e-4
 
 
+def test_training_in_bfloat16_computes_what_inference_does(model):
+    reading = _face(model)
+    exact = model.expression_branch.read(reading)
+    branch = model.expression_branch.to(memory_format=torch.channels_last)
+    maps = {name: getattr(reading, name).to(memory_format=torch.channels_last) for name in ("fine", "finest")}
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = branch.read(reading._replace(**maps))
+    assert (rough.logits - exact.logits).abs().max() < 0.1 * exact.logits.std()
+    assert (rough.gaze - exact.gaze).abs().max() < 0.1 * exact.gaze.std()
+
+
 def test_gaze_starts_from_the_heads_angles(model):
     face = _face(model)
     torch.nn.init.zeros_(model.expression_branch.output.weight)
