@@ -143,7 +143,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER),
         ("atpn", "pose"): Recipe(samples=80_000),
         # Muon: landmarks and features differ along few directions, which plain steps learn slowly.
-        ("atpn", "expressions"): Recipe(samples=200_000, optimizer="muon", lr=4e-3),
+        ("atpn", "expressions"): Recipe(samples=240_000, batch_size=64, optimizer="muon", lr=4e-3),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
