@@ -16,8 +16,6 @@ import numpy as np
 
 ROI_MARGIN = 0.25
 """Margin added to each side of the landmarks' rectangle, as a fraction of its width or height (thesis, section 3.2)."""
-_FIELD_OF_VIEW_LIMITS = 0.1, 179.0
-"""Limits of a camera's field of view, degrees: the focal length stays a sensible number."""
 DEFAULT_FOV = 60.0
 """Field of view along the longer side, degrees: typical of webcams and phones."""
 MAX_OVERSAMPLING = 8
@@ -169,7 +167,7 @@ def matrix_to_angles(matrix: np.ndarray) -> np.ndarray:
 
 def check_field_of_view(degrees: float, name: str = "the field of view") -> None:
     """Raise ValueError for a field of view that no camera has; a telescope's may be a tenth of a degree."""
-    least, most = _FIELD_OF_VIEW_LIMITS
+    least, most = 0.1, 179.0  # the focal length stays a sensible number
     if not least <= degrees <= most:
         raise ValueError(f"{name} must lie between {least} and {most} degrees, got {degrees}")
 

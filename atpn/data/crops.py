@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from atpn.data.sample import Sample
+from edge_runtime.expressions import EXPRESSION_MIRROR
+from edge_runtime.gaze import gaze_angles, gaze_directions
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -61,6 +63,11 @@ class Crop:
     """Place of the crop in the sample's image, before mirroring."""
     flipped: bool = False
     """Whether image and labels are mirrored left to right."""
+    expressions: np.ndarray | None = None
+    """(52,) float32 ARKit coefficients; None if unknown."""
+    gaze: np.ndarray | None = None
+    """(2, 2) float32 yaw and pitch, radians, of the subject's left and right eye in the crop's frame; None if
+    unknown."""
     dense: np.ndarray | None = None
     """(P, 2) float32 dense points in crop coordinates. In a mirrored crop each is the mirror image: what was at (x, y)
     of the mean-face plane is at (1 - x, y)."""
@@ -122,10 +129,10 @@ def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Cr
     image = extract_crop(sample.image, roi, crop_size)
     landmarks = roi.to_crop(sample.landmarks)
     pose = np.full(3, np.nan)
+    height, width = sample.image.shape[:2]
+    to_crop = crop_to_camera(roi, sample.intrinsics or Intrinsics.from_fov(width, height)).T
     if sample.rotation is not None:
-        height, width = sample.image.shape[:2]
-        intrinsics = sample.intrinsics or Intrinsics.from_fov(width, height)
-        rotation = crop_to_camera(roi, intrinsics).T @ sample.rotation
+        rotation = to_crop @ sample.rotation
         pose = matrix_to_angles(mirrored_rotation(rotation) if flip else rotation)
     if flip:
         image = np.ascontiguousarray(image[:, ::-1])
@@ -133,7 +140,15 @@ def cut_crop(sample: Sample, roi: ROI, crop_size: int, flip: bool = False) -> Cr
     dense = None if sample.dense is None else roi.to_crop(sample.dense).astype(np.float32)
     if dense is not None and flip:
         dense[:, 0] = 1 - dense[:, 0]
-    return Crop(image, landmarks.astype(np.float32), pose.astype(np.float32), roi, flip, dense)
+    expressions, gaze = sample.expressions, None
+    if expressions is not None and flip:
+        expressions = expressions[list(EXPRESSION_MIRROR)]
+    if sample.gaze is not None:
+        gaze = gaze_angles(gaze_directions(sample.gaze) @ to_crop.T).astype(np.float32)
+        if flip:
+            gaze = gaze[::-1] * np.float32([-1, 1])
+    labels = landmarks.astype(np.float32), pose.astype(np.float32)
+    return Crop(image, *labels, roi, flip, expressions, gaze, dense)
 
 
 def mirrored_rotation(rotation: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ class Sample:
     """(3, 3) head to camera (see `edge_runtime.face.Pose`); None if unknown."""
     intrinsics: Intrinsics | None = None
     """The camera; None if unknown."""
+    expressions: np.ndarray | None = None
+    """(52,) float32 ARKit coefficients in [0, 1], see `edge_runtime.expressions`; None if unknown."""
+    gaze: np.ndarray | None = None
+    """(2, 2) float32 yaw and pitch, radians, of the subject's left and right eye in the camera frame (see
+    `edge_runtime.gaze`); None if unknown."""
     dense: np.ndarray | None = None
     """(P, 2) float32 pixels of dense points, the same places on every face of a dataset; None if unknown."""
     dense_visibility: np.ndarray | None = None

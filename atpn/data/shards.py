@@ -172,6 +172,8 @@ def _labels(sample: Sample) -> dict[str, Any]:
         "neighbours": _rounded(sample.neighbors, 2),
         "boxes": {kind: [round(side, 2) for side in box] for kind, box in sample.boxes.items()},
         "attributes": sample.attributes,
+        **({} if sample.expressions is None else {"expressions": _rounded(sample.expressions, 4)}),
+        **({} if sample.gaze is None else {"gaze": _rounded(sample.gaze, 5)}),
     }
 
 

@@ -17,6 +17,7 @@ from atpn.data.coordinates import IN_RANGE, are_coordinates
 from atpn.data.sample import Sample
 from atpn.data.shards import DENSE_FILE, DENSE_STEPS, SCHEME_FILE, StoredSample, list_shards, read_shard
 from edge_runtime.decoding import ImageError, decode_image
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.geometry import Intrinsics
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
 from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_json
@@ -48,6 +49,7 @@ class SampleStore:
         self._planes, self._heads = dict(planes or {}), []
         dense, self._dense_row = [], {}
         landmarks, visibility, rotation, intrinsics = [], [], [], []
+        expressions, gaze = [], []
         self.keys: list[str] = []
         self._neighbors: dict[int, np.ndarray] = {}
         boxes: list[dict[str, list[float]]] = []
@@ -69,6 +71,8 @@ class SampleStore:
             rotation.append(labels["rotation"] or np.full((3, 3), np.nan))
             camera = labels["intrinsics"]
             intrinsics.append([camera[k] for k in ("fx", "fy", "cx", "cy")] if camera else [np.nan] * 4)
+            expressions.append(labels.get("expressions"))
+            gaze.append(labels.get("gaze"))
             if labels.get("neighbours"):
                 self._neighbors[len(self.keys)] = np.array(labels["neighbours"], np.float32)
             boxes.append(labels.get("boxes", {}))
@@ -104,6 +108,10 @@ class SampleStore:
         """(n, 3, 3) head to camera; NaN where unknown."""
         self.intrinsics = np.array(intrinsics, np.float64).reshape(-1, 4)
         """(n, 4) fx, fy, cx, cy in pixels; NaN where unknown."""
+        self.expressions = self._stacked(_float32(expressions), np.full(len(EXPRESSIONS), np.nan, np.float32))
+        """(n, 52) float32 ARKit coefficients; NaN where unknown."""
+        self.gaze = self._stacked(_float32(gaze), np.full((2, 2), np.nan, np.float32))
+        """(n, 2, 2) float32, see `Sample.gaze`; NaN where unknown."""
         kinds = sorted({kind for sides in boxes for kind in sides})
         self._boxes = {kind: np.array([b.get(kind, [np.nan] * 4) for b in boxes], np.float32) for kind in kinds}
         self.faces = np.flatnonzero(~np.isnan(self.landmarks).any(axis=(1, 2)))
@@ -199,6 +207,8 @@ class SampleStore:
             visibility=self.visibility[index] if has_face else None,
             rotation=self.rotation[index] if has_rotation else None,
             intrinsics=Intrinsics(*map(float, self.intrinsics[index])) if has_camera else None,
+            expressions=None if np.isnan(self.expressions[index]).any() else self.expressions[index],
+            gaze=None if np.isnan(self.gaze[index]).any() else self.gaze[index],
             dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
             neighbors=self.neighbors(index),
@@ -259,6 +269,10 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
     ]:
         raise ValueError(f"{path}: the points of {quote(wrong[0])} must be pairs of numbers {IN_RANGE}; copy it again")
     return {head: plane.astype(np.float32) for head, plane in planes.items()}
+
+
+def _float32(rows: list[list[float] | None]) -> list[np.ndarray | None]:
+    return [None if row is None else np.array(row, np.float32) for row in rows]
 
 
 def _unit_hash(text: str) -> float:

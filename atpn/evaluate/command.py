@@ -20,6 +20,7 @@ from atpn.data.store import SampleStore
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend
 from atpn.evaluate.detectors import make_detector
+from atpn.evaluate.expressions import expression_report, expression_table, fit_readout, labeled_faces
 from atpn.evaluate.passes import PASSES
 from atpn.evaluate.plots import Chart, Line, write_charts
 from atpn.evaluate.protocols.registry import describe, evaluate_protocol
@@ -44,6 +45,8 @@ class EvaluateConfig:
     """Published evaluation protocol; prints the published results beside ours."""
     partial: bool = False
     """With --protocol, accept an incomplete dataset."""
+    expression_baseline: Path | None = None
+    """Folder of training renders, to compare expressions with a linear function of the landmarks fitted to them."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
@@ -85,7 +88,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.protocol is not None:
         report[config.protocol] = evaluate_protocol(config.protocol, network, config.data, config.partial)
     elif config.data is not None:
-        report["rendered"] = evaluate_rendered(network, SampleStore.read(config.data), config.limit, config.overlay)
+        store = SampleStore.read(config.data)
+        report["rendered"] = evaluate_rendered(network, store, config.limit, config.overlay)
+        if model.expression_branch is not None and len(labeled_faces(store)):
+            path = config.expression_baseline
+            readout = None if path is None else fit_readout(model, SampleStore.read(path))
+            report["expressions"] = expression_report(model, store, config.limit, readout)
     if config.afw is not None:
         report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay)
         if detector is not None:
@@ -99,6 +107,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     for name in ("rendered", "afw"):
         if name in report:
             print(_table(name, report[name]))
+    if "expressions" in report:
+        print(expression_table(report["expressions"]))
     return report
 
 

@@ -49,6 +49,22 @@ def predict_embeddings(model: ATPN, crops: np.ndarray, batch_size: int = 128) ->
     return torch.cat(list(_batches(model, model.face_embedding, crops, batch_size)))
 
 
+class ExpressionPredictions(NamedTuple):
+    """`ExpressionOutput` as float32 arrays of n rows."""
+
+    expressions: np.ndarray
+    gaze: np.ndarray
+
+
+def predict_expressions(model: ATPN, crops: np.ndarray, batch_size: int = 128) -> ExpressionPredictions:
+    """Return the expressions and gaze of (n, S, S, 3) uint8 RGB crops; ValueError without an expression branch."""
+    outputs = [
+        [tensor.float().cpu().numpy() for tensor in batch]
+        for batch in _batches(model, model.expressions, crops, batch_size)
+    ]
+    return ExpressionPredictions(*(np.concatenate(column) for column in zip(*outputs, strict=True)))
+
+
 def _batches(model: ATPN, function: Callable[[Tensor], Any], crops: np.ndarray, batch_size: int) -> Iterator[Any]:
     """Yield a function of the model for batches of crops, in inference mode; the mode is restored afterwards."""
     training, device = model.training, model.image_mean.device

@@ -12,6 +12,7 @@ from torch import Tensor
 from atpn.model.backbone import Backbone, Features
 from atpn.model.branches import PoseBranch, TrackingBranch
 from atpn.model.config import ATPNConfig
+from atpn.model.expression_branch import ExpressionBranch, ExpressionOutput, FaceReading
 from atpn.model.heatmap import landmark_heatmap
 from atpn.model.landmark_branch import VECTOR, FaceEmbedding, LandmarkBranch
 from atpn.model.layers import resample_grids
@@ -60,8 +61,11 @@ class ATPN(Network):
             self.point_head = TemplateHead(vector, torch.zeros(config.template_points, 2))
         elif config.prompt_rank:
             self.point_head = PromptHead(vector, config.prompt_rank)
-        if self.point_head is not None:
-            self.PARTS = (*ATPN.PARTS, "point_head")
+        self.expression_branch: ExpressionBranch | None = None
+        if config.expressions:
+            self.expression_branch = ExpressionBranch(config, mean_shape)
+        optional = {"point_head": self.point_head, "expression_branch": self.expression_branch}
+        self.PARTS = (*ATPN.PARTS, *(name for name, part in optional.items() if part is not None))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ATPN:
@@ -81,10 +85,7 @@ class ATPN(Network):
 
     def features(self, image: Tensor) -> Features:
         """Return the features of three levels of (B, 3, S, S) RGB images, 0 to 255."""
-        size = self.config.input_size
-        if image.shape[1:] != (3, size, size):
-            raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
-        return self.backbone((image - self.image_mean) / self.image_std)
+        return self.backbone(self._normalized(image))
 
     def embed(self, image: Tensor) -> FaceEmbedding:
         """Return what landmarks are predicted from, of (B, 3, S, S) RGB images, 0 to 255."""
@@ -106,6 +107,29 @@ class ATPN(Network):
         uncertainty = log_sigma.exp() if self.config.uncertainty else torch.zeros_like(log_sigma)
         confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
         return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
+
+    def expressions(self, image: Tensor) -> ExpressionOutput:
+        """Return expressions and gaze for (B, 3, S, S) RGB images, 0 to 255.
+
+        ValueError if the network has no expression branch.
+        """
+        if self.expression_branch is None:
+            raise ValueError("this network has no expression branch; train one with `python -m atpn train expressions`")
+        return self.expression_branch(self.read_face(image))
+
+    def read_face(self, image: Tensor) -> FaceReading:
+        """Return what expressions are read from, of (B, 3, S, S) RGB images, 0 to 255."""
+        features, finest = self.backbone.with_finest(self._normalized(image))
+        embedding = self.landmark_branch.embed(features)
+        landmarks, _ = self.landmark_branch.read(embedding)
+        pose = self.pose_branch(self.weighted_low(features, landmarks))
+        return FaceReading(finest, embedding.fine, embedding.vector, landmarks, pose)
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        size = self.config.input_size
+        if image.shape[1:] != (3, size, size):
+            raise ValueError(f"this network takes (B, 3, {size}, {size}) images, got {tuple(image.shape)}")
+        return (image - self.image_mean) / self.image_std
 
     def with_head(self, head: TemplateHead | PromptHead | None) -> ATPN:
         """Return a copy with a head for a template's points or for query points; None removes it."""
@@ -138,7 +162,7 @@ class ATPN(Network):
         def combined(rows: Tensor, weights: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
             return (weights @ rows.reshape(weights.shape[1], -1)).reshape(-1, *rows.shape[1:])
 
-        plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0}
+        plain = {"ambiguity": False, "conventions": 0, "template_points": 0, "prompt_rank": 0, "expressions": ()}
         other = ATPN(replace(self.config, scheme=conversion.target, **plain), conversion.mean_shape)
         state = {key: value for key, value in self.state_dict().items() if key != "landmark_branch.mean_shape"}
         state = {key: value for key, value in state.items() if key in other.state_dict()}

@@ -52,6 +52,19 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """Return the features of (B, 3, S, S) normalized images."""
-        low = self.low(self.stem(x))
+        return self._from_low(self.low(self.stem(x)))
+
+    def with_finest(self, x: Tensor) -> tuple[Features, Tensor]:
+        """Return what `forward` returns, and (B, 16, 56, 56) features after the 1st block.
+
+        An iris is a few of their cells wide. `forward` calls the low blocks as one module, by whose name the
+        exporter finds their operators.
+        """
+        finest = low = self.low[0](self.stem(x))
+        for block in self.low[1:]:
+            low = block(low)
+        return self._from_low(low), finest
+
+    def _from_low(self, low: Tensor) -> Features:
         mid = self.mid(low)
         return Features(low, mid, self.high(mid))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 
 INPUT_SIZE_STEP = 16
@@ -36,6 +37,8 @@ class ATPNConfig:
     """Points of a template that the network predicts besides its landmarks."""
     prompt_rank: int = 0
     """Rank of the head for any query points, which then are a second input; 0: none."""
+    expressions: tuple[str, ...] = ()
+    """ARKit coefficients that the expression branch gives; empty: no branch. The others' values are always 0."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.width <= 4.0:
@@ -53,12 +56,17 @@ class ATPNConfig:
                 f"{self.prompt_rank}"
             )
 
+        if unknown := [name for name in self.expressions if name not in EXPRESSIONS]:
+            raise ValueError(f"expressions must be ARKit's coefficients, got {unknown[0]!r}")
+
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> ATPNConfig:
         """Read a checkpoint's fields; fields that it lacks get the values from before they existed."""
         fields = {"separable_views": False, "refinement_channels": 0, **stored}
         if "scheme" in fields:
             fields["scheme"] = LandmarkScheme.from_reference(fields["scheme"])
+        if "expressions" in fields:  # JSON has lists
+            fields["expressions"] = tuple(fields["expressions"])
         return cls(**fields)
 
     @property

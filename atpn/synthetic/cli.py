@@ -45,6 +45,9 @@ class RenderConfig:
     """Seed of the people: use one for training, another for held-out images."""
     split: Split = "all"
     """Skins and panoramas to use: `train` excludes some that only `held-out` uses."""
+    repertoire: float = RenderOptions.repertoire
+    """Probability that a portrait shows single expression shapes and any mixture of them, to train expressions with;
+    the others' faces are those of photographs."""
     shard_size: int = 600
     """Images per shard; a stop loses at most one unfinished shard per worker. Use a multiple of 3 (images per
     person)."""
@@ -66,6 +69,8 @@ def run(config: RenderConfig) -> None:
     """
     if config.count < 1 or config.shard_size < 1:
         raise ValueError(f"--count and --shard-size must be at least 1, got {config.count} and {config.shard_size}")
+    if not 0 <= config.repertoire <= 1:
+        raise ValueError(f"--repertoire must lie between 0 and 1, got {config.repertoire}")
     if config.definitions:
         write_definitions(config.definitions, config.assets, config.cache)
         return
@@ -116,7 +121,11 @@ def _shard_path(config: RenderConfig, index: int) -> Path:
 
 
 def _renderer(config: RenderConfig) -> FaceRenderer:
-    return FaceRenderer(config.assets, config.cache, RenderOptions(split=config.split), config.seed)
+    return FaceRenderer(config.assets, config.cache, _options(config), config.seed)
+
+
+def _options(config: RenderConfig) -> RenderOptions:
+    return RenderOptions(split=config.split, repertoire=config.repertoire)
 
 
 def _numbers(config: RenderConfig, index: int) -> range:
@@ -141,7 +150,7 @@ def _setup(config: RenderConfig) -> dict[str, object]:
         "seed": config.seed,
         "shard_size": config.shard_size,
         "assets": None if config.assets is None else assets_fingerprint(config.assets),
-        "options": asdict(RenderOptions(split=config.split)),
+        "options": asdict(_options(config)),
     }
 
 

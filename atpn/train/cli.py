@@ -18,6 +18,7 @@ from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
 from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import SINGLE_PROCESS, DistributedContext, distributed_context, world_size
+from atpn.train.expressions import ExpressionTask, with_expression_branch
 from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, library_versions, select_device
@@ -31,11 +32,18 @@ from atpn.weights import SHIPPED
 
 log = logging.getLogger(__name__)
 
-TASKS = {"landmarks": LandmarkTask, "tracking": TrackingTask, "pose": PoseTask, "detector": DetectionTask}
+TASKS = {
+    "landmarks": LandmarkTask,
+    "tracking": TrackingTask,
+    "pose": PoseTask,
+    "expressions": ExpressionTask,
+    "detector": DetectionTask,
+}
 PRECEDING: dict[Stage, tuple[Stage, ...]] = {
     "landmarks": (),
     "tracking": ("landmarks",),
     "pose": ("tracking", "landmarks"),
+    "expressions": ("pose",),
     "detector": (),
 }
 """Stages whose weights a stage may start from, the most complete first."""
@@ -170,10 +178,10 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         candidates = [config.out / f"{name}.safetensors" for name in PRECEDING[stage]]
         path = next((c for c in candidates if c.exists()), None)
         if path is None and candidates:
+            needed = candidates[-1].stem
             raise FileNotFoundError(
-                f"stage {stage} needs landmark weights, but there is no {candidates[-1]}; "
-                f"run `python -m atpn train landmarks --data {config.data[0]} --out {config.out}` first, or give "
-                "--weights or --init shipped"
+                f"stage {stage} needs {needed} weights, but there is no {candidates[-1]}; run `python -m atpn train "
+                f"{needed} --data {config.data[0]} --out {config.out}` first, or give --weights or --init shipped"
             )
     if path is None:
         model = new_model(
@@ -193,6 +201,9 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         model = with_loss_heads(model, recipe)
         if model.config.conventions != len(stores) - 1:
             model = measure_offsets(model, stores[1:])
+    if stage == "expressions":
+        torch.manual_seed(config.seed)
+        model = with_expression_branch(model, store)
     return model, _origin(path, ATPN)
 
 

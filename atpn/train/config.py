@@ -17,7 +17,7 @@ from atpn.data.label_noise import NoiseConfig
 from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
 from edge_runtime.output_paths import OutputFolder
 
-Stage = Literal["landmarks", "tracking", "pose", "detector"]
+Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
@@ -98,6 +98,8 @@ class Recipe:
     """Weight of faces over other crops in the balanced tracking loss. Raise it for fewer lost faces and more false
     alarms. With 4, about as many faces pass 0.7 as without displaced faces among the others."""
     pose_loss: Literal["angles", "thesis"] = "angles"
+    gaze_weight: float = 1.0
+    """Weight of the gaze loss beside that of the expressions."""
     composites: CompositeConfig = field(default_factory=CompositeConfig)
     """Composite images of the detector stage."""
 
@@ -143,6 +145,8 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ),
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER, augment=_TRACKING_AUGMENT),
         ("atpn", "pose"): Recipe(samples=80_000),
+        # Muon: landmarks and features differ along few directions, which plain steps learn slowly.
+        ("atpn", "expressions"): Recipe(samples=240_000, batch_size=64, optimizer="muon", lr=4e-3),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
@@ -153,6 +157,7 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("fine-tune", "landmarks"): Recipe(freeze_backbone=True, **_FINE_TUNE),
         ("fine-tune", "tracking"): Recipe(jitter=_TRACKING_JITTER, **_FINE_TUNE),
         ("fine-tune", "pose"): Recipe(**_FINE_TUNE),
+        ("fine-tune", "expressions"): Recipe(**_FINE_TUNE),
     }
 )
 """Recipes by name and stage. The thesis has neither uncertainty nor a detector."""
@@ -216,9 +221,9 @@ class TrainConfig(RunLength):
     Under torchrun, each process holds its part of the shards and makes its part of every batch.
     """
 
-    stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "detector"], tyro.conf.Positional]
-    """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `detector` is a
-    separate network."""
+    stage: Annotated[Literal["landmarks", "tracking", "pose", "all", "expressions", "detector"], tyro.conf.Positional]
+    """Stage to train; `tracking` and `pose` start from the run's landmark stage, `all` are these three; `expressions`
+    adds ARKit's coefficients and gaze to the run's pose stage; `detector` is a separate network."""
     data: tuple[Path, ...]
     """Folders of .tar shards from `python -m atpn render` or `datasets convert`. Several are for the landmark stage:
     the first one's scheme and convention are the network's; the offsets of the others' labels are learned."""
@@ -277,7 +282,7 @@ class TrainConfig(RunLength):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
-        if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "detector")):
+        if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "expressions", "detector")):
             what = "images left on disk" if self.on_disk else f"the {self.stage} stage"
             raise ValueError(f"--loader device does not support {what}; use --loader processes")
 

@@ -24,6 +24,10 @@ NEEDS: Mapping[str, tuple[Callable[[Labels], bool], str]] = {
     "landmarks": (_landmarks, "landmarks that are all known"),
     "tracking": (lambda labels: _landmarks(labels) or _boxes(labels), "landmarks that are all known, or a box"),
     "pose": (lambda labels: _landmarks(labels) and labels["rotation"] is not None, "landmarks and a rotation"),
+    "expressions": (
+        lambda labels: _landmarks(labels) and bool(labels.get("expressions")) and bool(labels.get("gaze")),
+        "landmarks, expressions, and gaze",
+    ),
     "detector": (_landmarks, "landmarks that are all known"),
 }
 """By stage: whether a sample has the labels that it needs, and their description. One such sample is enough."""

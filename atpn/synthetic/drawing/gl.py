@@ -112,9 +112,10 @@ class HeadCanvas:
         """Draw a head: (S, S, 4) uint8 RGBA and (S, S) float32 depth along z in centimeters (inf: background).
 
         Colors are premultiplied by the coverage A: over a background B the image is RGB + B * (1 - A / 255). `surface`
-        and `normals` are (V, 3), `hair_surface` is (H, 3) vertices of `look.hair` (None: no hair), `gaze` a (3,) unit
-        vector, all in the head frame; `head_to_camera` is (4, 4). `extras` are drawn with the head and cast shadows on
-        it. `side` is S in pixels, at most the canvas' size (default).
+        and `normals` are (V, 3), `hair_surface` is (H, 3) vertices of `look.hair` (None: no hair), `gaze` is (2, 3)
+        unit vectors of the eye at the image's left, then right, all in the head frame; `head_to_camera` is (4, 4).
+        `extras` are drawn with the head and cast shadows on it. `side` is S in pixels, at most the canvas' size
+        (default).
         """
         gl, size = self._context, side or self.size
         if size > self.size:
@@ -210,7 +211,6 @@ class HeadCanvas:
         teeth_z = -self.head.neutral[self.head.part == Part.TEETH, 2]
         values = {
             "skin_gloss": shading.gloss,
-            "gaze": tuple(gaze),
             "iris": tuple(look.iris),
             "iris_radius": (look.iris_angle, look.iris_angle * look.pupil_fraction),
             "sclera": tuple(shading.sclera),
@@ -229,6 +229,7 @@ class HeadCanvas:
             for name, value in values.items():
                 if name in program:
                     program[name].value = value
+        self._inner_program["gaze"].write(gaze.astype(np.float32).tobytes())
         self._inner_program["eyes"].write(self.head.eye_centers(surface).astype(np.float32).tobytes())
 
     def _use_atlas(self, look: Look) -> None:

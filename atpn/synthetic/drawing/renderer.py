@@ -21,14 +21,17 @@ from atpn.synthetic.appearance.look import Look, Painter, covers_eyes
 from atpn.synthetic.appearance.occluders import draw_face_mask, draw_glasses, draw_object
 from atpn.synthetic.assets import Assets
 from atpn.synthetic.drawing.gl import HeadCanvas, Shading
+from atpn.synthetic.heads.arkit import coefficients
 from atpn.synthetic.heads.dense import DenseSet
-from atpn.synthetic.heads.expression import sample_expression
+from atpn.synthetic.heads.expression import Expression, sample_expression
 from atpn.synthetic.heads.head import HeadModel
 from atpn.synthetic.heads.ict import CHIN_LEAN, CONTOUR_CENTER
 from atpn.synthetic.heads.makehuman import Wardrobe
 from atpn.synthetic.heads.morphs import MorphTargets
 from atpn.synthetic.heads.procedural import procedural_head
 from atpn.synthetic.heads.proportions import Proportions
+from atpn.synthetic.heads.repertoire import sample_repertoire
+from edge_runtime.gaze import gaze_angles
 from edge_runtime.geometry import ROI_MARGIN, Intrinsics, angles_to_matrix, matrix_to_angles, rotation_2d
 
 Split = Literal["all", "train", "held-out"]
@@ -80,6 +83,9 @@ class RenderOptions:
     """Maximum tangent of the angle, across and down, between the camera's axis and the ray to the head."""
     roi_fraction: tuple[float, float] = (0.55, 0.8)
     """Side of the face's ROI over the image's side."""
+    repertoire: float = 0.35
+    """Portraits whose face shows single shapes and any mixture of them (`sample_repertoire`); the others' faces are
+    those of photographs."""
     glasses: float = 0.18
     headwear: float = 0.14
     """Caps, hats, scarves: outdoors one in six to eight people wears something."""
@@ -150,6 +156,10 @@ class Figure:
     rotation: np.ndarray
     """(3, 3) head to camera."""
     intrinsics: Intrinsics
+    expressions: np.ndarray
+    """(52,) float32 ARKit coefficients."""
+    gaze: np.ndarray
+    """(2, 2) float32, see `Sample.gaze`."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +269,8 @@ class FaceRenderer:
             },
             rotation=figure.rotation,
             intrinsics=figure.intrinsics,
+            expressions=figure.expressions,
+            gaze=figure.gaze,
             key=key,
             attributes=self._attributes(identity, kind),
         )
@@ -277,7 +289,7 @@ class FaceRenderer:
         """Render a person before a background (float RGB; None: a random one); default: the renderer's options."""
         options = options or self.options
         head, look = self.head, identity.look
-        expression = sample_expression(head.expression_names, rng)
+        expression = self._expression(rng)
         surface = head.express(identity.surface, expression.weights)
         normals = head.normals(surface)
         surface = surface + normals * look.scalp_offset[:, None]
@@ -311,7 +323,16 @@ class FaceRenderer:
             dense_visibility=self._seen(dense, dense_depth, np.full(len(dense), _HIDDEN_BEHIND), depth, covered),
             rotation=placed.rotation,
             intrinsics=placed.intrinsics,
+            expressions=coefficients(expression.weights),
+            # The subject's left eye, at the image's right, comes first.
+            gaze=gaze_angles(expression.gaze[::-1] @ placed.rotation.T).astype(np.float32),
         )
+
+    def _expression(self, rng: np.random.Generator) -> Expression:
+        """Return a random face; what else `rng` decides does not depend on its kind."""
+        names = self.head.expression_names
+        usual, repertoire = sample_expression(names, rng), rng.spawn(1)[0]
+        return sample_repertoire(names, repertoire) if repertoire.random() < self.options.repertoire else usual
 
     def _landmarks_3d(self, surface: np.ndarray, look: Look, gaze: np.ndarray) -> np.ndarray:
         """Return (98, 3) landmarks in the head frame; the contour at its rest anchors."""

@@ -65,7 +65,7 @@ uniform sampler2D atlas; uniform sampler2D relief; uniform float bump;  // centi
 uniform mat4 head_to_camera;
 uniform vec3 skin_gloss;      // specular strength, exponent, grazing strength
 uniform vec3 eyes[2];         // eyeball centers, head frame, the image's left first
-uniform vec3 gaze; uniform vec3 iris; uniform vec2 iris_radius; uniform vec3 sclera; uniform float eye_shade;
+uniform vec3 gaze[2]; uniform vec3 iris; uniform vec2 iris_radius; uniform vec3 sclera; uniform float eye_shade;
 uniform vec3 teeth; uniform float mouth_light; uniform vec2 teeth_depth; uniform vec2 mouth_depth;
 uniform float lash_opacity;
 uniform vec3 cloth; uniform vec4 collar;  // height, tilt by |x|, tilt by z, stripe frequency
@@ -100,9 +100,10 @@ void main() {
         albedo = teeth; shine = 0.5;
         shade = 0.25 + 0.75 * smoothstep(teeth_depth.x, teeth_depth.y, -head_position.z);
     } else if (kind == 4) {
-        vec3 d = normalize(head_position - eyes[head_position.x < 0.0 ? 0 : 1]);
-        float angle = acos(clamp(dot(d, gaze), -1.0, 1.0));
-        float spoke = noise(floor(atan(d.y - gaze.y, d.x - gaze.x) * 20.0));
+        int eye = head_position.x < 0.0 ? 0 : 1;
+        vec3 d = normalize(head_position - eyes[eye]);
+        float angle = acos(clamp(dot(d, gaze[eye]), -1.0, 1.0));
+        float spoke = noise(floor(atan(d.y - gaze[eye].y, d.x - gaze[eye].x) * 20.0));
         vec3 rim = iris * (0.7 + 0.5 * spoke) * (1.0 - 0.5 * smoothstep(iris_radius.x - 0.12, iris_radius.x, angle));
         albedo = mix(sclera, rim, smoothstep(iris_radius.x + 0.04, iris_radius.x - 0.04, angle));
         albedo = mix(albedo, vec3(0.01), smoothstep(iris_radius.y + 0.04, iris_radius.y - 0.04, angle));

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from atpn.synthetic.heads.eyes import follow_gaze
+
 
 @dataclass
 class Expression:
@@ -14,8 +16,8 @@ class Expression:
 
     weights: dict[str, float] = field(default_factory=dict)
     """Blend-shape name to weight in [0, 1]."""
-    gaze: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, -1.0]))
-    """(3,) unit vector in the head frame."""
+    gaze: np.ndarray = field(default_factory=lambda: np.array([[0.0, 0.0, -1.0]] * 2))
+    """(2, 3) unit vectors in the head frame: the eye at the image's left, then right."""
 
 
 def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Expression:
@@ -103,8 +105,8 @@ def sample_expression(names: Sequence[str], rng: np.random.Generator) -> Express
     elif eyes < 0.57:
         one(f"eyeBlink_{rng.choice(['L', 'R'])}", rng.uniform(0.8, 1))
     aside, down = np.clip(rng.normal(0, (0.22, 0.14)), -0.6, 0.45)
-    # Lids follow the gaze.
-    both("eyeLookDown" if down > 0 else "eyeLookUp", abs(down) * 2.1, 0.0)
     direction = np.array([np.sin(aside), np.sin(down), -1.0])
-    face.gaze = direction / np.linalg.norm(direction)
+    face.gaze = np.tile(direction / np.linalg.norm(direction), (2, 1))
+    follow_gaze(face.weights, face.gaze)
+    face.weights = {name: weight for name, weight in face.weights.items() if name in names}
     return face

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 import pytest
 
 from atpn.data.shards import read_shard
@@ -98,3 +99,18 @@ def test_shards_of_unknown_origin_are_not_added_to(tmp_path):
     (tmp_path / "faces-000000.tar").write_bytes(b"")
     with pytest.raises(ValueError, match=r"render\.json"):
         run(RenderConfig(out=tmp_path, count=3))
+
+
+def test_shards_hold_expressions_and_a_folder_keeps_its_repertoire(tmp_path):
+    run(RenderConfig(out=tmp_path, count=3, shard_size=3, repertoire=0.7))
+    for stored in read_shards(tmp_path):
+        assert len(stored.labels["expressions"]) == 52
+        assert np.shape(stored.labels["gaze"]) == (2, 2)
+    with pytest.raises(ValueError, match="another setup"):
+        run(RenderConfig(out=tmp_path, count=3, shard_size=3, repertoire=0.2))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.5])
+def test_a_repertoire_beyond_a_fraction_is_refused(tmp_path, fraction):
+    with pytest.raises(ValueError, match="--repertoire must lie between 0 and 1"):
+        run(RenderConfig(out=tmp_path, repertoire=fraction))

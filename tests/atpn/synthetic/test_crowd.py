@@ -71,4 +71,6 @@ def _projected(space: np.ndarray, camera: Intrinsics) -> np.ndarray:
 def _figure(points: np.ndarray, camera: Intrinsics) -> Figure:
     nothing = np.zeros((1, 1), np.float32)
     seen = np.ones(len(points), bool)
-    return Figure(nothing, nothing, points, seen, points, seen, np.eye(3), camera)
+    return Figure(
+        nothing, nothing, points, seen, points, seen, np.eye(3), camera, np.zeros(52, np.float32), np.zeros((2, 2))
+    )

@@ -54,7 +54,7 @@ def test_thin_strands_let_the_background_through_and_hide_nothing(procedural_ren
         surface = identity.surface
         rgba, depth = canvas.draw(
             *(surface, head.normals(surface), look, strip.vertices, to_camera, Intrinsics(140, 140, 47.5, 47.5)),
-            *(np.array([0.0, 0.0, -1.0]), light, shading),
+            *(np.array([[0.0, 0.0, -1.0]] * 2), light, shading),
         )
         pixel = rgba[48, column].astype(float)
         assert abs(pixel[3] / 255 - coverage) < 0.03  # the cut's opacity counts as whole: 0.2 / 0.4
@@ -68,7 +68,7 @@ def test_a_part_of_the_canvas_is_the_same_image_as_a_smaller_canvas(procedural_r
     to_camera = np.eye(4)
     to_camera[:3, 3] = (0, 0, 60)
     light = Light(np.zeros((9, 3), np.float32), np.array([0.3, -0.3, -0.9]), np.ones(3))
-    camera, gaze = Intrinsics(140, 140, 47.5, 47.5), np.array([0.0, 0.0, -1.0])
+    camera, gaze = Intrinsics(140, 140, 47.5, 47.5), np.array([[0.0, 0.0, -1.0]] * 2)
     surface = identity.surface
     given = surface, head.normals(surface), look, None, to_camera, camera, gaze, light, _shading(0.5)
     whole = HeadCanvas(head, (), 96).draw(*given)
@@ -114,7 +114,7 @@ def test_a_brim_shades_the_face_below_it(procedural_renderer):
 
     def brightness(shadow: float, extras: tuple[DrawnMesh, ...]) -> float:
         shading = _shading(shadow)
-        gaze = np.array([0.0, 0.0, -1.0])
+        gaze = np.array([[0.0, 0.0, -1.0]] * 2)
         normals = head.normals(surface)
         rgba, _ = canvas.draw(surface, normals, look, None, to_camera, camera, gaze, light, shading, extras)
         row, column = size // 2, size // 2

@@ -10,6 +10,9 @@ import pytest
 from atpn.synthetic.crowd import render_samples
 from atpn.synthetic.drawing.gl import GraphicsError
 from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions
+from atpn.synthetic.heads.expression import Expression
+from edge_runtime.expressions import EXPRESSIONS
+from edge_runtime.gaze import gaze_directions
 from edge_runtime.geometry import ROI, angles_to_matrix, matrix_to_angles
 from edge_runtime.landmarks import WFLW_98
 
@@ -188,6 +191,66 @@ def test_a_brow_that_does_not_show_is_uncertain(renderer, monkeypatch):
     sample = renderer.render(renderer.identity(4), 0)
     assert not sample.visibility[33:51].any()
     assert np.isfinite(sample.landmarks[33:51]).all()
+
+
+def _acted(renderer: FaceRenderer, expression: Expression):
+    """A frontal, uncovered portrait of this expression."""
+    options = dataclasses.replace(
+        *(renderer.options,), glasses=0.0, headwear=0.0, face_mask=0.0, occluder=0.0, frontal_prob=0.0, max_yaw=1.0
+    )
+    options = dataclasses.replace(options, level_prob=0.0, max_tilt=1.0, off_axis=(0.0, 0.0), fringes=False)
+    who = renderer.identity(1)
+    who = dataclasses.replace(who, look=dataclasses.replace(who.look, hair=None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renderer, "_expression", lambda rng: expression)
+        return renderer.figure(who, np.random.default_rng(3), options=options)
+
+
+def test_gaze_to_the_subjects_left_and_up_moves_irises_to_the_images_right_and_up(renderer):
+    ahead = _acted(renderer, Expression())
+    assert np.abs(np.degrees(ahead.gaze)).max() < 3
+    for yaw, pitch in ((25.0, 0.0), (-25.0, 0.0), (0.0, 20.0), (0.0, -20.0)):
+        turned = _acted(renderer, Expression(gaze=gaze_directions(np.radians([[yaw, pitch]] * 2))))
+        np.testing.assert_allclose(np.degrees(turned.gaze - ahead.gaze), [[yaw, pitch]] * 2, atol=1.5)
+        moved = turned.landmarks[96:] - ahead.landmarks[96:]
+        axis, sign = (0, np.sign(yaw)) if yaw else (1, -np.sign(pitch))
+        assert (moved[:, axis] * sign > 1.5).all()
+        # What is drawn moves as well: the dark iris, inside the eye's outline.
+        changed = np.abs(turned.image - ahead.image).mean(axis=2)
+        eyes = [changed[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].mean() for x, y in ahead.landmarks[96:]]
+        assert min(eyes) > 5
+
+
+def test_each_eye_has_its_own_gaze_and_the_subjects_left_comes_first(renderer):
+    ahead = _acted(renderer, Expression())
+    directions = gaze_directions(np.radians([[0.0, 0.0], [25.0, 0.0]]))  # the image's right eye is the subject's left
+    one = _acted(renderer, Expression(gaze=directions))
+    np.testing.assert_allclose(np.degrees(one.gaze - ahead.gaze), [[25.0, 0.0], [0.0, 0.0]], atol=1.5)
+    moved = one.landmarks[96:, 0] - ahead.landmarks[96:, 0]
+    assert moved[1] > 1.5
+    assert abs(moved[0]) < 0.1
+    changed = np.abs(one.image - ahead.image).mean(axis=2)
+    left, right = (changed[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].mean() for x, y in ahead.landmarks[96:])
+    assert right > 3 * left
+
+
+def test_blinking_left_closes_the_eye_at_the_images_right(renderer):
+    ahead, blink = _acted(renderer, Expression()), _acted(renderer, Expression({"eyeBlink_L": 1.0}))
+    opening = [abs(f.landmarks[[62, 70], 1] - f.landmarks[[66, 74], 1]) for f in (ahead, blink)]
+    assert opening[1][1] < 0.4 * opening[0][1]
+    assert opening[1][0] == pytest.approx(opening[0][0], abs=0.2)
+    assert blink.expressions[EXPRESSIONS.index("eyeBlinkLeft")] == 1.0
+    assert blink.expressions.sum() == 1.0
+
+
+def test_the_share_of_the_repertoire_changes_no_pose(renderer):
+    usual, single = _plain(renderer, repertoire=0.0), _plain(renderer, repertoire=1.0)
+    pairs = list(zip(usual, single, strict=True))
+    for one, other in pairs:
+        np.testing.assert_allclose(matrix_to_angles(one.rotation), matrix_to_angles(other.rotation))
+        assert ((other.expressions >= 0) & (other.expressions <= 1)).all()
+        assert np.isfinite(other.gaze).all()
+    assert sum(np.abs(one.expressions - other.expressions).max() > 0.1 for one, other in pairs) > len(pairs) / 2
 
 
 def test_a_missing_assets_folder_is_named(tmp_path):

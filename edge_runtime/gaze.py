@@ -1,0 +1,22 @@
+"""Gaze: the direction in which an eye looks, as two angles with the signs of the head's pose."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def gaze_angles(directions: np.ndarray) -> np.ndarray:
+    """Convert (..., 3) directions to (..., 2) yaw and pitch, radians.
+
+    The frame is the camera's: x right, y down, z forward. An eye that looks along -z, into the camera, has yaw and
+    pitch 0. Yaw is positive toward the image's right, the subject's left; pitch is positive upward.
+    """
+    unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(unit, -1, 0)
+    return np.stack([np.arctan2(x, -z), np.arcsin(np.clip(-y, -1.0, 1.0))], axis=-1)
+
+
+def gaze_directions(angles: np.ndarray) -> np.ndarray:
+    """Convert (..., 2) yaw and pitch in radians to (..., 3) unit directions; the inverse of `gaze_angles`."""
+    yaw, pitch = np.moveaxis(np.asarray(angles, np.float64), -1, 0)
+    return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], axis=-1)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
+from atpn.model.expression_branch import CELLS, EYE_CELLS, ExpressionBranch, FaceReading, sample_grids
+from edge_runtime.expressions import EXPRESSIONS
+from edge_runtime.landmarks import LandmarkScheme
+
+GIVEN = tuple(name for name in EXPRESSIONS if name != "tongueOut")
+
+
+@pytest.fixture
+def model(tiny_model):
+    torch.manual_seed(0)
+    return tiny_model.with_config(expressions=GIVEN).eval()
+
+
+def test_outputs_are_bounded_and_what_is_not_given_is_zero(model, images):
+    found = model.expressions(images)
+    assert found.expressions.shape == (len(images), 52)
+    assert found.gaze.shape == (len(images), 2, 2)
+    assert ((found.expressions >= 0) & (found.expressions <= 1)).all()
+    assert not found.expressions[:, EXPRESSIONS.index("tongueOut")].any()
+    assert (found.expressions[:, EXPRESSIONS.index("jawOpen")] > 0).all()
+
+
+def test_the_branch_leaves_the_network_as_it_was(tiny_model, model, images):
+    for before, after in zip(tiny_model.eval()(images), model(images), strict=True):
+        assert torch.equal(before, after)
+    assert "expression_branch" in model.PARTS
+    assert "expression_branch" not in tiny_model.PARTS
+
+
+def test_grids_are_sampled_bilinearly_at_their_places():
+    grid = 20
+    axis = (torch.arange(grid) + 0.5) / grid
+    ramps = torch.stack([axis[None].expand(grid, grid), axis[:, None].expand(grid, grid)])[None]  # x, then y
+    columns, rows = torch.tensor([0.31, 0.4]), torch.tensor([0.62, 0.77])
+    found = sample_grids(ramps, torch.stack([columns, rows], dim=1)[None, None])[0, 0]
+    assert torch.allclose(found[0], columns[None].expand(2, 2), atol=1e-6)
+    assert torch.allclose(found[1], rows[:, None].expand(2, 2), atol=1e-6)
+
+
+def _face(model, seed=1):
+    """A random reading whose landmarks are the mean shape."""
+    generator, config = torch.Generator().manual_seed(seed), model.config
+    sizes = {"finest": (config.channels(16), 56, 56), "fine": (2 * config.channels(32), 28, 28)}
+    maps = {name: torch.randn(1, *size, generator=generator) for name, size in sizes.items()}
+    vector = torch.randn(1, config.channels(512), generator=generator)
+    return FaceReading(**maps, vector=vector, landmarks=model.mean_shape[None], pose=torch.zeros(1, 3))
+
+
+def test_patches_lie_around_eyes_and_mouth(model):
+    face = _face(model)
+    landmarks = torch.full((1, 98, 2), 0.5)
+    landmarks[0, [*range(60, 68), 96]] = torch.tensor([0.4, 0.45])  # the eye at the image's left
+    maps = {}
+    for name, grid in (("fine", 28), ("finest", 56)):
+        axis = (torch.arange(grid) + 0.5) / grid
+        maps[name] = getattr(face, name).clone()
+        maps[name][0, 0], maps[name][0, 1] = axis[None].expand(grid, grid), axis[:, None].expand(grid, grid)
+    regions, eyes = model.expression_branch.patches(face._replace(landmarks=landmarks, **maps))
+    assert regions.shape[1:] == (3, face.fine.shape[1], CELLS, CELLS)
+    assert eyes.shape[1:] == (2, face.finest.shape[1], EYE_CELLS, EYE_CELLS)
+    # The eyes' regions reach above the brows; the finest patches lie on the eyes.
+    expected = torch.tensor([[0.4, 0.41], [0.5, 0.46], [0.5, 0.5]])
+    assert torch.allclose(regions[0, :, :2].mean(dim=(-1, -2)), expected, atol=1e-3)
+    assert torch.allclose(eyes[0, :, :2].mean(dim=(-1, -2)), torch.tensor([[0.4, 0.45], [0.5, 0.5]]), atol=1e-3)
+    assert torch.allclose(regions[0, :, 0, 0].diff(dim=-1), torch.tensor([[0.26], [0.26], [0.4]]) / CELLS, atol=1e-3)
+    assert torch.allclose(eyes[0, 0, 0, 0].diff(), torch.tensor(0.18 / EYE_CELLS), atol=1e-3)
+    assert torch.allclose(eyes[0, 0, 1, :, 0].diff(), torch.tensor(0.12 / EYE_CELLS), atol=1e-3)
+
+
+@pytest.mark.parametrize("part", ["finest", "fine", "vector", "landmarks", "pose"])
+def test_every_part_of_a_reading_matters(model, part):
+    face = _face(model)
+    other = face._replace(**{part: getattr(face, part) + 0.3 * torch.randn_like(getattr(face, part))})
+    before, after = (model.expression_branch.read(reading) for reading in (face, other))
+    assert (before.logits - after.logits).abs().max() > 1e-4
+
+
+def test_training_in_bfloat16_computes_what_inference_does(model):
+    reading = _face(model)
+    exact = model.expression_branch.read(reading)
+    branch = model.expression_branch.to(memory_format=torch.channels_last)
+    maps = {name: getattr(reading, name).to(memory_format=torch.channels_last) for name in ("fine", "finest")}
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = branch.read(reading._replace(**maps))
+    assert (rough.logits - exact.logits).abs().max() < 0.1 * exact.logits.std()
+    assert (rough.gaze - exact.gaze).abs().max() < 0.1 * exact.gaze.std()
+
+
+def test_gaze_starts_from_the_heads_angles(model):
+    face = _face(model)
+    torch.nn.init.zeros_(model.expression_branch.output.weight)
+    torch.nn.init.zeros_(model.expression_branch.output.bias)
+    gaze = model.expression_branch(face._replace(pose=torch.tensor([[0.1, -0.4, 0.9]]))).gaze
+    assert torch.allclose(gaze, torch.tensor([[[-0.4, 0.1]] * 2]))
+
+
+def test_checkpoints_keep_the_branch_and_older_ones_load_without(tmp_path, tiny_model, model, images):
+    save_checkpoint(tmp_path / "with.safetensors", model, {})
+    again, _ = load_checkpoint(tmp_path / "with.safetensors")
+    assert again.config.expressions == GIVEN
+    assert torch.equal(again.expressions(images).gaze, model.expressions(images).gaze)
+    old = {key: value for key, value in tiny_model.stored_config.items() if key != "expressions"}
+    assert ATPN.from_config(old).expression_branch is None
+
+
+def test_a_network_without_the_branch_says_what_to_do(tiny_model, images):
+    with pytest.raises(ValueError, match="train expressions"):
+        tiny_model.expressions(images)
+
+
+def test_unknown_coefficients_and_schemes_without_eyes_are_refused():
+    with pytest.raises(ValueError, match="'smile'"):
+        ATPNConfig(expressions=("smile",))
+    groups = {"eyes": (0, 1), "nose": (2,)}
+    points = LandmarkScheme("dots", 3, groups, mirror_pairs=((0, 1),), edges=(), outer_eye_corners=(0, 1))
+    config = ATPNConfig(scheme=points, expressions=("jawOpen",))
+    with pytest.raises(ValueError, match="scheme dots has no group 'left_eye'"):
+        ExpressionBranch(config, torch.zeros(3, 2))
+
+
+def test_the_branch_keeps_its_budget():
+    model = ATPN(ATPNConfig(expressions=GIVEN), torch.full((98, 2), 0.5)).eval()
+    assert sum(p.numel() for p in model.expression_branch.parameters()) <= 150_000
+    with torch.no_grad():
+        face = model.read_face(torch.zeros(1, 3, 112, 112))
+        with FlopCounterMode(display=False) as counter:
+            model.expression_branch(face)
+    assert counter.get_total_flops() / 2 <= 5_000_000
+
+
+def test_another_input_size_keeps_the_branch(model):
+    assert model.resized(64).expressions(torch.zeros(1, 3, 64, 64)).gaze.shape == (1, 2, 2)
