@@ -232,6 +232,8 @@ def run(config: WebcamConfig) -> int:
                     sinks += [stack.enter_context(sink) for sink in _open_file_sinks(config, tracker)]
                     if config.save is not None:
                         overlays = stack.enter_context(open_overlay_sink(config.save, source.fps, source.length))
+                for sink in sinks:
+                    sink.open()
                 preview = None
                 if not config.headless:
                     window = stack.enter_context(Window("ATPN (h: keys)"))

@@ -179,7 +179,10 @@ class ImageSink(OverlaySink):
 
     def __init__(self, path: Path) -> None:
         """Take the path. SinkError if no file can be written there."""
-        check_writable(path)
+        replacement = Replacement(path)
+        replacement.discard()
+        if replacement.in_place:  # an image for a pipe would wait for its reader, and hold the signals to stop
+            raise SinkError(f"cannot write an image to {path}: it is a device or a pipe; give a file's name")
         self._path = path
 
     def write(self, frame: Frame, overlay: np.ndarray) -> None:
@@ -197,6 +200,8 @@ class FolderSink(OverlaySink):
     def __init__(self, path: Path) -> None:
         """Take the path and make the folder. SinkError if it cannot be made or written into."""
         self._path = path
+        if path.exists() and not path.is_dir():
+            raise SinkError(f"cannot save to {path}: it is not a folder; give a folder, .mp4, .avi, or image")
         try:
             self._new = not path.exists()
             path.mkdir(exist_ok=True)
