@@ -200,12 +200,14 @@ class FolderSink(OverlaySink):
     def __init__(self, path: Path) -> None:
         """Take the path and make the folder. SinkError if it cannot be made or written into."""
         self._path = path
-        if path.exists() and not path.is_dir():
-            raise SinkError(f"cannot save to {path}: it is not a folder; give a folder, .mp4, .avi, or image")
         try:
             self._new = not path.exists()
             path.mkdir(exist_ok=True)
             self._others = {entry.name for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES}
+        except FileExistsError as error:
+            raise SinkError(
+                f"cannot save to {path}: it is not a folder; give a folder, .mp4, .avi, or image"
+            ) from error
         except OSError as error:
             raise SinkError(f"cannot create the folder {path}: {error.strerror}") from error
         check_writable(path / "000000.png")
