@@ -223,7 +223,7 @@ class FolderSink(OverlaySink):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._written and self._others:
-            _log.warning("%s holds %d images that are not of this run", self._path, len(self._others))
+            _log.warning("%s holds images that are not of this run: %d", self._path, len(self._others))
         if self._new and not self._written:
             with contextlib.suppress(OSError):  # others may have written into it
                 self._path.rmdir()

@@ -115,7 +115,7 @@ def test_images_of_earlier_runs_in_a_folder_are_told(tmp_path, caplog):
         with FolderSink(tmp_path / "many") as sink:
             write(sink, *(frame(i) for i in range(count)))
     assert files(tmp_path / "many") == ["000000.png", "000001.png", "000002.png"]
-    assert caplog.messages == [f"{tmp_path / 'many'} holds 1 images that are not of this run"]
+    assert caplog.messages == [f"{tmp_path / 'many'} holds images that are not of this run: 1"]
 
 
 def test_an_interrupt_before_the_first_frame_is_in_the_video_removes_the_file(tmp_path, monkeypatch):
