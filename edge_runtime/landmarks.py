@@ -161,7 +161,7 @@ class LandmarkScheme:
     def read(cls, path: Path | str) -> Self:
         """Read a scheme from a JSON file. FileNotFoundError or SchemeError names the file."""
         path = Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise FileNotFoundError(
                 f"no landmark scheme at {path}; give a JSON file, or one of {', '.join(SCHEMES)} by its name"
             )

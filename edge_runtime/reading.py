@@ -25,6 +25,7 @@ MAX_LABEL_BYTES = 2**31
 """Maximum size of a dataset's file of labels; those of a million images have 0.5 GB."""
 _MAX_INTEGER = 2**53
 """Maximum magnitude of a whole number in JSON: larger ones are not exact in float64."""
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _SHOWN = 200
 """Maximum length of a part of a file that a message quotes, characters."""
 
@@ -95,10 +96,12 @@ def parse_json(content: bytes | str) -> Any:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except _NumberError as error:
         raise ValueError(f"has {error}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:  # the parser's own limit is higher
+        raise ValueError(_TOO_DEEP) from error
+    except ValueError as error:
         raise ValueError(f"is not JSON: {quote(error)}") from error
     if _depth(value) > MAX_DEPTH:
-        raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
+        raise ValueError(_TOO_DEEP)
     return value
 
 

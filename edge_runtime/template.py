@@ -130,7 +130,7 @@ class Template:
     def read(cls, path: Path | str) -> Self:
         """Read a template from a JSON file. FileNotFoundError or TemplateError names the file."""
         path = Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise FileNotFoundError(f"no template at {path}; create one with `python -m atpn template new`")
         try:
             return cls.from_dict(read_json(path, TemplateError))

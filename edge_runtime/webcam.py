@@ -104,6 +104,9 @@ class WebcamConfig:
             require(self.intrinsics is None, "--fov and --intrinsics exclude each other: give one of them")
         if self.max_frames is not None:
             require(self.max_frames >= 1, f"--max-frames must be 1 or more, got {self.max_frames}")
+        for name in ("save", "csv"):
+            wrong = getattr(self, name) == STANDARD_OUTPUT
+            require(not wrong, f"--{name} - is no file; give a name: only --jsonl writes to standard output")
         for name in ("osc", "vmc", "websocket"):
             try:
                 _address(getattr(self, name))
@@ -164,7 +167,7 @@ class Summary:
             f"with a face {percent[0]:.1f} %, tracked {percent[1]:.1f} %\n"
             f"detections {stats.detections}, lost {stats.lost_count}, detector runs {stats.detector_runs}\n"
             f"loop median {fps:.1f} fps; per run: {', '.join(stages) or 'none'}"
-            + (f"\nskipped {len(self.skipped)} files: {shorten(self.skipped)}" if self.skipped else "")
+            + (f"\nskipped {len(self.skipped)}: {shorten(self.skipped)}" if self.skipped else "")
         )
 
 
@@ -232,6 +235,8 @@ def run(config: WebcamConfig) -> int:
                     sinks += [stack.enter_context(sink) for sink in _open_file_sinks(config, tracker)]
                     if config.save is not None:
                         overlays = stack.enter_context(open_overlay_sink(config.save, source.fps, source.length))
+                for sink in sinks:
+                    sink.open()
                 preview = None
                 if not config.headless:
                     window = stack.enter_context(Window("ATPN (h: keys)"))
@@ -332,9 +337,8 @@ def _loop(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 1 for errors, 2 for invalid flags, 130 when interrupted."""
-    config = parse_flags(WebcamConfig, PROGRAM, __doc__ or "", arguments)
     try:
-        return run(config)
+        return run(parse_flags(WebcamConfig, PROGRAM, __doc__ or "", arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (EdgeRuntimeError, OSError) as error:

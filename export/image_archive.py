@@ -55,7 +55,7 @@ def read_archive(path: Path, size: int | None, labels: Sequence[str], command: s
     ExportError when the file is missing or damaged, lacks an array of `labels`, or has images of another `size`.
     """
     advice = _advice(command)
-    if not path.is_file():
+    if not path.exists():
         raise ExportError(f"no file {path}: {advice}")
     content = read_bytes(path, MAX_MODEL_BYTES, ExportError)
     with damage_named(path, command):

@@ -36,7 +36,7 @@ def read_afw(folder: Path) -> Iterator[Photo]:
     FileNotFoundError or ValueError if an image is missing, unreadable, or of another size than its label says.
     """
     labels = folder / "labels.json"
-    if not labels.is_file():
+    if not labels.exists():
         raise FileNotFoundError(f"{labels} is missing; give the folder that holds AFW's labels.json and images")
     for entry in _entries(labels):
         path = folder / entry["image"]

@@ -29,7 +29,9 @@ def parse_labels(content: bytes, name: str) -> dict[str, Any]:
     """Return a sample's labels by key. ValueError names what is wrong in the member `name`."""
     try:
         labels = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ValueError(f"{quote(name)} is nested too deeply") from error
+    except ValueError as error:
         raise ValueError(f"{quote(name)} is not JSON ({quote(error)})") from error
     if not isinstance(labels, dict) or not labels.keys() >= LABELS:
         raise ValueError(f"{quote(name)} lacks some of the labels {', '.join(sorted(LABELS))}")

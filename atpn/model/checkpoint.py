@@ -87,7 +87,7 @@ def read_description(path: Path, kind: type[Network] = ATPN) -> dict[str, Any]:
     """Read the JSON beside the weights `path`; CheckpointError if a file is missing or of another kind."""
     beside = path.with_suffix(".json")
     for file in (path, beside):
-        if not file.is_file():
+        if not file.exists():
             raise CheckpointError(f"no checkpoint file {file}; a checkpoint is {path.name} and {beside.name} together")
     try:
         description = json.loads(read_text(beside, MAX_MODEL_BYTES, CheckpointError))  # metadata may hold NaN

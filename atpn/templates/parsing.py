@@ -36,7 +36,7 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     A header row is skipped; empty names are ignored. FileNotFoundError if there is no such file; ValueError if the
     table or a row is malformed.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no points file {path}; give a CSV with x, y, and optional name in each row")
     try:
         rows = [row for row in csv.reader(read_text(path).splitlines()) if any(row)]

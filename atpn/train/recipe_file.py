@@ -47,12 +47,14 @@ def read_recipe(config: RecipeFileConfig) -> list[TrainConfig]:
 
     FileNotFoundError if there is no such file; ValueError if it is not TOML, has no stage, or an option is wrong.
     """
-    if not config.file.is_file():
+    if not config.file.exists():
         raise FileNotFoundError(f"no recipe file {config.file}; see atpn/train/recipes/ for examples")
     text = read_text(config.file)
     try:
         content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
+    except RecursionError as error:
+        raise ValueError(f"{config.file} is nested too deeply; see atpn/train/recipes/ for examples") from error
+    except ValueError as error:  # also for a number of thousands of digits
         raise ValueError(f"{config.file} is not TOML: {quote(error)}") from error
     machine = {name: getattr(config, name) for name in ("threads", "workers", "device", "bfloat16")}
     common = machine | {key: value for key, value in content.items() if not isinstance(value, dict)}

@@ -33,7 +33,7 @@ def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabeledFace
     Paths are relative to the file's folder, points are pixels. FileNotFoundError if there is no such file; SourceError
     for an unreadable image; ValueError if an entry is wrong, or no face is found around its points.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'no samples file {path}; give a JSON list of {{"image": …, "points": …}}')
     entries = read_json(path, limit=MAX_LABEL_BYTES)
     if not isinstance(entries, list) or not entries:

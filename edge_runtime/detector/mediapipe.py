@@ -43,7 +43,7 @@ class MediaPipeDetector:
 
     def __init__(self, path: Path | str) -> None:
         """Load the file. FileNotFoundError or ModelFileError if it is missing or another model."""
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise FileNotFoundError(f"no BlazeFace file at {path}; give MediaPipe's face_detection_short_range.tflite")
         self._interpreter = open_interpreter(Path(path))
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()

@@ -27,7 +27,7 @@ class YuNetDetector:
 
     def __init__(self, path: Path | str) -> None:
         """Load the file. FileNotFoundError or ModelFileError if it is missing or another model."""
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise FileNotFoundError(f"no YuNet file at {path}; give the .onnx file of OpenCV's model zoo")
         # OpenCV takes arrays of bytes only.
         content = np.frombuffer(read_bytes(path, MAX_MODEL_BYTES, ModelFileError), np.uint8)

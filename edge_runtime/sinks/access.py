@@ -53,8 +53,10 @@ class AccessRule:
             return None
         if self._is_allowed(origin):
             return None
+        is_file = origin in (OPAQUE_ORIGIN, "file://")
+        advice = "open it by `python -m http.server` instead of as a file, or " if is_file else "to allow it, "
         return (
-            f"a page of {_shown(origin)} may not read the results: to allow it, start the server with "
+            f"a page of {_shown(origin)} may not read the results: {advice}start the server with "
             f"--websocket-origin {_shown(origin)}"
         )
 

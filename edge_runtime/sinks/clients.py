@@ -21,6 +21,8 @@ MAX_CLIENTS = 32
 """Maximum number of clients that get frames. Each costs memory for a frame, and time for each frame."""
 MAX_CONNECTIONS = MAX_CLIENTS + 8
 """Maximum number of connections, with those that ask and those that end. Further ones wait in the system's queue."""
+MAX_WARNINGS = 5
+"""Maximum number of different refusals that are warned of; the others are logged as information."""
 SEND_BUFFER_BYTES = 2**18
 """Size of the system's buffer for each client. A larger one would fill with frames that are old when they arrive."""
 _CHECK_SECONDS = 1.0
@@ -44,7 +46,8 @@ class Clients:
         self._clients: set[Client] = set()
         self._accept_from = 0.0
         """Time from which connections are accepted again."""
-        self._refused = False
+        self._warned: set[str] = set()
+        """Refusals that were warned of."""
         self._lock = threading.Lock()
         self._text, self._number = b"", 0
         self._end: float | None = None
@@ -129,9 +132,11 @@ class Clients:
             refusal, status = f"{MAX_CLIENTS} clients are connected: close one", HTTPStatus.SERVICE_UNAVAILABLE
         if refusal is None:
             return None
-        # A page may try again and again.
-        _log.log(logging.INFO if self._refused else logging.WARNING, "refused a WebSocket client: %s", refusal)
-        self._refused = True
+        # A page may try again and again, and under many names.
+        is_new = refusal not in self._warned and len(self._warned) < MAX_WARNINGS
+        if is_new:
+            self._warned.add(refusal)
+        _log.log(logging.WARNING if is_new else logging.INFO, "refused a WebSocket client: %s", refusal)
         return status, f"{refusal}\n"
 
     def _send_newest(self) -> None:

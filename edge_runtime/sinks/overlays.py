@@ -179,7 +179,10 @@ class ImageSink(OverlaySink):
 
     def __init__(self, path: Path) -> None:
         """Take the path. SinkError if no file can be written there."""
-        check_writable(path)
+        replacement = Replacement(path)
+        replacement.discard()
+        if replacement.in_place:  # an image for a pipe would wait for its reader, and hold the signals to stop
+            raise SinkError(f"cannot write an image to {path}: it is a device or a pipe; give a file's name")
         self._path = path
 
     def write(self, frame: Frame, overlay: np.ndarray) -> None:
@@ -201,6 +204,10 @@ class FolderSink(OverlaySink):
             self._new = not path.exists()
             path.mkdir(exist_ok=True)
             self._others = {entry.name for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES}
+        except FileExistsError as error:
+            raise SinkError(
+                f"cannot save to {path}: it is not a folder; give a folder, .mp4, .avi, or image"
+            ) from error
         except OSError as error:
             raise SinkError(f"cannot create the folder {path}: {error.strerror}") from error
         check_writable(path / "000000.png")
@@ -216,7 +223,7 @@ class FolderSink(OverlaySink):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._written and self._others:
-            _log.warning("%s holds %d images that are not of this run", self._path, len(self._others))
+            _log.warning("%s holds images that are not of this run: %d", self._path, len(self._others))
         if self._new and not self._written:
             with contextlib.suppress(OSError):  # others may have written into it
                 self._path.rmdir()

@@ -27,6 +27,13 @@ _log = logging.getLogger(__name__)
 class Sink(Protocol):
     """Writer of the results of consecutive frames; a context manager."""
 
+    def open(self) -> None:
+        """Wait for the reader of a pipe, where nothing is lost by an interrupt yet; otherwise `write` waits for it.
+
+        SinkError if the pipe cannot be opened.
+        """
+        return
+
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """Write a frame's faces. SinkError if they cannot be written."""
 
@@ -48,6 +55,14 @@ class _TextSink(Sink):
         self._size = 0
         """Size of the whole frames, bytes."""
         self._failed = False
+
+    def open(self) -> None:
+        """See `Sink.open`."""
+        if self._replacement.in_place and self._file is None:
+            try:
+                self._file = self._open()
+            except OSError as error:
+                raise SinkError(f"cannot write to {self._path}: {error.strerror}") from error
 
     def _write(self, text: str) -> None:
         """Write the text of one frame."""

@@ -38,7 +38,8 @@ class Contents:
         """Return what is missing if the file `name` ended after `read` frames; None if nothing is."""
         if self.frames is not None and read < self.frames:
             return f"{read} of {self.frames} frames could be read: {name} is damaged or cut"
-        return f"only {read} frames could be read: {name} is damaged or cut" if self.cut else None
+        noun = "frame" if read == 1 else "frames"
+        return f"only {read} {noun} could be read: {name} is damaged or cut" if self.cut else None
 
 
 def inspect_video(path: Path) -> Contents:

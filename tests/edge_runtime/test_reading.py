@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.calibration import Calibration
+from edge_runtime.detector.mediapipe import MediaPipeDetector
+from edge_runtime.detector.yunet import YuNetDetector
 from edge_runtime.errors import InputFileError, TemplateError
+from edge_runtime.landmarks import LandmarkScheme
 from edge_runtime.reading import MAX_DEPTH, parse_json, quote, read_bytes, read_json, read_text
+from edge_runtime.template import Template
 
 
 def test_a_file_within_the_limit_is_read(tmp_path):
@@ -24,6 +29,17 @@ def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TemplateError, match="pipe is not a regular file"):
         read_bytes(tmp_path / "pipe", 5, TemplateError)
+
+
+@pytest.mark.parametrize("place", ["pipe", "folder", "/dev/null"])
+@pytest.mark.parametrize(
+    "read", [Template.read, LandmarkScheme.read, Calibration.read, YuNetDetector, MediaPipeDetector]
+)
+def test_readers_say_what_is_not_a_regular_file(tmp_path, read, place):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=f"{place} is not a regular file"):
+        read(tmp_path / place)
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
@@ -54,9 +70,9 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path):
     [
         ("{", "is not JSON"),
         ("\udcff".encode("utf-8", "surrogateescape"), "is not JSON"),
-        ("[" * 100_000 + "]" * 100_000, "is not JSON"),
+        ("[" * 300_000 + "]" * 300_000, f"is nested deeper than {MAX_DEPTH} levels"),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), f"is nested deeper than {MAX_DEPTH} levels"),
-        ('{"a":' * 300_000, "is not JSON"),
+        ('{"a":' * 300_000, f"is nested deeper than {MAX_DEPTH} levels"),
         ("1e400", "has the number 1e400"),
         ("[NaN]", "has the number NaN"),
         ("-Infinity", "has the number -Infinity"),

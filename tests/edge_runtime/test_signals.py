@@ -130,6 +130,31 @@ def test_a_signal_closes_the_files_of_the_command(write_video, tiny_tflite, tmp_
         assert f"frames {len(_frames(tmp_path))}," in printed
 
 
+@pytest.mark.usefixtures("center_detector")
+@pytest.mark.parametrize("option", ["--jsonl", "--csv"])
+def test_a_run_that_waits_for_a_pipes_reader_ends_at_the_first_signal(
+    write_video, write_onnx, tmp_path, monkeypatch, capsys, option
+):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "earlier").write_text("precious")
+    open_file = Path.open
+
+    def wait(path: Path, *given: object, **named: object) -> object:
+        if path != tmp_path / "pipe":
+            return open_file(path, *given, **named)
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("the signal waits for the reader")
+
+    monkeypatch.setattr(Path, "open", wait)
+    arguments = ["--source", write_video([BRIGHT] * 4), "--model", write_onnx(), "--headless", option]
+    arguments += [tmp_path / "pipe", "--csv" if option == "--jsonl" else "--jsonl", tmp_path / "earlier"]
+    assert main([str(a) for a in arguments]) == INTERRUPTED
+    assert capsys.readouterr().out == ""
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
+    assert (tmp_path / "earlier").read_text() == "precious"
+
+
 def _frames(folder: Path) -> list[int]:
     path = folder / "out.jsonl"
     content = path.read_text() if path.exists() else ""

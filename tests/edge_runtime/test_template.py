@@ -157,11 +157,11 @@ def test_messages_are_short_whatever_the_file_holds(tmp_path, values):
 @pytest.mark.parametrize("content", ["[" * 300_000, '{"name": 1e400}', '{"points": 99999999999999999999}', "\0", ""])
 def test_wild_json_is_an_error_that_names_the_file(tmp_path, content):
     (tmp_path / "t.json").write_text(content)
-    with pytest.raises(TemplateError, match=r"t\.json (is not JSON|has the number)"):
+    with pytest.raises(TemplateError, match=r"t\.json (is not JSON|has the number|is nested deeper)"):
         Template.read(tmp_path / "t.json")
 
 
 def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "t.json")
-    with pytest.raises(FileNotFoundError, match="no template at"):
+    with pytest.raises(TemplateError, match=r"t\.json is not a regular file"):
         Template.read(tmp_path / "t.json")

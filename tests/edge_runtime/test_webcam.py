@@ -184,6 +184,8 @@ def test_no_display(write_video, write_onnx, capsys, monkeypatch):
         ["--fov", "70", "--intrinsics", "camera.yml"],
         ["--width", "640"],
         ["--fps", "-1"],
+        ["--csv", "-"],
+        ["--save", "-"],
     ],
 )
 def test_wrong_flags_are_code_2(flags, capsys):
@@ -191,6 +193,15 @@ def test_wrong_flags_are_code_2(flags, capsys):
         main(flags)
     assert exit_info.value.code == 2
     assert flags[0] in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_flags_are_read_prints_nothing(monkeypatch, capsys):
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webcam, "parse_flags", interrupted)
+    assert main([]) == webcam.INTERRUPTED
+    assert capsys.readouterr() == ("", "")
 
 
 def test_interrupt_closes_the_files(write_video, write_onnx, tmp_path, monkeypatch, capsys):
@@ -409,7 +420,7 @@ def test_a_folders_results_name_their_files(tmp_path, write_onnx, capsys):
         assert [(int(row["frame"]), row["file"]) for row in csv.DictReader(file)] == named
     assert sorted(path.name for path in save.iterdir()) == ["000000_photo_1.png", "000002_photo_10.png"]
     printed = capsys.readouterr()
-    assert "skipped 2 files: notes.txt, photo_2.png" in printed.out
+    assert "skipped 2: notes.txt, photo_2.png" in printed.out
     assert "error: 2 of 3 images could be read" in printed.err
     (folder / "photo_2.png").unlink()
     assert main([str(a) for a in base]) == 0, "a file that is not an image is none of its images"
@@ -425,7 +436,9 @@ def test_a_cut_video_keeps_its_results_and_fails(write_video, write_onnx, tmp_pa
     assert 0 < count < 20
     printed = capsys.readouterr()
     assert f"frames {count};" in printed.out
-    assert printed.err.startswith(f"error: only {count} frames could be read: {video} is damaged or cut; ")
+    assert printed.err.startswith(
+        f"error: only {count} frame{'s' * (count > 1)} could be read: {video} is damaged or cut; "
+    )
     assert main([*given, "--max-frames", "3"]) == 0, "the end was not asked for"
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.fuzz`: try damaged files, hostile requests, and wild outputs on every reader and on the loop.
 
-Prints a table of what the inputs gave. The exit code is 1 if there is a fault.
+Prints a table of what the inputs gave: each is in one column. The exit code is 1 if there is a fault.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from edge_runtime.errors import require
 from edge_runtime.files import write_atomically
 from edge_runtime.flags import flag, parse_flags
 from tests.fuzz.outcome import Kind
-from tests.fuzz.session import Row, fuzz, replay, shares
+from tests.fuzz.session import SPECIAL_FILES, Row, fuzz, replay, shares
 from tests.fuzz.target import Target
 from tests.fuzz.targets import ALL
 from tests.fuzz.worker import Worker
+
+EXTRA = f"a reader of files {len(SPECIAL_FILES)} special ones, such as a pipe, besides"
+"""What is tried besides the inputs that are asked for."""
 
 
 @dataclass(frozen=True)
 class FuzzConfig:
     """Flags of the command. ValueError names an invalid flag."""
 
-    inputs: int = flag(10_000, "number of inputs, of all targets together")
+    inputs: int = flag(
+        10_000, f"number of damaged inputs of all targets together; each target gets one or more, and {EXTRA}"
+    )
     seed: int = flag(0, "seed of the inputs; the same seed gives the same inputs")
     targets: tuple[str, ...] = flag(tuple(ALL), "targets to try")
     json: Path | None = flag(None, "file for the table and the faults as JSON")
@@ -52,7 +57,7 @@ def main() -> int:
         return int(outcome.kind.is_fault)
     chosen = {name: ALL[name] for name in config.targets}
     rows = _run(config, chosen)
-    print(_table(rows))
+    print(table(rows))
     faults = [fault for row in rows for fault in row.faults]
     print("\n".join(faults))
     if config.json is not None:
@@ -74,11 +79,11 @@ def _run(config: FuzzConfig, chosen: dict[str, Target]) -> list[Row]:
     return rows
 
 
-def _table(rows: list[Row]) -> str:
-    kinds = (Kind.CLEAR, Kind.UNDOCUMENTED, Kind.CRASH, Kind.HANG, Kind.SILENT)
-    cells = [["target", "inputs tried", *kinds]]
-    cells += [[row.target, str(row.tried), *(str(row.outcomes[kind]) for kind in kinds)] for row in rows]
-    sums = [sum(int(line[column]) for line in cells[1:]) for column in range(1, len(kinds) + 2)]
+def table(rows: list[Row]) -> str:
+    """Return the numbers of outcomes per target, and their sums, as a table of text."""
+    cells = [["target", "inputs tried", *Kind]]
+    cells += [[row.target, str(row.tried), *(str(row.outcomes[kind]) for kind in Kind)] for row in rows]
+    sums = [sum(int(line[column]) for line in cells[1:]) for column in range(1, len(cells[0]))]
     cells.append(["all", *map(str, sums)])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]

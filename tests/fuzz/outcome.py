@@ -12,7 +12,7 @@ MAX_MESSAGE = 2000
 class Kind(StrEnum):
     """Class of an outcome. All but the first two are faults."""
 
-    FINE = "fine"
+    FINE = "accepted"
     CLEAR = "clear errors"
     """A documented error, whose message is bounded and names the input."""
     UNDOCUMENTED = "undocumented"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import faulty
-from tests.fuzz.outcome import Kind
-from tests.fuzz.session import SPECIAL_FILES, fuzz, replay, shares
+from tests.fuzz.__main__ import table
+from tests.fuzz.outcome import Kind, Outcome
+from tests.fuzz.session import SPECIAL_FILES, Row, fuzz, replay, shares
 from tests.fuzz.worker import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks of memory are read as Linux has them")
@@ -35,7 +36,7 @@ def worker() -> Iterator[Worker]:
         ("breaks a property", Kind.UNDOCUMENTED, "PropertyError: a property does not hold"),
         ("aborts", Kind.CRASH, 'SIGABRT at "tests/fuzz/faulty.py", line'),
         ("leaves", Kind.CRASH, "exit 3"),
-        ("fills the memory", Kind.CRASH, "0.2 GiB of memory (fine: )"),
+        ("fills the memory", Kind.CRASH, "0.2 GiB of memory (accepted: )"),
         ("asks for too much", Kind.CRASH, "MemoryError at tests/fuzz/faulty.py:"),
         ("hangs", Kind.HANG, "no answer within 1 s"),
         ("accepts", Kind.SILENT, "another result of a damaged input.bin"),
@@ -64,6 +65,16 @@ def test_fuzz_repeats_the_inputs_of_a_seed(worker: Worker, tmp_path: Path) -> No
     first = inputs(1, "first")
     assert len(set(first)) == 3
     assert first == inputs(1, "second") != inputs(2, "third")
+
+
+def test_table_has_each_input_in_one_column() -> None:
+    row = Row("reader")
+    for kind in Kind:
+        row.add(Outcome(kind, "reason"), lambda: None)
+    head, _, cells, sums = ([cell.strip() for cell in line.split("|")] for line in table([row]).splitlines())
+    assert head == ["target", "inputs tried", *Kind]
+    assert cells == ["reader", str(len(Kind)), *["1"] * len(Kind)]
+    assert sums[1:] == cells[1:]
 
 
 def test_shares_follow_the_weights() -> None:

@@ -92,7 +92,9 @@ def load_json(path: Path) -> Any:
         return json.loads(read_text(path, MAX_LABEL_BYTES, LabelError))
     except LabelError:
         raise
-    except (ValueError, RecursionError) as error:  # ValueError: also for a number of thousands of digits
+    except RecursionError as error:
+        raise LabelError(f"{path} is nested too deeply; export it again") from error
+    except ValueError as error:  # also for a number of thousands of digits
         raise LabelError(f"{path} is not JSON: {quote(error)}; export it again") from error
 
 

@@ -80,7 +80,7 @@ CONTOUR_CENTER = np.array([0.0, -1.0])
 def load_ict(folder: Path) -> HeadModel:
     """Read `face_model.npz` in a folder; FileNotFoundError or ValueError if it is missing or invalid."""
     path = folder / FACE_MODEL
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} is missing: --assets must name a folder with ict_facekit/face_model.npz")
     with open_regular(path) as file:
         return read_ict(file, str(path))

@@ -49,6 +49,14 @@ def test_missing_files_are_named(tmp_path, path):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_folder_in_the_place_of_a_checkpoint_is_not_a_regular_file(path, suffix):
+    path.with_suffix(suffix).unlink()
+    path.with_suffix(suffix).mkdir()
+    with pytest.raises(CheckpointError, match=rf"atpn\{suffix} is not a regular file"):
+        load_checkpoint(path)
+
+
 def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"ends in \.safetensors, got .*model\.pt"):
         load_checkpoint(tmp_path / "model.pt")

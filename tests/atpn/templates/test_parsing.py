@@ -51,6 +51,8 @@ def test_tables_that_are_none_are_refused(content, message, tmp_path):
 
 
 def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ValueError, match="is not a regular file"):
+        read_points(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no points file .*absent\.csv"):
         read_points(tmp_path / "absent.csv")
 

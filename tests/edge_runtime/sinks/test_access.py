@@ -54,7 +54,9 @@ def test_programs_and_pages_of_this_machine_are_accepted(host, origin):
 )
 def test_pages_of_other_machines_are_refused_with_the_remedy(origin):
     text = AccessRule().refusal([OWN], [origin])
-    assert "may not read the results: to allow it, start the server with --websocket-origin" in text
+    is_file = origin in ("null", "file://")
+    advice = "open it by `python -m http.server` instead of as a file, or" if is_file else "to allow it,"
+    assert f"may not read the results: {advice} start the server with --websocket-origin" in text
     assert origin[:100] in text
     assert len(text) < 700
 

@@ -3,6 +3,7 @@
 import collections
 import os
 import stat
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -78,17 +79,21 @@ def test_an_image_that_cannot_be_written_says_why(tmp_path):
 
 def test_a_file_is_refused_as_a_folder_before_the_first_frame(tmp_path):
     (tmp_path / "many").write_text("precious")
-    for path in (tmp_path / "many", tmp_path / "none" / "many"):
-        with pytest.raises(SinkError, match="cannot create the folder"):
-            FolderSink(path)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "many", tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(SinkError, match=r"it is not a folder; give a folder, \.mp4"):
+            open_overlay_sink(path, 25, None)
+    with pytest.raises(SinkError, match="cannot create the folder"):
+        FolderSink(tmp_path / "none" / "many")
     assert (tmp_path / "many").read_text() == "precious"
 
 
-def test_a_video_goes_to_no_pipe(tmp_path):
-    os.mkfifo(tmp_path / "pipe.mp4")
+@pytest.mark.parametrize("name", ["pipe.mp4", "pipe.png"])
+def test_a_video_or_an_image_goes_to_no_pipe(tmp_path, name):
+    os.mkfifo(tmp_path / name)
     with pytest.raises(SinkError, match="a device or a pipe; give a file's name"):
-        VideoSink(tmp_path / "pipe.mp4", 25)
-    assert files(tmp_path) == ["pipe.mp4"]
+        open_overlay_sink(tmp_path / name, 25, 1)
+    assert files(tmp_path) == [name]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.png"])
@@ -110,7 +115,7 @@ def test_images_of_earlier_runs_in_a_folder_are_told(tmp_path, caplog):
         with FolderSink(tmp_path / "many") as sink:
             write(sink, *(frame(i) for i in range(count)))
     assert files(tmp_path / "many") == ["000000.png", "000001.png", "000002.png"]
-    assert caplog.messages == [f"{tmp_path / 'many'} holds 1 images that are not of this run"]
+    assert caplog.messages == [f"{tmp_path / 'many'} holds images that are not of this run: 1"]
 
 
 def test_an_interrupt_before_the_first_frame_is_in_the_video_removes_the_file(tmp_path, monkeypatch):

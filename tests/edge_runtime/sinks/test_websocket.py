@@ -164,6 +164,16 @@ def test_foreign_pages_get_a_403_that_says_what_to_do(sink, caplog, origin):
     assert warnings == [f"refused a WebSocket client: {text.strip()}"], "a page that tries again says nothing new"
 
 
+def test_the_first_refused_pages_are_warned_of_once_each(sink, caplog):
+    for number in [*range(clients.MAX_WARNINGS + 2)] * 2:
+        with pytest.raises(InvalidStatus):
+            connect(sink, f"https://page{number}.example")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == clients.MAX_WARNINGS
+    for number, warning in enumerate(warnings):
+        assert warning.startswith(f"refused a WebSocket client: a page of 'https://page{number}.example' may not")
+
+
 def test_allowed_pages_are_accepted():
     with WebSocketSink(0, origins=["https://example.org"]) as sink:
         for origin in ("https://example.org", "http://localhost"):

@@ -151,3 +151,8 @@ def test_a_frame_of_an_absurd_size_is_refused(tmp_path, clip):
     clip.write_bytes(content[:6] + struct.pack("<2H", 60000, 60000) + content[10:])
     with pytest.raises(SourceError, match="declares 60000 x 60000 pixels"):
         open_source(clip)
+
+
+@pytest.mark.parametrize(("read", "found"), [(0, "only 0 frames"), (1, "only 1 frame"), (2, "only 2 frames")])
+def test_a_cut_file_says_how_many_frames_were_read(read, found):
+    assert Contents(cut=True).shortfall(read, "a.avi") == f"{found} could be read: a.avi is damaged or cut"

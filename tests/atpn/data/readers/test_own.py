@@ -94,6 +94,7 @@ LIST = FACE.tolist()
     ("content", "complaint"),
     [
         ("{", "labels.json is not JSON"),
+        ("[" * 300_000, "labels.json is nested too deeply"),
         ({"annos": []}, r"has the keys annos, expected a list of images, or an object with `images`"),
         ("3", "has int, expected a list of images"),
         ({"scheme": "mine", "images": []}, "unknown landmark scheme 'mine'.*--scheme FILE"),
