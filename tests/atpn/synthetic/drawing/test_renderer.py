@@ -132,7 +132,7 @@ def test_far_side_landmarks_are_hidden_on_profiles(renderer):
 
 def test_occluders_hide_landmarks(renderer):
     before = renderer.options
-    renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0, clear=0.0)
+    renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0, clear=0.0, repertoire=0.0)
     try:
         sample = renderer.render(renderer.identity(0), 0)
     finally:
