@@ -12,6 +12,9 @@ from edge_runtime.landmarks import WFLW_98, LandmarkScheme
 INPUT_SIZE_STEP = 16
 """The high features are 16 times coarser than the input, and their grid must be whole."""
 
+MAX_INPUT_SIZE = 1024
+"""Limit of a config's sizes: a damaged one must not fill the memory."""
+
 
 @dataclass(frozen=True)
 class ATPNConfig:
@@ -43,19 +46,18 @@ class ATPNConfig:
     def __post_init__(self) -> None:
         if not 0.1 <= self.width <= 4.0:
             raise ValueError(f"width must lie between 0.1 and 4, got {self.width}")
-        if self.input_size < 2 * INPUT_SIZE_STEP or self.input_size % INPUT_SIZE_STEP:
+        if not 2 * INPUT_SIZE_STEP <= self.input_size <= MAX_INPUT_SIZE or self.input_size % INPUT_SIZE_STEP:
             raise ValueError(
-                f"input_size must be a multiple of {INPUT_SIZE_STEP} and at least {2 * INPUT_SIZE_STEP}, "
+                f"input_size must be a multiple of {INPUT_SIZE_STEP}, from {2 * INPUT_SIZE_STEP} to {MAX_INPUT_SIZE}, "
                 f"got {self.input_size}; 112 is what runs on a device"
             )
-        if self.refinement_channels < 0:
-            raise ValueError(f"refinement_channels must be 0 or more, got {self.refinement_channels}")
-        if min(self.template_points, self.prompt_rank) < 0 or (self.template_points and self.prompt_rank):
+        for name in ("refinement_channels", "conventions", "template_points", "prompt_rank"):
+            if not 0 <= (number := getattr(self, name)) <= MAX_INPUT_SIZE:
+                raise ValueError(f"{name} must be 0 to {MAX_INPUT_SIZE}, got {number}")
+        if self.template_points and self.prompt_rank:
             raise ValueError(
-                f"expected template_points or prompt_rank, each 0 or more, not both; got {self.template_points} and "
-                f"{self.prompt_rank}"
+                f"expected template_points or prompt_rank, not both; got {self.template_points} and {self.prompt_rank}"
             )
-
         if unknown := [name for name in self.expressions if name not in EXPRESSIONS]:
             raise ValueError(f"expressions must be ARKit's coefficients, got {unknown[0]!r}")
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from atpn.model.atpn import IMAGE_MEAN, IMAGE_STD
 from atpn.model.blocks import InvertedResidual
+from atpn.model.config import MAX_INPUT_SIZE
 from atpn.model.layers import conv_norm, coordinate_grid, depthwise_norm
 from atpn.model.network import Network
 
@@ -37,9 +38,9 @@ class DetectorConfig:
     """Side of the square image in pixels."""
 
     def __post_init__(self) -> None:
-        if self.input_size < 2 * COARSEST or self.input_size % COARSEST:
+        if not 2 * COARSEST <= self.input_size <= MAX_INPUT_SIZE or self.input_size % COARSEST:
             raise ValueError(
-                f"a detector's input_size must be a multiple of {COARSEST} and at least {2 * COARSEST}, "
+                f"a detector's input_size must be a multiple of {COARSEST}, from {2 * COARSEST} to {MAX_INPUT_SIZE}, "
                 f"got {self.input_size}"
             )
 

@@ -125,6 +125,8 @@ def test_wrong_mean_shape_is_refused():
     ("kwargs", "message"),
     [
         ({"input_size": 100}, "multiple of 16"),
+        ({"input_size": 60000}, "from 32 to 1024"),
+        ({"conventions": 10**9}, "conventions must be 0 to 1024"),
         ({"width": 0.0}, "width must lie"),
         ({"scheme": "dots"}, "unknown landmark scheme"),
     ],

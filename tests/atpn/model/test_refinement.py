@@ -78,5 +78,5 @@ def test_configs_stored_before_the_correction_came_have_none():
     old = ATPNConfig.from_stored({"scheme": "wflw98", "width": 0.25})
     assert (old.refinement_channels, old.separable_views) == (0, False)
     assert ATPNConfig.from_stored({"refinement_channels": 32, "separable_views": True}).refinement_channels == 32
-    with pytest.raises(ValueError, match="refinement_channels must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="refinement_channels must be 0 to 1024, got -1"):
         ATPNConfig(refinement_channels=-1)
