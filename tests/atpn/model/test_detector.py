@@ -46,7 +46,7 @@ def test_another_size_keeps_the_weights():
 
 
 def test_a_size_without_whole_cells_is_refused():
-    with pytest.raises(ValueError, match="multiple of 32 and from 64 to 1024, got 100"):
+    with pytest.raises(ValueError, match="multiple of 32, from 64 to 1024, got 100"):
         DetectorConfig(input_size=100)
 
 
