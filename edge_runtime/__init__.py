@@ -25,6 +25,7 @@ from edge_runtime.errors import (
     SourceError,
     TemplateError,
 )
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.geometry import ROI, FieldOfView, Intrinsics, extract_crop
 from edge_runtime.landmarks import SCHEMES, LandmarkScheme
@@ -32,7 +33,7 @@ from edge_runtime.models import model_path
 from edge_runtime.options import TrackerOptions
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, Sink
-from edge_runtime.sinks.streams import OscSink, VmcSink
+from edge_runtime.sinks.streams import FacialMocapSink, OscSink, VmcSink
 from edge_runtime.sinks.websocket import WebSocketSink
 from edge_runtime.sources import open_source
 from edge_runtime.sources.live import LatestFrames
@@ -45,6 +46,7 @@ from edge_runtime.tracker import FaceTracker
 __version__ = "0.1.0"
 
 __all__ = [
+    "EXPRESSIONS",
     "ROI",
     "SCHEMES",
     "Backend",
@@ -59,6 +61,7 @@ __all__ = [
     "EdgeRuntimeError",
     "Face",
     "FaceTracker",
+    "FacialMocapSink",
     "FieldOfView",
     "Frame",
     "FrameError",

@@ -1,13 +1,14 @@
-"""Overlay of results: landmarks colored by uncertainty, template points, pose axes, ROI, and text."""
+"""Overlay of results: landmarks colored by uncertainty, points, pose axes, gaze, ROI, text, and expressions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from edge_runtime.face import Face
+from edge_runtime.gaze import gaze_directions
 
 LOW_UNCERTAINTY, HIGH_UNCERTAINTY = 0.005, 0.05
 """Standard deviations drawn green and red, as fractions of the ROI's size."""
@@ -17,15 +18,21 @@ _EDGE_COLOR = (255, 255, 255)
 _SQUARE = ((0, 1), (1, 2), (2, 3), (3, 0))
 _TEMPLATE_COLOR = (255, 0, 255)
 """Magenta, which no landmark has."""
+_GAZE_COLOR = (255, 255, 0)
+_GAZE_LENGTH = 0.4
+"""Length of the ray of an eye that looks along the image, ROI sizes."""
+_BAR_COLOR, _BAR_BACK_COLOR = (60, 220, 60), (60, 60, 60)
+_BAR_TEXT_HEIGHT, _MIN_BAR_TEXT = 30.0, 0.28
+"""Height of a line of text at scale 1, pixels, and the smallest scale that is readable."""
 _FRACTION_BITS = 4
 """Fraction bits of drawn coordinates: subpixel positions keep landmarks of small faces from jumping."""
 
 
-def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False) -> np.ndarray:
+def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False, expressions: bool = False) -> np.ndarray:
     """Draw faces on a copy of an (H, W, 3) uint8 BGR image, with the edges of their scheme and template.
 
     `mirror` flips the result horizontally; text stays readable. Pose axes: red to the image's right, green down, blue
-    out of the face.
+    out of the face. `expressions` adds the first face's coefficients as bars.
     """
     canvas = image.copy()
     for face in faces:
@@ -34,6 +41,7 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False) -
         if face.scheme is not None:
             _lines(canvas, face.landmarks, face.scheme.edges, _EDGE_COLOR, 1)
         _draw_axes(canvas, face, width)
+        _draw_gaze(canvas, face, width)
         colors = uncertainty_colors(face.uncertainty, face.roi.size).tolist()
         _dots(canvas, face.landmarks, max(0.8, face.roi.size / 180), colors)
         if face.points is not None:
@@ -42,7 +50,31 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False) -
         canvas = np.asarray(cv2.flip(canvas, 1))
     for face in faces:
         _draw_text(canvas, face, mirror)
+    if expressions and faces and faces[0].expressions is not None:
+        draw_bars(canvas, faces[0].expressions)
     return canvas
+
+
+def draw_bars(canvas: np.ndarray, values: Mapping[str, float]) -> None:
+    """Draw numbers in [0, 1] as bars with their names, in the column at the right edge that they fill."""
+    height, width = canvas.shape[:2]
+    step = height / (len(values) + 1)
+    scale = step / _BAR_TEXT_HEIGHT
+    if scale < _MIN_BAR_TEXT:  # too small to read: the bars alone
+        scale = 0.0
+    longest = max(cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale or 1.0, 1)[0][0] for name in values)
+    text = min(longest + 6, width // 2) if scale else 0
+    bar = max(8, min(round(8 * step), width // 6))
+    left = width - text - bar - 4
+    shade = canvas[:, left - 4 :]
+    shade[:] = shade // 3
+    for row, (name, value) in enumerate(values.items()):
+        top, bottom = round((row + 0.65) * step), round((row + 1.35) * step) - 1
+        cv2.rectangle(canvas, (left, top), (left + bar, bottom), _BAR_BACK_COLOR, cv2.FILLED)
+        cv2.rectangle(canvas, (left, top), (left + round(bar * value), bottom), _BAR_COLOR, cv2.FILLED)
+        if scale:
+            at = left + bar + 4, round((row + 1) * step + 0.3 * step)
+            cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, _EDGE_COLOR, 1, cv2.LINE_AA)
 
 
 def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:
@@ -75,6 +107,17 @@ def _draw_axes(canvas: np.ndarray, face: Face, width: int) -> None:
     for axis, color in zip(axes.T, _AXIS_COLORS, strict=True):
         ends = np.stack([origin, origin + axis[:2] * face.roi.size * 0.3])
         _lines(canvas, ends, ((0, 1),), color, width + 1)
+
+
+def _draw_gaze(canvas: np.ndarray, face: Face, width: int) -> None:
+    """Draw a ray from each eye, in parallel projection; an eye that looks into the camera has none."""
+    if face.gaze is None or face.scheme is None:
+        return
+    for eye, direction in zip(("right_eye", "left_eye"), gaze_directions(face.gaze), strict=True):  # the image's sides
+        if eye in face.scheme.groups:
+            start = face.landmarks[list(face.scheme.groups[eye])].mean(axis=0)
+            ends = np.stack([start, start + direction[:2] * face.roi.size * _GAZE_LENGTH])
+            _lines(canvas, ends, ((0, 1),), _GAZE_COLOR, width + 1)
 
 
 def _draw_text(canvas: np.ndarray, face: Face, mirrored: bool) -> None:

@@ -85,7 +85,8 @@ class Face:
     template: Template | None = None
     """Names, groups, and edges of `points`."""
     expressions: Mapping[str, float] | None = None
-    """Expression coefficients in [0, 1] by ARKit's names; None if the model gives none."""
+    """Expression coefficients in [0, 1] by ARKit's names, less the resting face's after
+    `FaceTracker.calibrate_neutral`; None if the model gives none."""
     gaze: np.ndarray | None = None
     """(2, 2) yaw and pitch of each eye in radians, camera frame, subject's left eye first; None if the model gives
     none."""

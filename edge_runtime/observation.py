@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend
+from edge_runtime.gaze import gaze_angles, gaze_directions
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -38,9 +39,11 @@ _RANGES = {
     "confidence": (-1e-3, 1.0 + 1e-3),
     "points": (-10.0, 10.0),
     "points_uncertainty": (-1.0, 10.0),
+    "expressions": (-1e-3, 1.0 + 1e-3),
+    "gaze": (-2 * math.pi, 2 * math.pi),
 }
-"""Ranges of the outputs: crop widths, radians, and a probability with what rounding adds. A network that works stays
-within; one that is broken may give anything."""
+"""Ranges of the outputs: crop widths, radians, and what lies in [0, 1] with what rounding adds. A network that works
+stays within; one that is broken may give anything."""
 MAX_ASPECT = 3.0
 """Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5."""
 
@@ -61,6 +64,10 @@ class Observation:
     direction: np.ndarray
     points: np.ndarray | None = None
     points_uncertainty: np.ndarray | None = None
+    expressions: np.ndarray | None = None
+    """(52,) coefficients in [0, 1], in the order of `EXPRESSIONS`."""
+    gaze: np.ndarray | None = None
+    """(2, 2) yaw and pitch of the subject's left and right eye, radians, camera frame."""
 
 
 @dataclass
@@ -95,17 +102,20 @@ class Observer:
         if not is_plausible(rectangle, roi, (frame.shape[1], frame.shape[0])):
             return None
         next_roi = rectangle.squared(spec.crop_margin)
+        to_camera = crop_to_camera(roi, intrinsics)
         return Observation(
             roi=roi,
             landmarks=landmarks,
             uncertainty=uncertainty.astype(np.float64) * roi.size,
-            rotation=crop_to_camera(roi, intrinsics) @ angles_to_matrix(outputs["pose"]),
+            rotation=to_camera @ angles_to_matrix(outputs["pose"]),
             confidence=min(max(confidence, 0.0), 1.0),
             mean_sigma=mean_sigma,
             next_roi=next_roi,
             direction=intrinsics.ray(next_roi.cx, next_roi.cy),
             points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
             points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
+            expressions=outputs["expressions"].astype(np.float64).clip(0.0, 1.0) if spec.has_expressions else None,
+            gaze=gaze_angles(gaze_directions(outputs["gaze"]) @ to_camera.T) if spec.has_expressions else None,
         )
 
 

@@ -27,9 +27,9 @@ class Screen(Protocol):
 class Preview:
     """Shows frames with their faces. Keys change the tracker from the next frame on."""
 
-    def __init__(self, screen: Screen, tracker: FaceTracker, mirror: bool) -> None:
+    def __init__(self, screen: Screen, tracker: FaceTracker, mirror: bool, expressions: bool = False) -> None:
         self._screen, self._tracker = screen, tracker
-        self._mirror = mirror
+        self._mirror, self._expressions = mirror, expressions
         self._smoothing = tracker.smoothing or DEFAULT_SMOOTHING
         self._paused = self._help = False
 
@@ -43,11 +43,12 @@ class Preview:
         """
         self._paused = self._paused or pause
         wait_ms = 1
-        drawn = {} if overlay is None else {False: overlay}  # by whether it is mirrored
+        drawn = {} if overlay is None else {(False, self._expressions): overlay}  # by what the keys change
         while True:
-            if self._mirror not in drawn:
-                drawn[self._mirror] = draw_faces(image, faces, self._mirror)
-            key = self._screen.show(self._add_help(drawn[self._mirror]), wait_ms)
+            looks = self._mirror, self._expressions
+            if looks not in drawn:
+                drawn[looks] = draw_faces(image, faces, *looks)
+            key = self._screen.show(self._add_help(drawn[looks]), wait_ms)
             if key is None or key == "q":
                 return False
             self._handle_key(key)
@@ -60,6 +61,10 @@ class Preview:
             self._paused = not self._paused
         elif key == "m":
             self._mirror = not self._mirror
+        elif key == "e":
+            self._expressions = not self._expressions
+        elif key == "n" and self._tracker.spec.has_expressions:
+            self._tracker.calibrate_neutral()
         elif key == "r":
             self._tracker.reset()
         elif key == "s":
@@ -79,10 +84,17 @@ class Preview:
                 f"m  mirror this window ({_on(self._mirror)})",
                 f"s  smoothing ({_on(self._tracker.smoothing > 0)})",
                 "r  reset the tracker",
+                *self._expression_help(),
                 "h  help",
             ],
         )
         return helped
+
+    def _expression_help(self) -> Sequence[str]:
+        if not self._tracker.spec.has_expressions:
+            return ()
+        state = "look at the camera, relaxed" if self._tracker.calibrating else "from a resting face"
+        return f"e  expressions ({_on(self._expressions)})", f"n  calibrate expressions ({state})"
 
 
 def _on(state: bool) -> str:

@@ -1,4 +1,4 @@
-"""One-Euro filters for landmarks and rotations.
+"""One-Euro filters for landmarks, rotations, expressions, and gaze.
 
 Casiez, Roussel and Vogel, "1 € Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems",
 CHI 2012: a first-order low-pass filter whose cutoff rises with the (low-passed) speed of the signal.
@@ -20,7 +20,9 @@ DERIVATIVE_CUTOFF_HZ = 1.0
 LANDMARK_SPEED_COEFFICIENT = 16.0
 """Hz of cutoff per ROI size per second. Raise it for less lag of moving landmarks."""
 POSE_SPEED_COEFFICIENT = 3.0
-"""Hz of cutoff per radian per second. Raise it for less lag of a turning head."""
+"""Hz of cutoff per radian per second, of heads and of eyes. Raise it for less lag when they turn."""
+EXPRESSION_SPEED_COEFFICIENT = 4.0
+"""Hz of cutoff per full range of a coefficient and second. Raise it for less lag of blinks."""
 
 Hertz = TypeVar("Hertz", float, np.ndarray)
 
@@ -75,6 +77,27 @@ class OneEuroPoints(_OneEuro):
         speed = np.hypot(self._velocity[:, :1], self._velocity[:, 1:])
         moved *= low_pass_weight(self._min_cutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
         self._value, self._time = self._value + moved, timestamp
+        return self._value
+
+
+class OneEuroNumbers(_OneEuro):
+    """Filter of (N,) numbers with one cutoff each."""
+
+    def __init__(self, smoothing: float, speed_coefficient: float) -> None:
+        """Take the smoothing in (0, 1] and the Hz of cutoff per unit of speed."""
+        super().__init__(smoothing)
+        self._speed_coefficient = speed_coefficient
+
+    def __call__(self, numbers: np.ndarray, timestamp: float) -> np.ndarray:
+        """Smooth (N,) numbers; `timestamp` in seconds."""
+        if self._value is None:
+            self._value, self._velocity, self._time = numbers, np.zeros_like(numbers), timestamp
+            return numbers
+        dt = time_step(self._time, timestamp)
+        moved = numbers - self._value
+        self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (moved / dt - self._velocity)
+        cutoff = self._min_cutoff + self._speed_coefficient * np.abs(self._velocity)
+        self._value, self._time = self._value + low_pass_weight(cutoff, dt) * moved, timestamp
         return self._value
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge_runtime.errors import ModelFileError, is_finite, is_whole, require
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.geometry import ROI_MARGIN
 from edge_runtime.landmarks import MAX_LANDMARKS, SCHEMES, LandmarkScheme
 from edge_runtime.model_file import HOW_TO_MAKE, ModelFile, read_model_file
@@ -45,14 +46,21 @@ _MAX_MESSAGE = 1000
 _NAMES = ("name", "input_name", "precision")
 
 
-def standard_outputs(landmarks: int, with_heads: bool = True, points: int = 0) -> dict[str, tuple[int, ...]]:
+def standard_outputs(
+    landmarks: int, with_heads: bool = True, points: int = 0, with_expressions: bool = False
+) -> dict[str, tuple[int, ...]]:
     """Return the outputs of a landmark model in order: name to shape without the batch axis.
 
-    `with_heads` adds head pose and confidence; `points` is the number of template or query points.
+    Args:
+        landmarks: Number of landmarks.
+        with_heads: Add head pose and confidence.
+        points: Number of template or query points.
+        with_expressions: Add the coefficients in the order of `EXPRESSIONS`, and each eye's gaze in the pose's frame.
     """
     outputs: dict[str, tuple[int, ...]] = {"landmarks": (landmarks, 2), "uncertainty": (landmarks,)}
     outputs |= {"pose": (3,), "confidence": (1,)} if with_heads else {}
-    return outputs | ({"points": (points, 2), "points_uncertainty": (points,)} if points else {})
+    outputs |= {"points": (points, 2), "points_uncertainty": (points,)} if points else {}
+    return outputs | ({"expressions": (len(EXPRESSIONS),), "gaze": (2, 2)} if with_expressions else {})
 
 
 def detector_outputs(grid: int, with_roll: bool = True) -> dict[str, tuple[int, ...]]:
@@ -213,7 +221,8 @@ class ModelSpec(FileSpec):
             require(isinstance(part, kind | None), f"{name} must be a {kind.__name__}, got {quote(repr(part))}")
         if self.prompts and self.template is not None:
             raise ValueError(f"a model has a template or query points, got {self.template} and {self.prompts} prompts")
-        self._check_outputs(*(standard_outputs(len(mean_shape), heads, self.points) for heads in (True, False)))
+        kinds = (True, False), (False, False), (True, True)
+        self._check_outputs(*(standard_outputs(len(mean_shape), heads, self.points, more) for heads, more in kinds))
         defined = self.scheme_definition
         if defined is not None and defined.name != self.scheme:
             raise ValueError(f"scheme_definition is of {defined.name}, the scheme is {self.scheme}")
@@ -237,6 +246,11 @@ class ModelSpec(FileSpec):
     def landmark_scheme(self) -> LandmarkScheme | None:
         """The scheme of the outputs: names, groups, edges; None if neither this version nor the file defines it."""
         return self.scheme_definition or SCHEMES.get(self.scheme)
+
+    @property
+    def has_expressions(self) -> bool:
+        """Whether the model gives expressions and gaze."""
+        return "expressions" in self.outputs
 
     @property
     def points(self) -> int:
@@ -268,7 +282,7 @@ class DetectorSpec(FileSpec):
         return super()._values() | {"scheme": "", "mean_shape": [], "lost_threshold": self.track_threshold}
 
 
-_KNOWN_OUTPUTS = frozenset({*standard_outputs(1, points=1), *detector_outputs(1)})
+_KNOWN_OUTPUTS = frozenset({*standard_outputs(1, points=1, with_expressions=True), *detector_outputs(1)})
 
 
 def read_spec(path: Path | str) -> ModelSpec | DetectorSpec:

@@ -15,11 +15,13 @@ import numpy as np
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import default_detector, open_detector, search
 from edge_runtime.errors import DetectorError, TemplateError, is_finite, require
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.face import Face, Pose, TrackState
 from edge_runtime.frames import as_bgr
 from edge_runtime.geometry import ROI, Intrinsics
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.motion import RoiMotion
+from edge_runtime.neutral import RestingFaces
 from edge_runtime.observation import Observation, Observer, may_hold_face
 from edge_runtime.options import TrackerOptions
 from edge_runtime.probation import (
@@ -34,7 +36,13 @@ from edge_runtime.probation import (
 )
 from edge_runtime.reading import quote
 from edge_runtime.recommendation import recommended
-from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation
+from edge_runtime.smoothing import (
+    EXPRESSION_SPEED_COEFFICIENT,
+    POSE_SPEED_COEFFICIENT,
+    OneEuroNumbers,
+    OneEuroPoints,
+    OneEuroRotation,
+)
 from edge_runtime.spec import ModelSpec
 from edge_runtime.stats import TrackerStats
 from edge_runtime.template import Template
@@ -61,6 +69,8 @@ class _Filters:
     def __init__(self, smoothing: float) -> None:
         self.landmarks, self.points = OneEuroPoints(smoothing), OneEuroPoints(smoothing)
         self.rotation = OneEuroRotation(smoothing)
+        self.expressions = OneEuroNumbers(smoothing, EXPRESSION_SPEED_COEFFICIENT)
+        self.gaze = OneEuroNumbers(smoothing, POSE_SPEED_COEFFICIENT)
 
 
 @dataclass(eq=False)
@@ -162,13 +172,37 @@ class FaceTracker:
             track.filters = self._filters()
 
     def reset(self) -> None:
-        """Drop all tracks, to begin another stream; the next frame is searched. Ids and `stats` continue."""
+        """Drop all tracks and resting faces, to begin another stream; the next frame is searched.
+
+        Ids and `stats` continue.
+        """
         self._tracks: list[Track] = []
         self._lost = LostTrackBuffer(self.options.reid_seconds)
         self._rejected = RejectedPlaces()
         self._searches = 0
         self._searched = -math.inf
         self._frames_since_search = self.options.detection_interval
+        self._resting = RestingFaces()
+
+    def calibrate_neutral(self, seconds: float = 1.0) -> None:
+        """Watch the resting faces of the next `seconds` of the stream, and subtract what their expressions read.
+
+        Ask people to relax and to look at the camera. The calibration begins with the next frame that has a face.
+        With `max_faces` 1 it holds for whoever is there, otherwise for the faces seen, by id; until `reset`.
+
+        Raises:
+            ValueError: The model gives no expressions, or `seconds` does not lie in (0, 60].
+        """
+        require(
+            self.spec.has_expressions,
+            f"model {self.spec.name!r} gives no expressions to calibrate: use one exported with `--heads all`",
+        )
+        self._resting.begin(seconds)
+
+    @property
+    def calibrating(self) -> bool:
+        """Whether `calibrate_neutral` is under way, or waits for a face."""
+        return self._resting.calibrating
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Find all faces in one picture, whatever was seen before; the stream of `update` is not affected.
@@ -233,6 +267,8 @@ class FaceTracker:
         if trusted < options.max_faces and self._frames_since_search >= interval:
             self._frames_since_search, self._searched = 0, timestamp
             self._start_tracks(frame, timestamp, intrinsics)
+        expressions = {self._resting_key(track): track.observation.expressions for track in self._tracks}
+        self._resting.watch({key: each for key, each in expressions.items() if each is not None}, timestamp)
         return [self._smoothed(track, timestamp) for track in self._tracks]
 
     def _check_open(self) -> Observer:
@@ -359,42 +395,39 @@ class FaceTracker:
     def _filters(self) -> _Filters | None:
         return _Filters(self._smoothing) if self._smoothing else None
 
+    def _resting_key(self, track: Track) -> int:
+        return 0 if self.options.max_faces == 1 else track.id
+
     def _smoothed(self, track: Track, timestamp: float) -> Face:
         """Return the track's face in this frame."""
         state = TrackState.TRACKED if track.age else TrackState.DETECTED
-        observation, filters = track.observation, track.filters
-        if filters is None:
-            return self._face(track.id, state, observation, track.age)
-        size, points = observation.roi.size, observation.points
-        return self._face(
-            track.id,
-            state,
-            observation,
-            track.age,
-            filters.landmarks(observation.landmarks, timestamp, size),
-            filters.rotation(observation.rotation, timestamp),
-            None if points is None else filters.points(points, timestamp, size),
-        )
+        seen, filters = track.observation, track.filters
+        if filters is not None:
+            size = seen.roi.size
+            seen = dataclasses.replace(
+                seen,
+                landmarks=filters.landmarks(seen.landmarks, timestamp, size),
+                rotation=filters.rotation(seen.rotation, timestamp),
+                points=None if seen.points is None else filters.points(seen.points, timestamp, size),
+                expressions=None if seen.expressions is None else filters.expressions(seen.expressions, timestamp),
+                gaze=None if seen.gaze is None else filters.gaze(seen.gaze.ravel(), timestamp).reshape(2, 2),
+            )
+        if seen.expressions is not None:
+            seen = dataclasses.replace(
+                seen, expressions=self._resting.subtract(self._resting_key(track), seen.expressions)
+            )
+        return self._face(track.id, state, seen, track.age)
 
-    def _face(
-        self,
-        face_id: int,
-        state: TrackState,
-        observation: Observation,
-        age: int,
-        landmarks: np.ndarray | None = None,
-        rotation: np.ndarray | None = None,
-        points: np.ndarray | None = None,
-    ) -> Face:
+    def _face(self, face_id: int, state: TrackState, observation: Observation, age: int) -> Face:
         """Return a face whose arrays are its own: filters and tracks keep theirs."""
-        points = observation.points if points is None else points
-        sigmas = observation.points_uncertainty
+        points, sigmas = observation.points, observation.points_uncertainty
+        expressions, gaze = observation.expressions, observation.gaze
         return Face(
             id=face_id,
             state=state,
-            landmarks=(observation.landmarks if landmarks is None else landmarks).copy(),
+            landmarks=observation.landmarks.copy(),
             uncertainty=observation.uncertainty.copy(),
-            pose=Pose((observation.rotation if rotation is None else rotation).copy()),
+            pose=Pose(observation.rotation.copy()),
             confidence=observation.confidence,
             roi=observation.roi,
             direction=observation.direction.copy(),
@@ -403,6 +436,8 @@ class FaceTracker:
             points_uncertainty=None if sigmas is None else sigmas.copy(),
             scheme=self._scheme,
             template=self.template,
+            expressions=None if expressions is None else dict(zip(EXPRESSIONS, expressions.tolist(), strict=True)),
+            gaze=None if gaze is None else gaze.copy(),
         )
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import edge_runtime
 from edge_runtime import models
@@ -19,7 +20,7 @@ from edge_runtime.backends import EngineName
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import DETECTOR_NAMES
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError, require
+from edge_runtime.errors import EdgeRuntimeError, ModelFileError, require
 from edge_runtime.face import Face, TrackState
 from edge_runtime.files import check_outputs
 from edge_runtime.flags import flag, parse_flags
@@ -31,7 +32,7 @@ from edge_runtime.sinks.access import AccessRule
 from edge_runtime.sinks.address import parse_address
 from edge_runtime.sinks.overlays import OverlaySink, open_overlay_sink
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink, JsonStreamSink, Sink
-from edge_runtime.sinks.streams import OscSink, VmcSink
+from edge_runtime.sinks.streams import FacialMocapSink, OscSink, VmcSink
 from edge_runtime.sinks.websocket import WebSocketSink
 from edge_runtime.sources import list_cameras, open_source
 from edge_runtime.sources.images import is_image, shorten
@@ -77,18 +78,30 @@ class WebcamConfig:
     )
     detector: str | None = flag(None, f"face detector: {DETECTOR_NAMES} (default: ours)", "tracking")
     faces: int | None = flag(None, "maximum number of faces (default: 1 in a stream, all in a picture)", "tracking")
+    calibrate_neutral: bool = flag(
+        False, "subtract the expressions of the first second with a face, when it should be at rest", "tracking"
+    )
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
     save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
     jsonl: Path | None = flag(None, "file with a JSON object per frame and line; -: standard output", "output")
     csv: Path | None = flag(None, "file with a row per face and frame", "output")
     osc: str | None = flag(None, "HOST:PORT to send OSC to, over UDP", "output")
     vmc: str | None = flag(None, "HOST:PORT to send head and expression to, by VMC over UDP", "output")
+    vmc_shapes: Literal["basic", "perfect-sync"] = flag(
+        "basic", "blend shapes sent by VMC: blinks and mouth, or the 52 of characters made for perfect sync", "output"
+    )
     vmc_hold: bool = flag(False, "keep the last pose and expression without a face, instead of neutral ones", "output")
+    ifacialmocap: str | None = flag(
+        None,
+        "HOST:PORT to send expressions, head, and eyes to, as iFacialMocap does (port 49983)",
+        "output",
+    )
     websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
     websocket_origin: tuple[str, ...] = flag(
         (), "other web pages that may read the WebSocket, as https://example.org; null: pages opened as files", "output"
     )
     headless: bool = flag(False, "no window", "output")
+    show: tuple[Literal["expressions"], ...] = flag((), "what else overlays show: expressions as bars", "output")
     mirror: bool = flag(False, "mirrored window; results and files are not mirrored", "output")
 
     def __post_init__(self) -> None:
@@ -107,11 +120,12 @@ class WebcamConfig:
         for name in ("save", "csv"):
             wrong = getattr(self, name) == STANDARD_OUTPUT
             require(not wrong, f"--{name} - is no file; give a name: only --jsonl writes to standard output")
-        for name in ("osc", "vmc", "websocket"):
+        for name in ("osc", "vmc", "ifacialmocap", "websocket"):
             try:
                 _address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
+        require(self.vmc or self.vmc_shapes == "basic", "--vmc-shapes needs --vmc")
         require(not self.websocket_origin or self.websocket, "--websocket-origin needs --websocket")
         try:
             AccessRule(origins=self.websocket_origin)
@@ -222,6 +236,9 @@ def run(config: WebcamConfig) -> int:
             smoothing=config.smoothing,
         )
     )
+    _check_expressions(config, tracker)
+    if config.calibrate_neutral:
+        tracker.calibrate_neutral()
     try:
         with contextlib.ExitStack() as stack:
             source = open_source(config.source, width=config.width, height=config.height, fps=config.fps)
@@ -240,7 +257,7 @@ def run(config: WebcamConfig) -> int:
                 preview = None
                 if not config.headless:
                     window = stack.enter_context(Window("ATPN (h: keys)"))
-                    preview = Preview(window, tracker, config.mirror)
+                    preview = Preview(window, tracker, config.mirror, "expressions" in config.show)
                 progress = stack.enter_context(contextlib.closing(Progress(source.expected)))
                 _loop(config, source, tracker, sinks, overlays, preview, progress, signals, summary)
             finally:
@@ -255,6 +272,22 @@ def run(config: WebcamConfig) -> int:
         return 0
     print(f"error: {summary.incomplete}; the results of what was read are kept", file=sys.stderr)
     return 1
+
+
+def _check_expressions(config: WebcamConfig, tracker: FaceTracker) -> None:
+    """Raise ModelFileError if a flag needs expressions and the model gives none."""
+    asked = {
+        "--calibrate-neutral": config.calibrate_neutral,
+        "--show expressions": "expressions" in config.show,
+        "--vmc-shapes perfect-sync": config.vmc_shapes == "perfect-sync",
+        "--ifacialmocap": config.ifacialmocap,
+    }
+    flags = [name for name, given in asked.items() if given]
+    if flags and not tracker.spec.has_expressions:
+        raise ModelFileError(
+            f"model {tracker.spec.name!r} gives no expressions, which {', '.join(flags)} needs: "
+            "use one exported with `--heads all`"
+        )
 
 
 def _check_outputs(config: WebcamConfig) -> None:
@@ -286,14 +319,16 @@ def _open_file_sinks(config: WebcamConfig, tracker: FaceTracker) -> Iterator[Sin
         yield JsonLinesSink(config.jsonl)
     if config.csv is not None:
         points = 0 if tracker.template is None else len(tracker.template.points)
-        yield CsvSink(config.csv, len(tracker.spec.mean_shape), points)
+        yield CsvSink(config.csv, len(tracker.spec.mean_shape), points, tracker.spec.has_expressions)
 
 
 def _open_network_sinks(config: WebcamConfig) -> Iterator[Sink]:
     if osc := _address(config.osc):
         yield OscSink(*osc)
     if vmc := _address(config.vmc):
-        yield VmcSink(*vmc, config.vmc_hold)
+        yield VmcSink(*vmc, config.vmc_hold, config.vmc_shapes == "perfect-sync")
+    if facial_mocap := _address(config.ifacialmocap):
+        yield FacialMocapSink(*facial_mocap)
     if websocket := _address(config.websocket):
         yield WebSocketSink(websocket[1], websocket[0], config.websocket_origin)
 
@@ -319,7 +354,9 @@ def _loop(
         faces = (
             tracker.detect(frame.image)[: config.faces] if separate else tracker.update(frame.image, frame.timestamp)
         )
-        overlay = None if overlays is None else draw_faces(frame.image, faces)
+        overlay = None
+        if overlays is not None:
+            overlay = draw_faces(frame.image, faces, expressions="expressions" in config.show)
         with signals.hold(at_most_one=True):  # a frame is in all files or in none; a pipe's reader may be late
             for sink in sinks:
                 sink.write(frame, faces)

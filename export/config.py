@@ -15,7 +15,7 @@ from edge_runtime.template import MAX_POINTS
 WEIGHTS_FOLDER = Path(atpn.__file__).parent / "weights"
 """Shipped weights, and rendered images to calibrate and evaluate their files with."""
 
-Heads = Literal["all", "none"]
+Heads = Literal["all", "tracking", "none"]
 Ranges = Literal["min-max", "moving-average"]
 
 
@@ -54,7 +54,8 @@ class ExportConfig(OutputOptions, LandmarkOptions):
     name: str = "atpn"
     """Files are called NAME_PRECISION.EXTENSION."""
     heads: Heads = "all"
-    """`none` leaves out head pose and confidence: landmarks for crops that are known to hold a face."""
+    """`tracking` leaves out expressions and gaze; `none` also head pose and confidence: landmarks for crops that are
+    known to hold a face."""
     calibration: Path = WEIGHTS_FOLDER / "calibration.npz"
     """Crops for int8's value ranges; `calibration-set` makes them."""
     calibration_crops: int | None = None

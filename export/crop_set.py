@@ -11,6 +11,7 @@ import numpy as np
 from atpn.data.crops import Crop, JitterConfig, compute_mean_shape, cut_crop, jittered_roi
 from atpn.data.scenes import background_roi, negative_roi
 from atpn.data.store import SampleStore
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.geometry import ROI, extract_crop, upright_roll
 from edge_runtime.landmarks import LandmarkScheme
 from export.config import CropSetConfig
@@ -23,6 +24,8 @@ JITTER = JitterConfig(
     center_sigma=0.03, scale_sigma=0.06, roll_sigma=5.0, wide_roll_prob=0.0, unrolled_prob=0.1, flip_prob=0.5
 )
 """Jitter of the crops of a tracked face from frame to frame, less than training's."""
+_OPTIONAL = {"expressions": (len(EXPRESSIONS),), "gaze": (2, 2)}
+"""Labels that not all faces have, and their shapes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class CropSet:
     """(n, N, 2) float32 in [0, 1] of the crop."""
     pose: np.ndarray
     """(n, 3) float32 pitch, yaw, roll in radians, in the crop's frame."""
+    expressions: np.ndarray
+    """(n, 52) float32 coefficients; NaN where unknown."""
+    gaze: np.ndarray
+    """(n, 2, 2) float32 yaw and pitch, radians, of the subject's left and right eye, in the crop's frame; NaN where
+    unknown."""
     scheme: LandmarkScheme
     origin: dict[str, Any]
     """Where the crops come from: data, seed, counts."""
@@ -100,17 +108,22 @@ def _crops(
 
 def write_crop_set(path: Path, crops: list[Crop], scheme: LandmarkScheme, origin: dict[str, Any]) -> None:
     """Write crops into one .npz, atomically."""
+    unknown = {name: np.full(shape, np.nan, np.float32) for name, shape in _OPTIONAL.items()}
     labels = {"landmarks": np.stack([c.landmarks for c in crops]), "pose": np.stack([c.pose for c in crops])}
+    for name, missing in unknown.items():
+        found = [getattr(crop, name) for crop in crops]
+        labels[name] = np.stack([missing if each is None else each for each in found])
     write_archive(path, [crop.image for crop in crops], labels, {"scheme": scheme.reference, "origin": origin})
 
 
 def read_crop_set(path: Path, size: int | None = None) -> CropSet:
     """Read what `write_crop_set` wrote. ExportError when it is missing or damaged, or has crops of another size."""
-    archive = read_archive(path, size, ("landmarks", "pose"), COMMAND)
+    archive = read_archive(path, size, ("landmarks", "pose", *_OPTIONAL), COMMAND)
     with damage_named(path, COMMAND):
         scheme, count = LandmarkScheme.from_reference(archive.about["scheme"]), len(archive.images)
         shapes = {name: array.shape for name, array in archive.labels.items()}
-        if shapes != {"landmarks": (count, scheme.count, 2), "pose": (count, 3)}:
+        each = {"landmarks": (scheme.count, 2), "pose": (3,), **_OPTIONAL}
+        if shapes != {name: (count, *shape) for name, shape in each.items()}:
             raise ValueError(f"labels of shapes {shapes} do not fit {count} images of scheme {scheme.name}")
         origin = archive.about["origin"]
         return CropSet(np.stack(archive.images), **archive.labels, scheme=scheme, origin=origin, sha256=archive.sha256)

@@ -14,6 +14,7 @@ from atpn.evaluate.inference import Predictions
 from edge_runtime.landmarks import LandmarkScheme, convert
 from export.crop_set import CropSet
 from export.evaluation import Tolerances
+from export.expressions import ExpressionParity
 from export.points import PointParity
 
 MAX_YAW = math.radians(60)
@@ -28,6 +29,8 @@ TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
             "confidence": 1e-3,
             "points": 1e-4,
             "points_uncertainty": 1e-4,
+            "expressions": 1e-3,
+            "gaze": 1e-3,
         },
         "fp16": {
             "landmarks": 2e-3,
@@ -38,6 +41,8 @@ TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
             "decision_flip_rate": 0.01,
             "points": 2e-3,
             "points_uncertainty_change": 0.02,
+            "relative_expression_mae_increase": 0.01,
+            "gaze_error_increase": 0.1,
         },
         # A loss that the eye does not see in an overlay and One-Euro smooths away.
         "int8": {
@@ -48,6 +53,8 @@ TOLERANCES: Mapping[str, Tolerances] = MappingProxyType(
             "decision_flip_rate": 0.01,
             "points_over_landmarks": 1.5,
             "points_uncertainty_change": 0.1,
+            "relative_expression_mae_increase": 0.05,
+            "gaze_error_increase": 0.3,
         },
     }
 )
@@ -95,9 +102,11 @@ class LandmarkParity:
     network_real: LandmarkErrors | None = None
     points: PointParity | None = None
     """Of a template or query points, if the file has any."""
+    expressions: ExpressionParity | None = None
+    """Of expressions and gaze, if the file has any."""
 
     def metrics(self) -> dict[str, float | None]:
-        """Return all metrics by name; None for those of heads, points, or real faces that there are none of."""
+        """Return all metrics by name; None for those of outputs or real faces that there are none of."""
         increase = None if self.pose_error is None else self.pose_error - self.network_pose_error
         found: dict[str, float | None] = {"pose_error_increase": increase}
         found |= {each.name: getattr(self, each.name) for each in fields(self) if str(each.type).startswith("float")}
@@ -105,8 +114,9 @@ class LandmarkParity:
         for prefix, file, network in self.errors():
             found |= {f"{prefix}nme": file.nme, f"network_{prefix}nme": network.nme}
             found[f"{prefix}relative_nme_increase"] = file.nme / network.nme - 1.0
-        names = [each.name for each in fields(PointParity)]
-        return found | {name: None if self.points is None else getattr(self.points, name) for name in names}
+        for kind, part in ((PointParity, self.points), (ExpressionParity, self.expressions)):
+            found |= {each.name: None if part is None else getattr(part, each.name) for each in fields(kind)}
+        return found
 
     def errors(self) -> list[tuple[str, LandmarkErrors, LandmarkErrors]]:
         """Return a prefix of metrics, the file's errors, and the network's, on renders and on real faces if any."""

@@ -27,6 +27,8 @@ def describe(artifacts: Artifacts, evaluation: Mapping[str, Any]) -> Report:
 def _table(artifacts: Artifacts) -> list[list[str]]:
     each = [artifact.parity for artifact in artifacts]
     first, points = each[0], [parity.points for parity in each]
+    expressions = [parity.expressions for parity in each]
+    expressive = next((found for found in expressions if found), None)
     columns: list[Column] = [
         ("max |diff|", "", [f"{parity.landmarks:.1e}" for parity in each]),
         ("mean", "", [f"{parity.landmarks_mean:.1e}" for parity in each]),
@@ -42,6 +44,13 @@ def _table(artifacts: Artifacts) -> list[list[str]]:
         ("pose °", f"{first.network_pose_error:.2f}", [_number(p.pose_error, 2) for p in each]),
         ("flips %", "", [_number(p.decision_flip_rate, 1, 100) for p in each]),
     ]
+    if expressive is not None:
+        errors = [None if found is None else found.expression_mae for found in expressions]
+        angles = [None if found is None else found.gaze_error for found in expressions]
+        columns += [
+            ("expressions MAE", _number(expressive.network_expression_mae, 4), [_number(e, 4) for e in errors]),
+            ("gaze °", _number(expressive.network_gaze_error, 2), [_number(angle, 2) for angle in angles]),
+        ]
     tracks: list[Column] = []
     for video in dict.fromkeys(video for artifact in artifacts for video in artifact.tracks):
         pixels = [f"{a.tracks[video]['mean_pixels']:.2f}" if video in a.tracks else "" for a in artifacts]

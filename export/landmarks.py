@@ -13,10 +13,18 @@ import numpy as np
 from torch import Tensor
 
 from atpn.data.afw import read_afw
-from atpn.evaluate.inference import Predictions, predict, predict_embeddings, predictions
+from atpn.evaluate.inference import (
+    ExpressionPredictions,
+    Predictions,
+    predict,
+    predict_embeddings,
+    predict_expressions,
+    predictions,
+)
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.point_head import PromptHead
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.geometry import ROI, extract_crop
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme
 from edge_runtime.spec import DetectorSpec, ModelSpec, standard_outputs
@@ -25,6 +33,7 @@ from export.config import ExportConfig, LandmarkOptions
 from export.crop_set import CropSet, read_crop_set
 from export.errors import ExportError
 from export.evaluation import ArtifactReport, Tolerances
+from export.expressions import compare_expressions, file_expressions
 from export.formats import load_format
 from export.formats.base import Format, Job, Predictor
 from export.landmark_metrics import TOLERANCES, LandmarkParity, compare, landmark_errors
@@ -66,7 +75,12 @@ def _artifacts(
             scheme=model.config.scheme.name,
             scheme_definition=model.config.scheme,
             mean_shape=model.mean_shape.numpy(),
-            outputs=standard_outputs(model.config.landmark_count, config.heads == "all", points),
+            outputs=standard_outputs(
+                model.config.landmark_count,
+                with_heads=config.heads != "none",
+                points=points,
+                with_expressions=config.heads == "all" and model.expression_branch is not None,
+            ),
             input_size=model.config.input_size,
             precision=precision,
             template=template,
@@ -105,6 +119,8 @@ class LandmarkEvaluator:
     """The template that the network is trained for, if it is."""
     vectors: Tensor | None = None
     """(n, 512) of the held-out crops; None for a network that gives landmarks only."""
+    expressions: ExpressionPredictions | None = None
+    """Of the held-out crops; None for a network without them."""
 
     @staticmethod
     def load(options: LandmarkOptions) -> LandmarkEvaluator:
@@ -129,6 +145,7 @@ class LandmarkEvaluator:
             real_expected=None if real is None else predict(model, real.crops),
             template=template_of(model, metadata),
             vectors=None if model.point_head is None else predict_embeddings(model, held_out.crops),
+            expressions=None if model.expression_branch is None else predict_expressions(model, held_out.crops),
         )
 
     @property
@@ -148,6 +165,8 @@ class LandmarkEvaluator:
             )
         elif spec.points and self.vectors is None:
             problem = "points, the weights landmarks only"
+        elif spec.has_expressions and self.expressions is None:
+            problem = "expressions, the weights none"
         elif self.template is not None and (spec.template is None or spec.template.name != self.template.name):
             problem = f"no points of {self.template.name}, which the weights are for"
         if problem:
@@ -166,6 +185,10 @@ class LandmarkEvaluator:
             difference = results.landmarks - self.expected.landmarks
             points = compare_points(file_points(outputs), network, difference, self.held_out.has_face)
             parity = dataclasses.replace(parity, points=points)
+        if spec.has_expressions:
+            assert self.expressions is not None  # `check_spec`
+            expressions = compare_expressions(file_expressions(outputs), self.expressions, self.held_out)
+            parity = dataclasses.replace(parity, expressions=expressions)
         if self.real is None or self.real_expected is None:
             return parity
         results = predictions([predictor(crop) for crop in self.real.crops])
@@ -192,5 +215,17 @@ def real_faces(folder: Path, size: int) -> CropSet:
             landmarks.append(roi.to_crop(face).astype(np.float32))
     if not crops:
         raise ExportError(f"{folder} holds no labeled face")
-    unknown = np.full((len(crops), 3), np.nan, np.float32)
-    return CropSet(np.stack(crops), np.stack(landmarks), unknown, IBUG_68, {"data": "AFW", "faces": len(crops)}, "")
+
+    def unknown(*shape: int) -> np.ndarray:
+        return np.full((len(crops), *shape), np.nan, np.float32)
+
+    return CropSet(
+        crops=np.stack(crops),
+        landmarks=np.stack(landmarks),
+        pose=unknown(3),
+        expressions=unknown(len(EXPRESSIONS)),
+        gaze=unknown(2, 2),
+        scheme=IBUG_68,
+        origin={"data": "AFW", "faces": len(crops)},
+        sha256="",
+    )

@@ -41,7 +41,7 @@ class FaceReading(NamedTuple):
     """What the frozen network knows of a face; the branch's input."""
 
     finest: Tensor
-    """(B, 16, 56, 56), see `Backbone.with_finest`."""
+    """(B, 16, 56, 56), see `backbone.Features`."""
     fine: Tensor
     """(B, 64, 28, 28), see `FaceEmbedding`."""
     vector: Tensor

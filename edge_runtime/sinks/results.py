@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, TextIO
 
 from edge_runtime.errors import SinkError
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.face import Face
 from edge_runtime.files import Replacement
 from edge_runtime.sources.source import Frame
@@ -137,7 +138,8 @@ class JsonStreamSink(Sink):
 class CsvSink(_TextSink):
     """One row per face and frame, in pixels, seconds, and radians; a frame without a face has one with empty fields.
 
-    Columns of a template's points come last: `point_x0`, `point_y0` … `point_sigma0` ….
+    Columns of a template's points follow the landmarks': `point_x0`, `point_y0` … `point_sigma0` …. Expressions come
+    last, by ARKit's names, with `gaze_left_yaw`, `gaze_left_pitch` and the right eye's.
     """
 
     _columns = (
@@ -145,11 +147,13 @@ class CsvSink(_TextSink):
         *("id", "state", "confidence", "age", "pitch", "yaw", "roll", "cx", "cy", "size"),
     )
 
-    def __init__(self, path: Path | str, landmarks: int = 98, points: int = 0) -> None:
-        """Take the path, and the numbers of each face's landmarks and template points, for the columns."""
+    def __init__(self, path: Path | str, landmarks: int = 98, points: int = 0, expressions: bool = False) -> None:
+        """Take the path, and what each face has, for the columns: numbers of landmarks and points, and expressions."""
         columns = [*self._columns, *_columns("", landmarks), *_columns("point_", points)]
+        columns += _EXPRESSION_COLUMNS if expressions else ()
         super().__init__(path, _row(columns))
-        self._landmarks, self._points = landmarks, points
+        self._landmarks, self._points, self._expressions = landmarks, points, expressions
+        self._width = len(columns)
 
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
@@ -157,7 +161,7 @@ class CsvSink(_TextSink):
         dropped = "" if frame.dropped is None else frame.dropped
         start = [frame.index, f"{frame.timestamp:.6f}", frame.name or "", dropped]
         if not faces:
-            rows = [[""] * (len(self._columns) - len(start) + 3 * (self._landmarks + self._points))]
+            rows = [[""] * (self._width - len(start))]
         self._write("".join(_row([*start, *fields]) for fields in rows))
 
     def _fields(self, face: Face) -> list[object]:
@@ -167,11 +171,21 @@ class CsvSink(_TextSink):
                 f"cannot write a face with {len(face.landmarks)} landmarks and {points} points to {self._path}: its "
                 f"columns are for {self._landmarks} and {self._points}; pass both numbers to CsvSink"
             )
+        if self._expressions and (face.expressions is None or face.gaze is None):
+            raise SinkError(f"cannot write a face without expressions to {self._path}: its columns are for some")
         roi = face.roi
         numbers = [*face.pose.angles, roi.cx, roi.cy, roi.size, *face.landmarks.ravel(), *face.uncertainty]
         if face.points is not None and face.points_uncertainty is not None:
             numbers += [*face.points.ravel(), *face.points_uncertainty]
+        if self._expressions and face.expressions is not None and face.gaze is not None:
+            numbers += [*(face.expressions[name] for name in EXPRESSIONS), *face.gaze.ravel()]
         return [face.id, face.state, f"{face.confidence:.5f}", face.age, *(f"{number:.4f}" for number in numbers)]
+
+
+_EXPRESSION_COLUMNS = (
+    *EXPRESSIONS,
+    *(f"gaze_{eye}_{angle}" for eye in ("left", "right") for angle in ("yaw", "pitch")),
+)
 
 
 def _row(fields: Sequence[object]) -> str:

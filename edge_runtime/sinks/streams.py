@@ -1,18 +1,21 @@
-"""Sinks over UDP: OSC and VMC."""
+"""Sinks over UDP: OSC, VMC, and the packets of iFacialMocap."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import logging
+import math
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edge_runtime.errors import SinkError
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.face import Face, Pose
+from edge_runtime.gaze import gaze_angles, gaze_directions
 from edge_runtime.sinks.address import format_address, resolve
 from edge_runtime.sinks.results import Sink
 from edge_runtime.sources.source import Frame
@@ -31,6 +34,7 @@ _TRANSIENT_ERRORS = frozenset(
     if hasattr(errno, name)
 )
 """Errors of a network that may return, as wireless ones do, and of one that is busy."""
+_DIRECTIONS = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 _log = logging.getLogger(__name__)
 
 
@@ -105,8 +109,9 @@ class OscSink(_UdpSink):
     """OSC over UDP: one message per frame and a bundle per face.
 
     `/face/frame`: index, seconds, number of faces. Per face: `/face/ID/pose` (pitch, yaw, roll in radians),
-    `/face/ID/confidence`, `/face/ID/region` (ROI: x, y, size, roll), `/face/ID/landmarks` (x0, y0, x1, y1 …), and with
-    a template `/face/ID/points` likewise. Units as in `Face`.
+    `/face/ID/confidence`, `/face/ID/region` (ROI: x, y, size, roll), `/face/ID/landmarks` (x0, y0, x1, y1 …), with a
+    template `/face/ID/points` likewise, and if the model gives them `/face/ID/expressions` (52 coefficients in the
+    order of `EXPRESSIONS`) and `/face/ID/gaze` (yaw and pitch of the subject's left and right eye). Units as in `Face`.
     """
 
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
@@ -122,24 +127,30 @@ class OscSink(_UdpSink):
             ]
             if face.points is not None:
                 messages.append(osc_message(f"{at}/points", *map(float, face.points.ravel())))
+            if face.expressions is not None:
+                messages.append(osc_message(f"{at}/expressions", *(face.expressions[name] for name in EXPRESSIONS)))
+            if face.gaze is not None:
+                messages.append(osc_message(f"{at}/gaze", *map(float, face.gaze.ravel())))
             self._send(osc_bundle(messages))
 
 
 class VmcSink(_UdpSink):
-    """Head rotation, blinks, and mouth opening of the first face, by the Virtual Motion Capture protocol over UDP.
+    """Head rotation and expression of the first face, by the Virtual Motion Capture protocol over UDP.
 
-    Messages: `/VMC/Ext/OK`, `/VMC/Ext/T`, the bone `Head` with its rotation in Unity's frame (position 0), and the
-    blend shapes `Blink_L`, `Blink_R` (the character's left and right), and `A` in [0, 1], if the scheme has lids and
-    lips. When the face is gone, and when the sink closes, the head and the shapes become neutral.
+    Messages: `/VMC/Ext/OK`, `/VMC/Ext/T`, the bone `Head` with its rotation in Unity's frame (position 0), and blend
+    shapes in [0, 1]. These are `Blink_L`, `Blink_R` (the character's left and right), and `A`, which every character
+    has, if the scheme has lids and lips; or the 52 of perfect sync (`EyeBlinkLeft` …). When the face is gone, and when
+    the sink closes, the head and the shapes become neutral.
     """
 
-    def __init__(self, host: str, port: int, hold: bool = False) -> None:
+    def __init__(self, host: str, port: int, hold: bool = False, perfect_sync: bool = False) -> None:
         """Resolve the host. SinkError if it is unknown.
 
         Without a face the character gets a neutral pose and expression; with `hold`, it keeps the last ones.
+        `perfect_sync` needs faces with expressions, and a character that is made for it.
         """
         super().__init__(host, port)
-        self._hold = hold
+        self._hold, self._perfect_sync = hold, perfect_sync
         self._time = 0.0
         self._moved: list[str] | None = None
         """Names of the blend shapes that were sent; None before the first face."""
@@ -148,7 +159,7 @@ class VmcSink(_UdpSink):
         """See `Sink.write`."""
         self._time = frame.timestamp
         if faces:
-            shapes = _blend_shapes(faces[0])
+            shapes = (perfect_sync_shapes if self._perfect_sync else _blend_shapes)(faces[0])
             self._moved = [name for name, _ in shapes]
             self._send_state(True, unity_quaternion(faces[0].pose), shapes)
         elif self._moved is None or self._hold:
@@ -185,6 +196,49 @@ def _blend_shapes(face: Face) -> list[tuple[str, float]]:
     blinks = {"Blink_L": "right_eye", "Blink_R": "left_eye"}
     shapes = [(name, 1.0 - openings[eye]) for name, eye in blinks.items() if eye in openings]
     return shapes + ([("A", openings["mouth"])] if "mouth" in openings else [])
+
+
+def perfect_sync_shapes(face: Face) -> list[tuple[str, float]]:
+    """Return the 52 blend shapes of perfect sync: ARKit's names with a capital. SinkError without expressions."""
+    return [(name[0].upper() + name[1:], value) for name, value in _expressions(face).items()]
+
+
+def _expressions(face: Face) -> Mapping[str, float]:
+    if face.expressions is None:
+        raise SinkError("cannot send expressions: the model gives none; use one exported with `--heads all`")
+    return face.expressions
+
+
+class FacialMocapSink(_UdpSink):
+    """Expression, head, and eyes of the first face, as the app iFacialMocap sends them over UDP (its version 1).
+
+    A packet per frame with a face: ARKit's coefficients in percent, then angles in degrees about x (down), y (to the
+    subject's left), and z (the subject's left side up) of the head and of both eyes in it; the head's position is 0.
+    Format: https://www.ifacialmocap.com/for-developer/, which shows the eyes' signs and leaves the head's open.
+    """
+
+    def write(self, frame: Frame, faces: Sequence[Face]) -> None:
+        """See `Sink.write`."""
+        if faces:
+            self._send(facial_mocap_packet(faces[0]).encode())
+
+
+def facial_mocap_packet(face: Face) -> str:
+    """Return a face as a packet of iFacialMocap; see `FacialMocapSink`. SinkError without expressions."""
+    shapes = "".join(f"{_facial_mocap_name(name)}-{round(100 * value)}|" for name, value in _expressions(face).items())
+    assert face.gaze is not None  # comes with the expressions
+    pitch, yaw, roll = (math.degrees(angle) for angle in face.pose.angles)
+    left, right = np.degrees(gaze_angles(gaze_directions(face.gaze) @ face.pose.matrix)).tolist()
+    eyes = (f"{name}#{-up:.3f},{turn:.3f},0|" for name, (turn, up) in (("rightEye", right), ("leftEye", left)))
+    return f"{shapes}=head#{-pitch:.3f},{yaw:.3f},{-roll:.3f},0,0,0|{''.join(eyes)}"
+
+
+def _facial_mocap_name(name: str) -> str:
+    """Return iFacialMocap's name of a coefficient: a side is a letter, a direction stays a word."""
+    for side in ("Left", "Right"):
+        if name.endswith(side) and name not in _DIRECTIONS:
+            return f"{name.removesuffix(side)}_{side[0]}"
+    return name
 
 
 def unity_quaternion(pose: Pose) -> tuple[float, float, float, float]:

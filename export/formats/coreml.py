@@ -80,6 +80,8 @@ def _describe(package: Any, spec: ModelSpec) -> None:
         "uncertainty": "Standard deviation of each point, in the same unit",
         "pose": "Pitch, yaw, roll of the head relative to the crop's viewing ray, radians",
         "confidence": "Probability that the crop holds a face",
+        "expressions": "Coefficients in [0, 1] in the order of ARKit's documentation, from eyeBlinkLeft to tongueOut",
+        "gaze": "Yaw and pitch of the subject's left and right eye, in the pose's frame, radians",
         "points": "Points of the template in model_spec or the query points, in the same unit",
         "points_uncertainty": "Standard deviation of each of them, in the same unit",
     }

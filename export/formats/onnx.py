@@ -26,7 +26,7 @@ OPSET = 18
 MAX_BATCH = 64
 FLOAT_MODULES = (
     "backbone.stem",
-    "backbone.low",
+    *(f"backbone.low.{block}" for block in range(4)),
     "landmark_branch.low_views",
     "landmark_branch.mid_views",
     "landmark_branch.high_views",
@@ -36,6 +36,7 @@ FLOAT_MODULES = (
     "tracking_branch.gather",
     "pose_branch.gather",
     "points",
+    "expression_branch",
 )
 """Modules whose convolutions stay float in an int8 file, for the reasons in `quantize.FLOAT_SCOPES`. With multiview
 blocks and `to_vector` among them, NME increases by 0.2 instead of 3.1 %; int8 saves no time in this format anyway."""

@@ -21,7 +21,7 @@ FLOAT_SCOPES = (
     "Normalize_normalize",
     # The finest grid, of 16 channels: int8 would save no time here.
     "Sequential_stem/",
-    r"Sequential_low/atpn\.model\.blocks\.InvertedResidual_0/",
+    r"Backbone_backbone/atpn\.model\.blocks\.InvertedResidual_0/",
     # An int8 distance to the nearest landmark would move the heatmap by half a cell.
     "Heatmap_heatmap",
     # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
@@ -41,6 +41,8 @@ REFINEMENT_SCOPE = "Refinement_refinement"
 """The correction of landmarks, where the network has one: an int8 coordinate would be up to half a cell off."""
 INT8_WEIGHT_SCOPES = (r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",)
 """Patterns of the branches' last linear layers, which keep float results but store int8 weights."""
+EXPRESSION_SCOPE = "ExpressionBranch_expression_branch"
+"""The expression branch, where there is one: results, and products of cells and weights."""
 POINTS_SCOPE = "Points_points"
 """The point head, where there is one: results, too. With int8 weights and activations the difference of points would
 grow by a sixth, for a third of the head's size."""
@@ -72,6 +74,8 @@ def scopes_of(model: Network) -> Scopes:
         in_float += (REFINEMENT_SCOPE,)
     if model.point_head is not None:
         in_float += (POINTS_SCOPE,)
+    if model.expression_branch is not None:
+        in_float += (EXPRESSION_SCOPE,)
     return Scopes(in_float, INT8_WEIGHT_SCOPES)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from atpn.model import ATPN, Network, landmark_heatmap
 from atpn.model.detector import FaceDetector
+from atpn.model.expression_branch import FaceReading
 from atpn.model.point_head import PromptHead, TemplateHead
 from export.formats.decompose import decompose_hard_swish, fold_constants, use_channels_last
 
@@ -40,7 +41,7 @@ def wrap(
         use_channels_last(model)
     if without_hard_swish:
         decompose_hard_swish(model)
-    return ExportModel(model, "pose" in outputs, planar)
+    return ExportModel(model, outputs, planar)
 
 
 class ExportModel(nn.Module):
@@ -50,18 +51,19 @@ class ExportModel(nn.Module):
     that stay float.
     """
 
-    def __init__(self, model: ATPN, with_heads: bool, planar: bool) -> None:
+    def __init__(self, model: ATPN, outputs: Collection[str], planar: bool) -> None:
         super().__init__()
         self.normalize = Normalize(model, planar)
         self.backbone = model.backbone
         self.landmark_branch = model.landmark_branch
-        self.with_heads = with_heads
-        if with_heads:
+        self.with_heads = "pose" in outputs
+        if self.with_heads:
             self.heatmap = Heatmap(model.config.low_grid)
             self.tracking_branch = model.tracking_branch
             self.pose_branch = model.pose_branch
         self.decode = Decode(with_uncertainty=model.config.uncertainty)
         self.points = None if model.point_head is None else Points(model.point_head)
+        self.expression_branch = model.expression_branch if "expressions" in outputs else None
         self.eval()
 
     def forward(self, image: Tensor, plane: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -73,7 +75,8 @@ class ExportModel(nn.Module):
 
         Returns:
             Landmarks (B, N, 2) and uncertainty (B, N); with heads also pose (B, 3) and confidence (B, 1); with a point
-            head also points (B, M, 2) and their uncertainty (B, M).
+            head also points (B, M, 2) and their uncertainty (B, M); with an expression branch also expressions (B, 52)
+            and gaze (B, 2, 2).
         """
         features = self.backbone(self.normalize(image))
         embedding = self.landmark_branch.embed(features)
@@ -83,7 +86,13 @@ class ExportModel(nn.Module):
             return landmarks, self.decode.uncertainty(log_sigma), *points
         weighted = features.low * self.heatmap(landmarks)
         uncertainty, confidence = self.decode(log_sigma, self.tracking_branch(weighted))
-        return landmarks, uncertainty, self.pose_branch(weighted), confidence, *points
+        pose = self.pose_branch(weighted)
+        results = (landmarks, uncertainty, pose, confidence, *points)
+        if self.expression_branch is None:
+            return results
+        face = FaceReading(features.finest, embedding.fine, embedding.vector, landmarks, pose)
+        expressions, gaze = self.expression_branch(face)
+        return *results, expressions, gaze
 
 
 class ExportDetector(nn.Module):

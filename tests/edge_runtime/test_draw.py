@@ -1,11 +1,13 @@
 import dataclasses
+import math
 
 import cv2
 import numpy as np
 import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
-from edge_runtime.draw import draw_faces, uncertainty_colors
+from edge_runtime.draw import draw_bars, draw_faces, uncertainty_colors
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -89,3 +91,39 @@ def test_mirror_flips_everything_but_the_text(monkeypatch):
     # The text is where the face is, each read from left to right.
     left, right = ((p != q).any(axis=2).nonzero()[1] for p, q in ((plain, image), (turned, image[:, ::-1])))
     assert left.mean() < 130 < 190 < right.mean()
+
+
+def test_gaze_rays_start_at_the_eyes_and_follow_the_gaze():
+    plain = dataclasses.replace(face(160, 120, 100), scheme=WFLW_98)
+    ahead, aside = (
+        dataclasses.replace(plain, gaze=np.array([[yaw, 0.0], [0.0, 0.0]])) for yaw in (0.0, math.radians(60))
+    )
+    blank = np.zeros((240, 320, 3), np.uint8)
+    drawn = [draw_faces(blank, [each]) for each in (ahead, aside)]
+    changed = np.argwhere((drawn[0] != drawn[1]).any(axis=2))
+    eye = plain.landmarks[list(WFLW_98.groups["right_eye"])].mean(axis=0)  # the subject's left
+    assert changed[:, 1].max() == pytest.approx(eye[0] + 0.4 * 100 * math.sin(math.radians(60)), abs=4)
+    assert np.abs(changed[:, 0] - eye[1]).max() <= 4
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (90, 120), (8, 8)])
+def test_bars_are_as_long_as_their_values(size):
+    values = {f"name{i}": i % 2 for i in range(52)}
+    canvas = np.zeros((*size, 3), np.uint8)
+    draw_bars(canvas, values)
+    bright = (canvas == (60, 220, 60)).all(axis=2)
+    if size[0] > 200:  # a row of pixels per bar
+        lengths = [bright[round((row + 1) * size[0] / 53)].sum() for row in range(52)]
+        assert len(set(lengths[1::2])) == 1
+        assert lengths[1] > 30
+        assert max(lengths[::2]) <= 1
+    assert bright.any()
+
+
+def test_bars_are_drawn_if_asked_and_known():
+    blank, values = np.zeros((240, 320, 3), np.uint8), dict.fromkeys(EXPRESSIONS, 1.0)
+    plain = face(160, 120, 60)
+    told = dataclasses.replace(plain, expressions=values)
+    assert np.array_equal(draw_faces(blank, [plain], expressions=True), draw_faces(blank, [plain]))
+    assert np.array_equal(draw_faces(blank, [told]), draw_faces(blank, [plain]))
+    assert not np.array_equal(draw_faces(blank, [told], expressions=True), draw_faces(blank, [told]))

@@ -1,11 +1,14 @@
 """Keys and mirroring of the preview."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.draw import draw_faces
 from edge_runtime.preview import DEFAULT_SMOOTHING, Preview
+from edge_runtime.spec import standard_outputs
 
 
 class Screen:
@@ -119,3 +122,24 @@ def test_h_writes_the_keys_and_wipes_them(tracker, size):
         assert written.any()
         assert not written[:, -2:].any(), "no line runs out of the image"
         assert not written[-2:].any()
+
+
+def test_e_shows_expressions_and_n_calibrates_them(backend, detector, image, monkeypatch):
+    outputs = standard_outputs(98, with_expressions=True)
+    backend.spec, plain = dataclasses.replace(backend.spec, outputs=outputs), backend.run
+    more = {"expressions": np.full(52, 0.5, np.float32), "gaze": np.zeros((2, 2), np.float32)}
+    monkeypatch.setattr(backend, "run", lambda crop, query_points=None: plain(crop) | more)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector))
+    faces = tracker.update(image, 0.0)
+    screen, shown = preview(tracker, " ", "e", "e", "n", " ")
+    assert shown.show(image, faces)
+    without, bars = (draw_faces(image, faces, expressions=each) for each in (False, True))
+    assert not np.array_equal(without, bars)
+    assert [np.array_equal(each, bars) for each in screen.images] == [False, False, True, False, False]
+    assert tracker.calibrating
+
+
+def test_n_does_nothing_without_expressions(tracker, image):
+    _, shown = preview(tracker, " ", "n", " ")
+    assert shown.show(image, [])
+    assert not tracker.calibrating

@@ -234,7 +234,7 @@ def test_a_templates_fields_of_later_versions_are_ignored(spec, lips):
 
 
 def test_outputs_of_later_versions_may_follow(spec):
-    later = {"expressions": (52,), "gaze": (2, 2)}
+    later = {"age": (1,), "wrinkles": (8, 8)}
     for each in (spec, DETECTOR):
         again = type(each).from_json(dataclasses.replace(each, outputs={**each.outputs, **later}).to_json())
         assert again.outputs == {**each.outputs, **later}
@@ -244,10 +244,13 @@ def test_outputs_of_later_versions_may_follow(spec):
 @pytest.mark.parametrize(
     "outputs",
     [
-        {"gaze": (2, 2), **standard_outputs(98)},
-        {**standard_outputs(98, with_heads=False), "gaze": (2, 2), "pose": (3,), "confidence": (1,)},
+        {"age": (1,), **standard_outputs(98)},
+        {**standard_outputs(98, with_heads=False), "age": (1,), "pose": (3,), "confidence": (1,)},
         {**standard_outputs(98, with_heads=False), "confidence": (1,)},
         {**standard_outputs(98), "points": (5, 2)},
+        {**standard_outputs(98), "expressions": (52,)},
+        {**standard_outputs(98), "gaze": (2, 2), "expressions": (52,)},
+        {**standard_outputs(98, with_heads=False), "expressions": (52,), "gaze": (2, 2)},
         {**standard_outputs(98), "rois": (4, 4, 3)},
     ],
 )

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_runtime import ROI, SCHEMES, FaceTracker, Intrinsics, Template, TrackerOptions, TrackState
 from edge_runtime.errors import DetectorError, FrameError, TemplateError
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.frames import MAX_SIDE
 from edge_runtime.geometry import Rectangle, crop_to_camera, rotation_2d
 from edge_runtime.observation import is_plausible
@@ -632,3 +633,80 @@ def test_a_closed_tracker_refuses_everything(backend, detector, frame):
 def test_a_frame_that_was_not_read_is_named(tracker):
     with pytest.raises(FrameError, match="got NoneType: was the file read"):
         tracker.detect(None)
+
+
+def with_expressions(backend):
+    """Return a backend that also gives `backend.expressions` and `backend.gaze`."""
+    backend.spec = dataclasses.replace(backend.spec, outputs=standard_outputs(98, with_expressions=True))
+    backend.expressions, backend.gaze, plain = np.zeros(52), np.zeros((2, 2)), backend.run
+
+    def run(crop, query_points=None):
+        found = {"expressions": backend.expressions, "gaze": backend.gaze}
+        return plain(crop) | {name: value.astype(np.float32) for name, value in found.items()}
+
+    backend.run = run
+    return backend
+
+
+def test_expressions_have_arkits_names_and_gaze_is_in_the_cameras_frame(backend, detector, frame):
+    backend = with_expressions(backend)
+    backend.expressions = np.arange(52) / 51
+    backend.gaze = np.array([[0.2, 0.1], [-0.1, 0.3]])
+    backend.pose = np.array([0.1, 0.2, 0.0])
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.0))
+    (face,) = tracker.update(frame, 0.0)
+    assert list(face.expressions) == list(EXPRESSIONS)
+    assert list(face.expressions.values()) == pytest.approx((np.arange(52) / 51).tolist(), abs=1e-6)
+    # An eye that looks along the head does so in any frame: gaze turns with the pose.
+    backend.gaze = np.array([[0.2, 0.1], [0.2, 0.1]])
+    (face,) = tracker.update(frame, 0.1)
+    pitch, yaw, _ = face.pose.angles
+    assert np.allclose(face.gaze, [[yaw, pitch]] * 2, atol=1e-6)
+    face.gaze[:] = 9
+    assert np.abs(tracker.update(frame, 0.2)[0].gaze).max() < 1
+
+
+def test_expressions_and_gaze_are_smoothed(backend, detector, frame):
+    backend, rng = with_expressions(backend), np.random.default_rng(0)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, smoothing=0.8))
+    raw, smooth = [], []
+    for i in range(60):
+        backend.expressions = 0.5 + rng.normal(0, 0.05, 52).clip(-0.4, 0.4)
+        backend.gaze = rng.normal(0, 0.05, (2, 2))
+        (face,) = tracker.update(frame, i / 30)
+        raw.append([*backend.expressions, *backend.gaze.ravel()])
+        smooth.append([*face.expressions.values(), *face.gaze.ravel()])
+    flicker = [np.abs(np.diff(np.array(rows)[10:], axis=0)).mean(axis=0) for rows in (raw, smooth)]
+    assert (flicker[1] < 0.5 * flicker[0]).all()
+
+
+@pytest.mark.parametrize("max_faces", [1, 2])
+def test_a_resting_face_is_subtracted(backend, detector, frame, max_faces):
+    backend = with_expressions(backend)
+    backend.expressions = np.full(52, 0.25)
+    tracker = FaceTracker(TrackerOptions(model=backend, detector=detector, max_faces=max_faces))
+    tracker.calibrate_neutral(0.5)
+    for i in range(6):
+        assert tracker.calibrating
+        (face,) = tracker.update(frame, i / 10)
+    assert not tracker.calibrating
+    assert max(face.expressions.values()) == 0.0
+    backend.expressions = np.full(52, 0.625)
+    for i in range(6, 30):
+        (face,) = tracker.update(frame, i / 10)
+    assert face.expressions["jawOpen"] == pytest.approx(0.5, abs=0.01)
+    # Of several faces each has its own; in a stream of one it holds for whoever is there.
+    backend.confidence = 0.1
+    assert not tracker.update(frame, 3.0)
+    backend.confidence, detector.rois = 0.9, [ROI(160.0, 120.0, 90.0)]
+    found = [face for i in range(10) for face in tracker.update(frame, 30.0 + i)]
+    assert found[-1].id == 1
+    assert found[-1].expressions["jawOpen"] == pytest.approx(0.5 if max_faces == 1 else 0.625, abs=0.01)
+    tracker.reset()
+    (face,) = tracker.update(frame, 50.0)
+    assert face.expressions["jawOpen"] == pytest.approx(0.625)
+
+
+def test_a_model_without_expressions_cannot_be_calibrated(tracker):
+    with pytest.raises(ValueError, match="gives no expressions to calibrate"):
+        tracker.calibrate_neutral()

@@ -567,3 +567,23 @@ def test_the_first_error_is_told(write_video, write_onnx, tmp_path, monkeypatch,
     assert fails([str(a) for a in base], capsys) == "error: the first error"
     closing = [message for message in caplog.messages if message.startswith("cannot write")]
     assert [message.partition(": ")[2] for message in closing] == ["No such file or directory"] * 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--calibrate-neutral"], "--calibrate-neutral"),
+        (["--show", "expressions"], "--show expressions"),
+        (["--vmc", "localhost:1", "--vmc-shapes", "perfect-sync"], "--vmc-shapes perfect-sync"),
+        (["--ifacialmocap", "localhost:1"], "--ifacialmocap"),
+    ],
+)
+def test_flags_that_need_expressions_say_that_the_model_gives_none(write_video, write_onnx, capsys, flags, named):
+    assert main(["--source", str(write_video([BRIGHT])), "--model", str(write_onnx()), "--headless", *flags]) == 1
+    assert f"gives no expressions, which {named} needs: use one exported with `--heads all`" in capsys.readouterr().err
+
+
+def test_vmc_shapes_need_vmc(capsys):
+    with pytest.raises(SystemExit):
+        main(["--vmc-shapes", "perfect-sync"])
+    assert "--vmc-shapes needs --vmc" in capsys.readouterr().err

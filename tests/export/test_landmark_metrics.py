@@ -15,6 +15,12 @@ from export.evaluation import exceeded_tolerances
 from export.landmark_metrics import TOLERANCES, compare, landmark_errors
 
 
+def _crop_set(landmarks, pose, scheme):
+    count = len(landmarks)
+    expressions, gaze = np.full((count, 52), np.nan), np.full((count, 2, 2), np.nan)
+    return CropSet(np.zeros((count, 8, 8, 3), np.uint8), landmarks, pose, expressions, gaze, scheme, {}, "")
+
+
 @pytest.fixture
 def ground_truth():
     rng = np.random.default_rng(0)
@@ -22,7 +28,7 @@ def ground_truth():
     landmarks[:, 8], landmarks[:, 9] = (0.3, 0.4), (0.7, 0.4)
     pose = rng.normal(0, 0.3, (4, 3)).astype(np.float32)
     landmarks[3], pose[3] = np.nan, np.nan
-    return CropSet(np.zeros((4, 8, 8, 3), np.uint8), landmarks, pose, COFW_29, {}, "")
+    return _crop_set(landmarks, pose, COFW_29)
 
 
 def _predictions(ground_truth, shift, turn, confidence):
@@ -109,7 +115,7 @@ def test_errors_are_taken_in_the_labels_scheme():
     points = rng.uniform(0.2, 0.8, (2, 98, 2)).astype(np.float32)
     points[:, 60], points[:, 72] = (0.3, 0.4), (0.7, 0.4)
     labels = convert(points, WFLW_98, IBUG_68)
-    ground_truth = CropSet(np.zeros((2, 8, 8, 3), np.uint8), labels, np.full((2, 3), np.nan), IBUG_68, {}, "")
+    ground_truth = _crop_set(labels, np.full((2, 3), np.nan), IBUG_68)
     assert landmark_errors(points, WFLW_98, ground_truth).nme == 0.0
     errors = landmark_errors(points + np.array([0.0, 0.02]), WFLW_98, ground_truth)
     assert len(errors.by_face) == 2

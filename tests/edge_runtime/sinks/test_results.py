@@ -13,6 +13,7 @@ import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.sinks.results import CsvSink, JsonLinesSink
 from edge_runtime.sources import Frame
 
@@ -297,3 +298,22 @@ def test_a_file_named_as_temporary_ones_were_is_not_touched(tmp_path):
         write(second, frame(1))
     assert (tmp_path / "out.jsonl.partial").read_text() == "precious"
     assert files(tmp_path) == ["out.jsonl", "out.jsonl.partial"]
+
+
+def test_expressions_and_gaze_are_in_the_json_and_last_in_the_csv(tmp_path):
+    values, gaze = {name: i / 100 for i, name in enumerate(EXPRESSIONS)}, np.array([[0.1, 0.2], [-0.1, 0.05]])
+    face = dataclasses.replace(FACE, expressions=values, gaze=gaze)
+    with JsonLinesSink(tmp_path / "out.jsonl") as lines, CsvSink(tmp_path / "out.csv", expressions=True) as table:
+        for sink in (lines, table):
+            sink.write(frame(0), [face])
+            sink.write(frame(1), [])
+    (record,) = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])["faces"]
+    assert record["expressions"] == values
+    assert record["gaze"] == gaze.tolist()
+    row, empty = csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text()))
+    assert list(row)[-56:] == [*EXPRESSIONS, "gaze_left_yaw", "gaze_left_pitch", "gaze_right_yaw", "gaze_right_pitch"]
+    assert float(row["jawOpen"]) == values["jawOpen"]
+    assert [float(row[name]) for name in list(row)[-4:]] == [0.1, 0.2, -0.1, 0.05]
+    assert set(list(empty.values())[-56:]) == {""}
+    with CsvSink(tmp_path / "out.csv", expressions=True) as sink, pytest.raises(SinkError, match="without expressions"):
+        sink.write(frame(0), [FACE])

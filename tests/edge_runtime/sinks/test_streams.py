@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import math
 import os
 import socket
 import struct
@@ -11,10 +12,19 @@ from scipy.spatial.transform import Rotation
 from edge_runtime import ROI, Face, Pose, TrackState
 from edge_runtime.errors import SinkError
 from edge_runtime.expression import openings
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, convert
 from edge_runtime.sinks import streams
 from edge_runtime.sinks.address import parse_address
-from edge_runtime.sinks.streams import OscSink, VmcSink, osc_bundle, osc_message, unity_quaternion
+from edge_runtime.sinks.streams import (
+    FacialMocapSink,
+    OscSink,
+    VmcSink,
+    facial_mocap_packet,
+    osc_bundle,
+    osc_message,
+    unity_quaternion,
+)
 from edge_runtime.sources.source import Frame
 
 
@@ -238,3 +248,65 @@ def test_packets_go_to_ipv6_addresses(open_sink):
         with open_sink(*parse_address(f"[::1]:{receiver.getsockname()[1]}")) as sink:
             sink.write(FRAME, [])
         assert parse(receiver.recv(9000))
+
+
+def expressive(**changes):
+    """A face whose coefficients are the numbers from 0 to 0.51, in order."""
+    values = {name: i / 100 for i, name in enumerate(EXPRESSIONS)}
+    gaze = np.array([[0.1, 0.2], [-0.1, 0.05]])
+    return dataclasses.replace(face(), expressions=values, gaze=gaze, **changes)
+
+
+def test_osc_sends_expressions_and_gaze(receiver):
+    with OscSink(*receiver.getsockname()) as sink:
+        sink.write(FRAME, [expressive()])
+    receiver.recv(9000)
+    messages = parse(receiver.recv(9000))
+    assert messages["/face/3/expressions"] == pytest.approx([i / 100 for i in range(52)], abs=1e-6)
+    assert messages["/face/3/gaze"] == pytest.approx([0.1, 0.2, -0.1, 0.05], abs=1e-6)
+
+
+def test_vmc_sends_perfect_sync(receiver):
+    with VmcSink(*receiver.getsockname(), perfect_sync=True) as sink:
+        sink.write(FRAME, [expressive()])
+    sent, neutral = (parse(receiver.recv(9000)) for _ in range(2))
+    shapes = {key.partition(":")[2]: values[1] for key, values in sent.items() if key.startswith("/VMC/Ext/Blend/Val")}
+    assert len(shapes) == 52
+    assert shapes["EyeBlinkLeft"] == 0.0
+    assert shapes["TongueOut"] == pytest.approx(0.51, abs=1e-6)
+    assert shapes["JawOpen"] == pytest.approx(EXPRESSIONS.index("jawOpen") / 100, abs=1e-6)
+    assert [values[1] for key, values in neutral.items() if key.startswith("/VMC/Ext/Blend/Val")] == [0.0] * 52
+
+
+def test_facial_mocap_packets_have_percent_and_degrees(receiver):
+    with FacialMocapSink(*receiver.getsockname()) as sink:
+        sink.write(FRAME, [])
+        sink.write(FRAME, [expressive(pose=Pose.from_angles(0.0, 0.0, 0.0))])
+    packet = receiver.recv(9000).decode()
+    shapes, _, rest = packet.partition("|=")
+    values = dict(shape.split("-") for shape in shapes.split("|"))
+    assert len(values) == 52
+    assert values["eyeBlink_L"] == "0"
+    assert values["eyeBlink_R"] == str(EXPRESSIONS.index("eyeBlinkRight"))
+    # Directions are words in the app's own packets, sides are letters.
+    assert {"jawLeft", "jawRight", "mouthLeft", "mouthRight", "browInnerUp", "mouthUpperUp_R"} < values.keys()
+    blocks = {block.split("#")[0]: [float(n) for n in block.split("#")[1].split(",")] for block in rest.split("|")[:-1]}
+    assert blocks["head"] == [0.0] * 6
+    assert blocks["leftEye"] == pytest.approx([*np.degrees([-0.2, 0.1]), 0], abs=1e-3)
+    assert blocks["rightEye"] == pytest.approx([*np.degrees([-0.05, -0.1]), 0], abs=1e-3)
+
+
+def test_facial_mocap_eyes_are_relative_to_the_head():
+    looks_along = expressive(pose=Pose.from_angles(0.3, -0.4, 0.2))
+    pitch, yaw, _ = looks_along.pose.angles
+    packet = facial_mocap_packet(dataclasses.replace(looks_along, gaze=np.array([[yaw, pitch]] * 2)))
+    rest = packet.partition("|=")[2]
+    assert rest.startswith(f"head#{math.degrees(-0.3):.3f},{math.degrees(-0.4):.3f},{math.degrees(-0.2):.3f},0,0,0|")
+    eyes = [float(n) for block in rest.split("|")[1:3] for n in block.split("#")[1].split(",")]
+    assert np.abs(eyes).max() < 1e-3
+
+
+def test_sinks_of_expressions_say_that_a_face_has_none(receiver):
+    for sink in (FacialMocapSink(*receiver.getsockname()), VmcSink(*receiver.getsockname(), perfect_sync=True)):
+        with sink, pytest.raises(SinkError, match="cannot send expressions: the model gives none"):
+            sink.write(FRAME, [face()])
