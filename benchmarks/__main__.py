@@ -16,6 +16,7 @@ COMMANDS = {
     "profile": ("profile.command", "profile", "ProfileConfig", "network time by block and by operator"),
     "accuracy": ("accuracy.command", "accuracy", "AccuracyConfig", "errors of exported files and of the checkpoint"),
     "stability": ("stability.command", "stability", "StabilityConfig", "jitter, lag, and failures of tracking"),
+    "expressions": ("expressions", "expressions", "ExpressionsConfig", "flicker and agreement of expressions and gaze"),
     "detector": ("detector.command", "detector", "DetectorConfig", "recall, false tracks, and time of face detectors"),
     "baselines": ("baselines.command", "compare", "BaselinesConfig", "time and errors of other landmark networks"),
     "soak": ("soak", "soak", "SoakConfig", "memory over a long run"),
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
         help_requested = bool(arguments) and arguments[0] in {"-h", "--help"}
-        lines = [f"  {name:10} {text}" for name, (_, _, _, text) in COMMANDS.items()]
+        lines = [f"  {name:11} {text}" for name, (_, _, _, text) in COMMANDS.items()]
         usage = "\n".join(["usage: python -m benchmarks COMMAND [--help]", *lines])
         print(usage, file=sys.stdout if help_requested else sys.stderr)
         return 0 if help_requested else 2
