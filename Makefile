@@ -146,7 +146,7 @@ check-tflite-runtime: $(VENV)/.runtime $(TFLITE_VENV)/.tflite ## Check tests and
 	$(TFLITE_VENV)/bin/python -m pytest -rs -p no:cacheprovider tests/edge_runtime
 	$(BIN)/python -m platform_checks outputs --images 200 --out $(TFLITE_VENV)/litert.npz
 	$(TFLITE_VENV)/bin/python -m platform_checks outputs --images 200 --reference $(TFLITE_VENV)/litert.npz --out $(TFLITE_VENV)/tflite.npz
-	$(BIN)/python -m platform_checks compare --reference $(TFLITE_VENV)/litert.npz --other $(TFLITE_VENV)/tflite.npz --allow-unsupported atpn_int8.tflite
+	$(BIN)/python -m platform_checks compare --reference $(TFLITE_VENV)/litert.npz --other $(TFLITE_VENV)/tflite.npz
 
 android-check: ## Compile the Android demo, test its core against the golden vectors, lint its API level
 	android_demo/check.sh core app

@@ -100,8 +100,8 @@ def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
     """Return the tracking network, or the face detector, that this engine runs if no file was given.
 
     LiteRT runs the shipped int8 network where int8 is faster than float, see `machine.int8_speeds_up`. Elsewhere, float
-    takes the same time and is more accurate; tflite-runtime cannot run the int8 file. For onnxruntime no file is
-    shipped: `dist/` in the current folder or beside this package must have one.
+    takes the same time and is more accurate. tflite-runtime's int8 is slower than its float: ten times on x86. For
+    onnxruntime no file is shipped: `dist/` in the current folder or beside this package must have one.
 
     Raises:
         FileNotFoundError: onnxruntime has no file; the message names the command that makes it.

@@ -43,7 +43,6 @@ class CompareConfig:
 
     reference: Path = flag(Path("dist/outputs.npz"), "file that `outputs` wrote")
     other: Path = flag(Path("other.npz"), "file that it wrote elsewhere, with --reference REFERENCE")
-    allow_unsupported: str = flag("", "model file that the other engine may not support")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def compare_outputs(config: CompareConfig) -> None:
     reference, other = DeviceOutputs.read(config.reference), DeviceOutputs.read(config.other)
     rows = compare(reference, other, OTHER_ENGINE)
     print(comparison_table(rows))
-    _raise_for(problems(rows, {*reference.unsupported, *other.unsupported}, [config.allow_unsupported]))
+    _raise_for(problems(rows, {*reference.unsupported, *other.unsupported}))
 
 
 def check_arm64(config: Arm64Config) -> None:

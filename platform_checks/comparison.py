@@ -89,17 +89,14 @@ def _differences(reference: np.ndarray, other: np.ndarray | None) -> tuple[float
     return float(difference.max()), float(difference.mean())
 
 
-def problems(
-    rows: list[GroupDifference], unsupported: Collection[str], allow_unsupported: Collection[str] = ()
-) -> list[str]:
+def problems(rows: list[GroupDifference], unsupported: Collection[str]) -> list[str]:
     """Return a sentence for each exceeded tolerance and each file that one side should support and does not."""
     found = [
         f"{row.group}, {row.where}: largest difference {row.largest:.3g}, mean {row.mean:.3g}, allowed {row.tolerance}"
         for row in rows
         if not row.within
     ]
-    missing = sorted(set(unsupported) - set(allow_unsupported))
-    return found + [f"{name} is not supported by both and was not compared" for name in missing]
+    return found + [f"{name} is not supported by both and was not compared" for name in sorted(unsupported)]
 
 
 def comparison_table(rows: list[GroupDifference]) -> str:

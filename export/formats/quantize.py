@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,8 @@ FLOAT_SCOPES = (
     "Decode_decode",
     "^serving_default_output",
     "PoseBranch_pose_branch;",
+    # The branches' last linear layers. tflite-runtime is wrong for int8 weights with a scale per output.
+    r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",
     # Products of cells and weights: few, and int8 would round them before they are summed.
     "GlobalDepthwise_gather",
     # The vector that landmarks are read from, and the layer before it (the wrapper calls the branch's layers one by
@@ -39,8 +40,6 @@ FLOAT_SCOPES = (
 """Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
 REFINEMENT_SCOPE = "Refinement_refinement"
 """The correction of landmarks, where the network has one: an int8 coordinate would be up to half a cell off."""
-INT8_WEIGHT_SCOPES = (r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",)
-"""Patterns of the branches' last linear layers, which keep float results but store int8 weights."""
 EXPRESSION_SCOPE = "ExpressionBranch_expression_branch"
 """The expression branch, where there is one: results, and products of cells and weights."""
 POINTS_SCOPE = "Points_points"
@@ -56,31 +55,21 @@ DETECTOR_FLOAT_SCOPES = (
 """The same for a detector."""
 
 
-@dataclass(frozen=True)
-class Scopes:
-    """Which operators of a network an int8 file computes in float, and which of those store int8 weights."""
-
-    in_float: tuple[str, ...]
-    int8_weights: tuple[str, ...] = ()
-
-
-def scopes_of(model: Network) -> Scopes:
-    """Return a network's patterns."""
+def float_scopes(model: Network) -> tuple[str, ...]:
+    """Return the patterns of the operators that a network's int8 file computes in float."""
     if isinstance(model, FaceDetector):
-        return Scopes(DETECTOR_FLOAT_SCOPES)
+        return DETECTOR_FLOAT_SCOPES
     assert isinstance(model, ATPN)
-    in_float: tuple[str, ...] = FLOAT_SCOPES
-    if model.landmark_branch.refinement is not None:
-        in_float += (REFINEMENT_SCOPE,)
-    if model.point_head is not None:
-        in_float += (POINTS_SCOPE,)
-    if model.expression_branch is not None:
-        in_float += (EXPRESSION_SCOPE,)
-    return Scopes(in_float, INT8_WEIGHT_SCOPES)
+    optional = {
+        REFINEMENT_SCOPE: model.landmark_branch.refinement,
+        POINTS_SCOPE: model.point_head,
+        EXPRESSION_SCOPE: model.expression_branch,
+    }
+    return (*FLOAT_SCOPES, *(scope for scope, part in optional.items() if part is not None))
 
 
-def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, scopes: Scopes) -> bytes:
-    """Return a file of mixed precision: int8 arithmetic and weights per channel, float where the scopes say so.
+def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, in_float: Sequence[str]) -> bytes:
+    """Return a file of mixed precision: int8 arithmetic and weights per channel, float where `in_float` matches.
 
     Float are the normalization, the finest layers, and the results, so the file does not suit accelerators that take
     integers only. What computes in float stores its weights as float16. Activations' ranges are the minimum and maximum
@@ -89,7 +78,7 @@ def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ran
     Raises:
         ExportError: The quantizer is not installed, or a pattern matches no operator.
     """
-    check_scopes(tflite, scopes)
+    check_scopes(tflite, in_float)
     with suppress_output():
         with requires("export"):
             from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
@@ -99,11 +88,9 @@ def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ran
         quantization.add_static_config(".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for boundary in (operation.INPUT, operation.OUTPUT):
             quantization.update_quantization_recipe(".*", boundary, algorithm_key=untouched)
-        in_float = "|".join(scopes.in_float)
-        quantization.update_quantization_recipe(in_float, operation.ALL_SUPPORTED, algorithm_key=untouched)
-        _store_as_float16(quantization, in_float)
-        for pattern in scopes.int8_weights:
-            quantization.add_dynamic_config(pattern, operation.FULLY_CONNECTED, num_bits=8)
+        matching = "|".join(in_float)
+        quantization.update_quantization_recipe(matching, operation.ALL_SUPPORTED, algorithm_key=untouched)
+        _store_as_float16(quantization, matching)
         recipe = recipe_manager.RecipeManager()
         recipe.load_quantization_recipe(quantization.get_quantization_recipe())
         update = qsv_utils.min_max_update if ranges == "min-max" else qsv_utils.moving_average_update
@@ -114,10 +101,9 @@ def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ran
         return bytes(result.quantized_model)
 
 
-def check_scopes(tflite: bytes, scopes: Scopes) -> None:
+def check_scopes(tflite: bytes, patterns: Sequence[str]) -> None:
     """Raise ExportError for each pattern without an operator: a renamed module would be quantized unnoticed."""
     names = operator_scopes(tflite)
-    patterns = (*scopes.in_float, *scopes.int8_weights)
     unmatched = [p for p in patterns if not any(re.search(p, name) for name in names)]
     if unmatched:
         raise ExportError(

@@ -26,7 +26,7 @@ def test_results_stay_the_same(converted, model, noise_crops, run_tflite, precis
         content = quantize.to_float16(converted)
     if precision == "int8":
         content = quantize.to_int8(
-            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", quantize.scopes_of(model)
+            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", quantize.float_scopes(model)
         )
     assert count_operators(content)["TRANSPOSE_CONV"] == 2
     decomposed = decompose_upsampling(content)

@@ -84,12 +84,11 @@ def test_compare_tolerates_one_int8_step(ours):
     assert EXACT.largest == 0
 
 
-def test_problems_include_unsupported_files_unless_allowed(ours):
+def test_problems_include_unsupported_files(ours):
     kept = {name: array for name, array in ours.arrays.items() if "int8" not in name}
     theirs = DeviceOutputs(kept, ours.precisions, {"a_int8.tflite": "wrong there"})
     rows = compare(ours, theirs, BOUNDS)
     assert problems(rows, theirs.unsupported) == ["a_int8.tflite is not supported by both and was not compared"]
-    assert problems(rows, theirs.unsupported, ["a_int8.tflite"]) == []
 
 
 def test_a_file_that_the_reference_does_not_support_is_a_problem(ours, tmp_path, capsys):
@@ -99,7 +98,6 @@ def test_a_file_that_the_reference_does_not_support_is_a_problem(ours, tmp_path,
     paths = ["--reference", str(tmp_path / "reference.npz"), "--other", str(tmp_path / "other.npz")]
     assert main(["compare", *paths]) == 1
     assert "a_int8.tflite is not supported by both" in capsys.readouterr().err
-    assert main(["compare", *paths, "--allow-unsupported", "a_int8.tflite"]) == 0
 
 
 @pytest.mark.parametrize("precision", ["int4", None])
