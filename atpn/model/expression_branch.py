@@ -51,7 +51,7 @@ _PIXEL_CHANNELS = (16, 24, 24)
 """Channels of the convolutions over pixels."""
 _EYE_VECTOR, _MOUTH_VECTOR = 32, 24
 _FINE_CHANNELS, _COARSE_CHANNELS, _FINE_VECTOR = 32, 24, 32
-_VECTOR, _LANDMARKS, _HIDDEN = 32, 48, 96
+_VECTOR, _LANDMARKS, _HIDDEN, _GAZE_HIDDEN = 32, 48, 96, 32
 
 
 class FaceReading(NamedTuple):
@@ -120,9 +120,11 @@ class ExpressionBranch(nn.Module):
         self.fine = _feature_encoder(fine)
         self.vector = nn.Sequential(nn.Linear(vector, _VECTOR), HardSwish())
         self.landmarks = nn.Sequential(nn.Linear(2 * config.landmark_count, _LANDMARKS), HardSwish())
-        hidden = 3 + _VECTOR + _LANDMARKS + _EYES * _EYE_VECTOR + _MOUTH_VECTOR + _FINE_VECTOR
-        self.hidden = nn.Sequential(nn.Linear(hidden, _HIDDEN), HardSwish())
-        self.output = nn.Linear(_HIDDEN, len(EXPRESSIONS) + 2 * _EYES)
+        upper = 3 + _VECTOR + _LANDMARKS + _EYES * _EYE_VECTOR
+        self.hidden = nn.Sequential(nn.Linear(upper + _MOUTH_VECTOR + _FINE_VECTOR, _HIDDEN), HardSwish())
+        self.output = nn.Linear(_HIDDEN, len(EXPRESSIONS))
+        self.gaze_hidden = nn.Sequential(nn.Linear(upper, _GAZE_HIDDEN), HardSwish())
+        self.gaze = nn.Linear(_GAZE_HIDDEN, 2 * _EYES)
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())
         self.register_buffer("centers", _centers(config.scheme), persistent=False)
         columns, rows = EYE_GRID.offsets()
@@ -160,12 +162,11 @@ class ExpressionBranch(nn.Module):
         """Run `read` from the sampled pixels and features on."""
         shape = (face.landmarks - self.mean_shape).flatten(1) * 10.0  # about 1 for a face that moves
         eyes = self.eye(patches.eyes.flatten(0, 1)).unflatten(0, (-1, _EYES)).flatten(1)
-        parts = [face.pose, self.vector(face.vector), self.landmarks(shape), eyes]
-        parts += [self.mouth(patches.mouth), self.fine(patches.fine)]
-        hidden = self.hidden(torch.cat(parts, dim=1))
+        upper = torch.cat([face.pose, self.vector(face.vector), self.landmarks(shape), eyes], dim=1)
+        whole = torch.cat([upper, self.mouth(patches.mouth), self.fine(patches.fine)], dim=1)
+        hidden, gaze_hidden = self.hidden(whole), self.gaze_hidden(upper)
         with torch.autocast(hidden.device.type, enabled=False):
-            values = self.output(hidden.float())
-        logits, turn = values.split([len(EXPRESSIONS), 2 * _EYES], dim=1)
+            logits, turn = self.output(hidden.float()), self.gaze(gaze_hidden.float())
         ahead = face.pose[:, None, [1, 0]]  # yaw and pitch of eyes that look straight ahead
         return ExpressionLogits(logits, ahead + turn.unflatten(1, (_EYES, 2)))
 

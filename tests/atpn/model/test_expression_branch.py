@@ -119,8 +119,8 @@ def test_training_in_bfloat16_computes_what_inference_does(model):
 
 def test_gaze_starts_from_the_heads_angles(model):
     face = _face(model)
-    torch.nn.init.zeros_(model.expression_branch.output.weight)
-    torch.nn.init.zeros_(model.expression_branch.output.bias)
+    torch.nn.init.zeros_(model.expression_branch.gaze.weight)
+    torch.nn.init.zeros_(model.expression_branch.gaze.bias)
     gaze = model.expression_branch(face._replace(pose=torch.tensor([[0.1, -0.4, 0.9]]))).gaze
     assert torch.allclose(gaze, torch.tensor([[[-0.4, 0.1]] * 2]))
 
