@@ -84,7 +84,7 @@ class ATPN(Network):
         return self.landmark_branch.mean_shape
 
     def features(self, image: Tensor) -> Features:
-        """Return the features of four levels of (B, 3, S, S) RGB images, 0 to 255."""
+        """Return the features of three levels of (B, 3, S, S) RGB images, 0 to 255."""
         return self.backbone(self._normalized(image))
 
     def embed(self, image: Tensor) -> FaceEmbedding:
@@ -119,11 +119,12 @@ class ATPN(Network):
 
     def read_face(self, image: Tensor) -> FaceReading:
         """Return what expressions are read from, of (B, 3, S, S) RGB images, 0 to 255."""
-        features = self.features(image)
+        normalized = self._normalized(image)
+        features = self.backbone(normalized)
         embedding = self.landmark_branch.embed(features)
         landmarks, _ = self.landmark_branch.read(embedding)
         pose = self.pose_branch(self.weighted_low(features, landmarks))
-        return FaceReading(features.finest, embedding.fine, embedding.vector, landmarks, pose)
+        return FaceReading(normalized, embedding.fine, embedding.vector, landmarks, pose)
 
     def _normalized(self, image: Tensor) -> Tensor:
         size = self.config.input_size

@@ -1,4 +1,4 @@
-"""The backbone: MobileNetV3 blocks with features at a half to a sixteenth of the input."""
+"""The backbone: MobileNetV3 blocks with features at a quarter, an eighth and a sixteenth of the input."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ LOW, MID, HIGH = 32, 48, 112
 
 
 class Features(NamedTuple):
-    """Features at four levels; grids at a 112 px input."""
+    """Features at three levels; grids at a 112 px input."""
 
-    finest: Tensor
-    """(B, 16, 56, 56), after the 1st block: what expressions are read from. An iris is a few of its cells wide."""
     low: Tensor
     """(B, 32, 28, 28), after the 4th block: also feeds the tracking and pose branches."""
     mid: Tensor
@@ -54,8 +52,6 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """Return the features of (B, 3, S, S) normalized images."""
-        finest = low = self.low[0](self.stem(x))
-        for block in self.low[1:]:
-            low = block(low)
+        low = self.low(self.stem(x))
         mid = self.mid(low)
-        return Features(finest, low, mid, self.high(mid))
+        return Features(low, mid, self.high(mid))

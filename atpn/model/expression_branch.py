@@ -1,49 +1,66 @@
-"""The expression branch: ARKit's coefficients and both eyes' gaze from features that landmarks are predicted from.
+"""The expression branch: ARKit's coefficients and both eyes' gaze, from the image and the features of landmarks.
 
-It reads the face's vector, the landmarks, the pose, and the features around both eyes and the mouth. Where an iris lies
-and how lips are rolled is lost in one vector of a whole face.
+It reads the face's vector, the landmarks, the pose, the fine features around the mouth, and gray pixels around both
+eyes and the mouth: features that landmarks are predicted from tell little of irises, wrinkles, and lips.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atpn.model.backbone import LOW, STEM
+from atpn.model.backbone import LOW
 from atpn.model.config import ATPNConfig
 from atpn.model.landmark_branch import VECTOR
 from atpn.model.layers import HardSwish, conv_norm, depthwise_norm
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import LandmarkScheme
 
-CELLS, EYE_CELLS = 8, 14
-"""Sides of a region's grid of fine features, and of an eye's grid of finest ones."""
-_REGIONS: tuple[tuple[str, float, float], ...] = (
-    ("left_eye", 0.26, -0.04),
-    ("right_eye", 0.26, -0.04),
-    ("mouth", 0.40, 0.0),
-)
-"""Landmark group (the image's sides) whose mean is a region's center; the region's side and how far its center lies
-below that mean, crop sides. Of a mean face an eye is 0.10 wide with a brow 0.09 above it; the mouth is 0.21 wide."""
+
+class Grid(NamedTuple):
+    """Points of an upright grid around a part of the face; lengths in crop sides."""
+
+    columns: int
+    rows: int
+    width: float
+    height: float
+    below: float
+    """How far its center lies below the mean of the part's landmarks."""
+
+    def offsets(self) -> tuple[Tensor, Tensor]:
+        """Return x of the columns and y of the rows against the landmarks' mean."""
+        x = ((torch.arange(self.columns) + 0.5) / self.columns - 0.5) * self.width
+        y = ((torch.arange(self.rows) + 0.5) / self.rows - 0.5) * self.height + self.below
+        return x, y
+
+
+# Of a mean face an eye is 0.10 wide with a brow 0.09 above it; the mouth is 0.21 wide. A pixel is 1/112.
+EYE_GRID = Grid(28, 24, 28 / 112, 24 / 112, -2 / 112)
+"""Every pixel, as around the mouth: an iris is 5 wide, and moves by half a pixel when the eye turns by 6 degrees."""
+MOUTH_GRID = Grid(48, 32, 48 / 112, 32 / 112, 0.0)
+FINE_GRID = Grid(10, 10, 0.40, 0.40, 0.0)
+"""Fine features around the mouth."""
+_GROUPS = ("left_eye", "right_eye", "mouth")
+"""Landmark groups (the image's sides) around whose means is sampled."""
 _EYES = 2
-"""The first regions are the eyes."""
-_EYE_WIDTH, _EYE_HEIGHT = 0.18, 0.12
-"""Extent of the finest features around an eye, crop sides."""
-_REGION_CHANNELS, _COARSE_CHANNELS, _REGION_VECTOR = 32, 24, 32
-_EYE_CHANNELS, _EYE_VECTOR = 16, 24
-_VECTOR, _LANDMARKS, _HIDDEN = 32, 48, 96
+_PIXEL_CHANNELS = (16, 24, 24)
+"""Channels of the convolutions over pixels."""
+_EYE_VECTOR, _MOUTH_VECTOR = 32, 24
+_FINE_CHANNELS, _COARSE_CHANNELS, _FINE_VECTOR = 32, 24, 32
+_VECTOR, _LANDMARKS, _HIDDEN, _GAZE_HIDDEN = 32, 48, 96, 32
 
 
 class FaceReading(NamedTuple):
-    """What the frozen network knows of a face; the branch's input."""
+    """What the frozen network knows of a face, and the image; the branch's input."""
 
-    finest: Tensor
-    """(B, 16, 56, 56), see `backbone.Features`."""
+    image: Tensor
+    """(B, 3, S, S) the normalized crop."""
     fine: Tensor
-    """(B, 64, 28, 28), see `FaceEmbedding`."""
+    """(B, 64, S/4, S/4), see `FaceEmbedding`."""
     vector: Tensor
     """(B, 512) of the whole face."""
     landmarks: Tensor
@@ -53,12 +70,14 @@ class FaceReading(NamedTuple):
 
 
 class Patches(NamedTuple):
-    """Features around a face's parts."""
+    """Pixels and features around a face's parts."""
 
-    regions: Tensor
-    """(B, 3, C, 8, 8) fine features around the eye at the image's left, that at its right, and the mouth."""
     eyes: Tensor
-    """(B, 2, C, 14, 14) finest features around both eyes."""
+    """(B, 2, 1, 24, 28) gray pixels around the eye at the image's left, and those around the other, mirrored."""
+    mouth: Tensor
+    """(B, 1, 32, 48) gray pixels around the mouth."""
+    fine: Tensor
+    """(B, C, 10, 10) fine features around the mouth."""
 
 
 class ExpressionOutput(NamedTuple):
@@ -84,28 +103,42 @@ class ExpressionBranch(nn.Module):
 
     mean_shape: Tensor
     centers: Tensor
-    region_offsets: Tensor
-    eye_offsets: Tensor
+    eye_columns: Tensor
+    eye_rows: Tensor
+    mouth_columns: Tensor
+    mouth_rows: Tensor
+    fine_columns: Tensor
+    fine_rows: Tensor
     given: Tensor
 
     def __init__(self, config: ATPNConfig, mean_shape: Tensor) -> None:
         """Take the network's (N, 2) mean shape. ValueError for a scheme without eyes or mouth."""
         super().__init__()
         fine, vector = 2 * config.channels(LOW), config.channels(VECTOR)
-        self.regions = nn.ModuleList(_region_encoder(fine) for _ in _REGIONS)
-        self.eyes = nn.ModuleList(_eye_encoder(config.channels(STEM)) for _ in range(_EYES))
+        self.eye = _pixel_encoder(EYE_GRID, (1, 2, 2), _EYE_VECTOR)
+        self.mouth = _pixel_encoder(MOUTH_GRID, (2, 2, 2), _MOUTH_VECTOR)
+        self.fine = _feature_encoder(fine)
         self.vector = nn.Sequential(nn.Linear(vector, _VECTOR), HardSwish())
         self.landmarks = nn.Sequential(nn.Linear(2 * config.landmark_count, _LANDMARKS), HardSwish())
-        hidden = _VECTOR + _LANDMARKS + _REGION_VECTOR * len(_REGIONS) + _EYE_VECTOR * _EYES + 3
-        self.hidden = nn.Sequential(nn.Linear(hidden, _HIDDEN), HardSwish())
-        self.output = nn.Linear(_HIDDEN, len(EXPRESSIONS) + 4)
+        upper = 3 + _VECTOR + _LANDMARKS + _EYES * _EYE_VECTOR
+        self.hidden = nn.Sequential(nn.Linear(upper + _MOUTH_VECTOR + _FINE_VECTOR, _HIDDEN), HardSwish())
+        self.output = nn.Linear(_HIDDEN, len(EXPRESSIONS))
+        self.gaze_hidden = nn.Sequential(nn.Linear(upper, _GAZE_HIDDEN), HardSwish())
+        self.gaze = nn.Linear(_GAZE_HIDDEN, 2 * _EYES)
         self.register_buffer("mean_shape", mean_shape.detach().clone().float())
         self.register_buffer("centers", _centers(config.scheme), persistent=False)
-        regions = [_offsets(CELLS, side, side, below) for _, side, below in _REGIONS]
-        self.register_buffer("region_offsets", torch.stack(regions), persistent=False)
-        self.register_buffer("eye_offsets", _offsets(EYE_CELLS, _EYE_WIDTH, _EYE_HEIGHT), persistent=False)
+        columns, rows = EYE_GRID.offsets()
+        self._register_grid("eye", torch.stack([columns, -columns]), rows)  # one encoder reads both eyes
+        self._register_grid("mouth", *MOUTH_GRID.offsets())
+        self._register_grid("fine", *FINE_GRID.offsets())
         given = torch.tensor([float(name in config.expressions) for name in EXPRESSIONS])
         self.register_buffer("given", given, persistent=False)
+        self.channels_last = False
+        """How features are best stored: channels last in TFLite, first elsewhere."""
+
+    def _register_grid(self, name: str, columns: Tensor, rows: Tensor) -> None:
+        self.register_buffer(f"{name}_columns", columns, persistent=False)
+        self.register_buffer(f"{name}_rows", rows, persistent=False)
 
     def forward(self, face: FaceReading) -> ExpressionOutput:
         """Map what the network knows of a face to coefficients and gaze."""
@@ -117,70 +150,108 @@ class ExpressionBranch(nn.Module):
         return self.read_patches(face, self.patches(face))
 
     def patches(self, face: FaceReading) -> Patches:
-        """Sample the features around eyes and mouth."""
-        centers = (self.centers @ face.landmarks)[:, :, None]
-        regions = sample_grids(face.fine, centers + self.region_offsets)
-        return Patches(regions, sample_grids(face.finest, centers[:, :_EYES] + self.eye_offsets))
+        """Sample pixels and features around eyes and mouth."""
+        centers = self.centers @ face.landmarks  # (B, 3, 2)
+        x, y = centers[:, :, :1], centers[:, :, 1:]
+        gray = face.image.mean(1)
+        eyes = sample_pixels(gray, x[:, :_EYES] + self.eye_columns, y[:, :_EYES] + self.eye_rows)
+        x, y = x[:, _EYES:], y[:, _EYES:]
+        mouth = sample_pixels(gray, x + self.mouth_columns, y + self.mouth_rows)
+        x, y = x[:, 0] + self.fine_columns, y[:, 0] + self.fine_rows
+        return Patches(eyes[:, :, None], mouth, sample_features(face.fine, x, y, self.channels_last))
 
     def read_patches(self, face: FaceReading, patches: Patches) -> ExpressionLogits:
-        """Run `read` from the sampled features on."""
+        """Run `read` from the sampled pixels and features on."""
         shape = (face.landmarks - self.mean_shape).flatten(1) * 10.0  # about 1 for a face that moves
-        parts = [self.vector(face.vector), self.landmarks(shape), face.pose]
-        parts += [encode(patches.regions[:, i]) for i, encode in enumerate(self.regions)]
-        parts += [encode(patches.eyes[:, i]) for i, encode in enumerate(self.eyes)]
-        hidden = self.hidden(torch.cat(parts, dim=1))
+        eyes = self.eye(patches.eyes.flatten(0, 1)).unflatten(0, (-1, _EYES)).flatten(1)
+        upper = torch.cat([face.pose, self.vector(face.vector), self.landmarks(shape), eyes], dim=1)
+        whole = torch.cat([upper, self.mouth(patches.mouth), self.fine(patches.fine)], dim=1)
+        hidden, gaze_hidden = self.hidden(whole), self.gaze_hidden(upper)
         with torch.autocast(hidden.device.type, enabled=False):
-            values = self.output(hidden.float())
-        logits, turn = values.split([len(EXPRESSIONS), 2 * _EYES], dim=1)
-        ahead = face.pose[:, None, [1, 0]]  # yaw and pitch of eyes that look straight ahead
+            logits, turn = self.output(hidden.float()), self.gaze(gaze_hidden.float())
+        # Yaw and pitch of eyes that look straight ahead; an index would be a gather.
+        ahead = torch.cat([face.pose[:, 1:2], face.pose[:, :1]], dim=1)[:, None]
         return ExpressionLogits(logits, ahead + turn.unflatten(1, (_EYES, 2)))
 
 
-def sample_grids(features: Tensor, places: Tensor) -> Tensor:
-    """Sample (B, C, G, G) features at K upright grids of S x S points: (B, K, C, S, S).
+def sample_pixels(pixels: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """Sample (B, G, G) pixels at K upright grids of H x W points: (B, K, H, W).
 
     Rows and columns are sampled one after the other, bilinearly; beyond the outermost cells' centers samples fade to
-    zero. `places` is (B, K, S, 2): x of the columns and y of the rows in [0, 1] of the map.
+    zero. `columns` (B, K, W) are x, `rows` (B, K, H) are y, in [0, 1] of the map.
     """
-    cells = torch.arange(int(features.shape[-1]), dtype=places.dtype, device=places.device)
-    hats = F.relu(1.0 - ((places * len(cells) - 0.5)[..., None] - cells).abs()).to(features.dtype)  # (B, K, S, 2, G)
-    columns, rows = hats[:, :, :, 0], hats[:, :, :, 1]
-    return (rows[:, :, None] @ features[:, None]) @ columns[:, :, None].transpose(-1, -2)
+    across, down = (_hats(places, pixels) for places in (columns, rows))
+    return (down @ pixels[:, None]) @ across.transpose(-1, -2)
 
 
-def _region_encoder(fine: int) -> nn.Sequential:
-    """Return the encoder of one region: (B, C, 8, 8) features to (B, 32)."""
-    channels = _REGION_CHANNELS
+def sample_features(features: Tensor, columns: Tensor, rows: Tensor, channels_last: bool = False) -> Tensor:
+    """Sample (B, C, G, G) features at one upright grid of H x W points, as `sample_pixels` does: (B, C, H, W).
+
+    `columns` are (B, W), `rows` (B, H). `channels_last` says how the features are best stored.
+    """
+    across, down = (_hats(places, features) for places in (columns, rows))
+    if not channels_last:
+        return (down[:, None] @ features) @ across[:, None].transpose(-1, -2)
+    lines = (down @ features.permute(0, 2, 3, 1).flatten(2)).unflatten(2, (features.shape[-1], -1))  # (B, H, G, C)
+    return (across[:, None] @ lines).permute(0, 3, 1, 2)
+
+
+def _hats(places: Tensor, features: Tensor) -> Tensor:
+    """Weigh the G cells along an axis for bilinear sampling at (…, n) places in [0, 1]: (…, n, G)."""
+    grid = int(features.shape[-1])  # a constant, also for converters that trace
+    cells = torch.arange(grid, dtype=places.dtype, device=places.device)
+    return F.relu(1.0 - ((places * grid - 0.5)[..., None] - cells).abs()).to(features.dtype)
+
+
+class ReadOut(nn.Module):
+    """Map all cells of (B, C, H, W) features to (B, outputs).
+
+    As a convolution of the grid's size it would be wrong in bfloat16: on channels-last features PyTorch 2.13 computes
+    4 x 4 cells in steps of 4 with relative errors above 1. `channels_last`: how the features are best stored.
+    """
+
+    def __init__(self, channels: int, rows: int, columns: int, outputs: int) -> None:
+        super().__init__()
+        self.shape = channels, rows, columns
+        self.linear = nn.Linear(channels * rows * columns, outputs)
+        self.channels_last = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        if not self.channels_last:
+            return self.linear(x.flatten(1))
+        weight = self.linear.weight.unflatten(1, self.shape).permute(0, 2, 3, 1).flatten(1)
+        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.linear.bias)
+
+
+def _pixel_encoder(grid: Grid, strides: tuple[int, int, int], outputs: int) -> nn.Sequential:
+    """Return the encoder of gray pixels: (B, 1, rows, columns) to (B, outputs)."""
+    convolutions, inputs = [], 1
+    for channels, stride in zip(_PIXEL_CHANNELS, strides, strict=True):
+        convolutions.append(conv_norm(inputs, channels, kernel=3, stride=stride))
+        inputs = channels
+    reduction = math.prod(strides)
+    return nn.Sequential(
+        *convolutions, ReadOut(inputs, grid.rows // reduction, grid.columns // reduction, outputs), HardSwish()
+    )
+
+
+def _feature_encoder(fine: int) -> nn.Sequential:
+    """Return the encoder of fine features: (B, C, 10, 10) to (B, 32)."""
+    channels = _FINE_CHANNELS
     return nn.Sequential(
         conv_norm(fine, channels),
         depthwise_norm(channels, nn.ReLU),
         conv_norm(channels, _COARSE_CHANNELS, kernel=3, stride=2),
-        *_read_out(_COARSE_CHANNELS * (CELLS // 2) ** 2, _REGION_VECTOR),
+        ReadOut(_COARSE_CHANNELS, FINE_GRID.rows // 2, FINE_GRID.columns // 2, _FINE_VECTOR),
+        HardSwish(),
     )
-
-
-def _eye_encoder(finest: int) -> nn.Sequential:
-    """Return the encoder of one eye: (B, C, 14, 14) features to (B, 24)."""
-    return nn.Sequential(
-        conv_norm(finest, _EYE_CHANNELS, kernel=3, stride=2),
-        conv_norm(_EYE_CHANNELS, _EYE_VECTOR, kernel=3, stride=2),
-        *_read_out(_EYE_VECTOR * ((EYE_CELLS + 3) // 4) ** 2, _EYE_VECTOR),
-    )
-
-
-def _read_out(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    """Return layers that map all cells of a grid to a vector.
-
-    As a convolution of the grid's size it would be wrong in bfloat16: on channels-last features PyTorch 2.13 computes
-    4 x 4 cells in steps of 4 with relative errors above 1.
-    """
-    return nn.Flatten(), nn.Linear(inputs, outputs), HardSwish()
 
 
 def _centers(scheme: LandmarkScheme) -> Tensor:
-    """Return (3, N) weights of the landmarks in each region's center."""
-    weights = torch.zeros(len(_REGIONS), scheme.count)
-    for row, (group, _, _) in zip(weights, _REGIONS, strict=True):
+    """Return (3, N) weights of the landmarks in the mean of each group."""
+    weights = torch.zeros(len(_GROUPS), scheme.count)
+    for row, group in zip(weights, _GROUPS, strict=True):
         if group not in scheme.groups:
             raise ValueError(
                 f"scheme {scheme.name} has no group {group!r}, which expressions are read around; "
@@ -189,9 +260,3 @@ def _centers(scheme: LandmarkScheme) -> Tensor:
         indices = list(scheme.groups[group])
         row[indices] = 1.0 / len(indices)
     return weights
-
-
-def _offsets(cells: int, width: float, height: float, below: float = 0.0) -> Tensor:
-    """Return (cells, 2) x and y of a grid's columns and rows against its landmarks' mean, crop sides."""
-    steps = (torch.arange(cells) + 0.5) / cells - 0.5
-    return torch.stack([steps * width, steps * height + below], dim=1)

@@ -55,8 +55,8 @@ class Recipe:
     """Last fraction of the run, with batch-norm statistics fixed, as on the device. With a batch's own statistics,
     activations of rare faces are bounded in training, but not in the exported network."""
     settled_jitter: JitterConfig | None = None
-    """Replaces `jitter` gradually over the first half of the settling; at once in a run given in minutes. Landmark and
-    pose stages; None: no change."""
+    """Replaces `jitter` gradually over the first half of the settling; at once in a run given in minutes. Landmark,
+    pose, and expression stages; None: no change."""
     settled_augment: AugmentConfig | None = None
     """Replaces `augment` likewise."""
     coarse_fraction: float = 0.0
@@ -98,8 +98,10 @@ class Recipe:
     """Weight of faces over other crops in the balanced tracking loss. Raise it for fewer lost faces and more false
     alarms. With 4, about as many faces pass 0.7 as without displaced faces among the others."""
     pose_loss: Literal["angles", "thesis"] = "angles"
-    gaze_weight: float = 1.0
+    gaze_weight: float = 3.0
     """Weight of the gaze loss beside that of the expressions."""
+    absolute_weight: float = 0.25
+    """Weight of the coefficients' absolute errors beside their cross-entropy."""
     composites: CompositeConfig = field(default_factory=CompositeConfig)
     """Composite images of the detector stage."""
 
@@ -146,7 +148,15 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER, augment=_TRACKING_AUGMENT),
         ("atpn", "pose"): Recipe(samples=80_000),
         # Muon: landmarks and features differ along few directions, which plain steps learn slowly.
-        ("atpn", "expressions"): Recipe(samples=240_000, batch_size=64, optimizer="muon", lr=4e-3),
+        ("atpn", "expressions"): Recipe(
+            samples=240_000,
+            batch_size=64,
+            optimizer="muon",
+            lr=4e-3,
+            settle_fraction=0.3,
+            settled_jitter=_SETTLED_JITTER,
+            settled_augment=_SETTLED_AUGMENT,
+        ),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
         ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),

@@ -80,7 +80,7 @@ class ExpressionTask:
             face = model.read_face(batch["image"])
         branch = model.expression_branch
         logits, gaze = branch.read(face)
-        expressions = expression_loss(logits, batch["expressions"], branch.given)
+        expressions = expression_loss(logits, batch["expressions"], branch.given, self.recipe.absolute_weight)
         looks = gaze_loss(gaze, batch["gaze"], batch["expressions"])
         return expressions + self.recipe.gaze_weight * looks, {
             "expressions": expressions.detach(),

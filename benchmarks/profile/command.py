@@ -29,10 +29,12 @@ BLOCKS = (
     ("multiview, a sixteenth", r"high_views"),
     ("downsampling with coordinates", r"low_down|mid_down"),
     ("landmarks from the vector", r"to_vector|gather|activation|residual|log_sigma|decode"),
+    ("refinement of landmarks", r"refinement"),
     ("heatmap", r"heatmap"),
     ("tracking branch", r"tracking_branch"),
     ("pose branch", r"pose_branch"),
     ("point head", r"points"),
+    ("expression branch", r"expression_branch"),
     ("sums and results between them", r"$|serving_default"),
 )
 """Name and pattern of module paths, matched at the beginning; the first match counts."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atpn.model.blocks import InvertedResidual
+from atpn.model.expression_branch import ExpressionBranch, ReadOut
 from atpn.model.landmark_branch import LandmarkBranch
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, SqueezeExcite
 from atpn.model.refinement import Refinement
@@ -27,7 +28,7 @@ def fold_constants(model: nn.Module) -> None:
 def use_channels_last(model: nn.Module) -> None:
     """Let layers compute channels last, as TFLite holds features, in place."""
     for module in model.modules():
-        if isinstance(module, GlobalDepthwise | Refinement):
+        if isinstance(module, GlobalDepthwise | Refinement | ExpressionBranch | ReadOut):
             module.channels_last = True
 
 

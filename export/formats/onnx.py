@@ -26,7 +26,7 @@ OPSET = 18
 MAX_BATCH = 64
 FLOAT_MODULES = (
     "backbone.stem",
-    *(f"backbone.low.{block}" for block in range(4)),
+    "backbone.low",
     "landmark_branch.low_views",
     "landmark_branch.mid_views",
     "landmark_branch.high_views",

@@ -20,7 +20,7 @@ FLOAT_SCOPES = (
     "Normalize_normalize",
     # The finest grid, of 16 channels: int8 would save no time here.
     "Sequential_stem/",
-    r"Backbone_backbone/atpn\.model\.blocks\.InvertedResidual_0/",
+    r"Sequential_low/atpn\.model\.blocks\.InvertedResidual_0/",
     # An int8 distance to the nearest landmark would move the heatmap by half a cell.
     "Heatmap_heatmap",
     # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.

@@ -78,7 +78,8 @@ class ExportModel(nn.Module):
             head also points (B, M, 2) and their uncertainty (B, M); with an expression branch also expressions (B, 52)
             and gaze (B, 2, 2).
         """
-        features = self.backbone(self.normalize(image))
+        normalized = self.normalize(image)
+        features = self.backbone(normalized)
         embedding = self.landmark_branch.embed(features)
         landmarks, log_sigma = self.landmark_branch.read(embedding)
         points = () if self.points is None else self.points(embedding.vector, plane)
@@ -90,7 +91,7 @@ class ExportModel(nn.Module):
         results = (landmarks, uncertainty, pose, confidence, *points)
         if self.expression_branch is None:
             return results
-        face = FaceReading(features.finest, embedding.fine, embedding.vector, landmarks, pose)
+        face = FaceReading(normalized, embedding.fine, embedding.vector, landmarks, pose)
         expressions, gaze = self.expression_branch(face)
         return *results, expressions, gaze
 

@@ -10,15 +10,19 @@ from edge_runtime.expressions import EXPRESSIONS
 _BLINKS = [EXPRESSIONS.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
 
 
-def expression_loss(logits: Tensor, target: Tensor, given: Tensor) -> Tensor:
+def expression_loss(logits: Tensor, target: Tensor, given: Tensor, absolute_weight: float = 0.0) -> Tensor:
     """Return the cross-entropy of (B, 52) logits and coefficients in [0, 1] over those that are `given`, (52,) 0 or 1.
 
-    Its minimum is the mean of what fits the image. Absolute errors would keep rare coefficients at 0.
+    The minimum of the cross-entropy is the mean of what fits the image, so a shape that is rare and hard to see is
+    never quite 0. `absolute_weight` adds absolute errors with this weight, whose minimum is the median; alone they
+    would keep rare coefficients at 0.
     """
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # The entropy of the target itself is no error.
-    floor = F.binary_cross_entropy(target, target, reduction="none")
-    return ((loss - floor) * given).sum() / (given.sum() * len(logits))
+    loss = loss - F.binary_cross_entropy(target, target, reduction="none")
+    if absolute_weight:
+        loss = loss + absolute_weight * (logits.sigmoid() - target).abs()
+    return (loss * given).sum() / (given.sum() * len(logits))
 
 
 def gaze_loss(gaze: Tensor, target: Tensor, expressions: Tensor) -> Tensor:

@@ -88,7 +88,8 @@ def test_the_linear_readout_finds_a_linear_law_in_any_place_size_and_roll():
     found = readout.predict(moved[300:]).expressions[:, JAW]
     assert np.corrcoef(found, truth.expressions[300:, JAW])[0, 1] > 0.99
     assert np.abs(found - truth.expressions[300:, JAW]).mean() < 0.05
-    np.testing.assert_allclose(readout.constant(2).expressions[:, JAW], truth.expressions[:300, JAW].mean(), atol=1e-6)
+    median = np.median(truth.expressions[:300, JAW])
+    np.testing.assert_allclose(readout.constant(2).expressions[:, JAW], median, atol=1e-6)
 
 
 def test_only_labeled_faces_count_and_a_closed_eye_is_not_seen(labeled, weights):

@@ -7,12 +7,19 @@ import pytest
 from benchmarks.profile.command import ProfileConfig, blocks_of, kinds_of, profile
 from benchmarks.profile.graph import Graph, Operator
 from benchmarks.results import Results
+from edge_runtime.models import LANDMARK_MODELS, model_path
 
 
 def test_blocks_are_in_network_order(chain_of_convolutions):
     blocks = blocks_of(Graph(chain_of_convolutions).operators, Path("x.tflite"))
     assert list(blocks) == ["stem", "landmarks from the vector", "heatmap"]
     assert blocks["stem"][0].macs == 4 * 8 * 8
+
+
+def test_the_shipped_networks_operators_are_all_in_blocks():
+    for name in LANDMARK_MODELS:
+        path = model_path(name)
+        assert "refinement of landmarks" in blocks_of(Graph(path.read_bytes()).operators, path)
 
 
 def test_blocks_reject_unknown_operator_names():

@@ -28,6 +28,16 @@ def test_the_best_constant_is_the_mean():
     assert values[int(np.argmin(losses))] == pytest.approx(0.25, abs=1e-6)
 
 
+def test_absolute_errors_draw_the_best_constant_towards_the_median():
+    target = torch.tensor([0.0, 0.0, 0.0, 1.0])[:, None].expand(4, 52)
+    values = torch.linspace(0.01, 0.95, 95)
+    losses = [expression_loss(v.logit().expand(4, 52), target, torch.ones(52), 0.5) for v in values]
+    # Of a constant v the loss is -(1 - q) log(1 - v) - q log v + 0.5 ((1 - q) v + q (1 - v)) with q = 1/4.
+    derivative = 0.75 / (1 - values) - 0.25 / values + 0.25
+    assert values[int(np.argmin(losses))] == pytest.approx(float(values[derivative.abs().argmin()]), abs=0.011)
+    assert values[int(np.argmin(losses))] < 0.25
+
+
 def test_closed_eyes_have_no_gaze_loss():
     expressions = torch.zeros(2, 52)
     expressions[0, EXPRESSIONS.index("eyeBlinkLeft")] = 1.0
