@@ -100,7 +100,7 @@ class Recipe:
     pose_loss: Literal["angles", "thesis"] = "angles"
     gaze_weight: float = 3.0
     """Weight of the gaze loss beside that of the expressions."""
-    absolute_weight: float = 0.25
+    absolute_weight: float = 0.5
     """Weight of the coefficients' absolute errors beside their cross-entropy."""
     composites: CompositeConfig = field(default_factory=CompositeConfig)
     """Composite images of the detector stage."""
