@@ -7,10 +7,16 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from atpn.slpt.ablation import AblateSLPTConfig, ablate
+from atpn.slpt.evaluate import EvaluateSLPTConfig, evaluate
+from atpn.slpt.predict import PredictSLPTConfig, predict_images
 from atpn.slpt.train import TrainSLPTConfig, train
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "train": (TrainSLPTConfig, train),
+    "evaluate": (EvaluateSLPTConfig, evaluate),
+    "predict": (PredictSLPTConfig, predict_images),
+    "ablate": (AblateSLPTConfig, ablate),
 }
 """By name: the dataclass of its options, and the function that takes it."""
 
