@@ -9,6 +9,7 @@ import tyro
 
 from atpn.slpt.ablation import AblateSLPTConfig, ablate
 from atpn.slpt.evaluate import EvaluateSLPTConfig, evaluate
+from atpn.slpt.pictures import AttentionConfig, PatchesConfig, show_attention, show_patches
 from atpn.slpt.predict import PredictSLPTConfig, predict_images
 from atpn.slpt.train import TrainSLPTConfig, train
 
@@ -17,6 +18,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "evaluate": (EvaluateSLPTConfig, evaluate),
     "predict": (PredictSLPTConfig, predict_images),
     "ablate": (AblateSLPTConfig, ablate),
+    "attention": (AttentionConfig, show_attention),
+    "patches": (PatchesConfig, show_patches),
 }
 """By name: the dataclass of its options, and the function that takes it."""
 
