@@ -29,6 +29,7 @@ COMMANDS = {
         "train a head for the points of any template",
     ),
     "distill": ("atpn.distill.command", "DistillConfig", "train a head for a template, taught by TUFA"),
+    "teach": ("atpn.distill.teach", "TeachConfig", "train ATPN's landmarks on what DSLPT says"),
     "datasets": ("atpn.data.datasets_cli", "Config", "published datasets: list, check, convert to shards"),
     "heads": ("atpn.distill.compare", "HeadsConfig", "compare teacher, prompt head and distilled heads"),
     "template": ("atpn.templates.cli", "Config", "define points of your own on the mean face, preview them"),
