@@ -17,8 +17,8 @@ Size = Literal["small", "resnet34", "resnet50"]
 
 LIKELIHOODS: tuple[Loss, ...] = ("gaussian", "laplace")
 """Losses that make a network predict uncertainty."""
-MAX_COUNT = 64
-"""Limit of stages, layers, and cells of a patch's side: a damaged config must not fill the memory."""
+_LIMITS = {"stages": 8, "layers": 24, "heads": 64, "patch": 15, "dim": 512, "channels": 128}
+"""Maxima of a config's counts: a damaged one must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,9 @@ class SLPTConfig:
             raise ValueError(f"backbone must be atpn, resnet34, or resnet50, got {self.backbone!r}")
         if self.loss not in ("l1", "l2", *LIKELIHOODS):
             raise ValueError(f"loss must be l1, l2, gaussian, or laplace, got {self.loss!r}")
-        for name in ("stages", "layers", "heads", "patch"):
-            if not 1 <= getattr(self, name) <= MAX_COUNT:
-                raise ValueError(f"{name} must be 1 to {MAX_COUNT}, got {getattr(self, name)}")
-        for name in ("dim", "channels"):
-            if not 1 <= getattr(self, name) <= MAX_INPUT_SIZE:
-                raise ValueError(f"{name} must be 1 to {MAX_INPUT_SIZE}, got {getattr(self, name)}")
+        for name, limit in _LIMITS.items():
+            if not 1 <= (number := getattr(self, name)) <= limit:
+                raise ValueError(f"{name} must be 1 to {limit}, got {number}")
         if self.dim % self.heads:
             raise ValueError(f"dim must be a multiple of the {self.heads} heads, got {self.dim}")
         step = INPUT_SIZE_STEP if self.backbone == "atpn" else 32

@@ -136,13 +136,13 @@ def test_other_picture_sizes_need_a_resized_copy(make_slpt):
     [
         ({"backbone": "vgg"}, "backbone must be"),
         ({"loss": "huber"}, "loss must be"),
-        ({"layers": 0}, "layers must be 1 to 64"),
+        ({"layers": 0}, "layers must be 1 to 24"),
         ({"dim": 30}, "multiple of the 4 heads"),
         ({"input_size": 100}, "input_size must be a multiple of 16"),
         ({"backbone": "resnet34", "input_size": 80}, "input_size must be a multiple of 32"),
         ({"min_shrink": 0.9}, "expected 0 < min_shrink <= max_shrink"),
         ({"loss": "l2"}, "patches shrink alike"),
-        ({"channels": 10**6}, "channels must be 1 to"),
+        ({"channels": 10**6}, "channels must be 1 to 128"),
     ],
 )
 def test_contradicting_configs_are_refused(changes, match):
