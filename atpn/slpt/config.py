@@ -53,6 +53,9 @@ class SLPTConfig:
     """Attention of queries to patches (MCA); without, the patches are the queries' content."""
     structure_encoding: bool = True
     """Learned encodings on the keys of the cross-attention."""
+    own_patch: bool = True
+    """Let the first layer's tokens be each landmark's own patch. With False they are zeros, as published: attention
+    then has to learn first which patch is whose."""
 
     def __post_init__(self) -> None:
         if self.backbone not in ("atpn", "resnet34", "resnet50"):
@@ -90,7 +93,7 @@ class SLPTConfig:
         return cls(**{**stored, "scheme": LandmarkScheme.from_reference(stored["scheme"])})
 
 
-_PUBLISHED = SLPTConfig(input_size=256, layers=6, dim=256, heads=8, channels=64, backbone="resnet34")
+_PUBLISHED = SLPTConfig(backbone="resnet34", input_size=256, layers=6, dim=256, heads=8, channels=64, own_patch=False)
 SIZES: Mapping[Size, SLPTConfig] = MappingProxyType(
     {
         "small": SLPTConfig(),

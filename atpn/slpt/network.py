@@ -59,11 +59,11 @@ class Relation(nn.Module):
                 nn.init.xavier_uniform_(table)
         blocks = config.self_attention, config.cross_attention
         self.layers = nn.ModuleList(DecoderLayer(dim, config.heads, *blocks) for _ in range(config.layers))
-        self.from_patches = not config.cross_attention
+        self.own_patch = config.own_patch or not config.cross_attention
 
     def forward(self, patches: Tensor, weights: bool = False) -> tuple[list[Tensor], list[Attention]]:
         """Map the landmarks' (B, N, d) representations to every layer's (B, N, d) tokens and attention weights."""
-        tokens = patches if self.from_patches else torch.zeros_like(patches)
+        tokens = patches if self.own_patch else torch.zeros_like(patches)
         position = patches.new_zeros(()) if self.encoding is None else self.encoding
         outputs, attentions = [], []
         for layer in self.layers:

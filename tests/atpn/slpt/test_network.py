@@ -24,9 +24,10 @@ def test_published_sizes_have_the_published_parameters(size, millions):
 
 
 @torch.no_grad()
-def test_stages_follow_algorithm_2(make_slpt):
+@pytest.mark.parametrize("own_patch", [False, True])
+def test_stages_follow_algorithm_2(make_slpt, own_patch):
     """Crop, resize, embed by a K × K convolution, relate, place in the patch, and size the next patch."""
-    model = make_slpt()
+    model = make_slpt(own_patch=own_patch)
     config, image = model.config, images(model)
     maps = model.maps(image)
     kernel = model.embedding.weight.unflatten(1, (-1, config.patch, config.patch))
@@ -37,7 +38,7 @@ def test_stages_follow_algorithm_2(make_slpt):
         torch.testing.assert_close(stage.side, side)
         patches = sample_patches(maps, corners, side, config.patch)
         vectors = F.conv2d(patches.flatten(0, 1), kernel, model.embedding.bias).flatten(1).unflatten(0, (2, 98))
-        tokens = torch.zeros_like(vectors)
+        tokens = vectors if own_patch else torch.zeros_like(vectors)
         for number, layer in enumerate(model.relation.layers):
             tokens, _ = layer(tokens, model.relation.queries, vectors, model.relation.encoding)
             mean, log_sigma = model.head(tokens)
@@ -89,10 +90,10 @@ def test_parts_can_be_left_out(make_slpt, part):
     assert torch.isfinite(model(images(model)).landmarks).all()
 
 
-@pytest.mark.parametrize("cross_attention", [True, False])
-def test_the_image_reaches_the_landmarks(make_slpt, cross_attention):
-    """Without cross-attention, the patches themselves are the tokens."""
-    model = make_slpt(cross_attention=cross_attention)
+@pytest.mark.parametrize("changes", [{}, {"own_patch": False}, {"own_patch": False, "cross_attention": False}])
+def test_the_image_reaches_the_landmarks(make_slpt, changes):
+    """Without cross-attention, the patches themselves are the tokens in any case."""
+    model = make_slpt(**changes)
     first, second = model(images(model)).landmarks
     assert (first - second).abs().max() > 1e-4
 
