@@ -39,6 +39,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
         "no-cross-attention": Row({"cross_attention": False}, 4.20, 4.07),
         "no-self-attention": Row({"self_attention": False}, 4.17, 4.08),
         "no-structure-encoding": Row({"structure_encoding": False}, 4.16, 4.08),
+        "tokens-from-zeros": Row({"own_patch": False}),
         "patch-5": Row({"patch": 5}, 4.17),
         "patch-9": Row({"patch": 9}, 4.16),
         "layers-2": Row({"layers": 2}, 4.19, 4.05),

@@ -62,6 +62,8 @@ class TrainSLPTConfig(RunLength):
     """Attention of queries to patches."""
     structure_encoding: bool = True
     """Learned encodings of the face's structure."""
+    own_patch: bool | None = None
+    """Begin the first layer's tokens as each landmark's own patch, or as zeros, as published; default: the size's."""
     batch_size: int | None = None
     """Crops per step; default: the recipe's."""
     lr: float | None = None
@@ -83,8 +85,7 @@ class TrainSLPTConfig(RunLength):
             fields["loss"] = self.loss
         if self.shrink is not None:
             fields["min_shrink"], fields["max_shrink"] = self.shrink
-        if self.layers is not None:
-            fields["layers"] = self.layers
+        fields |= {name: value for name in ("layers", "own_patch") if (value := getattr(self, name)) is not None}
         names = "stages", "patch", "self_attention", "cross_attention", "structure_encoding"
         return replace(SIZES[self.size], **fields, **{name: getattr(self, name) for name in names})
 
