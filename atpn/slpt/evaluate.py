@@ -18,8 +18,9 @@ from atpn.evaluate.passes import extract_crops, run_passes
 from atpn.model import load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.decoder_layer import fast_attention
+from atpn.slpt.config import NetworkName
 from atpn.slpt.network import SLPT
-from atpn.slpt.published import published_results
+from atpn.slpt.published import FULL_NME, published_results
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, convert
 
@@ -57,11 +58,12 @@ def evaluate(config: EvaluateSLPTConfig) -> dict[str, Any]:
         report["rendered"]["stages"] = _rendered_stages(model, SampleStore.read(config.data), config.limit)
     if "afw" in report:
         report["afw"]["stages"] = _afw_stages(model, network, config)
-    published = None
-    if config.protocol is not None:
-        name = "dslpt" if model.config.uncertainty else "slpt"
-        published = published_results(config.protocol, name, model.config.backbone)
-    write_report(config, report, published)
+    kind: NetworkName = "dslpt" if model.config.uncertainty else "slpt"
+    protocol = config.protocol
+    write_report(config, report, None if protocol is None else published_results(protocol, kind, model.config.backbone))
+    if (protocol, kind) in FULL_NME:
+        backbones = ", ".join(f"{name} {nme:.2f}" for name, nme in FULL_NME[protocol, kind].items())
+        print(f"published NME of all faces by backbone: {backbones}")
     for name in ("rendered", "afw"):
         for number, row in enumerate(report.get(name, {}).get("stages", ()), start=1):
             nme, side = (f"{100 * row[key]:.2f} %" for key in ("nme", "side"))

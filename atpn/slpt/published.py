@@ -82,3 +82,18 @@ def published_results(protocol: str, network: NetworkName, backbone: Backbone) -
         return None
     where, rows = _ROWS[method][protocol]
     return Published(method, f"thesis, {where}", rows)
+
+
+_34, _50, _LITE, _HR = "ResNet-34", "ResNet-50", "HRNetW18C-lite", "HRNetW18C"
+FULL_NME: Mapping[tuple[str, NetworkName], Mapping[str, float]] = MappingProxyType(
+    {
+        ("wflw", "slpt"): {_34: 4.20, _LITE: 4.14},
+        ("wflw", "dslpt"): {_34: 4.14, _50: 4.11, _LITE: 4.02, _HR: 4.01},
+        ("300w", "slpt"): {_34: 3.20, _LITE: 3.17},
+        ("300w", "dslpt"): {_34: 3.04, _50: 3.02, _LITE: 3.00, _HR: 2.98},
+        ("cofw", "slpt"): {_34: 3.36, _LITE: 3.32},
+        ("cofw", "dslpt"): {_34: 3.34, _50: 3.34, _LITE: 3.31, _HR: 3.33},
+        ("merl-rav", "dslpt"): {_34: 1.52, _50: 1.50, _LITE: 1.48, _HR: 1.48},
+    }
+)
+"""Published NME of the whole split by protocol, network, and backbone."""

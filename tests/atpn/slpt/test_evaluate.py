@@ -66,6 +66,10 @@ def test_a_protocol_stands_beside_the_network_s_published_results(make_slpt, net
     printed = capsys.readouterr().out
     assert f"{network.upper()}, ResNet-34 (thesis, table {'4.2' if network == 'slpt' else '5.3'})" in printed
     assert ("3.20" if network == "slpt" else "3.04") in printed
+    assert (
+        f"by backbone: ResNet-34 {'3.20, HRNetW18C-lite 3.17' if network == 'slpt' else '3.04, ResNet-50 3.02'}"
+        in printed
+    )
 
 
 def test_published_rows_are_the_backbone_s():
