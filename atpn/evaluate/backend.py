@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from atpn.evaluate.inference import Predictions, predict, predictions
-from atpn.model import ATPN
 from edge_runtime.backends import Backend
 from edge_runtime.landmarks import LandmarkScheme, scheme_by_name
 from edge_runtime.spec import ModelSpec, standard_outputs
@@ -45,10 +45,20 @@ class FilePredictor:
         return _finite(predictions([self._backend.run(crop) for crop in crops]), self._spec)
 
 
+class LandmarkNetwork(Protocol):
+    """A network whose `forward` gives `ATPNOutput`: an ATPN, or one without heads for pose and confidence."""
+
+    config: Any
+    """With `scheme` and `input_size`."""
+    mean_shape: Tensor
+    """(N, 2) in [0, 1] of the crop."""
+
+
 class CheckpointBackend:
     """A checkpoint as `CropPredictor` and as `edge_runtime.backends.Backend`: no export needed."""
 
-    def __init__(self, model: ATPN) -> None:
+    def __init__(self, model: LandmarkNetwork, with_heads: bool = True) -> None:
+        """Take a network, and whether it gives pose and confidence."""
         config = model.config
         self._model = model
         self._spec = ModelSpec(
@@ -56,7 +66,7 @@ class CheckpointBackend:
             scheme=config.scheme.name,
             scheme_definition=config.scheme,
             mean_shape=model.mean_shape.numpy(),
-            outputs=standard_outputs(config.landmark_count),
+            outputs=standard_outputs(config.scheme.count, with_heads),
             input_size=config.input_size,
         )
 

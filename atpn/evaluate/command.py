@@ -18,15 +18,17 @@ import torch
 from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from atpn.evaluate.afw import evaluate_afw
-from atpn.evaluate.backend import CheckpointBackend
+from atpn.evaluate.backend import CheckpointBackend, CropPredictor
 from atpn.evaluate.detectors import make_detector
 from atpn.evaluate.expressions import expression_report, expression_table, fit_readout, labeled_faces
 from atpn.evaluate.passes import PASSES
 from atpn.evaluate.plots import Chart, Line, write_charts
+from atpn.evaluate.protocols.published import Published
 from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
+from edge_runtime.detector import Detector
 from edge_runtime.files import write_atomically
 from edge_runtime.output_paths import OutputFile, OutputFolder
 
@@ -34,8 +36,8 @@ ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face",
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Evaluate a checkpoint. Give --data, --afw or both."""
+class EvaluationOptions:
+    """What to evaluate a checkpoint on, and what to write. Give --data, --afw or both."""
 
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
@@ -45,8 +47,6 @@ class EvaluateConfig:
     """Published evaluation protocol; prints the published results beside ours."""
     partial: bool = False
     """With --protocol, accept an incomplete dataset."""
-    expression_baseline: Path | None = None
-    """Folder of training renders, to compare expressions with a linear function of the landmarks fitted to them."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images."""
     detector: str = "cascade"
@@ -72,16 +72,54 @@ class EvaluateConfig:
             raise ValueError(f"--limit must be at least 1, got {self.limit}")
 
 
+@dataclass(frozen=True)
+class EvaluateConfig(EvaluationOptions):
+    """Evaluate a checkpoint. Give --data, --afw or both."""
+
+    expression_baseline: Path | None = None
+    """Folder of training renders, to compare expressions with a linear function of the landmarks fitted to them."""
+
+
 def run(config: EvaluateConfig) -> dict[str, Any]:
     """Evaluate; return the report, print it and (with `out`) write it."""
-    torch.set_num_threads(config.threads)
-    cv2.setNumThreads(config.threads)
-    detector = make_detector(config.detector)
+    detector = prepare_evaluation(config)
     model, description = load_checkpoint(config.weights)
     network = CheckpointBackend(model)
+    report = evaluate_network(network, config, weights_sha256(config.weights), description, detector)
+    if config.protocol is None and config.data is not None and model.expression_branch is not None:
+        store = SampleStore.read(config.data)
+        if len(labeled_faces(store)):
+            path = config.expression_baseline
+            readout = None if path is None else fit_readout(model, SampleStore.read(path))
+            report["expressions"] = expression_report(model, store, config.limit, readout)
+    write_report(config, report)
+    if "expressions" in report:
+        print(expression_table(report["expressions"]))
+    return report
+
+
+def prepare_evaluation(config: EvaluationOptions) -> Detector | None:
+    """Set the threads and return AFW's detector."""
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    return make_detector(config.detector)
+
+
+def evaluate_network(
+    network: CropPredictor,
+    config: EvaluationOptions,
+    digest: str,
+    description: dict[str, Any],
+    detector: Detector | None,
+    heads: bool = True,
+) -> dict[str, Any]:
+    """Return the report of a network on what the options name; `heads` False skips pose and tracking.
+
+    `digest` and `description` are the weights' SHA-256 and how they were trained.
+    """
     report: dict[str, Any] = {
         "weights": config.weights.name,
-        "weights_sha256": weights_sha256(config.weights),
+        "weights_sha256": digest,
         "training": description,
         "versions": library_versions(),
     }
@@ -89,27 +127,28 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         report[config.protocol] = evaluate_protocol(config.protocol, network, config.data, config.partial)
     elif config.data is not None:
         store = SampleStore.read(config.data)
-        report["rendered"] = evaluate_rendered(network, store, config.limit, config.overlay)
-        if model.expression_branch is not None and len(labeled_faces(store)):
-            path = config.expression_baseline
-            readout = None if path is None else fit_readout(model, SampleStore.read(path))
-            report["expressions"] = expression_report(model, store, config.limit, readout)
+        report["rendered"] = evaluate_rendered(network, store, config.limit, config.overlay, heads)
     if config.afw is not None:
-        report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay)
+        report["afw"] = evaluate_afw(network, list(read_afw(config.afw)), detector, config.overlay, heads)
         if detector is not None:
             report["afw"]["detector"]["name"] = Path(config.detector).name
+    return report
+
+
+def write_report(config: EvaluationOptions, report: dict[str, Any], published: Published | None = None) -> None:
+    """Write the report and its charts where the options say, and print its tables.
+
+    `published` is the method to compare with under --protocol; default: the protocol's.
+    """
     if config.out is not None:
         write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
     if config.plots is not None:
         write_plots(config.plots, report)
     if config.protocol is not None:
-        print(describe(config.protocol, report[config.protocol]))
+        print(describe(config.protocol, report[config.protocol], published))
     for name in ("rendered", "afw"):
         if name in report:
             print(_table(name, report[name]))
-    if "expressions" in report:
-        print(expression_table(report["expressions"]))
-    return report
 
 
 def library_versions() -> dict[str, str]:

@@ -45,6 +45,8 @@ class Recipe:
     a run that another one continues from its averaged weights."""
     decay_epochs: int = 4
     """Step schedule: epochs between two decays."""
+    decay_at: tuple[int, ...] = ()
+    """Step schedule: epochs at which the rate decays, instead of `decay_epochs`."""
     decay_factor: float = 0.03
     gradient_clip: float | None = 2.0
     """Maximum gradient norm: some occluded crops give gradients many times the usual."""

@@ -40,7 +40,8 @@ def make_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
 def learning_rate(recipe: Recipe, fraction: float, step: int, epoch: int = 0) -> float:
     """Return the rate at a fraction of the run, a step (for the warmup), and an epoch (for the step schedule)."""
     if recipe.schedule == "step":
-        rate = recipe.lr * recipe.decay_factor ** (epoch // recipe.decay_epochs)
+        decays = sum(epoch >= at for at in recipe.decay_at) if recipe.decay_at else epoch // recipe.decay_epochs
+        rate = recipe.lr * recipe.decay_factor**decays
     else:
         left = min(1.0, (1.0 - min(fraction, 1.0)) / recipe.cooldown_fraction) if recipe.cooldown_fraction else 1.0
         rate = recipe.lr * 0.5 * (1 - math.cos(math.pi * left))

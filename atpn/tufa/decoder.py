@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from atpn.model.decoder_layer import DecoderLayer
 from atpn.tufa.config import TUFAConfig
 
 TAU = 10_000.0
@@ -19,36 +20,6 @@ def structure_prompts(plane: Tensor, dim: int) -> Tensor:
     channel = torch.arange(dim // 4, device=plane.device, dtype=plane.dtype)
     angles = plane[..., None] / TAU ** (2 * channel / (0.5 * dim))  # (..., 2, dim / 4)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-3)
-
-
-class DecoderLayer(nn.Module):
-    """Self-attention among the prompts, cross-attention to the image, feed-forward; each after a norm.
-
-    The thesis writes projections as C_h × C_h per head; its parameter count (36 M with ViT-S) is that of C × C ones, as
-    here.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(dim) for _ in range(3))
-        self.self_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.cross_attention = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-
-    def forward(
-        self, tokens: Tensor, prompts: Tensor, image: Tensor, position: Tensor, weights: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Update the (B, M, C) tokens by (B, M, C) prompts, a (B, L, C) image feature, and its (L, C) position.
-
-        Return also the cross-attention's (B, M, L) weights, averaged over the heads, or None without `weights`.
-        """
-        normed = self.self_norm(tokens)
-        query = normed + prompts
-        tokens = tokens + self.self_attention(query, query, normed, need_weights=False)[0]  # equation 6.6
-        query = self.cross_norm(tokens) + prompts
-        attended, attention = self.cross_attention(query, image + position, image, need_weights=weights)  # equation 6.9
-        tokens = tokens + attended
-        return tokens + self.feed(self.feed_norm(tokens)), attention
 
 
 class Decoder(nn.Module):
@@ -79,5 +50,5 @@ class Decoder(nn.Module):
         tokens, attentions = prompts, []
         for layer in self.layers:
             tokens, attention = layer(tokens, prompts, image, position, weights)
-            attentions += [] if attention is None else [attention]
+            attentions += [] if attention.across is None else [attention.across]
         return tokens, attentions

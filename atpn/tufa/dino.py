@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from atpn.model.imagenet import IMAGENET_MEAN, IMAGENET_STD, read_state_dict
 from atpn.tufa.encoder import Pixels, resampled_position
 from atpn.tufa.network import TUFA
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""RGB normalization of DINO's weights."""
 _BLOCK = {
     "norm1": "norm1",
     "norm2": "norm2",
@@ -31,16 +29,7 @@ def load_dino(model: TUFA, path: Path) -> None:
     """
     if not isinstance(model.features, Pixels):
         raise ValueError("DINO's weights are for tokens that are patches; use --size vit-s16 or vit-s8")
-    if not path.is_file():
-        raise FileNotFoundError(f"no DINO weights file {path}")
-    try:
-        source = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} is not a PyTorch state dict ({error}); give the backbone's file, not the full one"
-        ) from None
-    if not isinstance(source, dict):
-        raise ValueError(f"{path} holds a {type(source).__name__}, expected a state dict of the backbone")
+    source = read_state_dict(path, "DINO")
     if "patch_embed.proj.weight" in source:  # a convolution over patches there, over their pixels here
         source = source | {"patch_embed.proj.weight": source["patch_embed.proj.weight"].flatten(1)[..., None, None]}
     expected = {k: v for k, v in model.encoder.state_dict().items() if k != "position"}

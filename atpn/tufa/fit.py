@@ -16,6 +16,7 @@ from atpn.data.augment import NO_AUGMENT, AugmentConfig
 from atpn.data.crops import NO_JITTER, JitterConfig
 from atpn.data.sample import Sample
 from atpn.model import check_suffix, freeze, load_checkpoint, load_network, save_checkpoint
+from atpn.model.decoder_layer import fast_attention
 from atpn.train.config import Recipe, require_positive
 from atpn.train.dataset import augmented_crops, prepare, stack
 from atpn.train.machine import select_device
@@ -25,7 +26,6 @@ from atpn.tufa.inference import context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabeledFace, read_samples
 from atpn.tufa.spline import warp_points
-from atpn.tufa.task import fast_attention
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
 from edge_runtime.geometry import ROI

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tyro.conf import Positional
 
-from atpn.data.drawing import draw_points, write_image
-from atpn.evaluate.faces import DetectedFace, find_faces, list_images
+from atpn.data.drawing import draw_points
+from atpn.evaluate.faces import DetectedFace
+from atpn.evaluate.image_files import predict_files
 from atpn.model import load_checkpoint, load_network
 from atpn.tufa.inference import QueryPoints, context_of, load_query_points, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
-from edge_runtime.errors import SourceError
-from edge_runtime.files import write_atomically
 from edge_runtime.geometry import extract_crop
 from edge_runtime.output_paths import OutputFolder
-from edge_runtime.sources import read_image
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,54 +37,30 @@ class PredictConfig:
     """ATPN checkpoint that makes the crops."""
 
 
-def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
-    """Return a record per face: `image`, `face` (its number there), `confidence`, `template`, `points` in pixels.
+@dataclass(frozen=True)
+class _Points:
+    """See `FacePrediction`."""
 
-    Images that cannot be read or have no face are logged and skipped. FileNotFoundError if a path has no images;
-    ValueError if no image has a face.
-    """
-    files = list_images(config.images)
-    if not files:
-        raise ValueError("no images: give at least one image or folder of images")
+    query: QueryPoints
+    places: np.ndarray
+    """(M, 2) pixels."""
+
+    def fields(self) -> dict[str, Any]:
+        return {"template": self.query.name, "points": self.places.round(2).tolist()}
+
+    def draw(self, frame: np.ndarray, face: DetectedFace) -> None:
+        draw_points(frame, self.places, self.query.edges, max(1.0, face.roi.size / 90))
+
+
+def predict_images(config: PredictConfig) -> list[dict[str, Any]]:
+    """Return a record per face with `template` and `points` in pixels; see `predict_files`."""
     model, _ = load_network(config.weights, TUFA)
-    query, detector = load_query_points(model, config.template), default_detector()
-    atpn, _ = load_checkpoint(config.atpn)
-    records: list[dict[str, Any]] = []
-    for number, path in enumerate(files):
-        try:
-            frame = read_image(path)
-        except SourceError as error:
-            log.warning("skipped: %s", error)
-            continue
-        image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        faces = find_faces(image, atpn, detector)
-        if not faces:
-            log.warning(
-                "skipped: found no face in %s; it must be upright and wider than a twentieth of the image", path
-            )
-            continue
-        for face, points in enumerate(locate(model, image, faces, query)):
-            records.append(
-                {
-                    "image": str(path),
-                    "face": face,
-                    "confidence": round(faces[face].confidence, 4),
-                    "template": query.name,
-                    "points": points.round(2).tolist(),
-                }
-            )
-            draw_points(frame, points, query.edges, max(1.0, faces[face].roi.size / 90))
-        if config.out is not None:
-            write_image(config.out / f"{number:04d}_{path.stem}.jpg", frame)
-    if not records:
-        raise ValueError(f"found no face in {len(files)} images; give images of upright faces")
-    lines = "".join(json.dumps(record) + "\n" for record in records)
-    if config.out is None:
-        print(lines, end="")
-    else:
-        write_atomically(config.out / "points.jsonl", lines.encode())
-        log.info("%d faces: %s", len(records), config.out)
-    return records
+    query, (atpn, _) = load_query_points(model, config.template), load_checkpoint(config.atpn)
+
+    def points(image: np.ndarray, faces: list[DetectedFace]) -> list[_Points]:
+        return [_Points(query, places) for places in locate(model, image, faces, query)]
+
+    return predict_files(config.images, config.out, atpn, default_detector(), points)
 
 
 def locate(model: TUFA, image: np.ndarray, faces: list[DetectedFace], query: QueryPoints) -> np.ndarray:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.crops import LabeledCrops, validation_batch
+from atpn.model.decoder_layer import fast_attention
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch
 from atpn.tufa.anchors import DENSE, converted
@@ -21,12 +19,6 @@ from atpn.tufa.batches import PlaneBatches, PlanePoints
 from atpn.tufa.inference import predict_plane
 from atpn.tufa.network import TUFA
 from edge_runtime.landmarks import SCHEMES
-
-
-def fast_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Use the attention kernel with the fastest backward pass for few tokens while the context is open."""
-    # On a CPU, the backward pass of PyTorch's fused attention takes three times as long for so few tokens.
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 class TUFATask:

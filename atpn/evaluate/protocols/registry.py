@@ -94,12 +94,12 @@ def _part(protocol: Protocol, found: DatasetFolder, split: str, partial: bool) -
     return Conversion(found, split, protocol.subset, partial=partial, cutout=protocol.cutout)
 
 
-def describe(name: str, report: dict[str, Any]) -> str:
-    """Format a report as a table: each subset's metrics by pass, and the published ones.
+def describe(name: str, report: dict[str, Any], published: Published | None = None) -> str:
+    """Format a report as a table: each subset's metrics by pass, and the published ones, by default the protocol's.
 
     Only subsets of the protocol are shown if results were published.
     """
-    reference, passes = PROTOCOLS[name].published, report["passes"]
+    reference, passes = published or PROTOCOLS[name].published, report["passes"]
     first = next(iter(passes.values()))
     figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
     widths = {key: max(7, len(key)) + 2 for key in figures}

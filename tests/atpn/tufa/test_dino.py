@@ -3,8 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from atpn.model.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from atpn.tufa.config import TUFAConfig
-from atpn.tufa.dino import IMAGENET_MEAN, IMAGENET_STD, load_dino
+from atpn.tufa.dino import load_dino
 from atpn.tufa.network import new_tufa
 
 DIM, HEADS, DEPTH, PATCH, GRID = 32, 2, 2, 8, 4

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from atpn.data.afw import read_afw
 from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
-from atpn.model.checkpoint import CheckpointError
+from atpn.model.checkpoint import CheckpointError, load_network
+from atpn.slpt.config import SLPTConfig
+from atpn.slpt.network import SLPT, new_slpt
 from atpn.train.recipe_file import RecipeFileConfig, read_recipe
 from atpn.train.state import Progress, load_state, save_state
 from tests.fuzz.mutations import of_bytes, of_json, of_text
@@ -45,6 +47,15 @@ def _make_checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path, file: Path) -> str:
     network, _ = load_checkpoint(folder / "tiny.safetensors")
     return digest(*(tensor.numpy() for tensor in network.state_dict().values()))
+
+
+def _make_slpt(folder: Path) -> None:
+    config = SLPTConfig(input_size=32, layers=1, dim=8, heads=2, channels=4, patch=3)
+    save_checkpoint(folder / "slpt.safetensors", new_slpt(config, torch.rand(98, 2), 0), {"stage": "none"})
+
+
+def _read_slpt(folder: Path, file: Path) -> None:
+    load_network(folder / "slpt.safetensors", SLPT)
 
 
 def _make_state(folder: Path) -> None:
@@ -82,6 +93,7 @@ TARGETS = (
     Target("checkpoint-weights", _make_checkpoint, _read_checkpoint, (CheckpointError,), _of_safetensors,
            "*.safetensors", compared=True),
     Target("checkpoint-json", _make_checkpoint, _read_checkpoint, (CheckpointError,), of_json, "*.json"),
+    Target("slpt-json", _make_slpt, _read_slpt, (CheckpointError,), of_json, "*.json"),
     Target("training-state", _make_state, lambda _, file: load_state(file), (ValueError,), _of_safetensors),
     Target("recipe", _make_recipe, _read_recipe, (ValueError,), of_text),
     Target("afw-labels", _make_afw, lambda folder, _: list(read_afw(folder)), (ValueError,), of_json, "*.json"),
