@@ -14,7 +14,7 @@ DENSE = "dense"
 """Source of training points all over the face that belong to no scheme."""
 WFLW_WITHOUT_IBUG = "wflw98-without-ibug68"
 """The 30 WFLW points that are not among iBUG's 68: training data for zero-shot evaluation on those 68."""
-_FACES = 4000
+MAX_FACES = 4000
 """Maximum number of faces of a mean; more make no difference."""
 
 _NUMBERS = np.arange(WFLW_98.count)
@@ -34,7 +34,7 @@ def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -
 
     The plane's coordinates are those of the crop around 98 landmarks, in which the store's faces are averaged.
     """
-    mean = compute_mean_shape(store.landmarks[faces[:_FACES]], store.scheme)
+    mean = compute_mean_shape(store.landmarks[faces[:MAX_FACES]], store.scheme)
     return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
 
 

@@ -25,10 +25,9 @@ from atpn.tufa.anchors import WFLW_WITHOUT_IBUG, converted
 from atpn.tufa.inference import context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabeledFace, read_samples
-from atpn.tufa.spline import warp_points
+from atpn.tufa.spline import median_on_plane
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
-from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.output_paths import OutputCheckpoint
 from edge_runtime.template import Template
@@ -144,22 +143,17 @@ def fit(
 def mean_shape_on_plane(model: TUFA, faces: Sequence[LabeledFace]) -> np.ndarray:
     """Return the (M, 2) median of the faces' points on the plane, each face warped by its landmarks to their anchors.
 
-    The thesis' affine map leaves expression and pose in the shape. A profile, whose far side is a line, would be an
-    outlier in a mean. ValueError if the network knows no landmark scheme.
+    ValueError if the network knows no landmark scheme.
     """
-    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, WFLW_WITHOUT_IBUG)]
+    known = [name for name, _ in model.config.schemes if model.scheme_of(name) in (*SCHEMES, WFLW_WITHOUT_IBUG)]
     if not known:
         raise ValueError(
             "cannot place the samples on the plane: this network knows no landmark scheme; "
             "train it with one in --sources"
         )
     anchors = np.concatenate([model.anchors(name).cpu().numpy() for name in known])
-    shapes = []
-    for face in faces:
-        crop = ROI.from_landmarks(face.landmarks)
-        landmarks = np.concatenate([converted(face.landmarks, name) for name in known])
-        shapes.append(warp_points(crop.to_crop(face.points), crop.to_crop(landmarks), anchors))
-    return np.median(shapes, axis=0).astype(np.float32)
+    landmarks = [np.concatenate([converted(face.landmarks, model.scheme_of(name)) for name in known]) for face in faces]
+    return median_on_plane([face.points for face in faces], landmarks, anchors)
 
 
 def _template(given: str, model: TUFA, faces: Sequence[LabeledFace]) -> Template:

@@ -1,0 +1,87 @@
+"""TUFA over several datasets, from their files to the evaluation, on replicas."""
+
+import pytest
+
+from atpn.__main__ import main
+from atpn.model import load_network
+from atpn.train.config import Recipe
+from atpn.tufa import train as training
+from atpn.tufa.config import TUFAConfig
+from atpn.tufa.network import TUFA
+from atpn.tufa.train import TrainTUFAConfig, set_names
+
+DATASETS = {"wflw": "wflw", "300w": "ibug300w", "cofw": "cofw", "merl-rav": "merl_rav"}
+"""Datasets of the thesis' chapter 6, and the replicas' writers."""
+OPTIONS = {"wflw": {"train": 6}, "cofw": {"train": 6}, "merl-rav": {"turned": False}}
+
+
+@pytest.fixture(autouse=True)
+def tiny_sizes(monkeypatch):
+    size = TUFAConfig("patches", input_size=32, patch=16, dim=32, depth=1, heads=2, decoder_depth=1)
+    monkeypatch.setattr(training, "SIZES", {"small": size})
+    monkeypatch.setattr(training, "RECIPE", Recipe(samples=64, batch_size=8, lr=1e-3, warmup_steps=2))
+
+
+@pytest.fixture
+def folders(tmp_path, replica):
+    """The four datasets' training sets as shards."""
+    for name, writer in DATASETS.items():
+        root = tmp_path / "files" / name
+        getattr(replica, writer)(root, **OPTIONS.get(name, {}))
+        assert main(["datasets", "convert", str(root), "--out", str(tmp_path / "data" / name), "--split", "train"]) == 0
+    return [tmp_path / "data" / name / "train" for name in DATASETS]
+
+
+def run(folders, out, *options):
+    arguments = ["tufa", "train", "--data", *folders, "--out", out, "--samples", 32, "--workers", 0, "--features", None]
+    return main([*map(str, [*arguments, "--bfloat16", "off", "--device", "cpu", *options])])
+
+
+def test_the_four_published_datasets_train_one_network(folders, tmp_path):
+    assert run(folders, tmp_path / "run") == 0
+    model, metadata = load_network(tmp_path / "run" / "tufa.safetensors", TUFA)
+    schemes = {"wflw": "wflw98", "300w": "ibug68", "cofw": "cofw29", "merl-rav": "ibug68"}
+    assert dict(model.config.sets) == metadata["sets"] == schemes
+    assert dict(model.config.schemes) == {"wflw": 98, "300w": 68, "cofw": 29, "merl-rav": 68}
+    assert not model.config.dense
+    assert metadata["sources"] == list(schemes)
+    assert all(0 < error < 1 for error in metadata["validation"].values())
+    for name in schemes:
+        learned = model.alignment.weight[1:][model.rows(name)]
+        assert learned.abs().max() > 0, name
+    first, second = (model.mean_shapes[model.rows(name)] for name in ("300w", "merl-rav"))
+    assert (first - second).abs().mean() < 0.02  # both on one plane
+
+
+def test_renders_and_a_set_of_ones_own_train_one_network(folders, dense_shards, tmp_path):
+    options = "--names", "renders", "mine", "--sampling-weights", 3, 1
+    assert run([dense_shards, folders[2]], tmp_path / "run", *options) == 0
+    model, metadata = load_network(tmp_path / "run" / "tufa.safetensors", TUFA)
+    assert dict(model.config.sets) == {"renders": "wflw98", "mine": "cofw29"}
+    assert model.config.dense
+    assert metadata["sampling_weights"] == [3.0, 1.0]
+    assert metadata["sources"] == ["renders", "mine", "dense"]
+
+
+def test_sets_are_called_after_their_datasets(tmp_path):
+    assert set_names([tmp_path / "renders" / "train", tmp_path / "mine", tmp_path / "w" / "train-original"], ()) == (
+        *("renders", "mine", "w"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"names": ("a",)}, "--names must be 2 different names"),
+        ({"names": ("a", "a")}, "--names must be 2 different names"),
+        ({"names": ("a", "dense")}, "none of them dense"),
+        ({"sampling_weights": (1.0,)}, r"a positive number per --data \(2\)"),
+        ({"sampling_weights": (1.0, 0.0)}, r"a positive number per --data \(2\)"),
+        ({"data": ()}, "no folder"),
+        ({"data": ("one",), "names": ("one",)}, "are for several --data"),
+    ],
+)
+def test_contradicting_options_are_refused(tmp_path, changes, match):
+    options = {"data": (tmp_path / "x", tmp_path / "y"), "out": tmp_path} | changes
+    with pytest.raises(ValueError, match=match):
+        TrainTUFAConfig(**options)
