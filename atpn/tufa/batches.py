@@ -12,6 +12,7 @@ from torch import Tensor
 
 from atpn.data.augment import augment
 from atpn.data.crops import Crop
+from atpn.data.shear import MAX_SHEAR, sheared
 from atpn.train.config import Recipe
 from atpn.train.dataset import Steps, stack
 from atpn.tufa.anchors import DENSE, converted
@@ -109,6 +110,8 @@ class PlaneBatches(Steps):
     crop_size: int
     seed: int
     first_step: int = 0
+    shear_prob: float = 0.0
+    """Probability that a crop is sheared."""
     _order: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
     def batch(self, step: int, rng: np.random.Generator) -> PlaneBatch:
@@ -119,9 +122,13 @@ class PlaneBatches(Steps):
             source = self.sets[number]
             crop = source.crop(index, self.crop_size, self.recipe.jitter, rng)
             plane = None if crop.dense is None else source.store.plane(index)
-            images.append(augment(crop.image, self.recipe.augment, rng))
+            image = augment(crop.image, self.recipe.augment, rng)
+            places, row, target = self.points[number].draw(crop, plane, rng)
+            if self.shear_prob and rng.random() < self.shear_prob:
+                image, target = sheared(image, target, float(rng.uniform(-MAX_SHEAR, MAX_SHEAR)))
+            images.append(image)
             flipped.append(crop.flipped)
-            drawn.append(self.points[number].draw(crop, plane, rng))
+            drawn.append((places, row, target))
         plane, row, landmarks = (stack(column) for column in zip(*drawn, strict=True))
         return PlaneBatch(
             image=stack(images),

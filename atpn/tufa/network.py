@@ -171,3 +171,16 @@ def take_features(tufa: TUFA, atpn: ATPN) -> None:
     branch = atpn.landmark_branch.state_dict()
     tufa.features.backbone.load_state_dict(atpn.backbone.state_dict())
     tufa.features.face_vector.load_state_dict({name: branch[name] for name in names})
+
+
+def take_weights(tufa: TUFA, known: TUFA) -> None:
+    """Copy another TUFA's weights, but not its anchors; ValueError if it has another architecture."""
+    if known.config.input_size != tufa.config.input_size:
+        known = known.resized(tufa.config.input_size)
+    same = {"schemes": (), "sets": (), "dense": True}
+    if replace(known.config, **same) != replace(tufa.config, **same):
+        raise ValueError("the weights are of another architecture; start from a checkpoint of the same --size")
+    tufa.image_mean.copy_(known.image_mean)
+    tufa.image_std.copy_(known.image_std)
+    for part in ("features", "encoder", "decoder"):
+        getattr(tufa, part).load_state_dict(getattr(known, part).state_dict())

@@ -34,14 +34,16 @@ class TUFATask:
         features: bool = False,
         validation: int = 400,
         weights: Sequence[float] | None = None,
+        shear_prob: float = 0.0,
     ) -> None:
         """Select the training faces; `points` as in `PlanePoints`.
 
         Without `align` the alignment embeddings stay zero; `features` trains ATPN's features. `validation` is the
         maximum number of held-out faces of a set. `weights` are relative numbers of crops per set; by default as many
-        as it has faces.
+        as it has faces. `shear_prob` is the probability that a crop is sheared.
         """
         self.sets, self.recipe, self.seed, self.points = tuple(sets), recipe, seed, points
+        self.shear_prob = shear_prob
         frozen = {"alignment": not align, "features": not features}
         self.trained = tuple(part for part in TUFA.PARTS if not frozen.get(part, False))
         splits = [source.split() for source in self.sets]
@@ -58,7 +60,7 @@ class TUFATask:
     def batches(self, crop_size: int, first_step: int) -> PlaneBatches:
         """Return jittered, augmented face crops with points of the plane."""
         options = self.recipe, crop_size, self.seed, first_step
-        return PlaneBatches(self.sets, self.faces, self._points, self.weights, *options)
+        return PlaneBatches(self.sets, self.faces, self._points, self.weights, *options, self.shear_prob)
 
     def loss(self, model: TUFA, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute L1 between mapped anchors and their known labels (equation 6.12), in percent of the crop."""

@@ -14,15 +14,18 @@ import torch
 
 from atpn.data.store import SampleStore
 from atpn.evaluate.faces import find_faces
-from atpn.model import ATPN, load_checkpoint
+from atpn.model import ATPN, load_checkpoint, load_network
+from atpn.model.checkpoint import weights_sha256
 from atpn.train.config import Recipe, RunLength, require_positive
 from atpn.train.loop import Budget, RunOptions, Trainer
 from atpn.train.machine import keep_freed_memory, library_versions, select_device
 from atpn.train.state import plain
+from atpn.train.transformer_recipe import SHEAR_PROB
 from atpn.tufa.anchors import DENSE, converted
 from atpn.tufa.config import SIZES
 from atpn.tufa.dino import load_dino
-from atpn.tufa.network import TUFA, new_tufa, take_features
+from atpn.tufa.network import TUFA, new_tufa, take_features, take_weights
+from atpn.tufa.recipes import SMALL, published_recipe
 from atpn.tufa.samples import nearest_face
 from atpn.tufa.task import TUFATask
 from atpn.tufa.training_set import FindLandmarks, TrainingSet, several_sets, single_set
@@ -32,9 +35,8 @@ from edge_runtime.output_paths import OutputFolder
 
 log = logging.getLogger(__name__)
 
-RECIPE = Recipe(samples=200_000, batch_size=32, lr=1e-3, warmup_steps=200)
-"""Recipe of the small size. The published sizes: AdamW at 1e-4 (ViT-S/8) and 5e-5 (ViT-S/16), batches of 16."""
-
+RECIPE = SMALL
+"""Recipe of the small size; that of the published ones is in `recipes`."""
 SPLITS = ("train", "test", "val", "all")
 """Names of folders that say which split of a dataset they hold, not which dataset."""
 
@@ -49,7 +51,7 @@ class TrainTUFAConfig(RunLength):
     out: OutputFolder
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
     size: Literal["small", "vit-s16", "vit-s8"] = "small"
-    """Architecture; the published ones need a GPU."""
+    """Architecture; the published ones need a GPU, and train by the thesis' recipe."""
     names: tuple[str, ...] = ()
     """Names of several sets; by default their folders' names, or the names above `train` and the like."""
     sampling_weights: tuple[float, ...] = ()
@@ -67,13 +69,17 @@ class TrainTUFAConfig(RunLength):
     """Train the features as well, in twice the time."""
     dino: Path | None = None
     """File of DINO weights for the encoder of a published size."""
-    batch_size: int = RECIPE.batch_size
-    """Crops per step."""
-    lr: float = RECIPE.lr
-    """Peak learning rate."""
+    weights: Path | None = None
+    """TUFA checkpoint to start from, of the same size; the anchors are new. Default: a new network."""
+    batch_size: int | None = None
+    """Crops per step; default: the recipe's."""
+    lr: float | None = None
+    """Peak learning rate; default: the recipe's."""
+    coarse_fraction: float = 0.0
+    """Fraction of the crops trained on at 64 px first, three times as many per second; for the `small` size."""
     checkpoint_minutes: float = field(default=5.0, kw_only=True)
     """Minutes between two checkpoints: the maximum loss if the process is killed."""
-    recipe: Recipe = field(default=RECIPE, init=False)
+    recipe: Recipe = field(default=SMALL, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,40 +95,49 @@ class TrainTUFAConfig(RunLength):
         weights = self.sampling_weights
         if weights and (len(weights) != len(self.data) or min(weights) <= 0):
             raise ValueError(f"--sampling-weights needs a positive number per --data ({len(self.data)}), got {weights}")
-        changed = replace(RECIPE, batch_size=self.batch_size, lr=self.lr, input_size=SIZES[self.size].input_size)
-        object.__setattr__(self, "recipe", changed)
+        if not 0 <= self.coarse_fraction <= 1 or (self.coarse_fraction and self.size != "small"):
+            raise ValueError(
+                f"--coarse-fraction must lie between 0 and 1, and is for --size small; got {self.coarse_fraction}"
+            )
+        if self.weights is not None and self.dino is not None:
+            raise ValueError("give --weights or --dino, not both")
+        recipe = RECIPE if self.size == "small" else published_recipe(self.size, len(self.data) > 1)
+        given = {"batch_size": self.batch_size, "lr": self.lr}
+        changes = {name: value for name, value in given.items() if value is not None}
+        changes |= {"input_size": SIZES[self.size].input_size, "coarse_fraction": self.coarse_fraction}
+        object.__setattr__(self, "recipe", replace(recipe, **changes))
+
+    @property
+    def trains_features(self) -> bool:
+        """Whether the features train: those of a published size, and new ones, always do."""
+        return self.train_features or self.size != "small" or (self.features is None and self.weights is None)
+
+    @property
+    def shear_prob(self) -> float:
+        """Probability that a crop is sheared."""
+        return 0.0 if self.size == "small" else SHEAR_PROB
 
 
 def train(config: TrainTUFAConfig) -> TUFA:
     """Train to the end of the budget; return the averaged network, also written to `out/tufa.safetensors`."""
+    return train_on(read_sets(config), config)
+
+
+def train_on(sets: Sequence[TrainingSet], config: TrainTUFAConfig) -> TUFA:
+    """Train on sets that are already there, instead of those in the options' folders; see `train`."""
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
-    sets = read_sets(config)
     keep_freed_memory()
-    train_features = config.train_features or config.size != "small" or config.features is None
-    sampling = config.points, config.align, train_features, config.validation, config.sampling_weights
-    task = TUFATask(sets, config.recipe, config.seed, *sampling)
-    shapes, labels = initial_anchors(config, sets)
-    dense = any(DENSE in source.sources for source in sets)
-    size = replace(SIZES[config.size], dense=dense)
-    atpn = None
-    if config.dino is None and config.features is not None and config.size == "small":
-        atpn, _ = load_checkpoint(config.features)
-        size = replace(size, separable_views=atpn.config.separable_views)
-    model = new_tufa(size, shapes, config.seed, labels)
-    start = "new"
-    if config.dino is not None:
-        load_dino(model, config.dino)
-        start = config.dino.name
-    elif atpn is not None:
-        take_features(model, atpn)
-        start = f"features of {config.features.name}"
+    sampling = config.points, config.align, config.trains_features, config.validation, config.sampling_weights
+    task = TUFATask(sets, config.recipe, config.seed, *sampling, config.shear_prob)
+    model, start = initial_network(sets, config)
+    faces = sum(map(len, task.faces))
     about = {
         "size": config.size,
-        "sources": [*shapes, *([DENSE] if dense else [])],
+        "sources": [name for name, _ in model.config.schemes] + [DENSE] * any(DENSE in s.sources for s in sets),
         "points": config.points,
         "align": config.align,
-        "train_features": train_features,
+        "train_features": config.trains_features,
         "seed": config.seed,
         "start": start,
         "data": {
@@ -132,23 +147,44 @@ def train(config: TrainTUFAConfig) -> TUFA:
         },
     }
     if len(sets) > 1:
-        about["sets"] = labels
-        about["sampling_weights"] = list(config.sampling_weights)
-    epoch = sum(map(len, task.faces))
+        about |= {"sets": dict(model.config.sets), "sampling_weights": list(config.sampling_weights)}
+    samples = config.samples or config.recipe.samples or (config.recipe.epochs or 1) * faces
     options = RunOptions(
         out=config.out,
-        budget=Budget(minutes=config.minutes) if config.minutes else Budget(config.samples or RECIPE.samples),
+        budget=Budget(minutes=config.minutes) if config.minutes else Budget(samples),
         setup={"recipe": plain(asdict(config.recipe)), **about},
         provenance={**about, "versions": library_versions()},
         device=select_device(config.device),
         bfloat16=config.bfloat16,
         workers=config.workers,
         checkpoint_seconds=60 * config.checkpoint_minutes,
-        epoch_samples=epoch,
+        epoch_samples=faces,
     )
-    for folder, source, faces in zip(config.data, sets, task.faces, strict=True):
-        log.info("%s: %d faces, %d of them with dense points", folder, len(faces), len(source.store.with_dense))
+    for folder, source, chosen in zip(config.data, sets, task.faces, strict=True):
+        log.info("%s: %d faces, %d of them with dense points", folder, len(chosen), len(source.store.with_dense))
     return Trainer(task, model, config.recipe, options).run()
+
+
+def initial_network(sets: Sequence[TrainingSet], config: TrainTUFAConfig) -> tuple[TUFA, str]:
+    """Return the network that training starts with, and a description of its origin."""
+    shapes, labels = initial_anchors(config, sets)
+    size = replace(SIZES[config.size], dense=any(DENSE in source.sources for source in sets))
+    if config.weights is not None:
+        known, _ = load_network(config.weights, TUFA)
+        size = replace(size, separable_views=known.config.separable_views, dense=size.dense or known.config.dense)
+        model = new_tufa(size, shapes, config.seed, labels)
+        take_weights(model, known)
+        return model, f"{config.weights.name} {weights_sha256(config.weights, TUFA)[:16]}"
+    if config.dino is not None:
+        model = new_tufa(size, shapes, config.seed, labels)
+        load_dino(model, config.dino)
+        return model, config.dino.name
+    if config.features is None or config.size != "small":
+        return new_tufa(size, shapes, config.seed, labels), "new"
+    atpn, _ = load_checkpoint(config.features)
+    model = new_tufa(replace(size, separable_views=atpn.config.separable_views), shapes, config.seed, labels)
+    take_features(model, atpn)
+    return model, f"features of {config.features.name}"
 
 
 def set_names(folders: Sequence[Path], names: Sequence[str]) -> tuple[str, ...]:

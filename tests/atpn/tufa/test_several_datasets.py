@@ -1,6 +1,7 @@
 """TUFA over several datasets, from their files to the evaluation, on replicas."""
 
 import pytest
+import torch
 
 from atpn.__main__ import main
 from atpn.model import load_network
@@ -61,6 +62,19 @@ def test_renders_and_a_set_of_ones_own_train_one_network(folders, dense_shards, 
     assert model.config.dense
     assert metadata["sampling_weights"] == [3.0, 1.0]
     assert metadata["sources"] == ["renders", "mine", "dense"]
+
+
+def test_training_starts_from_another_checkpoint_with_new_anchors(folders, dense_shards, tmp_path):
+    assert run([dense_shards], tmp_path / "first") == 0
+    first, _ = load_network(tmp_path / "first" / "tufa.safetensors", TUFA)
+    options = "--weights", tmp_path / "first" / "tufa.safetensors", "--samples", 8, "--lr", 1e-12
+    assert run(folders[:2], tmp_path / "second", *options) == 0
+    second, metadata = load_network(tmp_path / "second" / "tufa.safetensors", TUFA)
+    assert [name for name, _ in second.config.schemes] == ["wflw", "300w"]
+    assert second.config.dense
+    assert metadata["start"].startswith("tufa.safetensors ")
+    torch.testing.assert_close(second.decoder.state_dict(), first.decoder.state_dict())
+    torch.testing.assert_close(second.features.state_dict(), first.features.state_dict())
 
 
 def test_sets_are_called_after_their_datasets(tmp_path):
