@@ -9,6 +9,7 @@ import tyro
 
 from atpn.tufa.ablation import AblateTUFAConfig, ablate
 from atpn.tufa.attention import AttentionConfig, show_attention
+from atpn.tufa.conventions import ConventionsConfig, compare_conventions
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 from atpn.tufa.fit import FitConfig, fit_template
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "train": (TrainTUFAConfig, train),
     "evaluate": (EvaluateTUFAConfig, evaluate),
     "ablate": (AblateTUFAConfig, ablate),
+    "conventions": (ConventionsConfig, compare_conventions),
     "pack": (PackConfig, pack),
     "predict": (PredictConfig, predict_images),
     "fit": (FitConfig, fit_template),
