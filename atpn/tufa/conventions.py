@@ -58,12 +58,10 @@ class ConventionsConfig:
     """Folder: two runs, and the report, `conventions.json`."""
     weights: Path | None = SHIPPED_TUFA
     """TUFA checkpoint to start from; `None`: a new network."""
-    samples: int = 8_000
+    samples: int = 3_200
     """Training crops per run."""
-    lr: float = 5e-4
+    lr: float = 1e-3
     """Peak learning rate."""
-    coarse_fraction: float = 0.0
-    """Fraction of the crops trained on at 64 px first."""
     seed: int = 0
     """Seed of all random choices."""
     workers: int = 1
@@ -100,7 +98,6 @@ def compare_conventions(config: ConventionsConfig) -> dict[str, Any]:
             weights=config.weights,
             samples=config.samples,
             lr=config.lr,
-            coarse_fraction=config.coarse_fraction,
             seed=config.seed,
             workers=config.workers,
         )

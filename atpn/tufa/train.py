@@ -105,7 +105,11 @@ class TrainTUFAConfig(RunLength):
         given = {"batch_size": self.batch_size, "lr": self.lr}
         changes = {name: value for name, value in given.items() if value is not None}
         changes |= {"input_size": SIZES[self.size].input_size, "coarse_fraction": self.coarse_fraction}
-        object.__setattr__(self, "recipe", replace(recipe, **changes))
+        recipe = replace(recipe, **changes)
+        if self.samples is not None:  # a short run warms up in its first tenth
+            warmup = min(recipe.warmup_steps, self.samples // recipe.batch_size // 10)
+            recipe = replace(recipe, warmup_steps=warmup)
+        object.__setattr__(self, "recipe", recipe)
 
     @property
     def trains_features(self) -> bool:

@@ -35,6 +35,8 @@ def test_the_command_takes_the_recipe_of_its_size_and_the_number_of_sets():
     assert TrainTUFAConfig(one, Path("out"), size="vit-s8", lr=1e-3).recipe.lr == 1e-3
     small = TrainTUFAConfig(several, Path("out"))
     assert (small.recipe, small.shear_prob) == (training.RECIPE, 0.0)
+    assert TrainTUFAConfig(one, Path("out"), samples=3200).recipe.warmup_steps == 10
+    assert TrainTUFAConfig(one, Path("out"), samples=10**6).recipe.warmup_steps == training.RECIPE.warmup_steps
 
 
 def test_a_length_in_epochs_counts_the_faces_of_all_sets(dense_shards, tmp_path, monkeypatch):
