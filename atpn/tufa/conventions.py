@@ -120,9 +120,12 @@ def two_conventions(store: SampleStore) -> list[TrainingSet]:
     dense = np.intersect1d(store.faces, store.with_dense)
     ours, theirs = store.split(dense, validation_fraction=0.5)
     mean = compute_mean_shape(store.landmarks[ours[:MAX_FACES]], WFLW_98)
-    labels = store.landmarks.copy()
+    labels, matrices = store.landmarks.copy(), {}
     for index in map(int, theirs):
-        labels[index] = moved(labels[index], store.dense(index), store.plane(index), mean)
+        plane = store.plane(index)
+        if id(plane) not in matrices:
+            matrices[id(plane)] = displacement(plane, mean)  # one per head model
+        labels[index] += matrices[id(plane)] @ store.dense(index)
     others = store.relabeled(theirs, labels)
     shape = place_on_plane(others, mean, lambda image, points: None)
     return [
@@ -131,20 +134,17 @@ def two_conventions(store: SampleStore) -> list[TrainingSet]:
     ]
 
 
-def moved(landmarks: np.ndarray, dense: np.ndarray, plane: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Move (..., 98, 2) landmarks by `true_offsets` along the face, as its (..., P, 2) dense points show.
+def displacement(plane: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return the (98, P) matrix that maps a face's (P, 2) dense points to what `true_offsets` add to its landmarks.
 
     `plane` (P, 2) are the dense points on the plane, `mean` (98, 2) the landmarks there. Around each landmark, the face
     is the affine image of the plane that fits its nearest dense points best.
     """
-    offsets = true_offsets()
-    result = landmarks.astype(np.float64)
-    for index, (place, offset) in enumerate(zip(mean, offsets, strict=True)):
+    matrix = np.zeros((len(mean), len(plane)))
+    for row, place, offset in zip(matrix, mean, true_offsets(), strict=True):
         near = np.argsort(np.linalg.norm(plane - place, axis=1))[:NEIGHBORS]
-        design = np.column_stack([plane[near], np.ones(len(near))])
-        # The offset's image is a fixed combination of the neighbors' places.
-        result[..., index, :] += np.append(offset, 0) @ np.linalg.pinv(design) @ dense[..., near, :]
-    return result.astype(np.float32)
+        row[near] = np.append(offset, 0) @ np.linalg.pinv(np.column_stack([plane[near], np.ones(len(near))]))
+    return matrix
 
 
 def errors(model: TUFA, held_out: SampleStore) -> dict[str, float]:
@@ -152,7 +152,7 @@ def errors(model: TUFA, held_out: SampleStore) -> dict[str, float]:
     atpn, _ = load_checkpoint(SHIPPED)
     faces: Faces = rendered_faces(held_out, model.config.input_size, atpn.mean_shape.numpy())
     ours = model.mean_shapes[model.rows(NAMES[0])].numpy()
-    labels = {NAMES[0]: faces.landmarks, NAMES[1]: moved(faces.landmarks, faces.dense, faces.plane, ours)}
+    labels = {NAMES[0]: faces.landmarks, NAMES[1]: faces.landmarks + displacement(faces.plane, ours) @ faces.dense}
     predicted = predict_planes(model, faces.crops, [model.anchors(name).numpy() for name in NAMES])
     return {
         name: float(metrics.point_errors(points, labels[name], faces.size).mean())

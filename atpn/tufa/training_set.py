@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atpn.data.crops import NO_JITTER, Crop, JitterConfig, compute_mean_shape, cut_crop, jittered_roi
+from atpn.data.crops import NO_JITTER, Crop, JitterConfig, compute_mean_shape, cut_crop, filled, jittered_roi
 from atpn.data.store import SampleStore
 from atpn.train.mixing import MAX_SIZE_DIFFERENCE, split_batch
 from atpn.tufa.anchors import DENSE, MAX_FACES, affine_onto, converted
 from atpn.tufa.spline import median_on_plane
-from edge_runtime.geometry import ROI
+from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import SCHEMES, WFLW_98
 
 PLACED_FACES = 200
@@ -43,9 +43,18 @@ class Frame:
 
         Unknown points and the outline are those of the mean face, fitted to the known landmarks.
         """
-        unknown = np.full_like(self.outline, np.nan)
-        mean = np.concatenate([self.shape, self.outline])
-        return jittered_roi(np.concatenate([landmarks, unknown]).astype(np.float32), mean, jitter, rng)
+        return jittered_roi(*self._extended(landmarks), jitter, rng)
+
+    def region(self, landmarks: np.ndarray, roll: float | None = None) -> ROI:
+        """Return the region around the face at a roll in radians, by default upright."""
+        points, mean = self._extended(landmarks)
+        points = filled(points, mean)
+        return ROI.from_landmarks(points, upright_roll(points, mean) if roll is None else roll)
+
+    def _extended(self, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (N + K, 2) landmarks with the unknown outline (NaN), and their mean shape."""
+        points = np.concatenate([landmarks, np.full_like(self.outline, np.nan)]).astype(np.float32)
+        return points, np.concatenate([self.shape, self.outline])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,24 @@
 """TUFA over several datasets, from their files to the evaluation, on replicas."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
 from atpn.__main__ import main
-from atpn.model import load_network
+from atpn.evaluate.passes import region_of
+from atpn.model import load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.tufa import train as training
+from atpn.tufa.anchors import converted
+from atpn.tufa.backend import AnchorPredictor, protocol_anchors
 from atpn.tufa.config import TUFAConfig
-from atpn.tufa.network import TUFA
+from atpn.tufa.evaluate import EvaluateTUFAConfig
+from atpn.tufa.network import TUFA, new_tufa
 from atpn.tufa.train import TrainTUFAConfig, set_names
+from edge_runtime.geometry import ROI
+from edge_runtime.landmarks import CELEBA_5, COFW_29
 
 DATASETS = {"wflw": "wflw", "300w": "ibug300w", "cofw": "cofw", "merl-rav": "merl_rav"}
 """Datasets of the thesis' chapter 6, and the replicas' writers."""
@@ -75,6 +84,83 @@ def test_training_starts_from_another_checkpoint_with_new_anchors(folders, dense
     assert metadata["start"].startswith("tufa.safetensors ")
     torch.testing.assert_close(second.decoder.state_dict(), first.decoder.state_dict())
     torch.testing.assert_close(second.features.state_dict(), first.features.state_dict())
+
+
+@pytest.fixture
+def knows(tmp_path, monkeypatch):
+    """A writer of an untrained network with a set's anchors, which maps every point of the plane to itself."""
+
+    def write(sets, atpn):
+        shape = atpn.mean_shape.numpy()
+        shapes = {name: converted(shape, scheme) + np.float32(name == "beside") for name, scheme in sets.items()}
+        path = tmp_path / "known.safetensors"
+        save_checkpoint(path, new_tufa(training.SIZES["small"], shapes, 0, sets), {"stage": "none"})
+        return path
+
+    monkeypatch.setattr(TUFA, "mapped", lambda self, feature, plane: plane)
+    return write
+
+
+@pytest.mark.parametrize("protocol", ["wflw", "300w", "cofw", "merl-rav"])
+def test_a_protocol_is_answered_by_the_dataset_s_own_anchors(protocol, knows, atpn, tmp_path, replica, capsys):
+    getattr(replica, DATASETS[protocol])(tmp_path / "files")
+    scheme = {"wflw": "wflw98", "cofw": "cofw29"}.get(protocol, "ibug68")
+    weights = knows({"beside": scheme, protocol: scheme}, atpn)
+    errors = {}
+    for name, options in {protocol: [], "beside": ["--anchors", "beside"]}.items():
+        out = tmp_path / "report.json"
+        options += ["--weights", weights, "--data", tmp_path / "files", "--protocol", protocol, "--out", out]
+        assert main(["tufa", "evaluate", *map(str, options)]) == 0
+        report = json.loads(out.read_text())
+        assert report["anchors"] == name
+        row = report[protocol]["passes"]["first"]["full"]
+        errors[name] = row.get("nme", row.get("nme_box"))
+    # Drawn faces are roughly the mean face: every crop shows the face where the plane has it.
+    assert 0.01 < errors[protocol] < 0.5
+    assert errors["beside"] > 1
+    assert "TUFA, ViT-S/8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scheme", [COFW_29, CELEBA_5])
+def test_crops_show_the_whole_face_also_around_a_part_of_its_points(scheme, knows, atpn):
+    model, _ = load_network(knows({"set": scheme.name}, atpn), TUFA)
+    shape = atpn.mean_shape.numpy()
+    network = AnchorPredictor(model, scheme, model.anchors("set").numpy(), shape)
+    face = ROI(50.0, 60.0, 80.0).to_frame(shape)
+    roi, expected = region_of(network, converted(face, scheme.name)), ROI.from_landmarks(face)
+    assert (roi.cx, roi.cy, roi.size) == pytest.approx((expected.cx, expected.cy, expected.size), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("sets", "given", "match"),
+    [
+        ({"a": "ibug68", "b": "ibug68"}, None, "its anchors of ibug68 are a, b; choose with --anchors"),
+        ({"a": "cofw29"}, None, "it has no anchors of ibug68"),
+        ({"a": "ibug68"}, "b", "with 'b': its anchors of ibug68 are a"),
+    ],
+)
+def test_a_protocol_without_clear_anchors_is_refused(sets, given, match, knows, atpn):
+    model, _ = load_network(knows(sets, atpn), TUFA)
+    with pytest.raises(ValueError, match=match):
+        protocol_anchors(model, "300w", given)
+
+
+def test_only_anchors_of_a_scheme_answer_whatever_they_are_called(knows, atpn):
+    model, _ = load_network(knows({"renders": "wflw98", "mine": "ibug68"}, atpn), TUFA)
+    assert protocol_anchors(model, "300w") == protocol_anchors(model, "merl-rav") == "mine"
+    assert protocol_anchors(model, "wflw") == "renders"
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"protocol": "pose"}, "needs more than the landmarks"),
+        ({"anchors": "wflw"}, "are for --protocol"),
+    ],
+)
+def test_options_of_the_evaluation_that_do_not_fit_are_refused(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        EvaluateTUFAConfig(tmp_path / "a.safetensors", tmp_path, **options)
 
 
 def test_sets_are_called_after_their_datasets(tmp_path):
