@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atpn.data.afw import read_afw
-from atpn.data.crops import NO_JITTER, random_crop
+from atpn.data.crops import NO_JITTER, compute_mean_shape, random_crop
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CheckpointBackend
@@ -22,11 +22,12 @@ from atpn.evaluate.command import ProtocolName, library_versions
 from atpn.evaluate.passes import run_passes
 from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from atpn.model import load_checkpoint, load_network
-from atpn.tufa.anchors import affine_onto, converted, shared_points
+from atpn.tufa.anchors import converted
 from atpn.tufa.backend import PROTOCOL_ANCHORS, AnchorPredictor, protocol_anchors
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
 from atpn.tufa.published import WFLW
+from atpn.tufa.zero_shot import can_place, place_unseen
 from atpn.weights import SHIPPED
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop
@@ -160,7 +161,7 @@ def real_faces(folder: Path, size: int, atpn: Any) -> tuple[Faces, float]:
 def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
     """Compute NME over the eye distance of the schemes that the network knows, and of dense points if known.
 
-    `zero_shot` are iBUG's 68, placed on the plane by affine alignment alone.
+    `zero_shot` are iBUG's 68, placed on the plane by affine alignment of these faces' mean shape alone.
     """
     labeled = WFLW_98 if faces.landmarks.shape[1] == WFLW_98.count else IBUG_68
     known = [name for name, _ in model.config.schemes if model.scheme_of(name) in SCHEMES]
@@ -171,10 +172,11 @@ def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
             queries[name] = anchors, converted_from(faces.landmarks, labeled.name, scheme)
         elif scheme == WFLW_98.name:
             queries[f"{name}_as_ibug68"] = converted(anchors, IBUG_68.name), faces.landmarks
-    reference = next((name for name in known if model.scheme_of(name) != IBUG_68.name), None)
-    if reference is not None:
+    own = [name for name in known if model.scheme_of(name) == IBUG_68.name]
+    if can_place(model, IBUG_68.name, own):
         labels = converted_from(faces.landmarks, labeled.name, IBUG_68.name)
-        queries["zero_shot"] = zero_shot_plane(model, reference), labels
+        mean = converted_from(compute_mean_shape(faces.landmarks, labeled), labeled.name, IBUG_68.name)
+        queries["zero_shot"] = place_unseen(model, IBUG_68.name, mean, own), labels
     if faces.dense is not None and faces.plane is not None:
         queries["dense"] = faces.plane[::DENSE_STEP], faces.dense[:, ::DENSE_STEP]
     planes = [plane for plane, _ in queries.values()]
@@ -188,19 +190,3 @@ def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
 def converted_from(landmarks: np.ndarray, source: str, target: str) -> np.ndarray:
     """Convert (n, N, 2) labels to another scheme; those of 68 points convert to themselves only."""
     return landmarks if source == target else converted(landmarks, target)
-
-
-def zero_shot_plane(model: TUFA, reference: str) -> np.ndarray:
-    """Place iBUG's (68, 2) mean shape on the plane by an affine map (section 6.3.7), without training labels.
-
-    The map is fitted to the points shared with a scheme that the network knows.
-    """
-    mean, (shared, theirs) = mean_68(), shared_points(IBUG_68.name, model.scheme_of(reference))
-    return affine_onto(mean, mean[shared], model.anchors(reference).numpy()[theirs])
-
-
-def mean_68() -> np.ndarray:
-    """Return iBUG's (68, 2) mean shape in [0, 1] of its bounding rectangle."""
-    mean = converted(load_checkpoint(SHIPPED)[0].mean_shape.numpy(), IBUG_68.name)
-    low, high = mean.min(axis=0), mean.max(axis=0)
-    return (mean - low) / (high - low)

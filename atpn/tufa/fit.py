@@ -110,9 +110,9 @@ def fit(
     """Return a copy in inference mode that is fitted to a template.
 
     New alignment embeddings and the whole network, by default without its features, are trained on jittered, augmented
-    crops with the L1 loss of training (equation 6.12). A penalty keeps the answers at known points, the stronger the
-    fewer faces there are. `plane` (M, 2) are the template's initial points; `mean_shape` (98, 2) is ATPN's, for the
-    crop rule.
+    crops with the L1 loss of training (equation 6.12). A penalty keeps the answers at known points, and those at the
+    template's initial ones, the stronger the fewer faces there are. `plane` (M, 2) are these initial points;
+    `mean_shape` (98, 2) is ATPN's, for the crop rule.
     """
     torch.manual_seed(seed)
     known, rng, model = model, np.random.default_rng(seed), model.with_scheme(name, plane)
@@ -128,12 +128,10 @@ def fit(
         with fast_attention(image.device):
             places = model.mean_shapes[rows] + model.alignment.weight[1:][rows]
             query = _draw_query(len(places), context, rng)
-            value, others = _loss(model, model.image_feature(image), points, flipped, places, query)
+            answers = _answers(model, model.image_feature(image), flipped, places, query)
             with torch.no_grad():
-                before = _loss(known, known.image_feature(image), points, flipped, places, query)[1]
-            if len(query.context):
-                value = value + prior_weight * 100 * (others - before).abs().sum(-1).mean()
-        return value
+                before = _answers(known, known.image_feature(image), flipped, model.mean_shapes[rows], query)
+        return _error(answers, points, query) + prior_weight * 100 * (answers - before).abs().sum(-1).mean()
 
     minimize(make_optimizer(model, recipe), model.parameters(), loss, recipe, steps, name)
     freeze(model, ())
@@ -193,7 +191,7 @@ def _align(
         places = model.mean_shapes[rows] + offset
         with fast_attention(feature.device):
             query = _draw_query(len(places), context, rng)
-            loss = _loss(model, feature[drawn], points[drawn], flipped[drawn], places, query)[0]
+            loss = _error(_answers(model, feature[drawn], flipped[drawn], places, query), points[drawn], query)
             loss = loss + PRIOR_FACES / len(faces) * 100 * offset.norm(dim=1).mean()
             apply_step(optimizer, [offset], loss, ALIGN_LR * (1 - step / ALIGN_STEPS))
     with torch.no_grad():
@@ -216,16 +214,17 @@ def _draw_query(count: int, context: Tensor, rng: np.random.Generator) -> _Query
     return _Query(some(count), context[some(len(context))])
 
 
-def _loss(
-    model: TUFA, feature: Tensor, points: Tensor, flipped: Tensor, places: Tensor, query: _Query
-) -> tuple[Tensor, Tensor]:
-    """Compute the L1 error of the chosen points in percent of the crop, and the (B, k, 2) answers at the context."""
+def _answers(model: TUFA, feature: Tensor, flipped: Tensor, places: Tensor, query: _Query) -> Tensor:
+    """Return (B, m + k, 2): where the chosen of the template's (M, 2) places and the context are on the faces."""
     plane = torch.cat([places[query.chosen], query.context])
     # A point of a mirrored face is the mirror image of its place.
     mirrored = torch.stack([1 - plane[:, 0], plane[:, 1]], dim=1)
-    mapped = model.mapped(feature, torch.where(flipped[:, None, None], mirrored, plane))
-    count = len(query.chosen)
-    return 100 * (mapped[:, :count] - points[:, query.chosen]).abs().sum(-1).mean(), mapped[:, count:]
+    return model.mapped(feature, torch.where(flipped[:, None, None], mirrored, plane))
+
+
+def _error(answers: Tensor, points: Tensor, query: _Query) -> Tensor:
+    """Compute the L1 error of the chosen points in percent of the crop."""
+    return 100 * (answers[:, : len(query.chosen)] - points[:, query.chosen]).abs().sum(-1).mean()
 
 
 def _context(model: TUFA, name: str) -> Tensor:

@@ -89,7 +89,7 @@ class TrainingSet:
 
 def single_set(store: SampleStore, sources: Sequence[str]) -> TrainingSet:
     """Return a set of 98 landmarks that teaches several schemes, which its labels are converted to."""
-    mean = _mean_shape(store)
+    mean = mean_shape_of(store)
     return TrainingSet(store, tuple(sources), Frame.of(mean, mean))
 
 
@@ -101,7 +101,7 @@ def several_sets(
     The plane is that of the first store of 98 landmarks, or of `mean_face` (98, 2). Mean shapes are placed on it by
     the affine map that fits best (section 6.3.8); those of a scheme of one's own, by what ATPN finds on the faces.
     """
-    reference = next((_mean_shape(store) for store in stores if store.scheme == WFLW_98), mean_face)
+    reference = next((mean_shape_of(store) for store in stores if store.scheme == WFLW_98), mean_face)
     sets = []
     for store, name in zip(stores, names, strict=True):
         shape = place_on_plane(store, reference, find_landmarks)
@@ -116,7 +116,7 @@ def place_on_plane(store: SampleStore, mean_face: np.ndarray, find_landmarks: Fi
     ValueError if the scheme does not convert from 98 landmarks and no face is found.
     """
     if store.scheme.name in SCHEMES:
-        mean = _mean_shape(store)
+        mean = mean_shape_of(store)
         return affine_onto(mean, mean, converted(mean_face, store.scheme.name)).astype(np.float32)
     faces = store.split()[0]
     points, landmarks = [], []
@@ -131,7 +131,8 @@ def place_on_plane(store: SampleStore, mean_face: np.ndarray, find_landmarks: Fi
     return (shape + shape[store.scheme.mirror] * (-1, 1) + (1, 0)).astype(np.float32) / 2
 
 
-def _mean_shape(store: SampleStore) -> np.ndarray:
+def mean_shape_of(store: SampleStore) -> np.ndarray:
+    """Return the (N, 2) mean shape of a store's training faces, in coordinates of their own crops."""
     return compute_mean_shape(store.landmarks[store.split()[0][:MAX_FACES]], store.scheme)
 
 
