@@ -13,6 +13,7 @@ from atpn.tufa.conventions import ConventionsConfig, compare_conventions
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 from atpn.tufa.fit import FitConfig, fit_template
+from atpn.tufa.leave_one_out import LeaveOneOutConfig, leave_one_out
 from atpn.tufa.pack import PackConfig, pack
 from atpn.tufa.predict import PredictConfig, predict_images
 from atpn.tufa.shapes import ShapesConfig, show_shapes
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "predict": (PredictConfig, predict_images),
     "fit": (FitConfig, fit_template),
     "few-shot": (FewShotConfig, measure_few_shot),
+    "leave-one-out": (LeaveOneOutConfig, leave_one_out),
     "attention": (AttentionConfig, show_attention),
     "shapes": (ShapesConfig, show_shapes),
 }

@@ -54,7 +54,7 @@ class TUFATask:
 
     def begin(self, model: TUFA) -> None:
         """Use this network's mean shapes."""
-        pad = len(self.sets) > 1
+        pad = bool(model.config.sets)
         self._points = [PlanePoints(model, s.sources, self.points, s.store.scheme, pad) for s in self.sets]
 
     def batches(self, crop_size: int, first_step: int) -> PlaneBatches:

@@ -53,12 +53,13 @@ class TrainTUFAConfig(RunLength):
     size: Literal["small", "vit-s16", "vit-s8"] = "small"
     """Architecture; the published ones need a GPU, and train by the thesis' recipe."""
     names: tuple[str, ...] = ()
-    """Names of several sets; by default their folders' names, or the names above `train` and the like."""
+    """Names of several sets; by default their folders' names, or the names above `train` and the like. A single set
+    with a name teaches its own landmarks, whatever their scheme."""
     sampling_weights: tuple[float, ...] = ()
     """Relative number of crops from each of several sets; by default as many as it has faces."""
     sources: tuple[str, ...] = ("wflw98", "ibug68", "cofw29", DENSE)
     """Schemes to learn from a single set of 98 landmarks, and `dense` for points all over the face; each crop takes one
-    of them at random. Several sets teach their own landmarks, and dense points where they have them."""
+    of them at random. Sets with names teach their own landmarks, and dense points where they have them."""
     points: int = 24
     """Query points per crop, N_a; the others are masked."""
     align: bool = True
@@ -88,9 +89,9 @@ class TrainTUFAConfig(RunLength):
             raise ValueError("--sources has no scheme; give one or more")
         if not self.data:
             raise ValueError("--data has no folder; give one or more")
-        if len(self.data) == 1 and (self.names or self.sampling_weights):
-            raise ValueError("--names and --sampling-weights are for several --data")
-        if len(self.data) > 1:
+        if len(self.data) == 1 and self.sampling_weights:
+            raise ValueError("--sampling-weights is for several --data")
+        if len(self.data) > 1 or self.names:
             object.__setattr__(self, "names", set_names(self.data, self.names))
         weights = self.sampling_weights
         if weights and (len(weights) != len(self.data) or min(weights) <= 0):
@@ -150,7 +151,7 @@ def train_on(sets: Sequence[TrainingSet], config: TrainTUFAConfig) -> TUFA:
             "with_dense": sum(len(source.store.with_dense) for source in sets),
         },
     }
-    if len(sets) > 1:
+    if config.names:
         about |= {"sets": dict(model.config.sets), "sampling_weights": list(config.sampling_weights)}
     samples = config.samples or config.recipe.samples or (config.recipe.epochs or 1) * faces
     options = RunOptions(
@@ -207,7 +208,7 @@ def set_names(folders: Sequence[Path], names: Sequence[str]) -> tuple[str, ...]:
 def read_sets(config: TrainTUFAConfig) -> list[TrainingSet]:
     """Read the training sets; ValueError if the sources need dense points that are missing."""
     stores = [SampleStore.read(folder) for folder in config.data]
-    if len(stores) > 1:
+    if config.names:
         atpn, _ = load_checkpoint(SHIPPED)
         return several_sets(stores, config.names, atpn.mean_shape.numpy(), landmark_finder(atpn))
     if DENSE in config.sources and len(stores[0].with_dense) == 0:
@@ -219,7 +220,7 @@ def initial_anchors(
     config: TrainTUFAConfig, sets: Sequence[TrainingSet]
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the mean shapes on the plane by the anchors' names, and the schemes of several sets by their names."""
-    if len(sets) == 1:
+    if not config.names:
         shape = sets[0].frame.shape
         return {name: converted(shape, name) for name in config.sources if name != DENSE}, {}
     named = dict(zip(config.names, sets, strict=True))

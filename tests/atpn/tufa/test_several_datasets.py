@@ -178,7 +178,7 @@ def test_sets_are_called_after_their_datasets(tmp_path):
         ({"sampling_weights": (1.0,)}, r"a positive number per --data \(2\)"),
         ({"sampling_weights": (1.0, 0.0)}, r"a positive number per --data \(2\)"),
         ({"data": ()}, "no folder"),
-        ({"data": ("one",), "names": ("one",)}, "are for several --data"),
+        ({"data": ("one",), "sampling_weights": (1.0,)}, "is for several --data"),
     ],
 )
 def test_contradicting_options_are_refused(tmp_path, changes, match):
