@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from atpn.data.crops import compute_mean_shape
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.command import library_versions
 from atpn.model import load_checkpoint
 from atpn.train.config import require_positive
-from atpn.tufa.anchors import DENSE, MAX_FACES
+from atpn.tufa.anchors import DENSE
 from atpn.tufa.evaluate import Faces, rendered_faces
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
 from atpn.tufa.train import TrainTUFAConfig, train_on
-from atpn.tufa.training_set import Frame, TrainingSet, place_on_plane
+from atpn.tufa.training_set import Frame, TrainingSet, mean_shape_of, place_on_plane
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.files import write_atomically
 from edge_runtime.landmarks import WFLW_98
@@ -119,7 +118,7 @@ def two_conventions(store: SampleStore) -> list[TrainingSet]:
     """Return two sets of different people: with our labels and dense points, and with the other convention's labels."""
     dense = np.intersect1d(store.faces, store.with_dense)
     ours, theirs = store.split(dense, validation_fraction=0.5)
-    mean = compute_mean_shape(store.landmarks[ours[:MAX_FACES]], WFLW_98)
+    mean = mean_shape_of(store.relabeled(ours, store.landmarks))
     labels, matrices = store.landmarks.copy(), {}
     for index in map(int, theirs):
         plane = store.plane(index)

@@ -40,6 +40,8 @@ QUERY_POINTS = 24
 """Query points per step, and as many anchors of a known scheme as context; as in training (section 6.2.1)."""
 ALIGN_STEPS, ALIGN_LR = 100, 1e-2
 """Steps and rate of the first phase, in which only the template's points on the plane move; plane units."""
+ALIGN_FACES = 256
+"""Maximum number of faces of the first phase: their features are kept in memory."""
 PRIOR_FACES = 3
 """Weight of the network's prior knowledge in labeled faces: the labels of few faces mostly show those faces' shape."""
 
@@ -117,7 +119,7 @@ def fit(
     torch.manual_seed(seed)
     known, rng, model = model, np.random.default_rng(seed), model.with_scheme(name, plane)
     prior_weight = PRIOR_FACES / len(faces)
-    _align(model, name, faces, mean_shape, recipe, rng)
+    _align(model, name, faces[:ALIGN_FACES], mean_shape, recipe, rng)
     freeze(model, () if train_features else ("features",))
     model.train()
     rows, context = model.rows(name), _context(model, name)

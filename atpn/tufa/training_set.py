@@ -11,11 +11,13 @@ import numpy as np
 from atpn.data.crops import NO_JITTER, Crop, JitterConfig, compute_mean_shape, cut_crop, filled, jittered_roi
 from atpn.data.store import SampleStore
 from atpn.train.mixing import MAX_SIZE_DIFFERENCE, split_batch
-from atpn.tufa.anchors import DENSE, MAX_FACES, affine_onto, converted
+from atpn.tufa.anchors import DENSE, affine_onto, converted
 from atpn.tufa.spline import median_on_plane
 from edge_runtime.geometry import ROI, upright_roll
 from edge_runtime.landmarks import SCHEMES, WFLW_98
 
+MEAN_FACES = 4000
+"""Maximum number of faces of a mean shape; more make no difference."""
 PLACED_FACES = 200
 """Maximum number of faces that place a scheme of one's own on the plane."""
 
@@ -133,7 +135,7 @@ def place_on_plane(store: SampleStore, mean_face: np.ndarray, find_landmarks: Fi
 
 def mean_shape_of(store: SampleStore) -> np.ndarray:
     """Return the (N, 2) mean shape of a store's training faces, in coordinates of their own crops."""
-    return compute_mean_shape(store.landmarks[store.split()[0][:MAX_FACES]], store.scheme)
+    return compute_mean_shape(store.landmarks[store.split()[0][:MEAN_FACES]], store.scheme)
 
 
 def epoch_order(sets: Sequence[np.ndarray], weights: Sequence[float], rng: np.random.Generator) -> np.ndarray:

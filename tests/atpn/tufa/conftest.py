@@ -15,7 +15,7 @@ from atpn.data.crops import compute_mean_shape
 from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.data.store import SampleStore
 from atpn.model import save_checkpoint
-from atpn.tufa.anchors import mean_shapes
+from atpn.tufa.anchors import converted
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import new_tufa
 from edge_runtime.landmarks import WFLW_98
@@ -56,7 +56,8 @@ def store(dense_shards):
 @pytest.fixture
 def tiny(store):
     """An untrained network that knows three schemes."""
-    return new_tufa(TINY, mean_shapes(store, store.faces, ["wflw98", "ibug68", "cofw29"]), seed=0).eval()
+    mean = compute_mean_shape(store.landmarks, WFLW_98)
+    return new_tufa(TINY, {name: converted(mean, name) for name in ("wflw98", "ibug68", "cofw29")}, seed=0).eval()
 
 
 @pytest.fixture

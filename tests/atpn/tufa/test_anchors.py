@@ -6,7 +6,6 @@ from atpn.tufa.anchors import (
     WITHOUT_IBUG_INDICES,
     affine_onto,
     converted,
-    mean_shapes,
     shared_points,
 )
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
@@ -18,12 +17,6 @@ def test_the_68_points_and_the_rest_make_the_98():
     assert sorted([*known, *WITHOUT_IBUG_INDICES]) == list(range(98))
     assert len(WITHOUT_IBUG_INDICES) == 30
     np.testing.assert_array_equal(converted(indices, WFLW_WITHOUT_IBUG)[:, 0], WITHOUT_IBUG_INDICES)
-
-
-def test_mean_shapes_are_those_of_one_plane(store):
-    shapes = mean_shapes(store, store.faces, ["wflw98", "cofw29", WFLW_WITHOUT_IBUG])
-    assert {name: len(shape) for name, shape in shapes.items()} == {"wflw98": 98, "cofw29": 29, WFLW_WITHOUT_IBUG: 30}
-    np.testing.assert_array_equal(shapes["cofw29"][8], shapes["wflw98"][60])
 
 
 def test_an_affine_map_is_found():

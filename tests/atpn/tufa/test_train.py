@@ -11,7 +11,7 @@ from atpn.train.config import Recipe
 from atpn.train.dataset import prepare
 from atpn.train.loop import Interrupted
 from atpn.tufa import train as training
-from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG, mean_shapes
+from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import TUFA, new_tufa
 from atpn.tufa.task import TUFATask
@@ -63,7 +63,7 @@ def test_the_loss_falls(store):
     recipe = Recipe(samples=None, batch_size=16, lr=3e-3, warmup_steps=2, input_size=32)
     task = TUFATask([single_set(store, ("wflw98", DENSE))], recipe, 0, 24)
     config = TUFAConfig("patches", input_size=32, dim=32, depth=1, heads=2, decoder_depth=1)
-    model = new_tufa(config, mean_shapes(store, task.faces[0], ["wflw98"]), 0)
+    model = new_tufa(config, {"wflw98": task.sets[0].frame.shape}, 0)
     task.begin(model)
     optimizer, losses = loop.make_optimizer(model, recipe), []
     batch = next(iter(task.batches(32, 0)))

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from atpn.train import loop
 from atpn.train.config import Recipe
 from atpn.train.dataset import prepare
 from atpn.train.mixing import similarity
-from atpn.tufa.anchors import DENSE, converted
+from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG, converted
 from atpn.tufa.batches import PlanePoints
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import new_tufa
 from atpn.tufa.task import TUFATask
+from atpn.tufa.train import initial_anchors
 from atpn.tufa.training_set import epoch_order, several_sets, single_set
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import COFW_29, IBUG_68, WFLW_98, LandmarkScheme, convert
@@ -291,7 +293,11 @@ def test_a_network_learns_the_offsets_as_it_learns_faces(store, other, mean):
 
 
 def test_a_single_set_teaches_schemes_that_its_labels_convert_to(store):
-    source = single_set(store, ("cofw29", DENSE))
+    source = single_set(store, ("cofw29", WFLW_WITHOUT_IBUG, DENSE))
+    shapes, sets = initial_anchors(SimpleNamespace(names=(), sources=source.sources), [source])
+    assert {name: len(shape) for name, shape in shapes.items()} == {"cofw29": 29, WFLW_WITHOUT_IBUG: 30}
+    np.testing.assert_array_equal(shapes["cofw29"][8], source.frame.shape[60])
+    assert not sets
     assert source.split()[0].tolist() == store.split()[0].tolist()
     assert (
         single_set(store, (DENSE,)).split()[0].tolist() == np.intersect1d(store.split()[0], store.with_dense).tolist()
