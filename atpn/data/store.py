@@ -6,6 +6,7 @@ reference counts cause copies.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -173,6 +174,16 @@ class SampleStore:
         """Number of dense points of a sample that has them; 0 where none has."""
         return self._dense.shape[1] if len(self._dense) else 0
 
+    def dense(self, index: int) -> np.ndarray:
+        """Return the (P, 2) float32 pixels of a sample's dense points; KeyError for one without."""
+        return self._dense[self._dense_row[index]][:, :2].astype(np.float32) / DENSE_STEPS
+
+    def relabeled(self, faces: np.ndarray, landmarks: np.ndarray) -> SampleStore:
+        """Return a view with (n, N, 2) other landmarks of all samples, of which `faces` are the labeled ones."""
+        view = copy.copy(self)
+        view.faces, view.landmarks, view.partly_known = faces, landmarks, np.zeros(0, np.int64)
+        return view
+
     def plane(self, index: int) -> np.ndarray:
         """Return the (P, 2) places of a sample's dense points on the mean-face plane; KeyError for one without."""
         return self._planes[self._heads[index]]
@@ -209,7 +220,7 @@ class SampleStore:
             intrinsics=Intrinsics(*map(float, self.intrinsics[index])) if has_camera else None,
             expressions=None if np.isnan(self.expressions[index]).any() else self.expressions[index],
             gaze=None if np.isnan(self.gaze[index]).any() else self.gaze[index],
-            dense=None if packed is None else packed[:, :2].astype(np.float32) / DENSE_STEPS,
+            dense=None if packed is None else self.dense(index),
             dense_visibility=None if packed is None else packed[:, 2].astype(bool),
             neighbors=self.neighbors(index),
             boxes=self.boxes(index),

@@ -38,8 +38,14 @@ def run_passes(
         predicted = network.predict(extract_crops(images, rois, network.spec.input_size))
         frame = np.stack([roi.to_frame(points) for roi, points in zip(rois, predicted.landmarks, strict=True)])
         passes.append(Pass(rois, predicted, convert(frame, own, scheme)))
-        rois = [ROI.from_landmarks(points, upright_roll(points, mean_shape)) for points in frame]
+        rois = [region_of(network, points, upright_roll(points, mean_shape)) for points in frame]
     return dict(zip(PASSES, (passes[0], passes[1], passes[-1]), strict=True))
+
+
+def region_of(network: CropPredictor, landmarks: np.ndarray, roll: float = 0.0) -> ROI:
+    """Return the ROI of (N, 2) landmarks by the crop rule, or by the network's own where it has one (`region`)."""
+    rule = getattr(network, "region", ROI.from_landmarks)
+    return rule(landmarks, roll)
 
 
 def extract_crops(images: Sequence[np.ndarray], rois: Sequence[ROI], size: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def ablate(config: AblateTUFAConfig) -> dict[str, Any]:
     report: dict[str, Any] = {"samples": config.samples, "seed": config.seed, "rows": {}}
     for name in config.rows:
         folder = config.out / name
-        base = TrainTUFAConfig(config.data, folder, samples=config.samples, seed=config.seed, workers=config.workers)
+        base = TrainTUFAConfig((config.data,), folder, samples=config.samples, seed=config.seed, workers=config.workers)
         train(replace(base, **ROWS[name]))
         report["rows"][name] = evaluate(EvaluateTUFAConfig(folder / "tufa.safetensors", config.held_out, config.afw))
         write_atomically(config.out / "ablation.json", (json.dumps(report, indent=2) + "\n").encode())

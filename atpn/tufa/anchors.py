@@ -1,21 +1,15 @@
-"""Initial mean shapes of the schemes on the mean-face plane."""
+"""Landmark schemes on the mean-face plane: conversions, shared points, affine placement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from atpn.data.crops import compute_mean_shape
-from atpn.data.store import SampleStore
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert, scheme_by_name
 
 DENSE = "dense"
 """Source of training points all over the face that belong to no scheme."""
 WFLW_WITHOUT_IBUG = "wflw98-without-ibug68"
 """The 30 WFLW points that are not among iBUG's 68: training data for zero-shot evaluation on those 68."""
-_FACES = 4000
-"""Maximum number of faces of a mean; more make no difference."""
 
 _NUMBERS = np.arange(WFLW_98.count)
 WITHOUT_IBUG_INDICES = np.setdiff1d(_NUMBERS, convert(_NUMBERS[:, None], WFLW_98, IBUG_68))
@@ -27,15 +21,6 @@ def converted(landmarks: np.ndarray, scheme: str) -> np.ndarray:
     if scheme == WFLW_WITHOUT_IBUG:
         return landmarks[..., WITHOUT_IBUG_INDICES, :]
     return convert(landmarks, WFLW_98, scheme_by_name(scheme))
-
-
-def mean_shapes(store: SampleStore, faces: np.ndarray, schemes: Sequence[str]) -> dict[str, np.ndarray]:
-    """Compute the (N, 2) float32 mean shape of each scheme on the plane.
-
-    The plane's coordinates are those of the crop around 98 landmarks, in which the store's faces are averaged.
-    """
-    mean = compute_mean_shape(store.landmarks[faces[:_FACES]], store.scheme)
-    return {scheme: converted(mean, scheme).astype(np.float32) for scheme in schemes}
 
 
 def shared_points(first: str, second: str) -> tuple[list[int], list[int]]:

@@ -9,9 +9,11 @@ import tyro
 
 from atpn.tufa.ablation import AblateTUFAConfig, ablate
 from atpn.tufa.attention import AttentionConfig, show_attention
+from atpn.tufa.conventions import ConventionsConfig, compare_conventions
 from atpn.tufa.evaluate import EvaluateTUFAConfig, evaluate
 from atpn.tufa.few_shot import FewShotConfig, measure_few_shot
 from atpn.tufa.fit import FitConfig, fit_template
+from atpn.tufa.leave_one_out import LeaveOneOutConfig, leave_one_out
 from atpn.tufa.pack import PackConfig, pack
 from atpn.tufa.predict import PredictConfig, predict_images
 from atpn.tufa.shapes import ShapesConfig, show_shapes
@@ -21,10 +23,12 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "train": (TrainTUFAConfig, train),
     "evaluate": (EvaluateTUFAConfig, evaluate),
     "ablate": (AblateTUFAConfig, ablate),
+    "conventions": (ConventionsConfig, compare_conventions),
     "pack": (PackConfig, pack),
     "predict": (PredictConfig, predict_images),
     "fit": (FitConfig, fit_template),
     "few-shot": (FewShotConfig, measure_few_shot),
+    "leave-one-out": (LeaveOneOutConfig, leave_one_out),
     "attention": (AttentionConfig, show_attention),
     "shapes": (ShapesConfig, show_shapes),
 }

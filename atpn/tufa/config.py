@@ -38,10 +38,14 @@ class TUFAConfig:
     dense: bool = True
     """Trained with dense points as well."""
     schemes: tuple[tuple[str, int], ...] = ()
-    """Name and number of points of the schemes and templates whose anchors the network has, in their order."""
+    """Name and number of points of the schemes, training sets, and templates whose anchors the network has, in their
+    order."""
+    sets: tuple[tuple[str, str], ...] = ()
+    """Name and landmark scheme of those anchors that belong to one of several training sets."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schemes", tuple((str(name), int(count)) for name, count in self.schemes))
+        object.__setattr__(self, "sets", tuple((str(name), str(scheme)) for name, scheme in self.sets))
         if self.embedding not in ("patches", "features"):
             raise ValueError(f"embedding must be patches or features, got {self.embedding!r}")
         if self.dim % self.heads or self.dim % 4:
@@ -53,6 +57,8 @@ class TUFAConfig:
         names = [name for name, _ in self.schemes]
         if len(set(names)) < len(names):
             raise ValueError(f"a scheme is listed twice: {', '.join(names)}")
+        if unknown := [name for name, _ in self.sets if name not in names]:
+            raise ValueError(f"sets without anchors: {', '.join(unknown)}; schemes has {', '.join(names)}")
 
     @property
     def grid(self) -> int:

@@ -1,6 +1,7 @@
-"""`python -m atpn tufa evaluate`: metrics of a TUFA on held-out renders and on AFW's real faces.
+"""`python -m atpn tufa evaluate`: metrics of a TUFA on held-out renders, on AFW, and by published protocols.
 
-Every network gets the same crops: upright, by the crop rule, as ATPN makes them from the labeled region.
+On renders and AFW, every network gets the same crops: upright, by the crop rule, as ATPN makes them from the labeled
+region.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from typing import Any
 import numpy as np
 
 from atpn.data.afw import read_afw
-from atpn.data.crops import NO_JITTER, random_crop
+from atpn.data.crops import NO_JITTER, compute_mean_shape, random_crop
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CheckpointBackend
-from atpn.evaluate.command import library_versions
+from atpn.evaluate.command import ProtocolName, library_versions
 from atpn.evaluate.passes import run_passes
+from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from atpn.model import load_checkpoint, load_network
-from atpn.tufa.anchors import affine_onto, converted, shared_points
+from atpn.tufa.anchors import converted
+from atpn.tufa.backend import PROTOCOL_ANCHORS, AnchorPredictor, protocol_anchors
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
+from atpn.tufa.published import WFLW
+from atpn.tufa.zero_shot import can_place, place_unseen
 from atpn.weights import SHIPPED
 from edge_runtime.files import write_atomically
 from edge_runtime.geometry import ROI, extract_crop
@@ -37,18 +42,34 @@ DENSE_STEP = 5
 
 @dataclass(frozen=True)
 class EvaluateTUFAConfig:
-    """Evaluate a TUFA on held-out renders and on AFW."""
+    """Evaluate a TUFA on held-out renders and on AFW, or by a published protocol."""
 
     weights: Path
     """Checkpoint of `python -m atpn tufa train`."""
     data: Path
-    """Held-out renders."""
+    """Held-out renders; with --protocol, folder of the unpacked dataset."""
+    protocol: ProtocolName | None = None
+    """Published evaluation protocol of landmarks; prints the published results beside ours."""
+    anchors: str | None = None
+    """With --protocol, the training set whose anchors answer; default: the dataset's own, or the only ones of its
+    scheme."""
+    partial: bool = False
+    """With --protocol, accept an incomplete dataset."""
     afw: Path | None = None
     """Folder of AFW's images and labels, for evaluation only."""
     atpn: Path = SHIPPED
     """ATPN checkpoint that makes the crops and is evaluated as well."""
     out: OutputFile | None = None
     """JSON report."""
+
+    def __post_init__(self) -> None:
+        if self.protocol is not None and self.protocol not in PROTOCOL_ANCHORS:
+            raise ValueError(
+                f"--protocol {self.protocol} needs more than the landmarks of a scheme that TUFA has; "
+                f"those for it: {', '.join(PROTOCOL_ANCHORS)}"
+            )
+        if self.protocol is None and (self.anchors is not None or self.partial):
+            raise ValueError("--anchors and --partial are for --protocol")
 
 
 @dataclass(frozen=True)
@@ -76,17 +97,30 @@ def evaluate(config: EvaluateTUFAConfig) -> dict[str, Any]:
         "trained": {key: metadata.get(key) for key in ("sources", "points", "align", "samples", "start")},
         "versions": library_versions(),
     }
-    rendered = rendered_faces(SampleStore.read(config.data), model.config.input_size, atpn.mean_shape.numpy())
-    report["rendered"] = compute_metrics(model, rendered)
+    if config.protocol is not None:
+        report |= protocol_report(model, config, atpn.mean_shape.numpy())
+    else:
+        rendered = rendered_faces(SampleStore.read(config.data), model.config.input_size, atpn.mean_shape.numpy())
+        report["rendered"] = compute_metrics(model, rendered)
     if config.afw is not None:
         faces, own = real_faces(config.afw, model.config.input_size, atpn)
         report["afw"] = {**compute_metrics(model, faces), "atpn": own}
     if config.out is not None:
         write_atomically(config.out, (json.dumps(report, indent=2) + "\n").encode())
+    if config.protocol is not None:
+        print(describe(config.protocol, report[config.protocol], WFLW if config.protocol == "wflw" else None))
     for name in ("rendered", "afw"):
         if name in report:
             print(name, "  ".join(f"{key} {100 * value:.2f} %" for key, value in report[name].items()))
     return report
+
+
+def protocol_report(model: TUFA, config: EvaluateTUFAConfig, mean_face: np.ndarray) -> dict[str, Any]:
+    """Return the protocol's report and the name of the anchors that answered."""
+    name = protocol_anchors(model, config.protocol, config.anchors)
+    network = AnchorPredictor(model, SCHEMES[model.scheme_of(name)], model.anchors(name).numpy(), mean_face)
+    passes = evaluate_protocol(config.protocol, network, config.data, config.partial)
+    return {"anchors": name, config.protocol: passes}
 
 
 def rendered_faces(store: SampleStore, size: int, mean_shape: np.ndarray) -> Faces:
@@ -127,21 +161,22 @@ def real_faces(folder: Path, size: int, atpn: Any) -> tuple[Faces, float]:
 def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
     """Compute NME over the eye distance of the schemes that the network knows, and of dense points if known.
 
-    `zero_shot` are iBUG's 68, placed on the plane by affine alignment alone.
+    `zero_shot` are iBUG's 68, placed on the plane by affine alignment of these faces' mean shape alone.
     """
     labeled = WFLW_98 if faces.landmarks.shape[1] == WFLW_98.count else IBUG_68
-    known = [name for name, _ in model.config.schemes if name in SCHEMES]
+    known = [name for name, _ in model.config.schemes if model.scheme_of(name) in SCHEMES]
     queries: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # name: points of the plane, their labels
     for name in known:
-        anchors = model.anchors(name).numpy()
-        if labeled is WFLW_98 or name == IBUG_68.name:
-            queries[name] = anchors, converted_from(faces.landmarks, labeled.name, name)
-        elif name == WFLW_98.name:
-            queries["wflw98_as_ibug68"] = converted(anchors, IBUG_68.name), faces.landmarks
-    reference = next((name for name in known if name != IBUG_68.name), None)
-    if reference is not None:
+        anchors, scheme = model.anchors(name).numpy(), model.scheme_of(name)
+        if labeled is WFLW_98 or scheme == IBUG_68.name:
+            queries[name] = anchors, converted_from(faces.landmarks, labeled.name, scheme)
+        elif scheme == WFLW_98.name:
+            queries[f"{name}_as_ibug68"] = converted(anchors, IBUG_68.name), faces.landmarks
+    own = [name for name in known if model.scheme_of(name) == IBUG_68.name]
+    if can_place(model, IBUG_68.name, own):
         labels = converted_from(faces.landmarks, labeled.name, IBUG_68.name)
-        queries["zero_shot"] = zero_shot_plane(model, reference), labels
+        mean = converted_from(compute_mean_shape(faces.landmarks, labeled), labeled.name, IBUG_68.name)
+        queries["zero_shot"] = place_unseen(model, IBUG_68.name, mean, own), labels
     if faces.dense is not None and faces.plane is not None:
         queries["dense"] = faces.plane[::DENSE_STEP], faces.dense[:, ::DENSE_STEP]
     planes = [plane for plane, _ in queries.values()]
@@ -155,19 +190,3 @@ def compute_metrics(model: TUFA, faces: Faces) -> dict[str, float]:
 def converted_from(landmarks: np.ndarray, source: str, target: str) -> np.ndarray:
     """Convert (n, N, 2) labels to another scheme; those of 68 points convert to themselves only."""
     return landmarks if source == target else converted(landmarks, target)
-
-
-def zero_shot_plane(model: TUFA, reference: str) -> np.ndarray:
-    """Place iBUG's (68, 2) mean shape on the plane by an affine map (section 6.3.7), without training labels.
-
-    The map is fitted to the points shared with a scheme that the network knows.
-    """
-    mean, (shared, theirs) = mean_68(), shared_points(IBUG_68.name, reference)
-    return affine_onto(mean, mean[shared], model.anchors(reference).numpy()[theirs])
-
-
-def mean_68() -> np.ndarray:
-    """Return iBUG's (68, 2) mean shape in [0, 1] of its bounding rectangle."""
-    mean = converted(load_checkpoint(SHIPPED)[0].mean_shape.numpy(), IBUG_68.name)
-    low, high = mean.min(axis=0), mean.max(axis=0)
-    return (mean - low) / (high - low)

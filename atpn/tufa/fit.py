@@ -25,10 +25,9 @@ from atpn.tufa.anchors import WFLW_WITHOUT_IBUG, converted
 from atpn.tufa.inference import context_of
 from atpn.tufa.network import TUFA
 from atpn.tufa.samples import LabeledFace, read_samples
-from atpn.tufa.spline import warp_points
+from atpn.tufa.spline import median_on_plane
 from atpn.weights import SHIPPED, SHIPPED_TUFA
 from edge_runtime.detector import default_detector
-from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.output_paths import OutputCheckpoint
 from edge_runtime.template import Template
@@ -41,6 +40,8 @@ QUERY_POINTS = 24
 """Query points per step, and as many anchors of a known scheme as context; as in training (section 6.2.1)."""
 ALIGN_STEPS, ALIGN_LR = 100, 1e-2
 """Steps and rate of the first phase, in which only the template's points on the plane move; plane units."""
+ALIGN_FACES = 256
+"""Maximum number of faces of the first phase: their features are kept in memory."""
 PRIOR_FACES = 3
 """Weight of the network's prior knowledge in labeled faces: the labels of few faces mostly show those faces' shape."""
 
@@ -111,14 +112,14 @@ def fit(
     """Return a copy in inference mode that is fitted to a template.
 
     New alignment embeddings and the whole network, by default without its features, are trained on jittered, augmented
-    crops with the L1 loss of training (equation 6.12). A penalty keeps the answers at known points, the stronger the
-    fewer faces there are. `plane` (M, 2) are the template's initial points; `mean_shape` (98, 2) is ATPN's, for the
-    crop rule.
+    crops with the L1 loss of training (equation 6.12). A penalty keeps the answers at known points, and those at the
+    template's initial ones, the stronger the fewer faces there are. `plane` (M, 2) are these initial points;
+    `mean_shape` (98, 2) is ATPN's, for the crop rule.
     """
     torch.manual_seed(seed)
     known, rng, model = model, np.random.default_rng(seed), model.with_scheme(name, plane)
     prior_weight = PRIOR_FACES / len(faces)
-    _align(model, name, faces, mean_shape, recipe, rng)
+    _align(model, name, faces[:ALIGN_FACES], mean_shape, recipe, rng)
     freeze(model, () if train_features else ("features",))
     model.train()
     rows, context = model.rows(name), _context(model, name)
@@ -129,12 +130,10 @@ def fit(
         with fast_attention(image.device):
             places = model.mean_shapes[rows] + model.alignment.weight[1:][rows]
             query = _draw_query(len(places), context, rng)
-            value, others = _loss(model, model.image_feature(image), points, flipped, places, query)
+            answers = _answers(model, model.image_feature(image), flipped, places, query)
             with torch.no_grad():
-                before = _loss(known, known.image_feature(image), points, flipped, places, query)[1]
-            if len(query.context):
-                value = value + prior_weight * 100 * (others - before).abs().sum(-1).mean()
-        return value
+                before = _answers(known, known.image_feature(image), flipped, model.mean_shapes[rows], query)
+        return _error(answers, points, query) + prior_weight * 100 * (answers - before).abs().sum(-1).mean()
 
     minimize(make_optimizer(model, recipe), model.parameters(), loss, recipe, steps, name)
     freeze(model, ())
@@ -144,22 +143,17 @@ def fit(
 def mean_shape_on_plane(model: TUFA, faces: Sequence[LabeledFace]) -> np.ndarray:
     """Return the (M, 2) median of the faces' points on the plane, each face warped by its landmarks to their anchors.
 
-    The thesis' affine map leaves expression and pose in the shape. A profile, whose far side is a line, would be an
-    outlier in a mean. ValueError if the network knows no landmark scheme.
+    ValueError if the network knows no landmark scheme.
     """
-    known = [name for name, _ in model.config.schemes if name in (*SCHEMES, WFLW_WITHOUT_IBUG)]
+    known = [name for name, _ in model.config.schemes if model.scheme_of(name) in (*SCHEMES, WFLW_WITHOUT_IBUG)]
     if not known:
         raise ValueError(
             "cannot place the samples on the plane: this network knows no landmark scheme; "
             "train it with one in --sources"
         )
     anchors = np.concatenate([model.anchors(name).cpu().numpy() for name in known])
-    shapes = []
-    for face in faces:
-        crop = ROI.from_landmarks(face.landmarks)
-        landmarks = np.concatenate([converted(face.landmarks, name) for name in known])
-        shapes.append(warp_points(crop.to_crop(face.points), crop.to_crop(landmarks), anchors))
-    return np.median(shapes, axis=0).astype(np.float32)
+    landmarks = [np.concatenate([converted(face.landmarks, model.scheme_of(name)) for name in known]) for face in faces]
+    return median_on_plane([face.points for face in faces], landmarks, anchors)
 
 
 def _template(given: str, model: TUFA, faces: Sequence[LabeledFace]) -> Template:
@@ -199,7 +193,7 @@ def _align(
         places = model.mean_shapes[rows] + offset
         with fast_attention(feature.device):
             query = _draw_query(len(places), context, rng)
-            loss = _loss(model, feature[drawn], points[drawn], flipped[drawn], places, query)[0]
+            loss = _error(_answers(model, feature[drawn], flipped[drawn], places, query), points[drawn], query)
             loss = loss + PRIOR_FACES / len(faces) * 100 * offset.norm(dim=1).mean()
             apply_step(optimizer, [offset], loss, ALIGN_LR * (1 - step / ALIGN_STEPS))
     with torch.no_grad():
@@ -222,16 +216,17 @@ def _draw_query(count: int, context: Tensor, rng: np.random.Generator) -> _Query
     return _Query(some(count), context[some(len(context))])
 
 
-def _loss(
-    model: TUFA, feature: Tensor, points: Tensor, flipped: Tensor, places: Tensor, query: _Query
-) -> tuple[Tensor, Tensor]:
-    """Compute the L1 error of the chosen points in percent of the crop, and the (B, k, 2) answers at the context."""
+def _answers(model: TUFA, feature: Tensor, flipped: Tensor, places: Tensor, query: _Query) -> Tensor:
+    """Return (B, m + k, 2): where the chosen of the template's (M, 2) places and the context are on the faces."""
     plane = torch.cat([places[query.chosen], query.context])
     # A point of a mirrored face is the mirror image of its place.
     mirrored = torch.stack([1 - plane[:, 0], plane[:, 1]], dim=1)
-    mapped = model.mapped(feature, torch.where(flipped[:, None, None], mirrored, plane))
-    count = len(query.chosen)
-    return 100 * (mapped[:, :count] - points[:, query.chosen]).abs().sum(-1).mean(), mapped[:, count:]
+    return model.mapped(feature, torch.where(flipped[:, None, None], mirrored, plane))
+
+
+def _error(answers: Tensor, points: Tensor, query: _Query) -> Tensor:
+    """Compute the L1 error of the chosen points in percent of the crop."""
+    return 100 * (answers[:, : len(query.chosen)] - points[:, query.chosen]).abs().sum(-1).mean()
 
 
 def _context(model: TUFA, name: str) -> Tensor:

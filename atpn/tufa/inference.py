@@ -33,7 +33,8 @@ def load_query_points(model: TUFA, template: str) -> QueryPoints:
     """
     known = [name for name, _ in model.config.schemes]
     if template in known:
-        edges = SCHEMES[template].edges if template in SCHEMES else ()
+        scheme = model.scheme_of(template)
+        edges = SCHEMES[scheme].edges if scheme in SCHEMES else ()
         return QueryPoints(template, model.anchors(template).cpu().numpy(), edges)
     if not template.endswith(".json"):
         raise ValueError(f"unknown template {template!r}: give a .json file or one of {', '.join(known)}")
@@ -56,9 +57,10 @@ def context_of(model: TUFA, name: str) -> np.ndarray:
     context is points spread over the face, a scheme's the anchors of the first known scheme. A network trained without
     dense points has anchors only.
     """
-    if model.config.dense and name not in (*SCHEMES, WFLW_WITHOUT_IBUG):
+    landmarks = (*SCHEMES, WFLW_WITHOUT_IBUG, *dict(model.config.sets))
+    if model.config.dense and name not in landmarks:
         return DENSE_CONTEXT
-    known = [scheme for scheme, _ in model.config.schemes if scheme in (*SCHEMES, WFLW_WITHOUT_IBUG)]
+    known = [scheme for scheme, _ in model.config.schemes if scheme in landmarks]
     return model.anchors(known[0]).cpu().numpy() if known else np.zeros((0, 2), np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,10 @@ class TUFA(Network):
         known = ", ".join(name for name, _ in self.config.schemes)
         raise ValueError(f"this network has no anchors of {scheme!r}; it knows {known}")
 
+    def scheme_of(self, name: str) -> str:
+        """Return the landmark scheme of a training set's anchors; other anchors are called by their scheme."""
+        return dict(self.config.sets).get(name, name)
+
     def anchors(self, scheme: str) -> Tensor:
         """Return the (N, 2) aligned mean shape of a scheme on the plane: the query points for its landmarks."""
         rows = self.rows(scheme)
@@ -88,26 +93,35 @@ class TUFA(Network):
         grid = self.config.grid
         return torch.stack(attentions).mean(0)[..., : grid**2].unflatten(-1, (grid, grid))
 
-    def forward(self, image: Tensor, plane: Tensor, row: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, plane: Tensor, row: Tensor | None = None, flipped: Tensor | None = None) -> Tensor:
         """Locate (B, M, 2) plane points on (B, 3, S, S) RGB crops, 0 to 255: (B, M, 2) in [0, 1] of the crop.
 
         Prompts attend to each other, so the answers depend on all points of a query: see `context_of`. `row` (B, M) is
-        the alignment embedding of each point: 1 + its row in the mean shapes, or 0.
+        the alignment embedding of each point: 1 + its row in the mean shapes, or 0. Those of crops that are `flipped`
+        (B,), whose points are mirrored, are mirrored as well.
         """
         if row is not None:
-            plane = plane + self.alignment(row)
+            offset = self.alignment(row)
+            if flipped is not None:
+                offset = torch.where(flipped[:, None, None], offset * offset.new_tensor([-1.0, 1.0]), offset)
+            plane = plane + offset
         return self.mapped(self.image_feature(image), plane)
 
     def _prompts(self, plane: Tensor, dtype: torch.dtype) -> Tensor:
         return structure_prompts(self.config.prompt_scale * (2 * plane.float() - 1), self.config.dim).to(dtype)
 
-    def with_scheme(self, name: str, plane: np.ndarray) -> TUFA:
-        """Return a copy with another scheme's (N, 2) mean shape, not yet aligned; a known name is replaced."""
+    def with_scheme(self, name: str, plane: np.ndarray, scheme: str | None = None) -> TUFA:
+        """Return a copy with another scheme's (N, 2) mean shape, not yet aligned; a known name is replaced.
+
+        The landmarks of a set called `name` have another scheme's name, `scheme`.
+        """
         kept = [(old, self.rows(old)) for old, _ in self.config.schemes if old != name]
         shapes = torch.cat([*(self.mean_shapes[rows] for _, rows in kept), torch.tensor(plane).to(self.mean_shapes)])
         schemes = (*((old, rows.stop - rows.start) for old, rows in kept), (name, len(plane)))
         other = copy.deepcopy(self)
-        other.config = replace(self.config, schemes=schemes)
+        sets = [pair for pair in self.config.sets if pair[0] != name]
+        sets += [] if scheme in (None, name) else [(name, scheme)]
+        other.config = replace(self.config, schemes=schemes, sets=tuple(sets))
         other.mean_shapes = shapes
         other.alignment = nn.Embedding(1 + len(shapes), 2, padding_idx=0).to(shapes.device)
         with torch.no_grad():
@@ -126,12 +140,18 @@ class TUFA(Network):
         return other
 
 
-def new_tufa(config: TUFAConfig, schemes: dict[str, np.ndarray], seed: int) -> TUFA:
-    """Build an untrained network with these schemes' (N, 2) mean shapes on the plane."""
+def new_tufa(
+    config: TUFAConfig, shapes: Mapping[str, np.ndarray], seed: int, sets: Mapping[str, str] | None = None
+) -> TUFA:
+    """Build an untrained network with these (N, 2) mean shapes on the plane, by scheme or by training set.
+
+    `sets` are the landmark schemes of the training sets.
+    """
     torch.manual_seed(seed)
-    config = replace(config, schemes=tuple((name, len(shape)) for name, shape in schemes.items()))
-    shapes = np.concatenate([*schemes.values(), np.zeros((0, 2), np.float32)])
-    return TUFA(config, torch.from_numpy(shapes).float())
+    schemes = tuple((name, len(shape)) for name, shape in shapes.items())
+    config = replace(config, schemes=schemes, sets=tuple((sets or {}).items()))
+    together = np.concatenate([*shapes.values(), np.zeros((0, 2), np.float32)])
+    return TUFA(config, torch.from_numpy(together).float())
 
 
 def take_features(tufa: TUFA, atpn: ATPN) -> None:
@@ -151,3 +171,16 @@ def take_features(tufa: TUFA, atpn: ATPN) -> None:
     branch = atpn.landmark_branch.state_dict()
     tufa.features.backbone.load_state_dict(atpn.backbone.state_dict())
     tufa.features.face_vector.load_state_dict({name: branch[name] for name in names})
+
+
+def take_weights(tufa: TUFA, known: TUFA) -> None:
+    """Copy another TUFA's weights, but not its anchors; ValueError if it has another architecture."""
+    if known.config.input_size != tufa.config.input_size:
+        known = known.resized(tufa.config.input_size)
+    same = {"schemes": (), "sets": (), "dense": True}
+    if replace(known.config, **same) != replace(tufa.config, **same):
+        raise ValueError("the weights are of another architecture; start from a checkpoint of the same --size")
+    tufa.image_mean.copy_(known.image_mean)
+    tufa.image_std.copy_(known.image_std)
+    for part in ("features", "encoder", "decoder"):
+        getattr(tufa, part).load_state_dict(getattr(known, part).state_dict())

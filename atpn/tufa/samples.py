@@ -47,7 +47,7 @@ def read_samples(path: Path, atpn: ATPN, detector: Detector) -> list[LabeledFace
         if faces and len(points) != len(faces[0].points):
             raise ValueError(f"{name}: has {len(points)} points, but the first sample {len(faces[0].points)}")
         image = cv2.cvtColor(read_image(path.parent / entry["image"]), cv2.COLOR_BGR2RGB)
-        face = _nearest(points, find_faces(image, atpn, detector))
+        face = nearest_face(points, find_faces(image, atpn, detector))
         if face is None:
             raise ValueError(f"{name}: found no face around the points in {entry['image']}; remove the sample")
         faces.append(LabeledFace(image, points, face.landmarks))
@@ -64,7 +64,7 @@ def _points(values: object, name: str) -> np.ndarray:
     return points
 
 
-def _nearest(points: np.ndarray, faces: list[DetectedFace]) -> DetectedFace | None:
+def nearest_face(points: np.ndarray, faces: list[DetectedFace]) -> DetectedFace | None:
     """Return the face whose crop's center is nearest to the points' center, if that lies within the crop."""
     distances = [float(np.abs(face.roi.to_crop(points.mean(axis=0)) - 0.5).max()) for face in faces]
     best = int(np.argmin(distances)) if faces else 0

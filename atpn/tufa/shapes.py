@@ -47,7 +47,7 @@ def show_shapes(config: ShapesConfig) -> np.ndarray:
     low = both.min(axis=0)
     scale = float((both.max(axis=0) - low).max()) / (1 - 2 * MARGIN)
     panels = [
-        _panel(title, {name: (shape - low) / scale + MARGIN for name, shape in shapes.items()})
+        _panel(title, {name: (shape - low) / scale + MARGIN for name, shape in shapes.items()}, model)
         for title, shapes in (("before alignment", before), ("after alignment", after))
     ]
     image = np.hstack(panels)
@@ -55,12 +55,13 @@ def show_shapes(config: ShapesConfig) -> np.ndarray:
     return image
 
 
-def _panel(title: str, shapes: Mapping[str, np.ndarray]) -> np.ndarray:
+def _panel(title: str, shapes: Mapping[str, np.ndarray], model: TUFA) -> np.ndarray:
     """Draw a (SIDE, SIDE, 3) BGR panel: points in [0, 1] of it, one color per scheme, and a legend."""
     panel = np.full((SIDE, SIDE, 3), 255, np.uint8)
     for number, (name, shape) in enumerate(shapes.items()):
         color = COLORS[number % len(COLORS)]
-        edges = SCHEMES[name].edges if name in SCHEMES else ()
+        scheme = model.scheme_of(name)
+        edges = SCHEMES[scheme].edges if scheme in SCHEMES else ()
         draw_points(panel, shape * SIDE, edges, 4.0 - number % 3, color, tuple(160 + 95 * c // 255 for c in color))
         draw_points(panel, np.array([[18.0, 40.0 + 18 * number]]), (), 4.0, color)
         write_text(panel, f"{name}: {len(shape)}", (28, 44 + 18 * number))

@@ -15,10 +15,10 @@ from atpn.data.readers.w300lp import dataset_angles
 from atpn.data.sample import Sample
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CropPredictor, scheme_of
-from atpn.evaluate.passes import Pass, run_passes
+from atpn.evaluate.passes import Pass, region_of, run_passes
 from atpn.evaluate.protocols.published import FULL
 from atpn.evaluate.tracking import tracking_crops, tracking_metrics
-from edge_runtime.geometry import ROI, angles_to_matrix, crop_to_camera
+from edge_runtime.geometry import angles_to_matrix, crop_to_camera
 from edge_runtime.landmarks import LandmarkScheme, convert
 
 CHUNK = 64
@@ -72,7 +72,7 @@ def _evaluate(
         scheme = chunk[0].scheme
         target = np.stack([sample.landmarks for sample in chunk])
         shape = convert(network.spec.mean_shape, scheme_of(network), scheme)
-        rois = [ROI.from_landmarks(filled(face, shape)) for face in target]
+        rois = [region_of(network, filled(face, shape)) for face in target]
         passes = run_passes(network, [sample.image for sample in chunk], rois, scheme)
         for name, kept in errors.items():
             kept.append(errors_of(chunk, scheme, target, passes[name]))

@@ -131,15 +131,17 @@ def london(faces, root, count=3):
     return drawn
 
 
-def merl_rav(faces, root):
-    """Labels only, AFLW's images beside them; landmark 0 is turned away, landmark 1 covered."""
+def merl_rav(faces, root, turned=True):
+    """Labels only, AFLW's images beside them; landmark 0 is turned away if `turned`, landmark 1 covered."""
     drawn = {}
     for pose in ("frontal", "left", "lefthalf", "right", "righthalf"):
         for split in ("train", "test"):
             for name in (f"image{len(drawn):05d}", f"image{len(drawn) + 1:05d}_2"):
                 face = faces(scheme=IBUG_68)
                 points = face.landmarks + 1
-                points[0], points[1] = -1, -points[1]
+                points[1] = -points[1]
+                if turned or pose != "frontal":
+                    points[0] = -1
                 save_pts(root / "merl_rav_labels" / pose / f"{split}set" / "labels" / f"{name}.pts", points)
                 save(root / "aflw" / "flickr" / "023"[len(drawn) % 3] / f"{name.partition('_')[0]}.jpg", face.image)
                 drawn[pose, split, name] = face

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,10 +15,17 @@ from atpn.data.crops import compute_mean_shape
 from atpn.data.shards import DENSE_FILE, write_shard
 from atpn.data.store import SampleStore
 from atpn.model import save_checkpoint
-from atpn.tufa.anchors import mean_shapes
+from atpn.tufa.anchors import converted
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import new_tufa
 from edge_runtime.landmarks import WFLW_98
+
+_PATH = Path(__file__).parents[1] / "data" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("replicas", _PATH)
+_replicas = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_replicas)
+replica = _replicas.replica
+"""The datasets' replicas, as the readers' tests write them."""
 
 TINY = TUFAConfig("patches", input_size=32, patch=16, dim=32, depth=1, heads=2, decoder_depth=1)
 DENSE_OF_98 = np.arange(0, 98, 3)
@@ -47,7 +56,8 @@ def store(dense_shards):
 @pytest.fixture
 def tiny(store):
     """An untrained network that knows three schemes."""
-    return new_tufa(TINY, mean_shapes(store, store.faces, ["wflw98", "ibug68", "cofw29"]), seed=0).eval()
+    mean = compute_mean_shape(store.landmarks, WFLW_98)
+    return new_tufa(TINY, {name: converted(mean, name) for name in ("wflw98", "ibug68", "cofw29")}, seed=0).eval()
 
 
 @pytest.fixture

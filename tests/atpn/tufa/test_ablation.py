@@ -18,7 +18,7 @@ from atpn.tufa.train import TrainTUFAConfig
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_variant_is_a_training_that_exists(name, tmp_path):
-    base = TrainTUFAConfig(tmp_path, tmp_path)
+    base = TrainTUFAConfig((tmp_path,), tmp_path)
     assert (replace(base, **ROWS[name]) == base) == (name == "all")
 
 

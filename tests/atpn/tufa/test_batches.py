@@ -5,6 +5,7 @@ from atpn.data.crops import NO_JITTER, cut_crop, jittered_roi
 from atpn.train.config import Recipe
 from atpn.tufa.anchors import DENSE, converted
 from atpn.tufa.batches import PlaneBatches, PlanePoints
+from atpn.tufa.training_set import single_set
 from edge_runtime.landmarks import WFLW_98
 
 
@@ -70,18 +71,20 @@ def test_more_points_than_a_scheme_has_are_refused(tiny):
         PlanePoints(tiny, ["cofw29"], 30)
 
 
-def test_batches_depend_on_the_step_alone(tiny, store, mean):
+def test_batches_depend_on_the_step_alone(tiny, store):
     recipe = Recipe(samples=None, batch_size=6)
     points = PlanePoints(tiny, ["wflw98", "ibug68", DENSE], 24)
-    batches = PlaneBatches(store, store.faces, None, mean, recipe, 32, seed=3, points=points)
+    source = [single_set(store, points.sources)], [store.faces], [points], [1.0], recipe, 32
+    batches = PlaneBatches(*source, seed=3)
     stream = iter(batches)
     next(stream)
     second = next(stream)
-    again = next(iter(PlaneBatches(store, store.faces, None, mean, recipe, 32, seed=3, first_step=1, points=points)))
+    again = next(iter(PlaneBatches(*source, seed=3, first_step=1)))
     assert {key: tuple(value.shape) for key, value in second.items()} == {
         "image": (6, 32, 32, 3),
         "plane": (6, 24, 2),
         "row": (6, 24),
+        "flipped": (6,),
         "landmarks": (6, 24, 2),
     }
     for key, value in second.items():

@@ -11,11 +11,12 @@ from atpn.train.config import Recipe
 from atpn.train.dataset import prepare
 from atpn.train.loop import Interrupted
 from atpn.tufa import train as training
-from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG, mean_shapes
+from atpn.tufa.anchors import DENSE, WFLW_WITHOUT_IBUG
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.network import TUFA, new_tufa
 from atpn.tufa.task import TUFATask
 from atpn.tufa.train import TrainTUFAConfig, train
+from atpn.tufa.training_set import single_set
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def tiny_sizes(monkeypatch):
 
 def config(dense_shards, out, **changes):
     options = {"size": "vit-s16", "samples": 32, "batch_size": 8, "workers": 0, "bfloat16": "off", "validation": 4}
-    return TrainTUFAConfig(dense_shards, out, **(options | {"device": "cpu"} | changes))
+    return TrainTUFAConfig((dense_shards,), out, **(options | {"device": "cpu"} | changes))
 
 
 def test_an_interrupted_run_ends_as_an_unbroken_one(dense_shards, tmp_path, monkeypatch):
@@ -60,9 +61,9 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(dense_shards, tmp_path, monk
 
 def test_the_loss_falls(store):
     recipe = Recipe(samples=None, batch_size=16, lr=3e-3, warmup_steps=2, input_size=32)
-    task = TUFATask(store, recipe, 0, ("wflw98", DENSE), 24)
+    task = TUFATask([single_set(store, ("wflw98", DENSE))], recipe, 0, 24)
     config = TUFAConfig("patches", input_size=32, dim=32, depth=1, heads=2, decoder_depth=1)
-    model = new_tufa(config, mean_shapes(store, task.faces, ["wflw98"]), 0)
+    model = new_tufa(config, {"wflw98": task.sets[0].frame.shape}, 0)
     task.begin(model)
     optimizer, losses = loop.make_optimizer(model, recipe), []
     batch = next(iter(task.batches(32, 0)))
@@ -96,8 +97,8 @@ def test_a_network_may_be_kept_from_the_68_points(dense_shards, tmp_path):
 
 
 def test_only_dense_sources_leave_faces_without_them_out(store):
-    task = TUFATask(store, Recipe(samples=None), 0, (DENSE,), 24)
-    assert set(task.faces) <= set(store.with_dense)
+    task = TUFATask([single_set(store, (DENSE,))], Recipe(samples=None), 0, 24)
+    assert set(task.faces[0]) <= set(store.with_dense)
 
 
 def test_renders_without_dense_points_are_refused(face_shards, tmp_path, capsys):
