@@ -110,6 +110,11 @@ class LandmarkEvaluator:
     def load(options: LandmarkOptions) -> LandmarkEvaluator:
         """Run the network on all crops. ValueError or OSError say what is missing or damaged."""
         model, metadata = load_checkpoint(options.weights)
+        if missing := model.config.missing_parts:
+            raise ExportError(
+                f"{options.weights} is an ablation's network, without {', '.join(missing)}; files hold whole networks: "
+                "train one with all parts"
+            )
         scheme, size = model.config.scheme, model.config.input_size
         held_out = read_crop_set(options.held_out, size)
         if held_out.scheme != scheme:

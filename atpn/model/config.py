@@ -16,6 +16,10 @@ MAX_INPUT_SIZE = 1024
 """Limit of a config's sizes: a damaged one must not fill the memory."""
 
 
+ABLATED_PARTS = ("low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention")
+"""Fields that switch off a part of the thesis' architecture, for its tables 3.7 to 3.9."""
+
+
 @dataclass(frozen=True)
 class ATPNConfig:
     """Architecture of one network; networks with equal configs can load each other's weights."""
@@ -30,6 +34,18 @@ class ATPNConfig:
     """Predict a standard deviation per landmark; costs one linear layer."""
     separable_views: bool = True
     """Depthwise-separable convolutions in the multiview blocks. The thesis' dense ones take a tenth more time."""
+    low_features: bool = True
+    """Fuse the fine features into the landmarks' vector. Off: landmarks from the backbone's last features alone, the
+    baseline of the thesis' table 3.7; then `refinement_channels` must be 0."""
+    multiview: bool = True
+    """Multiview blocks (table 3.7); off: features pass unchanged."""
+    coord_conv: bool = True
+    """Coordinates as two more channels of the convolutions that lead to a vector (table 3.7)."""
+    shared_backbone: bool = True
+    """The tracking and pose branches read the landmarks' low features. Off: each has layers of its own up to there,
+    the baseline of tables 3.8 and 3.9. Needs `heatmap_attention` off."""
+    heatmap_attention: bool = True
+    """Weigh the low features for the tracking and pose branches by the landmarks' heatmap (tables 3.8 and 3.9)."""
     refinement_channels: int = 64
     """Channels of the features that refine each landmark; 0: no refinement, as in the thesis."""
     ambiguity: bool = False
@@ -58,6 +74,13 @@ class ATPNConfig:
             raise ValueError(
                 f"expected template_points or prompt_rank, not both; got {self.template_points} and {self.prompt_rank}"
             )
+        if not self.low_features and (self.refinement_channels or self.expressions):
+            raise ValueError(
+                "a network without low_features has none to refine landmarks or read expressions from: set "
+                f"refinement_channels to 0 (got {self.refinement_channels}) and leave expressions out"
+            )
+        if self.heatmap_attention and not self.shared_backbone:
+            raise ValueError("heatmap_attention weighs shared features; without shared_backbone, set it to False")
         if unknown := [name for name in self.expressions if name not in EXPRESSIONS]:
             raise ValueError(f"expressions must be ARKit's coefficients, got {unknown[0]!r}")
 
@@ -70,6 +93,11 @@ class ATPNConfig:
         if "expressions" in fields:  # JSON has lists
             fields["expressions"] = tuple(fields["expressions"])
         return cls(**fields)
+
+    @property
+    def missing_parts(self) -> tuple[str, ...]:
+        """Parts of the architecture that are switched off."""
+        return tuple(name for name in ABLATED_PARTS if not getattr(self, name))
 
     @property
     def landmark_count(self) -> int:

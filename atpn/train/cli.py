@@ -184,9 +184,8 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
                 f"{needed} --data {config.data[0]} --out {config.out}` first, or give --weights or --init shipped"
             )
     if path is None:
-        model = new_model(
-            store, store.split()[0], config.width, recipe.input_size, config.seed, recipe.network == "thesis"
-        )
+        like = recipe.network == "thesis", recipe.without
+        model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed, *like)
         return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
     if stage == "landmarks" and model.config.scheme != store.scheme:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from atpn.data.augment import AugmentConfig
+from atpn.data.augment import THESIS_AUGMENT, AugmentConfig
 from atpn.data.composites import CompositeConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.label_noise import NoiseConfig
@@ -21,6 +21,7 @@ Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
+ArchitecturePart = Literal["low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
 
 
@@ -66,6 +67,8 @@ class Recipe:
     input_size: int = 112
     network: Literal["atpn", "thesis"] = "atpn"
     """Architecture of a new network. `thesis`: dense multiview blocks and no refinement of the first estimate."""
+    without: tuple[ArchitecturePart, ...] = ()
+    """Parts that a new network lacks, see `ATPNConfig`: for the thesis' ablations."""
     jitter: JitterConfig = field(default_factory=JitterConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
@@ -115,8 +118,9 @@ _SETTLED_JITTER = JitterConfig(
 _SETTLED_AUGMENT = AugmentConfig(
     cover=0.06, low_resolution=0.05, blur=0.08, motion_blur=0.03, noise=0.08, jpeg=0.1, gray=0.08
 )
-# The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
-_THESIS_JITTER = JitterConfig(unrolled_prob=1.0, rotation=30.0)
+# The thesis crops along the image's axes, and translates, rotates, and mirrors samples, but does not scale them. It
+# gives no limits: a rotation of 30° is our reading.
+_THESIS_JITTER = JitterConfig(scale_sigma=0.0, unrolled_prob=1.0, rotation=30.0)
 _THESIS = {
     "network": "thesis",
     "optimizer": "adam",
@@ -125,7 +129,8 @@ _THESIS = {
     "schedule": "step",
     "warmup_steps": 0,
 }
-_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
+_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
+_THESIS |= {"jitter": _THESIS_JITTER, "augment": THESIS_AUGMENT}
 _THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
 _THESIS |= {"negative_kinds": THESIS_NEGATIVES}
 # Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
@@ -149,10 +154,12 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ("atpn", "expressions"): Recipe(samples=240_000, batch_size=64, optimizer="muon", lr=4e-3),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
-        ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
-        ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
+        ("thesis", "landmarks"): Recipe(
+            samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, decay_factor=0.97, **_THESIS
+        ),
+        ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.96, **_THESIS),
         ("thesis", "pose"): Recipe(
-            samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
+            samples=None, epochs=6, decay_epochs=2, decay_factor=0.96, pose_loss="thesis", **_THESIS
         ),
         ("fine-tune", "landmarks"): Recipe(freeze_backbone=True, **_FINE_TUNE),
         ("fine-tune", "tracking"): Recipe(jitter=_TRACKING_JITTER, **_FINE_TUNE),

@@ -282,12 +282,19 @@ def with_loss_heads(model: ATPN, recipe: Recipe) -> ATPN:
 
 
 def new_model(
-    store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int, thesis: bool = False
+    store: SampleStore,
+    faces: np.ndarray,
+    width: float,
+    input_size: int,
+    seed: int,
+    thesis: bool = False,
+    without: Sequence[str] = (),
 ) -> ATPN:
-    """Build an untrained network with the training faces' mean shape; `thesis`: see `Recipe.network`."""
+    """Build an untrained network with the training faces' mean shape; `thesis` and `without`: see `Recipe`."""
     mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
     config = ATPNConfig(scheme=store.scheme, width=width, input_size=input_size)
     if thesis:
         config = replace(config, separable_views=False, refinement_channels=0)
+    config = replace(config, **dict.fromkeys(without, False))
     return ATPN(config, mean_shape)

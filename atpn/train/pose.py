@@ -50,8 +50,8 @@ class PoseTask:
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of the angles."""
-        weighted, _ = frozen_input(model, batch["image"])
-        predicted = model.pose_branch(weighted).float()
+        shared, _ = frozen_input(model, batch["image"])
+        predicted = model.pose_branch(shared).float()
         return pose_loss(predicted, batch["pose"], self.recipe.pose_loss), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:
