@@ -120,7 +120,7 @@ def test_the_thesis_recipe_is_the_thesis(tmp_path):
     ]
     recipes = [cli.stage_recipe(stage.stage, stage) for stage in stages]
     assert [(r.lr, r.decay_factor, r.decay_epochs, r.batch_size) for r in recipes] == [
-        (1e-3, 0.03, 4, 128),
-        (1e-3, 0.04, 2, 128),
-        (1e-3, 0.04, 2, 128),
+        (1e-3, 0.97, 4, 128),
+        (1e-3, 0.96, 2, 128),
+        (1e-3, 0.96, 2, 128),
     ]
