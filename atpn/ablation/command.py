@@ -60,8 +60,9 @@ class AblateConfig(MachineOptions):
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""
     table: TableName = "recipe"
-    """`recipe`: each ingredient of the recipe; `noise`: methods for labels with errors; `landmark-branch`: the thesis'
-    table 3.7; `branches`: its tables 3.8 and 3.9 and figure 3.9, which need --weights with trained landmarks."""
+    """`recipe`: each ingredient of the recipe; `noise`: methods for labels with errors; `heatmaps`: two of them beside
+    their published forms; `landmark-branch`: the thesis' table 3.7; `branches`: its tables 3.8 and 3.9 and figure 3.9,
+    which need --weights with trained landmarks."""
     rows: tuple[str, ...] = ()
     """Rows to train, in this order; default: all of the table."""
     weights: Path | None = None
@@ -99,6 +100,8 @@ class AblateConfig(MachineOptions):
             raise ValueError("--views needs frozen features: give --weights, too")
         if self.table == "branches" and (self.weights is None or self.views is not None):
             raise ValueError("--table branches trains on frozen landmarks: give --weights, and no --views")
+        if self.table == "heatmaps" and self.views is not None:
+            raise ValueError("--table heatmaps trains the features that heatmaps are made of: leave --views out")
         require_positive(self, "faces", "views", "batch_size", "lr", "input_size", "samples")
         if self.niceness < 0:
             raise ValueError(f"--niceness must not be negative, got {self.niceness}")

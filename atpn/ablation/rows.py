@@ -15,9 +15,8 @@ Change = Callable[[Recipe], Recipe]
 
 def _thesis(recipe: Recipe) -> Recipe:
     """Return the published recipe with as many crops of each size as the others."""
-    return replace(
-        RECIPES["thesis", "landmarks"], coarse_fraction=recipe.coarse_fraction, coarse_size=recipe.coarse_size
-    )
+    sizes = {name: getattr(recipe, name) for name in ("coarse_fraction", "coarse_size", "input_size")}
+    return replace(RECIPES["thesis", "landmarks"], **sizes)
 
 
 def _thesis_steep(recipe: Recipe) -> Recipe:
@@ -91,6 +90,28 @@ NOISE_ROWS: Mapping[str, Row] = MappingProxyType(
 """Methods for labels with errors like those of annotators."""
 
 
+def _heatmap(**fields: Any) -> Change:
+    """Return the noisy recipe for the thesis' network, which has no refinement, as heatmaps have none."""
+    return _noisy(network="thesis", **fields)
+
+
+HEATMAP_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("coordinates, wing loss", _heatmap()),
+        "star": ("coordinates, STAR loss", _heatmap(landmark_loss="star")),
+        "semantic-alignment": ("coordinates, Semantic Alignment", _heatmap(semantic_alignment=True)),
+        "heatmap-distance": ("heatmaps, distance of the mean", _heatmap(landmark_loss="heatmap-distance")),
+        "heatmap-star": ("heatmaps, STAR loss as published", _heatmap(landmark_loss="heatmap-star")),
+        "heatmap-gaussian": ("heatmaps, Gaussians at the labels", _heatmap(landmark_loss="heatmap-gaussian")),
+        "heatmap-semantic-alignment": (
+            "heatmaps, Semantic Alignment as published",
+            _heatmap(landmark_loss="heatmap-semantic-alignment"),
+        ),
+    }
+)
+"""STAR and Semantic Alignment for coordinates beside the published ones for heatmaps, all on labels with errors."""
+
+
 def _thesis_without(*parts: ArchitecturePart) -> Change:
     return _with(network="thesis", without=parts)
 
@@ -121,11 +142,12 @@ BRANCH_ROWS: Mapping[str, Row] = MappingProxyType(
 )
 """Thesis, tables 3.8 and 3.9, and figure 3.9: changes to the recipes of the tracking and the pose stage."""
 
-TableName = Literal["recipe", "noise", "landmark-branch", "branches"]
+TableName = Literal["recipe", "noise", "heatmaps", "landmark-branch", "branches"]
 TABLES: Mapping[TableName, Mapping[str, Row]] = MappingProxyType(
     {
         "recipe": RECIPE_ROWS,
         "noise": NOISE_ROWS,
+        "heatmaps": HEATMAP_ROWS,
         "landmark-branch": LANDMARK_BRANCH_ROWS,
         "branches": BRANCH_ROWS,
     }

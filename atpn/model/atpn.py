@@ -164,8 +164,11 @@ class ATPN(Network):
         """Return a copy that predicts the landmarks of a conversion's scheme.
 
         A scheme that spans less of the face makes crops closer, so faces are larger than those that the convolutions
-        were trained on. Heads for other outputs are dropped.
+        were trained on. Heads for other outputs are dropped. ValueError for a network of heatmaps, which no linear map
+        converts.
         """
+        if self.config.heatmaps != "none":
+            raise ValueError(f"a network of heatmaps stays with its scheme, {self.config.scheme.name}; train a new one")
 
         def combined(rows: Tensor, weights: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
             return (weights @ rows.reshape(weights.shape[1], -1)).reshape(-1, *rows.shape[1:])

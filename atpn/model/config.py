@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import WFLW_98, LandmarkScheme
@@ -15,6 +15,8 @@ INPUT_SIZE_STEP = 16
 MAX_INPUT_SIZE = 1024
 """Limit of a config's sizes: a damaged one must not fill the memory."""
 
+
+HeatmapKind = Literal["none", "distribution", "gaussian"]
 
 ABLATED_PARTS = ("low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention")
 """Fields that switch off a part of the thesis' architecture, for its tables 3.7 to 3.9."""
@@ -48,6 +50,9 @@ class ATPNConfig:
     """Weigh the low features for the tracking and pose branches by the landmarks' heatmap (tables 3.8 and 3.9)."""
     refinement_channels: int = 64
     """Channels of the features that refine each landmark; 0: no refinement, as in the thesis."""
+    heatmaps: HeatmapKind = "none"
+    """Read landmarks from a heatmap each (`heatmap_head.py`) instead of the vector, for losses that need one:
+    `distribution` for STAR, `gaussian` for Semantic Alignment. Not for export; then `refinement_channels` must be 0."""
     ambiguity: bool = False
     """Predict the shape of each landmark's distribution, for STAR loss; used in training only."""
     conventions: int = 0
@@ -73,6 +78,13 @@ class ATPNConfig:
         if self.template_points and self.prompt_rank:
             raise ValueError(
                 f"expected template_points or prompt_rank, not both; got {self.template_points} and {self.prompt_rank}"
+            )
+        if self.heatmaps not in get_args(HeatmapKind):
+            raise ValueError(f"heatmaps must be one of {', '.join(get_args(HeatmapKind))}, got {self.heatmaps!r}")
+        if self.heatmaps != "none" and (self.refinement_channels or not self.low_features):
+            raise ValueError(
+                "heatmaps are made of the low features and are not refined: set low_features, and refinement_channels "
+                f"to 0 (got {self.refinement_channels})"
             )
         if not self.low_features and (self.refinement_channels or self.expressions):
             raise ValueError(

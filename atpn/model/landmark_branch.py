@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from atpn.model.backbone import HIGH, LOW, MID, Features
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
+from atpn.model.heatmap_head import HeatmapHead
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm, near_zero_linear
 from atpn.model.refinement import Refinement
 
@@ -105,6 +106,7 @@ class LandmarkBranch(FaceVector):
         self.residual = near_zero_linear(vector, 2 * count)
         self.log_sigma = near_zero_linear(vector, count, LOG_INITIAL_SIGMA) if config.uncertainty else None
         self.refinement = Refinement(config) if config.refinement_channels else None
+        self.heatmaps = HeatmapHead(config) if config.heatmaps != "none" else None
         self.ambiguity = near_zero_linear(vector, 2 * count) if config.ambiguity else None
         self.offsets: nn.Parameter | None = None
         """(K, N, 2) offset of each other convention, in widths of the mean shape's crop."""
@@ -125,7 +127,12 @@ class LandmarkBranch(FaceVector):
         return self.estimates(embedding)[-1]
 
     def estimates(self, embedding: FaceEmbedding) -> list[tuple[Tensor, Tensor]]:
-        """Return the first estimate and, if the network has a refinement, the refined one; each as in `forward`."""
+        """Return the first estimate and, if the network has a refinement, the refined one; each as in `forward`.
+
+        With heatmaps, their estimate alone.
+        """
+        if self.heatmaps is not None:
+            return [self.heatmaps.read(self.heatmaps(embedding.fine))]
         first = self.read_vector(embedding.vector)
         return [first] if self.refinement is None else [first, self.refinement(embedding.fine, *first)]
 

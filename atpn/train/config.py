@@ -22,7 +22,8 @@ RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
 ArchitecturePart = Literal["low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention"]
-LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
+HeatmapLoss = Literal["heatmap-distance", "heatmap-star", "heatmap-gaussian", "heatmap-semantic-alignment"]
+LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star", HeatmapLoss]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Recipe:
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background, as in the thesis; ours covers parts instead."""
     landmark_loss: LandmarkLoss = "wing"
-    """The others are in `losses/wing_variants.py` and `losses/star.py`; none was better with wrong labels."""
+    """The others are in `losses/wing_variants.py` and `losses/star.py`; none was better with wrong labels. Those that
+    begin with `heatmap` give a new network heatmaps (`train/heatmaps.py`), to compare with."""
     gap_weight: float = 2.0
     """Weight of the gap loss: points alone can be accurate while an open mouth is missed."""
     activation_penalty_weight: float = 5.0

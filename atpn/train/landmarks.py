@@ -21,6 +21,7 @@ from atpn.model import ATPN, ATPNConfig
 from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatch, FaceBatches
+from atpn.train.heatmaps import KINDS, heatmap_landmark_loss, needs_heatmaps
 from atpn.train.losses.activation import activation_penalty
 from atpn.train.losses.landmark import (
     GAP_PAIRS,
@@ -74,7 +75,8 @@ class LandmarkTask:
         self.faces = training_faces(store, recipe)[:faces]
         if others and not _one_face_at_a_time(recipe):
             raise ValueError(
-                "STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support several sets; "
+                "losses of heatmaps, STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support "
+                "several sets; "
                 "give one --data, or leave them out"
             )
         self._counts = split_batch(recipe.batch_size, [1.0, *(other.weight for other in others)])
@@ -108,7 +110,31 @@ class LandmarkTask:
         recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
             embedding = self.embed(model, batch)
-            estimates = model.landmark_branch.estimates(embedding)
+            if needs_heatmaps(recipe.landmark_loss):
+                loss, parts = self._heatmap_loss(model, embedding, batch)
+            else:
+                loss, parts = self._estimates_loss(model, embedding, batch)
+        if recipe.activation_penalty_weight:
+            excess = activation_penalty(activations)
+            parts["range"] = excess.detach()
+            loss = loss + recipe.activation_penalty_weight * excess
+        return loss, {key: value.detach() for key, value in parts.items()}
+
+    def _heatmap_loss(
+        self, model: ATPN, embedding: FaceEmbedding, batch: FaceBatch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        def averaged_maps() -> Tensor:
+            with torch.no_grad():
+                return self.ema_model.landmark_branch.heatmaps(self.embed(self.ema_model, batch).fine)
+
+        maps = model.landmark_branch.heatmaps(embedding.fine)
+        return heatmap_landmark_loss(self.recipe.landmark_loss, maps, batch["landmarks"], averaged_maps)
+
+    def _estimates_loss(
+        self, model: ATPN, embedding: FaceEmbedding, batch: FaceBatch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        recipe = self.recipe
+        estimates = model.landmark_branch.estimates(embedding)
         target = self._searched(batch) if recipe.semantic_alignment else None
         shape = model.landmark_branch.read_ambiguity(embedding.vector) if recipe.landmark_loss == "star" else None
         losses = [
@@ -116,12 +142,7 @@ class LandmarkTask:
             self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
             for landmarks, log_sigma in estimates
         ]
-        loss, parts = torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
-        if recipe.activation_penalty_weight:
-            excess = activation_penalty(activations)
-            parts["range"] = excess.detach()
-            loss = loss + recipe.activation_penalty_weight * excess
-        return loss, {key: value.detach() for key, value in parts.items()}
+        return torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
 
     def embed(self, model: ATPN, batch: Batch) -> FaceEmbedding:
         """Return the input of a model's landmark layers."""
@@ -222,7 +243,7 @@ def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
 
 def _one_face_at_a_time(recipe: Recipe) -> bool:
     """Return whether the recipe uses each landmark's own label alone."""
-    simple = recipe.landmark_loss not in ("star", "adaptive-wing")
+    simple = recipe.landmark_loss not in ("star", "adaptive-wing") and not needs_heatmaps(recipe.landmark_loss)
     return simple and not (recipe.semantic_alignment or recipe.shape_components)
 
 
@@ -276,7 +297,15 @@ def landmark_metrics(model: ATPN, batch: LabeledCrops, store: SampleStore, clear
 
 
 def with_loss_heads(model: ATPN, recipe: Recipe) -> ATPN:
-    """Return the network with the additional heads of the recipe's landmark loss."""
+    """Return the network with the heads that the recipe's landmark loss needs."""
+    if needs_heatmaps(recipe.landmark_loss):
+        kind = KINDS[recipe.landmark_loss]
+        return model if model.config.heatmaps == kind else model.with_config(heatmaps=kind, refinement_channels=0)
+    if model.config.heatmaps != "none":
+        raise ValueError(
+            f"this network reads landmarks from heatmaps, and the loss {recipe.landmark_loss} is for coordinates: use "
+            f"--landmark-loss {', '.join(KINDS)}, or a new network"
+        )
     needs_ambiguity = recipe.landmark_loss == "star" and not model.config.ambiguity
     return model.with_config(ambiguity=True) if needs_ambiguity else model
 

@@ -65,6 +65,9 @@ def test_each_row_changes_one_thing(tmp_path, table):
         assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
         assert recipes["thesis"].landmark_loss == "thesis"
         assert recipes["thesis"].coarse_fraction == 0.5
+    elif table == "heatmaps":
+        assert all(recipe.network == default.network for recipe in recipes.values())
+        assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
     elif table == "noise":
         assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
         assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
@@ -175,3 +178,21 @@ def test_branches_are_compared_on_the_same_landmarks(face_shards, tmp_path, tiny
 def test_branches_need_trained_landmarks(tmp_path):
     with pytest.raises(ValueError, match="give --weights"):
         AblateConfig(tmp_path, tmp_path, tmp_path, table="branches")
+
+
+@pytest.mark.slow
+def test_heatmaps_are_compared_with_coordinates_on_the_same_labels(face_shards, tmp_path):
+    command = [*options(face_shards, tmp_path, samples=22)[:-1], "--table", "heatmaps"]
+    assert main(command) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    kinds = {}
+    for name, row in report["rows"].items():
+        model, _ = load_checkpoint(tmp_path / name / "landmarks.safetensors")
+        kinds[name] = model.config.heatmaps
+        assert row["rendered"]["nme"] > 0
+    assert list(kinds) == list(TABLES["heatmaps"])
+    assert [kind for name, kind in kinds.items() if name.startswith("heatmap-")] == ["distribution"] * 2 + [
+        "gaussian"
+    ] * 2
+    with pytest.raises(ValueError, match="leave --views out"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, table="heatmaps", weights=tmp_path, views=2)
