@@ -18,6 +18,8 @@ from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
 from edge_runtime.output_paths import OutputFolder
 
 Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
+BLENDING_STAGES: tuple[Stage, ...] = ("landmarks", "pose")
+"""Stages whose crops may be blended with backgrounds."""
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
@@ -134,6 +136,7 @@ _THESIS = {
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
 _THESIS |= {"jitter": _THESIS_JITTER, "augment": THESIS_AUGMENT}
 _THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
+_THESIS |= {"scenes": SceneConfig(embed_prob=0.0, trim_prob=0.0)}
 _THESIS |= {"negative_kinds": THESIS_NEGATIVES}
 # Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
 # hundred times are memorized, so their errors do not tell the uncertainty on others.
@@ -240,6 +243,9 @@ class TrainConfig(RunLength):
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
     sampling_weights: tuple[float, ...] = ()
     """Relative number of crops per batch from each of several --data; default: equal."""
+    backgrounds: Path | None = None
+    """Landmark and pose stages: folder of shards whose images, where they show no face, are blended into crops, as
+    often as the recipe's `background_mix` says; default: the images without a face of --data."""
     init: Literal["new", "shipped"] = "new"
     """`shipped` starts from the shipped weights, by default with the `fine-tune` recipe. The network takes the data's
     scheme."""
@@ -291,6 +297,9 @@ class TrainConfig(RunLength):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
+        blending = self.stage in (*BLENDING_STAGES, "all") and self.loader != "device"
+        if self.backgrounds is not None and not blending:
+            raise ValueError("--backgrounds is for the landmark and pose stages, with --loader processes")
         if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "expressions", "detector")):
             what = "images left on disk" if self.on_disk else f"the {self.stage} stage"
             raise ValueError(f"--loader device does not support {what}; use --loader processes")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atpn.data.background_images import BackgroundImages
 from atpn.data.contours import neighbors, sliding
 from atpn.data.crops import compute_mean_shape
 from atpn.data.label_noise import noisy_landmarks
@@ -61,14 +62,17 @@ class LandmarkTask:
         validation: int = 400,
         faces: int | None = None,
         others: Sequence[OtherSet] = (),
+        blended: BackgroundImages | None = None,
     ) -> None:
         """Select the training faces, at most `faces`, and prepare their labels.
 
         The scheme and the convention of `store` are the network's; `others` are further sets, see `mixing`.
-        `validation` is the maximum number of held-out faces. ValueError if the recipe does not support the store's
+        `validation` is the maximum number of held-out faces; `blended`: see `CropSteps`. ValueError if the recipe does
+        not support the store's
         scheme, or several sets.
         """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
+        self.blended = blended
         if recipe.freeze_backbone:
             self.trained = ("landmark_branch",)
         self.held_out = store.split()[1][:validation]
@@ -102,7 +106,8 @@ class LandmarkTask:
             faces = training_faces(store, recipe) if k else self.faces
             backgrounds, _ = store.split(store.backgrounds)
             options = store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step
-            parts.append(FaceBatches(*options, labels=None if k else self.labels, settling=self.settling))
+            labels = None if k else self.labels
+            parts.append(FaceBatches(*options, labels=labels, settling=self.settling, blended=self.blended))
         return MixedBatches(parts, self.seed, first_step) if self.others else parts[0]
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
