@@ -15,9 +15,7 @@ INPUT_SIZE_STEP = 16
 MAX_INPUT_SIZE = 1024
 """Limit of a config's sizes: a damaged one must not fill the memory."""
 
-
 HeatmapKind = Literal["none", "distribution", "gaussian"]
-
 ABLATED_PARTS = ("low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention")
 """Fields that switch off a part of the thesis' architecture, for its tables 3.7 to 3.9."""
 

@@ -18,14 +18,15 @@ from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
 from edge_runtime.output_paths import OutputFolder
 
 Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
-BLENDING_STAGES: tuple[Stage, ...] = ("landmarks", "pose")
-"""Stages whose crops may be blended with backgrounds."""
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
 ArchitecturePart = Literal["low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention"]
 HeatmapLoss = Literal["heatmap-distance", "heatmap-star", "heatmap-gaussian", "heatmap-semantic-alignment"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star", HeatmapLoss]
+
+BLENDING_STAGES: tuple[Stage, ...] = ("landmarks", "pose")
+"""Stages whose crops may be blended with backgrounds."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,7 @@ _THESIS = {
 _THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
 _THESIS |= {"jitter": _THESIS_JITTER, "augment": THESIS_AUGMENT}
 _THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
-_THESIS |= {"scenes": SceneConfig(embed_prob=0.0, trim_prob=0.0)}
-_THESIS |= {"negative_kinds": THESIS_NEGATIVES}
+_THESIS |= {"scenes": SceneConfig(embed_prob=0.0, trim_prob=0.0), "negative_kinds": THESIS_NEGATIVES}
 # Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
 # hundred times are memorized, so their errors do not tell the uncertainty on others.
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}

@@ -68,8 +68,7 @@ class LandmarkTask:
 
         The scheme and the convention of `store` are the network's; `others` are further sets, see `mixing`.
         `validation` is the maximum number of held-out faces; `blended`: see `CropSteps`. ValueError if the recipe does
-        not support the store's
-        scheme, or several sets.
+        not support the store's scheme, or several sets.
         """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
         self.blended = blended
@@ -80,8 +79,7 @@ class LandmarkTask:
         if others and not _one_face_at_a_time(recipe):
             raise ValueError(
                 "losses of heatmaps, STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support "
-                "several sets; "
-                "give one --data, or leave them out"
+                "several sets; give one --data, or leave them out"
             )
         self._counts = split_batch(recipe.batch_size, [1.0, *(other.weight for other in others)])
         self.labels = training_labels(store, self.faces, recipe)
