@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
+from atpn.data.contact_sheet import write_contact_sheet
+from atpn.data.sample import Sample
 from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
-from atpn.evaluate.backend import CheckpointBackend, CropPredictor
+from atpn.evaluate.backend import CheckpointBackend, CropPredictor, scheme_of
 from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import ATPN
 from atpn.train.config import Recipe, Stage
 from atpn.train.pose import PoseTask
 from atpn.train.tracking import TrackingTask
-from edge_runtime.geometry import extract_crop
+from edge_runtime.geometry import angles_to_matrix, extract_crop
 
 STAGES: Mapping[Stage, type[TrackingTask] | type[PoseTask]] = MappingProxyType(
     {"tracking": TrackingTask, "pose": PoseTask}
@@ -33,6 +36,7 @@ RIDGE = 1e-3
 """Weight of the pose readout's ridge, times the mean square of a coordinate: the 196 coordinates of 98 landmarks are
 nearly dependent."""
 CROPS_PER_BACKGROUND = 4
+SHEET_CROPS = 20
 
 
 def with_untrained_branches(trained: ATPN, recipe: Recipe, seed: int) -> ATPN:
@@ -45,8 +49,11 @@ def with_untrained_branches(trained: ATPN, recipe: Recipe, seed: int) -> ATPN:
     return model
 
 
-def measure_branches(model: ATPN, held_out: SampleStore, limit: int) -> dict[str, Any]:
-    """Evaluate pose and tracking on held-out renders, and how far pose follows the landmarks where there is no face."""
+def measure_branches(model: ATPN, held_out: SampleStore, limit: int, sheet: Path) -> dict[str, Any]:
+    """Evaluate pose and tracking on held-out renders, and how far pose follows the landmarks where there is no face.
+
+    `sheet` is the image file for landmarks and poses found there (figure 3.9).
+    """
     network = CheckpointBackend(model)
     rendered = evaluate_rendered(network, held_out, limit)
     if "pose" not in rendered:
@@ -56,6 +63,7 @@ def measure_branches(model: ATPN, held_out: SampleStore, limit: int) -> dict[str
     measured = {"pose": pose, "tracking": tracking}
     if len(held_out.backgrounds):
         measured["background"] = pose_agreement(network, held_out, limit)
+        write_background_sheet(sheet, network, held_out)
     return measured
 
 
@@ -67,13 +75,32 @@ def pose_agreement(network: CropPredictor, store: SampleStore, limit: int, seed:
     """
     size, mean_shape = network.spec.input_size, network.spec.mean_shape
     faces = network.predict(validation_batch(store, store.faces[:limit], mean_shape, size)["image"].numpy())
-    rng = np.random.default_rng(seed)
-    images = [store.image(int(index)) for index in store.backgrounds[:limit]]
-    crops = [extract_crop(i, background_roi(i, rng), size) for i in images for _ in range(CROPS_PER_BACKGROUND)]
-    found = network.predict(np.stack(crops))
+    crops = background_crops(store, size, limit, seed)
+    found = network.predict(crops)
     implied = PoseReadout(faces.landmarks, faces.pose).predict(found.landmarks)
     agreement = {name: float(np.corrcoef(implied[:, i], found.pose[:, i])[0, 1]) for i, name in enumerate(ANGLES)}
     return {"crops": len(crops), **agreement, "difference": float(np.degrees(np.abs(implied - found.pose)).mean())}
+
+
+def background_crops(store: SampleStore, size: int, limit: int, seed: int = 0) -> np.ndarray:
+    """Return (n, S, S, 3) crops of up to `limit` images without a face."""
+    rng = np.random.default_rng(seed)
+    images = [store.image(int(index)) for index in store.backgrounds[:limit]]
+    return np.stack(
+        [extract_crop(i, background_roi(i, rng), size) for i in images for _ in range(CROPS_PER_BACKGROUND)]
+    )
+
+
+def write_background_sheet(path: Path, network: CropPredictor, store: SampleStore) -> None:
+    """Draw landmarks and head axes as the network sees them in some crops without a face."""
+    size = network.spec.input_size
+    crops = background_crops(store, size, SHEET_CROPS)[::CROPS_PER_BACKGROUND]
+    found = network.predict(crops)
+    samples = [
+        Sample(crop, landmarks * size - 0.5, scheme_of(network), rotation=rotation)
+        for crop, landmarks, rotation in zip(crops, found.landmarks, angles_to_matrix(found.pose), strict=True)
+    ]
+    write_contact_sheet(path, samples)
 
 
 class PoseReadout:

@@ -142,7 +142,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
         log.info("%s: %s", name, table[name][0])
         if config.table == "branches":
             model, minutes = _train_branches(name, store, config)
-            measured = measure_branches(model, held_out, config.limit)
+            measured = measure_branches(model, held_out, config.limit, config.out / name / "backgrounds.jpg")
         else:
             model, minutes = _train(name, row_recipe(name, config), store, config)
             measured = measure(model, held_out, photos, config.limit)

@@ -1,11 +1,13 @@
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
-from atpn.ablation.branches import PoseReadout, pose_agreement
+from atpn.ablation.branches import PoseReadout, pose_agreement, write_background_sheet
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import Predictions
+from edge_runtime.landmarks import WFLW_98
 
 
 def test_the_readout_finds_a_linear_pose():
@@ -20,7 +22,8 @@ class Network:
     """Landmarks that follow a crop's mean gray; pose that follows the landmarks, or not on backgrounds."""
 
     def __init__(self, faces, follows):
-        self.spec = SimpleNamespace(input_size=48, mean_shape=np.random.default_rng(0).uniform(0.2, 0.8, (98, 2)))
+        shape = np.random.default_rng(0).uniform(0.2, 0.8, (98, 2))
+        self.spec = SimpleNamespace(input_size=48, mean_shape=shape, landmark_scheme=WFLW_98)
         self.faces, self.follows, self.rng = faces, follows, np.random.default_rng(1)
 
     def predict(self, crops):
@@ -40,3 +43,13 @@ def test_pose_that_follows_the_landmarks_is_told_from_one_that_does_not(face_sha
     correlations = [report[name] for name in ("pitch", "yaw", "roll")]
     assert (min(correlations) > 0.95) if follows else (np.mean(correlations) < 0.7)
     assert (report["difference"] < 1) == follows
+
+
+def test_backgrounds_are_drawn_with_what_the_network_sees_there(face_shards, tmp_path):
+    store = SampleStore.read(face_shards)
+    write_background_sheet(tmp_path / "sheet.png", Network(len(store.faces), True), store)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (224, 5 * 224, 3)  # four backgrounds in a row of five
+    green = sheet.astype(int) - (80, 255, 80)
+    tiles = np.split(np.abs(green).max(axis=2) < 20, 5, axis=1)
+    assert [bool(tile.sum() > 200) for tile in tiles] == [True] * 4 + [False]

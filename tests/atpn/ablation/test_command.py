@@ -170,6 +170,7 @@ def test_branches_are_compared_on_the_same_landmarks(face_shards, tmp_path, tiny
         assert row["pose"]["count"] == 24
         assert row["tracking"]["positives"] == 24
         assert row["background"]["crops"] == 16
+        assert (tmp_path / name / "backgrounds.jpg").is_file()
     table = (tmp_path / "ablation.md").read_text()
     assert "| single-task networks with the same layers (baseline) |" in table
     assert "tiny.safetensors" in table
