@@ -126,6 +126,13 @@ class LandmarkEvaluator:
     def load(options: LandmarkOptions) -> LandmarkEvaluator:
         """Run the network on all crops. ValueError or OSError say what is missing or damaged."""
         model, metadata = load_checkpoint(options.weights)
+        config = model.config
+        if config.missing_parts or config.heatmaps != "none":
+            how = f"without {', '.join(config.missing_parts)}" if config.missing_parts else "with heatmaps"
+            raise ExportError(
+                f"{options.weights} is an ablation's network, {how}; files hold the device's architecture: train one "
+                "with all its parts"
+            )
         scheme, size = model.config.scheme, model.config.input_size
         held_out = read_crop_set(options.held_out, size)
         if held_out.scheme != scheme:

@@ -12,6 +12,8 @@ import atpn.__main__
 import benchmarks.__main__
 import export.__main__
 import platform_checks.__main__
+from atpn.ablation.rows import TABLES
+from atpn.evaluate.protocols.registry import PROTOCOLS
 from edge_runtime.doctor import DoctorConfig
 from edge_runtime.flags import parse_flags
 from edge_runtime.webcam import WebcamConfig
@@ -119,3 +121,18 @@ def test_help_lists_the_commands_on_standard_output(package, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == listed
+
+
+def test_the_papers_page_names_code_and_tests_that_exist():
+    text = (ROOT / "docs/papers.md").read_text()
+    named = re.findall(r"`((?:atpn|edge_runtime|tests)/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 40
+    for path, test in named:
+        assert (ROOT / path).is_file(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
+    rows = [row for row in text.splitlines() if row.startswith("| ") and " --- " not in row]
+    assert all("tests/" in row or "| test |" in row for row in rows)
+    for table in re.findall(r"`ablate --table ([\w-]+)`", text):
+        assert table in TABLES
+    for protocol in re.findall(r"`evaluate --protocol ([\w-]+)", text):
+        assert protocol in PROTOCOLS

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import torch
 
+from atpn.ablation.branches import STAGES, branches_table, measure_branches, with_untrained_branches
 from atpn.ablation.linear_probe import EmbeddedCrops, LinearProbeTask, embed_crops
 from atpn.ablation.rows import TABLES, TableName
 from atpn.data.afw import Photo, read_afw
@@ -28,9 +29,9 @@ from atpn.evaluate.command import library_versions
 from atpn.evaluate.rendered import evaluate_rendered
 from atpn.model import ATPN, load_checkpoint
 from atpn.model.checkpoint import weights_sha256
-from atpn.train.config import RECIPES, MachineOptions, Recipe, require_positive
+from atpn.train.config import RECIPES, MachineOptions, Recipe, Stage, require_positive
 from atpn.train.landmarks import LandmarkTask, new_model, with_loss_heads
-from atpn.train.loop import Budget, RunOptions, Trainer
+from atpn.train.loop import Budget, RunOptions, StageTask, Trainer
 from atpn.train.machine import select_device
 from atpn.train.state import differences, plain
 from edge_runtime.files import write_atomically
@@ -59,7 +60,9 @@ class AblateConfig(MachineOptions):
     afw: Path | None = None
     """Folder with AFW's labels.json and images, to report on."""
     table: TableName = "recipe"
-    """`recipe`: each ingredient of the recipe; `noise`: methods for labels with errors."""
+    """`recipe`: each ingredient of the recipe; `noise`: methods for labels with errors; `heatmaps`: two of them beside
+    their published forms; `landmark-branch`: the thesis' table 3.7; `branches`: its tables 3.8 and 3.9 and figure 3.9,
+    which need --weights with trained landmarks."""
     rows: tuple[str, ...] = ()
     """Rows to train, in this order; default: all of the table."""
     weights: Path | None = None
@@ -95,6 +98,10 @@ class AblateConfig(MachineOptions):
             raise ValueError(f"unknown rows {', '.join(unknown)}; known: {', '.join(table)}")
         if self.views is not None and self.weights is None:
             raise ValueError("--views needs frozen features: give --weights, too")
+        if self.table == "branches" and (self.weights is None or self.views is not None):
+            raise ValueError("--table branches trains on frozen landmarks: give --weights, and no --views")
+        if self.table == "heatmaps" and self.views is not None:
+            raise ValueError("--table heatmaps trains the features that heatmaps are made of: leave --views out")
         require_positive(self, "faces", "views", "batch_size", "lr", "input_size", "samples")
         if self.niceness < 0:
             raise ValueError(f"--niceness must not be negative, got {self.niceness}")
@@ -127,19 +134,19 @@ def run(config: AblateConfig) -> dict[str, Any]:
     report = _resumed(path, setup)
     table = TABLES[config.table]
     for name in config.rows or table:
-        recipe = row_recipe(name, config)
+        stored = _stored_recipe(name, config)
         done = report["rows"].get(name)
-        if done is not None and with_new_field_names(done["recipe"]) == plain(asdict(recipe)):
+        if done is not None and with_new_field_names(done["recipe"]) == stored:
             log.info("%s: already measured", name)
             continue
         log.info("%s: %s", name, table[name][0])
-        model, minutes = _train(name, recipe, store, config)
-        report["rows"][name] = {
-            "what": table[name][0],
-            "recipe": plain(asdict(recipe)),
-            "minutes": minutes,
-            **measure(model, held_out, photos, config.limit),
-        }
+        if config.table == "branches":
+            model, minutes = _train_branches(name, store, config)
+            measured = measure_branches(model, held_out, config.limit, config.out / name / "backgrounds.jpg")
+        else:
+            model, minutes = _train(name, row_recipe(name, config), store, config)
+            measured = measure(model, held_out, photos, config.limit)
+        report["rows"][name] = {"what": table[name][0], "recipe": stored, "minutes": minutes, **measured}
         report["versions"] = library_versions()
         write_atomically(path, (json.dumps(report, indent=2) + "\n").encode())
         write_atomically(config.out / "ablation.md", markdown(report).encode())
@@ -147,11 +154,13 @@ def run(config: AblateConfig) -> dict[str, Any]:
     return report
 
 
-def row_recipe(name: str, config: AblateConfig) -> Recipe:
+def row_recipe(name: str, config: AblateConfig, stage: Stage = "landmarks") -> Recipe:
     """Return the recipe of a row of the config's table."""
     given = {key: getattr(config, key) for key in ("batch_size", "lr", "input_size")}
     changes = {key: value for key, value in given.items() if value is not None}
-    default = replace(RECIPES["atpn", "landmarks"], coarse_fraction=config.coarse_fraction, **changes)
+    if stage == "landmarks":
+        changes["coarse_fraction"] = config.coarse_fraction
+    default = replace(RECIPES["atpn", stage], **changes)
     if config.views is not None:  # crops have one size, and activations are fixed
         default = replace(default, coarse_fraction=0.0, activation_penalty_weight=0.0)
     return TABLES[config.table][name][1](default)
@@ -171,6 +180,8 @@ def measure(model: ATPN, held_out: SampleStore, photos: list[Photo], limit: int)
 
 def markdown(report: dict[str, Any]) -> str:
     """Format the report as a table: errors in percent, differences to the default recipe in brackets."""
+    if any("pose" in row for row in report["rows"].values()):
+        return branches_table(report)
     setup, rows = report["setup"], report["rows"]
     sets = [key for key in ("rendered", "afw") if any(key in row for row in rows.values())]
     titles = {"rendered": "renders, yaw ≤ 60°", "afw": "AFW, true box"}
@@ -227,6 +238,13 @@ def _resumed(path: Path, setup: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
+def _stored_recipe(name: str, config: AblateConfig) -> dict[str, Any]:
+    """Return a row's recipe as the report has it; of the branches, one per stage."""
+    if config.table == "branches":
+        return plain({stage: asdict(row_recipe(name, config, stage)) for stage in STAGES})
+    return plain(asdict(row_recipe(name, config)))
+
+
 def _start(config: AblateConfig) -> dict[str, Any]:
     """Return the optional entries of the setup; earlier reports lack them."""
     start: dict[str, Any] = {} if config.faces is None else {"training_faces": config.faces}
@@ -240,7 +258,8 @@ def _start(config: AblateConfig) -> dict[str, Any]:
 def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
     """Return the initial network of every row."""
     faces, _ = store.split()
-    new = new_model(store, faces, config.width, recipe.input_size, config.seed, recipe.network == "thesis")
+    like = recipe.network == "thesis", recipe.without
+    new = new_model(store, faces, config.width, recipe.input_size, config.seed, *like)
     if config.weights is None:
         return with_loss_heads(new, recipe)
     model, _ = load_checkpoint(config.weights)
@@ -250,7 +269,8 @@ def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
         raise ValueError(f"{config.weights} has width {model.config.width}; give --width {model.config.width}")
     # A linear probe has first estimates only.
     channels = new.config.refinement_channels if config.views is None else 0
-    model = model.with_head(None).with_config(refinement_channels=0).with_config(refinement_channels=channels)
+    off = dict.fromkeys(recipe.without, False)
+    model = model.with_head(None).with_config(refinement_channels=0, **off).with_config(refinement_channels=channels)
     model = model.resized(recipe.input_size)
     for head in ("residual", "log_sigma"):
         getattr(model.landmark_branch, head).load_state_dict(getattr(new.landmark_branch, head).state_dict())
@@ -274,6 +294,25 @@ def _train(name: str, recipe: Recipe, store: SampleStore, config: AblateConfig) 
         task = LandmarkTask(store, recipe, config.seed, faces=config.faces)
     else:
         task = LinearProbeTask(_embedded(model, recipe, store, config), store, recipe, config.seed, config.faces)
+    return _run_stage(name, task, model, recipe, config)
+
+
+def _train_branches(name: str, store: SampleStore, config: AblateConfig) -> tuple[ATPN, float]:
+    """Train a row's tracking and pose branches in turn; return the network, on the CPU, and the minutes of both."""
+    trained, _ = load_checkpoint(config.weights)
+    recipes = {stage: row_recipe(name, config, stage) for stage in STAGES}
+    model, minutes = with_untrained_branches(trained, recipes["pose"], config.seed), 0.0
+    for stage, task in STAGES.items():
+        recipe = recipes[stage]
+        model = model.resized(recipe.input_size)
+        model, own = _run_stage(name, task(store, recipe, config.seed), model, recipe, config)
+        minutes += own
+    return model, round(minutes, 2)
+
+
+def _run_stage(
+    name: str, task: StageTask[ATPN], model: ATPN, recipe: Recipe, config: AblateConfig
+) -> tuple[ATPN, float]:
     setup = {"recipe": plain(asdict(recipe)), "width": config.width, "seed": config.seed, "samples": config.samples}
     options = RunOptions(
         out=config.out / name,

@@ -8,16 +8,20 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from atpn.data.augment import NO_AUGMENT
-from atpn.train.config import RECIPES, Recipe
+from atpn.train.config import RECIPES, ArchitecturePart, Recipe
 
 Change = Callable[[Recipe], Recipe]
 
 
 def _thesis(recipe: Recipe) -> Recipe:
     """Return the published recipe with as many crops of each size as the others."""
-    return replace(
-        RECIPES["thesis", "landmarks"], coarse_fraction=recipe.coarse_fraction, coarse_size=recipe.coarse_size
-    )
+    sizes = {name: getattr(recipe, name) for name in ("coarse_fraction", "coarse_size", "input_size")}
+    return replace(RECIPES["thesis", "landmarks"], **sizes)
+
+
+def _thesis_steep(recipe: Recipe) -> Recipe:
+    """Return the published recipe with the other reading of "reduced by a factor of 0.03"."""
+    return replace(_thesis(recipe), decay_factor=0.03)
 
 
 def _with(**fields: Any) -> Change:
@@ -39,6 +43,7 @@ RECIPE_ROWS: Mapping[str, Row] = MappingProxyType(
     {
         "default": ("the default recipe", lambda recipe: recipe),
         "thesis": ("the thesis' recipe", _thesis),
+        "thesis-steep": ("the thesis' recipe, rate times 0.03 at each step of its schedule", _thesis_steep),
         "thesis-loss": ("point distance over eye distance instead of the wing loss", _with(landmark_loss="thesis")),
         "no-gap": ("no gap loss", _with(gap_weight=0.0)),
         "half-gap": ("gap loss at half its weight", lambda r: replace(r, gap_weight=r.gap_weight / 2)),
@@ -84,5 +89,66 @@ NOISE_ROWS: Mapping[str, Row] = MappingProxyType(
 )
 """Methods for labels with errors like those of annotators."""
 
-TableName = Literal["recipe", "noise"]
-TABLES: Mapping[TableName, Mapping[str, Row]] = MappingProxyType({"recipe": RECIPE_ROWS, "noise": NOISE_ROWS})
+
+def _heatmap(**fields: Any) -> Change:
+    """Return the noisy recipe for the thesis' network, which has no refinement, as heatmaps have none."""
+    return _noisy(network="thesis", **fields)
+
+
+HEATMAP_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("coordinates, wing loss", _heatmap()),
+        "star": ("coordinates, STAR loss", _heatmap(landmark_loss="star")),
+        "semantic-alignment": ("coordinates, Semantic Alignment", _heatmap(semantic_alignment=True)),
+        "heatmap-distance": ("heatmaps, distance of the mean", _heatmap(landmark_loss="heatmap-distance")),
+        "heatmap-star": ("heatmaps, STAR loss as published", _heatmap(landmark_loss="heatmap-star")),
+        "heatmap-gaussian": ("heatmaps, Gaussians at the labels", _heatmap(landmark_loss="heatmap-gaussian")),
+        "heatmap-semantic-alignment": (
+            "heatmaps, Semantic Alignment as published",
+            _heatmap(landmark_loss="heatmap-semantic-alignment"),
+        ),
+    }
+)
+"""STAR and Semantic Alignment for coordinates beside the published ones for heatmaps, all on labels with errors."""
+
+
+def _thesis_without(*parts: ArchitecturePart) -> Change:
+    return _with(network="thesis", without=parts)
+
+
+LANDMARK_BRANCH_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("low-level features, multiview blocks, CoordConv (Model3)", _thesis_without()),
+        "no-coord-conv": ("low-level features, multiview blocks (Model2)", _thesis_without("coord_conv")),
+        "no-multiview": ("low-level features, CoordConv", _thesis_without("multiview")),
+        "low-features": ("low-level features (Model1)", _thesis_without("multiview", "coord_conv")),
+        "baseline": (
+            "none: the backbone's last features (baseline)",
+            _thesis_without("low_features", "multiview", "coord_conv"),
+        ),
+    }
+)
+"""Thesis, table 3.7; the row without multiview blocks alone is ours. All have the thesis' network."""
+
+BRANCH_ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "default": ("feature sharing and heatmap", lambda recipe: recipe),
+        "no-heatmap": ("feature sharing", _with(without=("heatmap_attention",))),
+        "own-backbone": (
+            "single-task networks with the same layers (baseline)",
+            _with(without=("shared_backbone", "heatmap_attention")),
+        ),
+    }
+)
+"""Thesis, tables 3.8 and 3.9, and figure 3.9: changes to the recipes of the tracking and the pose stage."""
+
+TableName = Literal["recipe", "noise", "heatmaps", "landmark-branch", "branches"]
+TABLES: Mapping[TableName, Mapping[str, Row]] = MappingProxyType(
+    {
+        "recipe": RECIPE_ROWS,
+        "noise": NOISE_ROWS,
+        "heatmaps": HEATMAP_ROWS,
+        "landmark-branch": LANDMARK_BRANCH_ROWS,
+        "branches": BRANCH_ROWS,
+    }
+)

@@ -5,7 +5,7 @@ The defaults are moderate: renders are already degraded, and stronger settings c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ class AugmentConfig:
     contrast_sigma: float = 0.15
     brightness_sigma: float = 14.0
     """Gray levels."""
+    channel_order: float = 0.0
+    """Probability that red, green, and blue are reordered at random: the thesis' "transforms channels"."""
     gray: float = 0.12
     """Probability of a gray image: infrared cameras, old photographs."""
     low_resolution: float = 0.12
@@ -48,6 +50,10 @@ NO_AUGMENT = AugmentConfig(
 )
 """No augmentation, for evaluation."""
 
+THESIS_AUGMENT = replace(NO_AUGMENT, channel_order=0.2)
+"""The photometric part of the thesis' augmentation (section 3.3.2), which gives no probabilities: as often as images
+are blended with backgrounds."""
+
 
 def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
     """Return an augmented copy of an (S, S, 3) uint8 RGB crop."""
@@ -57,6 +63,8 @@ def augment(image: np.ndarray, config: AugmentConfig, rng: np.random.Generator) 
         image = _cover(image, config, rng)
     if draw[1] < config.tone:
         image = cv2.LUT(image, _tone_curves(config, rng))
+    if config.channel_order and rng.random() < config.channel_order:  # drawn only if used: old seeds stay valid
+        image = np.ascontiguousarray(image[..., rng.permutation(3)])
     if draw[2] < config.gray:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if draw[3] < config.low_resolution:

@@ -23,6 +23,7 @@ def augment_batch(images: Tensor, config: AugmentConfig, rng: np.random.Generato
     changes: list[tuple[float, _Change]] = [
         (config.cover, _cover),
         (config.tone, _tone),
+        (config.channel_order, _channel_order),
         (config.gray, lambda chosen, *_: to_gray(chosen)),
         (config.low_resolution, _low_resolution),
         (config.blur, _blur),
@@ -31,6 +32,8 @@ def augment_batch(images: Tensor, config: AugmentConfig, rng: np.random.Generato
         (config.jpeg, _jpeg),
     ]
     for probability, change in changes:
+        if change is _channel_order and not probability:
+            continue  # drawn only if used: old seeds stay valid
         rows = np.flatnonzero(rng.random(len(images)) < probability)
         if len(rows):
             chosen = torch.from_numpy(rows).to(images.device, non_blocking=True)
@@ -86,6 +89,13 @@ def tone(images: Tensor, gamma: Tensor, gains: Tensor, offset: Tensor) -> Tensor
     """Apply a tone curve to each image; `gamma` and `offset` (gray levels) are (B, 1), `gains` (B, 3) per channel."""
     gamma, gains, offset = (values[:, None, None] for values in (gamma, gains, offset))
     return (255 * (images / 255) ** gamma * gains + offset).clamp(0, 255)
+
+
+def _channel_order(images: Tensor, _: AugmentConfig, rng: np.random.Generator, __: torch.Generator) -> Tensor:
+    """Reorder each image's channels at random."""
+    order = rng.permuted(np.tile(np.arange(3), (len(images), 1)), axis=1)
+    order = torch.from_numpy(order).to(images.device, non_blocking=True)
+    return images.gather(3, order[:, None, None].expand_as(images))
 
 
 def to_gray(images: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from atpn.evaluate.overlay import write_overlay
 from atpn.evaluate.passes import Pass, extract_crops, run_passes
 from atpn.evaluate.reliability import calibration, reliability_report
 from atpn.evaluate.reports import landmark_report
-from atpn.evaluate.tracking import photograph_crops, tracking_metrics
+from atpn.evaluate.tracking import photograph_crops, tracking_report
 from edge_runtime.detector import Detector
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68, convert
@@ -47,7 +47,7 @@ def evaluate_afw(
         report["nme_by_predicted_yaw"] = metrics.per_yaw_bin(errors, yaw)
         report["nme_rectangle_by_predicted_yaw"] = metrics.per_yaw_bin(over_rectangle, yaw)
         crops, is_face = photograph_crops(samples, network.spec.input_size)
-        report["tracking"] = tracking_metrics(network.predict(crops).confidence, is_face)
+        report["tracking"] = tracking_report(network.predict(crops).confidence, is_face)
     if upright.predicted.uncertainty.any():
         report["uncertainty"] = _uncertainty(scheme_of(network), upright, target)
     if detector is not None:

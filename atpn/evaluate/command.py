@@ -19,6 +19,7 @@ from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from atpn.evaluate.afw import evaluate_afw
 from atpn.evaluate.backend import CheckpointBackend, CropPredictor
+from atpn.evaluate.curves import write_curves
 from atpn.evaluate.detectors import make_detector
 from atpn.evaluate.expressions import expression_report, expression_table, fit_readout, labeled_faces
 from atpn.evaluate.passes import PASSES
@@ -32,7 +33,10 @@ from edge_runtime.detector import Detector
 from edge_runtime.files import write_atomically
 from edge_runtime.output_paths import OutputFile, OutputFolder
 
-ProtocolName = Literal["wflw", "300w", "cofw", "merl-rav", "pose", "wider-face", "300vw", "london"]
+ProtocolName = Literal[
+    *("wflw", "300w", "300w-private", "masked-300w", "cofw", "cofw68", "merl-rav"),
+    *("pose", "wider-face", "300vw", "london"),
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class EvaluationOptions:
     out: OutputFile | None = None
     """JSON report to write."""
     plots: OutputFolder | None = None
-    """Folder for charts: cumulative errors, and predicted against actual error."""
+    """Folder for charts: cumulative errors of landmarks and pose, precision against recall, predicted against actual
+    error."""
     overlay: OutputFolder | None = None
     """Folder for images: predictions green, labels red, file names sorted by error."""
     threads: int = 1
@@ -162,7 +167,12 @@ def library_versions() -> dict[str, str]:
 
 
 def write_plots(folder: Path, report: dict[str, Any]) -> None:
-    """Write `ced.png` and, with an uncertainty head, `reliability.png` of a report."""
+    """Write the charts of a report.
+
+    `ced.png` and, with an uncertainty head, `reliability.png`; `precision_recall.png` and `pose_ced.png` as far as the
+    report has these curves.
+    """
+    write_curves(folder, report)
     curves = {}
     if "rendered" in report:
         rendered = report["rendered"]
@@ -179,10 +189,9 @@ def write_plots(folder: Path, report: dict[str, Any]) -> None:
         Line(f"{name}: {100 * r['nme']:.2f} %", _percent(r["ced"]["error"]), _percent(r["ced"]["share"]))
         for name, r in curves.items()
     ]
-    write_charts(
-        folder / "ced.png",
-        [Chart("Cumulative error", "NME, % of the eye distance", "faces, %", lines, y_max=100.0)],
-    )
+    if lines:
+        chart = Chart("Cumulative error", "NME, % of the eye distance", "faces, %", lines, y_max=100.0)
+        write_charts(folder / "ced.png", [chart])
     measured = {
         name: report[key]["uncertainty"]
         for key, name in (("rendered", "renders"), ("afw", "AFW"))

@@ -141,17 +141,36 @@ def pose_errors(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.degrees(np.abs(np.arctan2(np.sin(difference), np.cos(difference))))
 
 
+def precision_recall(scores: np.ndarray, is_positive: np.ndarray, points: int = 101) -> dict[str, list[float]]:
+    """Return the precision at `points` even values of recall from 0 to 1, and these (thesis, figure 3.6).
+
+    At each recall the precision is that of the highest threshold that reaches it. ValueError without a positive.
+    """
+    hits, seen = _hits_and_seen(scores, is_positive)
+    recall = np.linspace(0.0, 1.0, points)
+    at = np.searchsorted(hits, np.maximum(1, np.ceil(recall * hits[-1] - 1e-9)))
+    return {
+        "recall": [round(float(value), 4) for value in recall],
+        "precision": [round(float(value), 4) for value in hits[at] / seen[at]],
+    }
+
+
 def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
     """Return average precision: precision times the gain in recall, summed over falling scores.
 
     Equal scores count as one step. ValueError without a positive.
     """
+    hits, seen = _hits_and_seen(scores, is_positive)
+    gains = np.diff(hits, prepend=0) / hits[-1]
+    return float((gains * hits / seen).sum())
+
+
+def _hits_and_seen(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positives, and all examples, that pass each different score, from the highest on."""
     positive = np.asarray(is_positive, bool)
     if not positive.any():
         raise ValueError("average precision needs at least one positive example, got none")
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], positive[order].cumsum()
     last_of_tie = np.append(scores[1:] != scores[:-1], True)
-    hits, seen = hits[last_of_tie], np.arange(1, len(scores) + 1)[last_of_tie]
-    gains = np.diff(hits, prepend=0) / positive.sum()
-    return float((gains * hits / seen).sum())
+    return hits[last_of_tie], np.arange(1, len(scores) + 1)[last_of_tie]

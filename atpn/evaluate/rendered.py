@@ -15,7 +15,7 @@ from atpn.evaluate.overlay import write_overlay
 from atpn.evaluate.refusal import refusal_crops, refusal_report
 from atpn.evaluate.reliability import reliability_report
 from atpn.evaluate.reports import landmark_report, pose_report
-from atpn.evaluate.tracking import tracking_crops, tracking_metrics
+from atpn.evaluate.tracking import tracking_crops, tracking_report
 
 TRACKED_FACES = 200
 """Faces for tracking, with ten negatives each."""
@@ -56,7 +56,7 @@ def evaluate_rendered(
         report["uncertainty"] = reliability_report(distance, predicted.uncertainty, scheme)
     if heads:
         candidates, is_face = tracking_crops(store, faces[:TRACKED_FACES], store.backgrounds, mean_shape, size)
-        report["tracking"] = tracking_metrics(network.predict(candidates).confidence, is_face)
+        report["tracking"] = tracking_report(network.predict(candidates).confidence, is_face)
         report["refusal"] = refusal_report(network, refusal_crops(store, faces, mean_shape, size))
     if overlay is not None:
         write_overlay(overlay / "rendered", images, predicted.landmarks, target, errors.mean(axis=1), scheme)

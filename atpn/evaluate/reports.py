@@ -11,6 +11,10 @@ from edge_runtime.landmarks import LandmarkScheme
 
 CED_ERRORS = np.linspace(0.0, 0.15, 31)
 """Errors at which the cumulative distribution is stored: up to 1.5 times the failure threshold."""
+POSE_FAILURE = 10.0
+"""Maximum mean error of a face's three angles, degrees (thesis, table 3.6)."""
+POSE_CED_ERRORS = np.linspace(0.0, 15.0, 31)
+"""Mean errors in degrees at which the cumulative distribution of poses is stored."""
 CLOSED_EYES = 0.03
 """Maximum distance of the lids of closed eyes, in eye distances; open ones have 0.06 to 0.12."""
 WIDE_MOUTH = 0.20
@@ -51,7 +55,11 @@ def landmark_report(predicted: np.ndarray, target: np.ndarray, scheme: LandmarkS
 
 
 def pose_report(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """Return mean absolute errors in degrees of (n, 3) poses in radians, overall and up to 60° and 90° of yaw."""
+    """Return errors in degrees of (n, 3) poses in radians, overall and up to 60° and 90° of yaw.
+
+    Mean absolute ones; the fraction of faces whose mean of the three is above `POSE_FAILURE`; and the cumulative
+    distribution of that mean (thesis, figure 3.8).
+    """
     errors, yaw = metrics.pose_errors(predicted, target), np.degrees(np.abs(target[:, 1]))
     report: dict[str, Any] = {}
     for name, inside in (("all", yaw <= 180), ("yaw_60", yaw <= 60), ("yaw_90", yaw <= 90)):
@@ -59,7 +67,18 @@ def pose_report(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
             pitch, yaw_error, roll = map(float, errors[inside].mean(axis=0))
             mean = float(errors[inside].mean())
             report[name] = {"mae": mean, "pitch": pitch, "yaw": yaw_error, "roll": roll, "count": int(inside.sum())}
+            report[name] |= pose_distribution(errors[inside])
     return report
+
+
+def pose_distribution(errors: np.ndarray) -> dict[str, Any]:
+    """Return failure rate and cumulative distribution of the faces' mean errors, of (n, 3) errors in degrees."""
+    faces = errors.mean(axis=1)
+    share = metrics.cumulative_distribution(faces, POSE_CED_ERRORS)
+    return {
+        "failure_rate_10": metrics.failure_rate(faces, POSE_FAILURE),
+        "ced": {"error": _rounded(POSE_CED_ERRORS), "share": _rounded(share)},
+    }
 
 
 def _rounded(values: np.ndarray) -> list[float]:

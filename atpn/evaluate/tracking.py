@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from atpn.data.sample import Sample
 from atpn.data.scenes import NEGATIVE_IOU, SceneConfig, negative_roi
 from atpn.data.store import SampleStore
 from atpn.data.tracking_groups import TrackingGroups
-from atpn.evaluate.metrics import average_precision
+from atpn.evaluate.metrics import average_precision, precision_recall
 from edge_runtime.geometry import ROI, extract_crop
 
 THRESHOLD = 0.7
@@ -63,6 +64,11 @@ def photograph_crops(samples: Sequence[Sample], crop_size: int) -> tuple[np.ndar
                 crops.append(extract_crop(sample.image, roi, crop_size))
                 is_face.append(k == 0)
     return np.stack(crops), np.array(is_face)
+
+
+def tracking_report(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, Any]:
+    """Return `tracking_metrics` and the precision-recall curve."""
+    return {**tracking_metrics(confidence, is_face), "precision_recall": precision_recall(confidence, is_face)}
 
 
 def tracking_metrics(confidence: np.ndarray, is_face: np.ndarray) -> dict[str, float]:

@@ -95,18 +95,26 @@ class ATPN(Network):
         """Return the (B, 512) vectors that first estimates and point heads read, of (B, 3, S, S) RGB, 0 to 255."""
         return self.embed(image).vector
 
-    def weighted_low(self, features: Features, landmarks: Tensor) -> Tensor:
-        """Multiply low features by the landmarks' heatmap (equation 3.2): input of the tracking and pose branches."""
+    def branch_input(self, image: Tensor, features: Features, landmarks: Tensor) -> Tensor:
+        """Return the input of the tracking and pose branches, of (B, 3, S, S) RGB images, 0 to 255.
+
+        Low features, multiplied by the landmarks' heatmap (equation 3.2) if the config says so; without a shared
+        backbone, the normalized image.
+        """
+        if not self.config.shared_backbone:
+            return self._normalized(image)
+        if not self.config.heatmap_attention:
+            return features.low
         return features.low * landmark_heatmap(landmarks, self.config.low_grid)
 
     def forward(self, image: Tensor) -> ATPNOutput:
         """Return all results for (B, 3, S, S) RGB images, 0 to 255."""
         features = self.features(image)
         landmarks, log_sigma = self.landmark_branch(features)
-        weighted = self.weighted_low(features, landmarks)
+        shared = self.branch_input(image, features, landmarks)
         uncertainty = log_sigma.exp() if self.config.uncertainty else torch.zeros_like(log_sigma)
-        confidence = torch.softmax(self.tracking_branch(weighted), dim=1)[:, 1]
-        return ATPNOutput(landmarks, uncertainty, self.pose_branch(weighted), confidence)
+        confidence = torch.softmax(self.tracking_branch(shared), dim=1)[:, 1]
+        return ATPNOutput(landmarks, uncertainty, self.pose_branch(shared), confidence)
 
     def expressions(self, image: Tensor) -> ExpressionOutput:
         """Return expressions and gaze for (B, 3, S, S) RGB images, 0 to 255.
@@ -123,7 +131,7 @@ class ATPN(Network):
         features = self.backbone(normalized)
         embedding = self.landmark_branch.embed(features)
         landmarks, _ = self.landmark_branch.read(embedding)
-        pose = self.pose_branch(self.weighted_low(features, landmarks))
+        pose = self.pose_branch(self.branch_input(image, features, landmarks))
         return FaceReading(normalized, embedding.fine, embedding.vector, landmarks, pose)
 
     def _normalized(self, image: Tensor) -> Tensor:
@@ -157,8 +165,11 @@ class ATPN(Network):
         """Return a copy that predicts the landmarks of a conversion's scheme.
 
         A scheme that spans less of the face makes crops closer, so faces are larger than those that the convolutions
-        were trained on. Heads for other outputs are dropped.
+        were trained on. Heads for other outputs are dropped. ValueError for a network of heatmaps, which no linear map
+        converts.
         """
+        if self.config.heatmaps != "none":
+            raise ValueError(f"a network of heatmaps stays with its scheme, {self.config.scheme.name}; train a new one")
 
         def combined(rows: Tensor, weights: Tensor) -> Tensor:  # of (N * D, ...), N landmarks
             return (weights @ rows.reshape(weights.shape[1], -1)).reshape(-1, *rows.shape[1:])

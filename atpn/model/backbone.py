@@ -26,19 +26,26 @@ class Features(NamedTuple):
     """(B, 112, 7, 7)."""
 
 
+def low_layers(config: ATPNConfig) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the first convolution and the four blocks that lead to the low features."""
+    c = config.channels
+    stem = conv_norm(3, c(STEM), kernel=3, stride=2)
+    blocks = nn.Sequential(
+        InvertedResidual(c(STEM), c(STEM), c(STEM), activation=nn.ReLU),
+        InvertedResidual(c(STEM), c(48), c(24), stride=2, activation=nn.ReLU),
+        InvertedResidual(c(24), c(64), c(24), activation=nn.ReLU),
+        InvertedResidual(c(24), c(64), c(LOW), activation=nn.ReLU),
+    )
+    return stem, blocks
+
+
 class Backbone(nn.Module):
     """Features of a normalized crop. ReLU on the fine grids, hard swish and squeeze-excite on the coarse ones."""
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
         c = config.channels
-        self.stem = conv_norm(3, c(STEM), kernel=3, stride=2)
-        self.low = nn.Sequential(
-            InvertedResidual(c(STEM), c(STEM), c(STEM), activation=nn.ReLU),
-            InvertedResidual(c(STEM), c(48), c(24), stride=2, activation=nn.ReLU),
-            InvertedResidual(c(24), c(64), c(24), activation=nn.ReLU),
-            InvertedResidual(c(24), c(64), c(LOW), activation=nn.ReLU),
-        )
+        self.stem, self.low = low_layers(config)
         self.mid = nn.Sequential(
             InvertedResidual(c(LOW), c(112), c(MID), stride=2, activation=HardSwish),
             InvertedResidual(c(MID), c(128), c(MID), squeeze=True),

@@ -7,32 +7,35 @@ import math
 import torch
 from torch import Tensor, nn
 
-from atpn.model.backbone import LOW
+from atpn.model.backbone import LOW, low_layers
 from atpn.model.blocks import InvertedResidual
 from atpn.model.config import ATPNConfig
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish
 
 
 class _Branch(nn.Module):
-    """(B, 32, 28, 28) weighted low features to (B, outputs)."""
+    """Low features, or the image if the branch has low layers of its own, to (B, outputs)."""
 
     def __init__(self, config: ATPNConfig, outputs: int) -> None:
         super().__init__()
         c = config.channels
+        self.own_low = None if config.shared_backbone else nn.Sequential(*low_layers(config))
         self.blocks = nn.Sequential(
             InvertedResidual(c(LOW), c(96), c(40), stride=2),
             InvertedResidual(c(40), c(120), c(40), squeeze=True),
             InvertedResidual(c(40), c(144), c(64), stride=2, squeeze=True),
             InvertedResidual(c(64), c(192), c(64), squeeze=True),
         )
-        self.to_vector = CoordConv(c(64), c(192), config.high_grid)
+        self.to_vector = CoordConv(c(64), c(192), config.high_grid, coordinates=config.coord_conv)
         self.gather = GlobalDepthwise(c(192), config.high_grid)
         self.activation = HardSwish()
         self.output = nn.Linear(c(192), outputs)
 
-    def forward(self, weighted: Tensor) -> Tensor:
-        """Map weighted low features to (B, outputs), float32 also inside autocast."""
-        return self._read(self.activation(self.gather(self.to_vector(self.blocks(weighted)))))
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `ATPN.branch_input` to (B, outputs), float32 also inside autocast."""
+        if self.own_low is not None:
+            features = self.own_low(features)
+        return self._read(self.activation(self.gather(self.to_vector(self.blocks(features)))))
 
     def _read(self, vector: Tensor) -> Tensor:
         if torch.is_autocast_enabled(vector.device.type):
@@ -56,6 +59,6 @@ class PoseBranch(_Branch):
         nn.init.normal_(self.output.weight, std=0.001)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, weighted: Tensor) -> Tensor:
-        """Map weighted low features to angles in (-pi, pi)."""
-        return torch.tanh(super().forward(weighted)) * math.pi
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `ATPN.branch_input` to angles in (-pi, pi)."""
+        return torch.tanh(super().forward(features)) * math.pi

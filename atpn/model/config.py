@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import WFLW_98, LandmarkScheme
@@ -14,6 +14,10 @@ INPUT_SIZE_STEP = 16
 
 MAX_INPUT_SIZE = 1024
 """Limit of a config's sizes: a damaged one must not fill the memory."""
+
+HeatmapKind = Literal["none", "distribution", "gaussian"]
+ABLATED_PARTS = ("low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention")
+"""Fields that switch off a part of the thesis' architecture, for its tables 3.7 to 3.9."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,23 @@ class ATPNConfig:
     """Predict a standard deviation per landmark; costs one linear layer."""
     separable_views: bool = True
     """Depthwise-separable convolutions in the multiview blocks. The thesis' dense ones take a tenth more time."""
+    low_features: bool = True
+    """Fuse the fine features into the landmarks' vector. Off: landmarks from the backbone's last features alone, the
+    baseline of the thesis' table 3.7; then `refinement_channels` must be 0."""
+    multiview: bool = True
+    """Multiview blocks (table 3.7); off: features pass unchanged."""
+    coord_conv: bool = True
+    """Coordinates as two more channels of the convolutions that lead to a vector (table 3.7)."""
+    shared_backbone: bool = True
+    """The tracking and pose branches read the landmarks' low features. Off: each has layers of its own up to there,
+    the baseline of tables 3.8 and 3.9. Needs `heatmap_attention` off."""
+    heatmap_attention: bool = True
+    """Weigh the low features for the tracking and pose branches by the landmarks' heatmap (tables 3.8 and 3.9)."""
     refinement_channels: int = 64
     """Channels of the features that refine each landmark; 0: no refinement, as in the thesis."""
+    heatmaps: HeatmapKind = "none"
+    """Read landmarks from a heatmap each (`heatmap_head.py`) instead of the vector, for losses that need one:
+    `distribution` for STAR, `gaussian` for Semantic Alignment. Not for export; then `refinement_channels` must be 0."""
     ambiguity: bool = False
     """Predict the shape of each landmark's distribution, for STAR loss; used in training only."""
     conventions: int = 0
@@ -58,6 +77,20 @@ class ATPNConfig:
             raise ValueError(
                 f"expected template_points or prompt_rank, not both; got {self.template_points} and {self.prompt_rank}"
             )
+        if self.heatmaps not in get_args(HeatmapKind):
+            raise ValueError(f"heatmaps must be one of {', '.join(get_args(HeatmapKind))}, got {self.heatmaps!r}")
+        if self.heatmaps != "none" and (self.refinement_channels or not self.low_features):
+            raise ValueError(
+                "heatmaps are made of the low features and are not refined: set low_features, and refinement_channels "
+                f"to 0 (got {self.refinement_channels})"
+            )
+        if not self.low_features and (self.refinement_channels or self.expressions):
+            raise ValueError(
+                "a network without low_features has none to refine landmarks or read expressions from: set "
+                f"refinement_channels to 0 (got {self.refinement_channels}) and leave expressions out"
+            )
+        if self.heatmap_attention and not self.shared_backbone:
+            raise ValueError("heatmap_attention weighs shared features; without shared_backbone, set it to False")
         if unknown := [name for name in self.expressions if name not in EXPRESSIONS]:
             raise ValueError(f"expressions must be ARKit's coefficients, got {unknown[0]!r}")
 
@@ -70,6 +103,11 @@ class ATPNConfig:
         if "expressions" in fields:  # JSON has lists
             fields["expressions"] = tuple(fields["expressions"])
         return cls(**fields)
+
+    @property
+    def missing_parts(self) -> tuple[str, ...]:
+        """Parts of the architecture that are switched off."""
+        return tuple(name for name in ABLATED_PARTS if not getattr(self, name))
 
     @property
     def landmark_count(self) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from atpn.model.backbone import HIGH, LOW, MID, Features
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
+from atpn.model.heatmap_head import HeatmapHead
 from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm, near_zero_linear
 from atpn.model.refinement import Refinement
 
@@ -38,7 +39,8 @@ class FaceEmbedding(NamedTuple):
     vector: Tensor
     """(B, 512) of the whole face."""
     fine: Tensor
-    """(B, 64, 28, 28) low features of the backbone, and those fused with the coarser levels."""
+    """(B, 64, 28, 28) low features of the backbone, and those fused with the coarser levels; (B, 32, 28, 28), only
+    the former, without `low_features`."""
 
 
 class FaceVector(nn.Module):
@@ -49,17 +51,20 @@ class FaceVector(nn.Module):
         low, mid, high = config.channels(LOW), config.channels(MID), config.channels(HIGH)
         vector = config.channels(VECTOR)
         self.high_lateral = conv_norm(high, high, activation=HardSwish)
-        self.mid_lateral = conv_norm(mid, mid, activation=None)
-        self.low_lateral = conv_norm(low, low, activation=None)
-        self.high_to_mid = Upsample(high, mid)
-        self.mid_to_low = Upsample(mid, low)
-        self.fuse = HardSwish()
-        self.low_views, self.mid_views, self.high_views = (
-            Multiview(channels, config.separable_views) for channels in (low, mid, high)
-        )
-        self.low_down = CoordConv(low, mid, config.low_grid, kernel=3, stride=2)
-        self.mid_down = CoordConv(mid, high, config.mid_grid, kernel=3, stride=2)
-        self.to_vector = CoordConv(high, vector, config.high_grid)
+        self.low_features = config.low_features
+        if config.low_features:
+            self.mid_lateral = conv_norm(mid, mid, activation=None)
+            self.low_lateral = conv_norm(low, low, activation=None)
+            self.high_to_mid = Upsample(high, mid)
+            self.mid_to_low = Upsample(mid, low)
+            self.fuse = HardSwish()
+            self.low_views, self.mid_views = _views(config, low), _views(config, mid)
+        self.high_views = _views(config, high)
+        if config.low_features:
+            down = {"kernel": 3, "stride": 2, "coordinates": config.coord_conv}
+            self.low_down = CoordConv(low, mid, config.low_grid, **down)
+            self.mid_down = CoordConv(mid, high, config.mid_grid, **down)
+        self.to_vector = CoordConv(high, vector, config.high_grid, coordinates=config.coord_conv)
         self.gather = GlobalDepthwise(vector, config.high_grid)
         self.activation = HardSwish()
 
@@ -70,12 +75,20 @@ class FaceVector(nn.Module):
     def embed(self, features: Features) -> FaceEmbedding:
         """Map features to everything that landmarks are predicted from."""
         high = self.high_lateral(features.high)
+        if not self.low_features:
+            return FaceEmbedding(self._vector(self.high_views(high)), features.low)
         mid = self.fuse(self.mid_lateral(features.mid) + self.high_to_mid(high))
         low = self.low_views(self.fuse(self.low_lateral(features.low) + self.mid_to_low(mid)))
         mid = self.mid_views(mid) + self.low_down(low)
         high = self.high_views(high) + self.mid_down(mid)
-        vector = self.activation(self.gather(self.to_vector(high)))
-        return FaceEmbedding(vector, torch.cat([features.low, low], dim=1))
+        return FaceEmbedding(self._vector(high), torch.cat([features.low, low], dim=1))
+
+    def _vector(self, high: Tensor) -> Tensor:
+        return self.activation(self.gather(self.to_vector(high)))
+
+
+def _views(config: ATPNConfig, channels: int) -> nn.Module:
+    return Multiview(channels, config.separable_views) if config.multiview else nn.Identity()
 
 
 class LandmarkBranch(FaceVector):
@@ -93,6 +106,7 @@ class LandmarkBranch(FaceVector):
         self.residual = near_zero_linear(vector, 2 * count)
         self.log_sigma = near_zero_linear(vector, count, LOG_INITIAL_SIGMA) if config.uncertainty else None
         self.refinement = Refinement(config) if config.refinement_channels else None
+        self.heatmaps = HeatmapHead(config) if config.heatmaps != "none" else None
         self.ambiguity = near_zero_linear(vector, 2 * count) if config.ambiguity else None
         self.offsets: nn.Parameter | None = None
         """(K, N, 2) offset of each other convention, in widths of the mean shape's crop."""
@@ -113,7 +127,12 @@ class LandmarkBranch(FaceVector):
         return self.estimates(embedding)[-1]
 
     def estimates(self, embedding: FaceEmbedding) -> list[tuple[Tensor, Tensor]]:
-        """Return the first estimate and, if the network has a refinement, the refined one; each as in `forward`."""
+        """Return the first estimate and, if the network has a refinement, the refined one; each as in `forward`.
+
+        With heatmaps, their estimate alone.
+        """
+        if self.heatmaps is not None:
+            return [self.heatmaps.read(self.heatmaps(embedding.fine))]
         first = self.read_vector(embedding.vector)
         return [first] if self.refinement is None else [first, self.refinement(embedding.fine, *first)]
 

@@ -78,18 +78,29 @@ class CoordConv(nn.Module):
     coordinates: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, grid: int, kernel: int = 1, stride: int = 1, activation: Activation = HardSwish
+        self,
+        inputs: int,
+        outputs: int,
+        grid: int,
+        kernel: int = 1,
+        stride: int = 1,
+        activation: Activation = HardSwish,
+        coordinates: bool = True,
     ) -> None:
+        """Build the layer; without `coordinates` it is a plain convolution."""
         super().__init__()
         self.features = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.position = nn.Conv2d(2, outputs, kernel, stride, kernel // 2, bias=False)
+        self.position = nn.Conv2d(2, outputs, kernel, stride, kernel // 2, bias=False) if coordinates else None
         self.norm = nn.BatchNorm2d(outputs)
         self.activation = activation()
         self.register_buffer("coordinates", coordinate_grid(grid), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, grid, grid) to (B, outputs, grid / stride, grid / stride)."""
-        return self.activation(self.norm(self.features(x) + self.position(self.coordinates)))
+        features = self.features(x)
+        if self.position is not None:
+            features = features + self.position(self.coordinates)
+        return self.activation(self.norm(features))
 
 
 def coordinate_grid(size: int) -> Tensor:

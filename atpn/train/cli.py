@@ -6,15 +6,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 
+from atpn.data.background_images import BackgroundImages
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, Network, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import DetectorConfig, FaceDetector
-from atpn.train.config import RECIPES, Recipe, Stage, TrainConfig
+from atpn.train.config import BLENDING_STAGES, RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
 from atpn.train.device_batches import DeviceLoader
 from atpn.train.distributed import SINGLE_PROCESS, DistributedContext, distributed_context, world_size
@@ -100,12 +102,18 @@ def train_stage(
     own_recipe = replace(recipe, batch_size=recipe.batch_size // context.size)
     weights = config.sampling_weights or [1.0] * len(stores)
     others = [OtherSet(other, weight / weights[0]) for other, weight in zip(stores[1:], weights[1:], strict=True)]
-    mixed = {"others": others} if others else {}
+    mixed: dict[str, Any] = {"others": others} if others else {}
+    blended = config.backgrounds if stage in BLENDING_STAGES else None
+    if blended is not None:
+        images = SampleStore.read(blended, (context.rank, context.size), boxes_suffice=True)
+        mixed["blended"] = BackgroundImages.all_of(images)
     task = TASKS[stage](store, own_recipe, config.seed + SEED_STEP * context.rank, config.validation, **mixed)
     faces, backgrounds = (context.sum(sum(len(getattr(s, kind)) for s in stores)) for kind in ("faces", "backgrounds"))
     data = {"path": " ".join(folder.name for folder in config.data), "faces": faces, "backgrounds": backgrounds}
     if others:
         data["sampling_weights"] = list(weights)
+    if blended is not None:
+        data["blended"] = blended.name
     epoch_samples = context.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
     about = {"seed": config.seed, "start": start, "data": data}
     width = config.width if stage == "detector" else model.config.width
@@ -129,7 +137,10 @@ def _device_loader(stage: Stage, config: TrainConfig) -> DeviceLoader | None:
     """Return the maker of the stage's batches on the device; None: loader processes make them."""
     device = select_device(config.device)
     use = config.loader == "device" or (
-        config.loader == "auto" and not config.on_disk and torch.device(device).type == "cuda"
+        config.loader == "auto"
+        and not config.on_disk
+        and config.backgrounds is None
+        and torch.device(device).type == "cuda"
     )
     return DeviceLoader(device) if use and stage in ("landmarks", "pose") else None
 
@@ -184,9 +195,8 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
                 f"{needed} --data {config.data[0]} --out {config.out}` first, or give --weights or --init shipped"
             )
     if path is None:
-        model = new_model(
-            store, store.split()[0], config.width, recipe.input_size, config.seed, recipe.network == "thesis"
-        )
+        like = recipe.network == "thesis", recipe.without
+        model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed, *like)
         return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
     if stage == "landmarks" and model.config.scheme != store.scheme:

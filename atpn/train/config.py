@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from atpn.data.augment import AugmentConfig
+from atpn.data.augment import THESIS_AUGMENT, AugmentConfig
 from atpn.data.composites import CompositeConfig
 from atpn.data.crops import JitterConfig
 from atpn.data.label_noise import NoiseConfig
@@ -21,7 +21,12 @@ Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
 RecipeName = Literal["atpn", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
-LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star"]
+ArchitecturePart = Literal["low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention"]
+HeatmapLoss = Literal["heatmap-distance", "heatmap-star", "heatmap-gaussian", "heatmap-semantic-alignment"]
+LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star", HeatmapLoss]
+
+BLENDING_STAGES: tuple[Stage, ...] = ("landmarks", "pose")
+"""Stages whose crops may be blended with backgrounds."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,15 @@ class Recipe:
     input_size: int = 112
     network: Literal["atpn", "thesis"] = "atpn"
     """Architecture of a new network. `thesis`: dense multiview blocks and no refinement of the first estimate."""
+    without: tuple[ArchitecturePart, ...] = ()
+    """Parts that a new network lacks, see `ATPNConfig`: for the thesis' ablations."""
     jitter: JitterConfig = field(default_factory=JitterConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     background_mix: float = 0.0
     """Probability that a face crop is blended with a background, as in the thesis; ours covers parts instead."""
     landmark_loss: LandmarkLoss = "wing"
-    """The others are in `losses/wing_variants.py` and `losses/star.py`; none was better with wrong labels."""
+    """The others are in `losses/wing_variants.py` and `losses/star.py`; none was better with wrong labels. Those that
+    begin with `heatmap` give a new network heatmaps (`train/heatmaps.py`), to compare with."""
     gap_weight: float = 2.0
     """Weight of the gap loss: points alone can be accurate while an open mouth is missed."""
     activation_penalty_weight: float = 5.0
@@ -119,8 +127,9 @@ _SETTLED_JITTER = JitterConfig(
 _SETTLED_AUGMENT = AugmentConfig(
     cover=0.06, low_resolution=0.05, blur=0.08, motion_blur=0.03, noise=0.08, jpeg=0.1, gray=0.08
 )
-# The thesis crops along the image's axes and rotates samples at random, without a limit given: 30° is our reading.
-_THESIS_JITTER = JitterConfig(unrolled_prob=1.0, rotation=30.0)
+# The thesis crops along the image's axes, and translates, rotates, and mirrors samples, but does not scale them. It
+# gives no limits: a rotation of 30° is our reading.
+_THESIS_JITTER = JitterConfig(scale_sigma=0.0, unrolled_prob=1.0, rotation=30.0)
 _THESIS = {
     "network": "thesis",
     "optimizer": "adam",
@@ -129,9 +138,10 @@ _THESIS = {
     "schedule": "step",
     "warmup_steps": 0,
 }
-_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2, "jitter": _THESIS_JITTER}
+_THESIS |= {"gradient_clip": None, "ema_decay": 0.0, "background_mix": 0.2}
+_THESIS |= {"jitter": _THESIS_JITTER, "augment": THESIS_AUGMENT}
 _THESIS |= {"uncertainty_weight": 0.0, "activation_penalty_weight": 0.0, "balance_classes": False}
-_THESIS |= {"negative_kinds": THESIS_NEGATIVES}
+_THESIS |= {"scenes": SceneConfig(embed_prob=0.0, trim_prob=0.0), "negative_kinds": THESIS_NEGATIVES}
 # Trained weights and a few hundred faces: small steps, fixed batch-norm statistics, minutes of training. Faces seen a
 # hundred times are memorized, so their errors do not tell the uncertainty on others.
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}
@@ -161,10 +171,12 @@ RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
         ),
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
-        ("thesis", "landmarks"): Recipe(samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, **_THESIS),
-        ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, **_THESIS),
+        ("thesis", "landmarks"): Recipe(
+            samples=None, epochs=12, landmark_loss="thesis", gap_weight=0.0, decay_factor=0.97, **_THESIS
+        ),
+        ("thesis", "tracking"): Recipe(samples=None, epochs=6, decay_epochs=2, decay_factor=0.96, **_THESIS),
         ("thesis", "pose"): Recipe(
-            samples=None, epochs=6, decay_epochs=2, decay_factor=0.04, pose_loss="thesis", **_THESIS
+            samples=None, epochs=6, decay_epochs=2, decay_factor=0.96, pose_loss="thesis", **_THESIS
         ),
         ("fine-tune", "landmarks"): Recipe(freeze_backbone=True, **_FINE_TUNE),
         ("fine-tune", "tracking"): Recipe(jitter=_TRACKING_JITTER, **_FINE_TUNE),
@@ -243,6 +255,9 @@ class TrainConfig(RunLength):
     """Folder of the run: checkpoints, state, TensorBoard scalars."""
     sampling_weights: tuple[float, ...] = ()
     """Relative number of crops per batch from each of several --data; default: equal."""
+    backgrounds: Path | None = None
+    """Landmark and pose stages: folder of shards whose images, where they show no face, are blended into crops, as
+    often as the recipe's `background_mix` says; default: the images without a face of --data."""
     init: Literal["new", "shipped"] = "new"
     """`shipped` starts from the shipped weights, by default with the `fine-tune` recipe. The network takes the data's
     scheme."""
@@ -294,6 +309,9 @@ class TrainConfig(RunLength):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} must lie between 0 and 1, got {value}")
+        blending = self.stage in (*BLENDING_STAGES, "all") and self.loader != "device"
+        if self.backgrounds is not None and not blending:
+            raise ValueError("--backgrounds is for the landmark and pose stages, with --loader processes")
         if self.loader == "device" and (self.on_disk or self.stage in ("tracking", "expressions", "detector")):
             what = "images left on disk" if self.on_disk else f"the {self.stage} stage"
             raise ValueError(f"--loader device does not support {what}; use --loader processes")

@@ -16,15 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from atpn.data.augment import AugmentConfig, augment
+from atpn.data.background_images import BackgroundImages
 from atpn.data.crops import Crop, JitterConfig, random_crop
 from atpn.data.sample import Sample
-from atpn.data.scenes import background_roi
 from atpn.data.store import SampleStore
 from atpn.data.tracking_groups import TrackingCrop, TrackingGroups
 from atpn.evaluate.crops import LabeledCrops
 from atpn.train.config import Recipe
 from atpn.train.settling import UNSETTLED, Settling
-from edge_runtime.geometry import extract_crop
 
 Batch = Mapping[str, Tensor]
 """Tensors of one step by name, each with the crops as its first dimension; `image` is (B, S, S, 3) uint8 RGB."""
@@ -98,7 +97,7 @@ class CropSteps(Steps):
     faces: np.ndarray
     """Indices into the store."""
     backgrounds: np.ndarray | None
-    """Indices into the store of images to blend in; None: none."""
+    """Indices into the store of images without a face; None: none."""
     mean_shape: np.ndarray
     """(N, 2) in crop coordinates."""
     recipe: Recipe
@@ -109,6 +108,8 @@ class CropSteps(Steps):
     """(n, N, 2) float32 landmarks to learn instead of the store's, by its indices."""
     settling: Settling = UNSETTLED
     """Steps over which crops become milder."""
+    blended: BackgroundImages | None = None
+    """Images to blend in; None: the store's `backgrounds`."""
     _order: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -141,10 +142,10 @@ class CropSteps(Steps):
 
     def _mixed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Blend the image with a background, with the recipe's probability."""
-        if len(self.backgrounds) == 0 or rng.random() >= self.recipe.background_mix:
+        images = BackgroundImages(self.store, self.backgrounds) if self.blended is None else self.blended
+        if len(images) == 0 or rng.random() >= self.recipe.background_mix:
             return image
-        background = self.store.image(int(rng.choice(self.backgrounds)))
-        other = extract_crop(background, background_roi(background, rng), self.crop_size)
+        other = images.crop(self.crop_size, rng)
         weight = rng.uniform(0.1, 0.4)
         return cv2.addWeighted(image, 1 - weight, other, weight, 0)
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atpn.data.background_images import BackgroundImages
 from atpn.data.contours import neighbors, sliding
 from atpn.data.crops import compute_mean_shape
 from atpn.data.label_noise import noisy_landmarks
@@ -21,6 +22,7 @@ from atpn.model import ATPN, ATPNConfig
 from atpn.model.landmark_branch import FaceEmbedding
 from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatch, FaceBatches
+from atpn.train.heatmaps import KINDS, heatmap_landmark_loss, needs_heatmaps
 from atpn.train.losses.activation import activation_penalty
 from atpn.train.losses.landmark import (
     GAP_PAIRS,
@@ -60,22 +62,24 @@ class LandmarkTask:
         validation: int = 400,
         faces: int | None = None,
         others: Sequence[OtherSet] = (),
+        blended: BackgroundImages | None = None,
     ) -> None:
         """Select the training faces, at most `faces`, and prepare their labels.
 
         The scheme and the convention of `store` are the network's; `others` are further sets, see `mixing`.
-        `validation` is the maximum number of held-out faces. ValueError if the recipe does not support the store's
-        scheme, or several sets.
+        `validation` is the maximum number of held-out faces; `blended`: see `CropSteps`. ValueError if the recipe does
+        not support the store's scheme, or several sets.
         """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
+        self.blended = blended
         if recipe.freeze_backbone:
             self.trained = ("landmark_branch",)
         self.held_out = store.split()[1][:validation]
         self.faces = training_faces(store, recipe)[:faces]
         if others and not _one_face_at_a_time(recipe):
             raise ValueError(
-                "STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support several sets; "
-                "give one --data, or leave them out"
+                "losses of heatmaps, STAR loss, adaptive wing, Semantic Alignment, and shape correction do not support "
+                "several sets; give one --data, or leave them out"
             )
         self._counts = split_batch(recipe.batch_size, [1.0, *(other.weight for other in others)])
         self.labels = training_labels(store, self.faces, recipe)
@@ -100,7 +104,8 @@ class LandmarkTask:
             faces = training_faces(store, recipe) if k else self.faces
             backgrounds, _ = store.split(store.backgrounds)
             options = store, faces, backgrounds, shape, recipe, crop_size, self.seed + k, first_step
-            parts.append(FaceBatches(*options, labels=None if k else self.labels, settling=self.settling))
+            labels = None if k else self.labels
+            parts.append(FaceBatches(*options, labels=labels, settling=self.settling, blended=self.blended))
         return MixedBatches(parts, self.seed, first_step) if self.others else parts[0]
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -108,7 +113,31 @@ class LandmarkTask:
         recipe = self.recipe
         with norm_outputs(model.backbone.mid, model.backbone.high, model.landmark_branch) as activations:
             embedding = self.embed(model, batch)
-            estimates = model.landmark_branch.estimates(embedding)
+            if needs_heatmaps(recipe.landmark_loss):
+                loss, parts = self._heatmap_loss(model, embedding, batch)
+            else:
+                loss, parts = self._estimates_loss(model, embedding, batch)
+        if recipe.activation_penalty_weight:
+            excess = activation_penalty(activations)
+            parts["range"] = excess.detach()
+            loss = loss + recipe.activation_penalty_weight * excess
+        return loss, {key: value.detach() for key, value in parts.items()}
+
+    def _heatmap_loss(
+        self, model: ATPN, embedding: FaceEmbedding, batch: FaceBatch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        def averaged_maps() -> Tensor:
+            with torch.no_grad():
+                return self.ema_model.landmark_branch.heatmaps(self.embed(self.ema_model, batch).fine)
+
+        maps = model.landmark_branch.heatmaps(embedding.fine)
+        return heatmap_landmark_loss(self.recipe.landmark_loss, maps, batch["landmarks"], averaged_maps)
+
+    def _estimates_loss(
+        self, model: ATPN, embedding: FaceEmbedding, batch: FaceBatch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        recipe = self.recipe
+        estimates = model.landmark_branch.estimates(embedding)
         target = self._searched(batch) if recipe.semantic_alignment else None
         shape = model.landmark_branch.read_ambiguity(embedding.vector) if recipe.landmark_loss == "star" else None
         losses = [
@@ -116,12 +145,7 @@ class LandmarkTask:
             self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
             for landmarks, log_sigma in estimates
         ]
-        loss, parts = torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
-        if recipe.activation_penalty_weight:
-            excess = activation_penalty(activations)
-            parts["range"] = excess.detach()
-            loss = loss + recipe.activation_penalty_weight * excess
-        return loss, {key: value.detach() for key, value in parts.items()}
+        return torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
 
     def embed(self, model: ATPN, batch: Batch) -> FaceEmbedding:
         """Return the input of a model's landmark layers."""
@@ -222,7 +246,7 @@ def training_faces(store: SampleStore, recipe: Recipe) -> np.ndarray:
 
 def _one_face_at_a_time(recipe: Recipe) -> bool:
     """Return whether the recipe uses each landmark's own label alone."""
-    simple = recipe.landmark_loss not in ("star", "adaptive-wing")
+    simple = recipe.landmark_loss not in ("star", "adaptive-wing") and not needs_heatmaps(recipe.landmark_loss)
     return simple and not (recipe.semantic_alignment or recipe.shape_components)
 
 
@@ -276,18 +300,33 @@ def landmark_metrics(model: ATPN, batch: LabeledCrops, store: SampleStore, clear
 
 
 def with_loss_heads(model: ATPN, recipe: Recipe) -> ATPN:
-    """Return the network with the additional heads of the recipe's landmark loss."""
+    """Return the network with the heads that the recipe's landmark loss needs."""
+    if needs_heatmaps(recipe.landmark_loss):
+        kind = KINDS[recipe.landmark_loss]
+        return model if model.config.heatmaps == kind else model.with_config(heatmaps=kind, refinement_channels=0)
+    if model.config.heatmaps != "none":
+        raise ValueError(
+            f"this network reads landmarks from heatmaps, and the loss {recipe.landmark_loss} is for coordinates: use "
+            f"--landmark-loss {', '.join(KINDS)}, or a new network"
+        )
     needs_ambiguity = recipe.landmark_loss == "star" and not model.config.ambiguity
     return model.with_config(ambiguity=True) if needs_ambiguity else model
 
 
 def new_model(
-    store: SampleStore, faces: np.ndarray, width: float, input_size: int, seed: int, thesis: bool = False
+    store: SampleStore,
+    faces: np.ndarray,
+    width: float,
+    input_size: int,
+    seed: int,
+    thesis: bool = False,
+    without: Sequence[str] = (),
 ) -> ATPN:
-    """Build an untrained network with the training faces' mean shape; `thesis`: see `Recipe.network`."""
+    """Build an untrained network with the training faces' mean shape; `thesis` and `without`: see `Recipe`."""
     mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
     config = ATPNConfig(scheme=store.scheme, width=width, input_size=input_size)
     if thesis:
         config = replace(config, separable_views=False, refinement_channels=0)
+    config = replace(config, **dict.fromkeys(without, False))
     return ATPN(config, mean_shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from atpn.data.background_images import BackgroundImages
 from atpn.data.store import SampleStore
 from atpn.evaluate.crops import LabeledCrops, validation_batch
 from atpn.evaluate.inference import predict
@@ -28,9 +29,16 @@ class PoseTask:
     settling: Settling = UNSETTLED
     """Steps over which crops become milder, set by the loop."""
 
-    def __init__(self, store: SampleStore, recipe: Recipe, seed: int, validation: int = 400) -> None:
-        """Select the faces that have a rotation; ValueError if there are none."""
-        self.store, self.recipe, self.seed = store, recipe, seed
+    def __init__(
+        self,
+        store: SampleStore,
+        recipe: Recipe,
+        seed: int,
+        validation: int = 400,
+        blended: BackgroundImages | None = None,
+    ) -> None:
+        """Select the faces that have a rotation; ValueError if there are none. `blended`: see `CropSteps`."""
+        self.store, self.recipe, self.seed, self.blended = store, recipe, seed, blended
         known = ~np.isnan(store.rotation).any(axis=(1, 2))
         self.faces, self.held_out = (indices[known[indices]] for indices in store.split())
         self.held_out = self.held_out[:validation]
@@ -46,12 +54,13 @@ class PoseTask:
     def batches(self, crop_size: int, first_step: int) -> FaceBatches:
         """Return jittered, augmented face crops."""
         options = self.mean_shape, self.recipe, crop_size, self.seed, first_step
-        return FaceBatches(self.store, self.faces, self.backgrounds, *options, settling=self.settling)
+        changes = {"settling": self.settling, "blended": self.blended}
+        return FaceBatches(self.store, self.faces, self.backgrounds, *options, **changes)
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of the angles."""
-        weighted, _ = frozen_input(model, batch["image"])
-        predicted = model.pose_branch(weighted).float()
+        shared, _ = frozen_input(model, batch["image"])
+        predicted = model.pose_branch(shared).float()
         return pose_loss(predicted, batch["pose"], self.recipe.pose_loss), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:

@@ -54,11 +54,11 @@ class TrackingTask:
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the cross-entropy. What the landmark branch reads in a displaced crop decides its class."""
-        weighted, landmarks = frozen_input(model, batch["image"])
+        shared, landmarks = frozen_input(model, batch["image"])
         error = self._error(model, landmarks, batch["landmarks"])
         is_face = batch["is_face"] | (error < READABLE_ERROR)
         known = ~((error >= READABLE_ERROR) & (error <= UNREADABLE_ERROR))
-        logits = model.tracking_branch(weighted[known]).float()
+        logits = model.tracking_branch(shared[known]).float()
         recipe = self.recipe
         return tracking_loss(logits, is_face[known], recipe.balance_classes, recipe.face_weight), {}
 
@@ -89,7 +89,7 @@ def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
 
 @torch.no_grad()
 def frozen_input(model: ATPN, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the heatmap-weighted low features of a batch, and its landmarks, without gradients."""
+    """Compute the tracking and pose branches' input of a batch, and its landmarks, without gradients."""
     features = model.features(image)
     landmarks, _ = model.landmark_branch(features)
-    return model.weighted_low(features, landmarks), landmarks
+    return model.branch_input(image, features, landmarks), landmarks

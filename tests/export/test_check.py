@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from atpn.evaluate.inference import predict
-from atpn.model import save_checkpoint
+from atpn.model import ATPN, ATPNConfig, save_checkpoint
 from edge_runtime import FaceTracker, TrackerOptions
 from edge_runtime.backends import load_backend
 from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
@@ -138,3 +139,10 @@ def test_a_detector_is_not_checked_as_a_landmark_model(sources, tmp_path):
     )
     with pytest.raises(ExportError, match="gives detections, the weights landmarks"):
         evaluator.check_spec(spec, tmp_path / "finder.tflite")
+
+
+def test_a_network_of_an_ablation_is_not_exported(sources, tmp_path):
+    path = tmp_path / "ablated.safetensors"
+    save_checkpoint(path, ATPN(ATPNConfig(width=0.25, heatmap_attention=False), torch.rand(98, 2)), {})
+    with pytest.raises(ExportError, match="an ablation's network, without heatmap_attention"):
+        LandmarkEvaluator.load(CheckConfig(weights=path, held_out=sources / "heldout.npz"))

@@ -6,7 +6,7 @@ images in `aflw/flickr/{0,2,3}/`. The second and third face of an image end in `
 
 Coordinates encode visibility: (x, y) is visible; (-x, -y) is at (x, y), occluded; (-1, -1) is on the far side of the
 face, unknown (NaN). Pixels are taken to count from 1, as in other .pts files; it is not documented. Splits: train,
-test; the five folders are the subsets.
+test; the five folders are subsets, and so are `half-profile` (lefthalf, righthalf) and `profile` (left, right).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from atpn.data.readers.pts import FIRST_PIXEL, read_pts
 from edge_runtime.landmarks import IBUG_68
 
 POSES = ("frontal", "left", "lefthalf", "right", "righthalf")
+VIEWS = {"left": "profile", "right": "profile", "lefthalf": "half-profile", "righthalf": "half-profile"}
+"""Published subset of a folder that is not one itself."""
 PLACES = ("merl_rav_organized", "merl_rav_labels")
 AFLW = ("aflw/flickr", "aflw/data/flickr", "flickr")
 
@@ -58,7 +60,7 @@ def read(root: Path, report: Report = raise_issue) -> Iterator[UnreadSample]:
                     scheme=IBUG_68,
                     visibility=visible,
                     key=key_of("merl-rav", pose, split, path.stem),
-                    attributes={"split": split, "subsets": pose, "identity": photo},
+                    attributes={"split": split, "subsets": f"{pose} {VIEWS.get(pose, '')}".strip(), "identity": photo},
                 )
 
 

@@ -46,6 +46,24 @@ W300 = Published(
     "thesis, table 6.3; ATPN was not measured on 300W",
     _rows(_NME, common=(2.59,), challenging=(4.45,), **{FULL: (2.95,)}),
 )
+W300_PRIVATE = Published(
+    "TUFA, ViT-S/8",
+    "thesis, table 6.8; ATPN was not measured on it",
+    _rows(
+        ("nme", "failure_rate_8", "auc_8"),
+        **{FULL: (3.41, 0.17, 0.574), "indoor": (3.40, 0.00, 0.575), "outdoor": (3.42, 0.33, 0.573)},
+    ),
+)
+MASKED_300W = Published(
+    "TUFA, ViT-S/8",
+    "thesis, table 6.7; on the published images there, on blocks of our own here",
+    _rows(_NME, common=(4.98,), challenging=(8.08,), **{FULL: (5.58,)}),
+)
+COFW68 = Published(
+    "TUFA, ViT-S/8",
+    "thesis, table 6.6; without the rows by occlusion",
+    _rows(_NME, **{FULL: (3.70, 0.00), "unoccluded": (), "externally occluded": ()}),
+)
 COFW = Published(
     "TUFA, ViT-S/8",
     "thesis, table 6.4; ATPN was not measured on COFW",
@@ -54,7 +72,17 @@ COFW = Published(
 MERL_RAV = Published(
     "TUFA, ViT-S/8",
     "thesis, table 6.5; over the annotated box there, over the labels' rectangle here",
-    _rows(("nme_box",), **{FULL: (1.54,), "frontal": (1.65,)}),
+    _rows(
+        ("nme_box", "auc_box_7"),
+        **{
+            FULL: (1.54, 0.780),
+            "frontal": (1.65, 0.765),
+            "half-profile": (1.71, 0.755),
+            "profile": (1.22, 0.826),
+            "unoccluded": (1.56, 0.782),
+            "externally occluded": (3.21, 0.570),
+        },
+    ),
 )
 POSE = Published(
     "ATPN",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from atpn.data.converting import Conversion, CutoutConfig
 from atpn.data.readers.registry import DatasetFolder, find_datasets
 from atpn.evaluate.backend import CropPredictor
 from atpn.evaluate.protocols import published
+from atpn.evaluate.protocols.masked import masked
 from atpn.evaluate.protocols.outlines import evaluate_outlines
 from atpn.evaluate.protocols.photographs import (
     FULL_SIZE,
     WITH_CONTEXT,
+    Measure,
     evaluate_landmarks,
     evaluate_pose,
     tracking_precision,
@@ -47,31 +50,34 @@ def _rectangle(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     return np.sqrt((np.nanmax(labels, axis=1) - np.nanmin(labels, axis=1)).prod(axis=1))
 
 
-def _over_eyes(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    return evaluate_landmarks(network, conversion, lambda labels, scheme: scheme.inter_ocular(labels))
+def _inter_ocular(labels: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    return scheme.inter_ocular(labels)
 
 
-def _over_rectangle(network: CropPredictor, conversion: Conversion) -> dict[str, Any]:
-    report = evaluate_landmarks(network, conversion, _rectangle)
-    return {
-        name: {subset: {"faces": row["faces"], "nme_box": row["nme"]} for subset, row in rows.items()}
-        for name, rows in report.items()
-    }
+_EYES = Measure(_inter_ocular)
+_BOX = Measure(_rectangle, threshold=0.07, name="box", failures=False)
+
+
+def _landmarks(*measures: Measure, **options: Any) -> Evaluator:
+    return partial(evaluate_landmarks, measures=measures, **options)
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
-    "wflw": Protocol("wflw", ("test",), _over_eyes, published.WFLW),
-    "300w": Protocol("300w", ("test",), _over_eyes, published.W300),
-    "cofw": Protocol("cofw", ("test",), _over_eyes, published.COFW),
-    "merl-rav": Protocol("merl-rav", ("test",), _over_rectangle, published.MERL_RAV),
+    "wflw": Protocol("wflw", ("test",), _landmarks(_EYES), published.WFLW),
+    "300w": Protocol("300w", ("test",), _landmarks(_EYES), published.W300),
+    "300w-private": Protocol(
+        "300w", ("private",), _landmarks(Measure(_inter_ocular, threshold=0.08)), published.W300_PRIVATE
+    ),
+    "masked-300w": Protocol("300w", ("test",), _landmarks(_EYES, change=masked), published.MASKED_300W),
+    "cofw": Protocol("cofw", ("test",), _landmarks(_EYES), published.COFW),
+    "cofw68": Protocol("cofw", ("test68",), _landmarks(_EYES, _BOX, by_occlusion=True), published.COFW68),
+    "merl-rav": Protocol("merl-rav", ("test",), _landmarks(_BOX, by_occlusion=True), published.MERL_RAV),
     "pose": Protocol("300w-lp", ("test",), evaluate_pose, published.POSE, "original"),
     "wider-face": Protocol("wider-face", ("val",), tracking_precision, published.WIDER_FACE, cutout=WITH_CONTEXT),
     "300vw": Protocol("300vw", ("category1", "category2", "category3"), evaluate_video, published.W300VW),
     "london": Protocol("london", ("all",), evaluate_outlines, published.LONDON),
 }
-RATES = frozenset(
-    {"average_precision", "failure_rate", "missed", "false_alarms", "failure_rate_10", "nme_box", "bias", "outward"}
-)
+RATES = frozenset({"average_precision", "missed", "false_alarms", "bias", "outward"})
 ANGLES = frozenset({"yaw", "pitch", "roll", "mae"})
 
 
@@ -101,7 +107,11 @@ def describe(name: str, report: dict[str, Any], published: Published | None = No
     """
     reference, passes = published or PROTOCOLS[name].published, report["passes"]
     first = next(iter(passes.values()))
-    figures = [key for key in next(iter(first.values())) if key not in {"faces", "frames"}]
+    figures = [
+        key
+        for key, value in next(iter(first.values())).items()
+        if key not in {"faces", "frames"} and isinstance(value, int | float)  # curves are for charts
+    ]
     widths = {key: max(7, len(key)) + 2 for key in figures}
     labels = [_label(key) for key in passes] + [f"{reference.method} ({reference.where})"]
     left = max(map(len, labels[:-1])) + 2
@@ -127,13 +137,16 @@ def _label(name: str) -> str:
 
 def _shown(figure: str, value: float) -> str:
     """Format one of our values as in the published tables: fractions in percent."""
-    percent = figure in RATES or "nme" in figure
-    return _number(figure, 100 * value if percent else value)
+    return _number(figure, 100 * value if _in_percent(figure) else value)
+
+
+def _in_percent(figure: str) -> bool:
+    return figure in RATES or "nme" in figure or figure.startswith("failure_rate")
 
 
 def _number(figure: str, value: float) -> str:
     if math.isnan(value):
         return "-"
-    if figure == "auc_10":
+    if figure.startswith("auc"):
         return f"{value:.3f}"
-    return f"{value:.2f}" if figure in RATES or figure in ANGLES or "nme" in figure else f"{int(value)}"
+    return f"{value:.2f}" if figure in ANGLES or _in_percent(figure) else f"{int(value)}"

@@ -56,7 +56,7 @@ def test_rows_are_trained_once_and_compared(face_shards, drawn_afw, tmp_path, mo
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_row_changes_one_thing(tmp_path, table):
-    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_fraction=0.5)
+    config = AblateConfig(tmp_path, tmp_path, tmp_path, table=table, coarse_fraction=0.5, weights=tmp_path)
     default = row_recipe("default", config)
     recipes = {name: row_recipe(name, config) for name in TABLES[table] if name != "default"}
     assert all(recipe != default for recipe in recipes.values())
@@ -65,9 +65,14 @@ def test_each_row_changes_one_thing(tmp_path, table):
         assert recipes["no-cover"] == replace(default, augment=replace(default.augment, cover=0.0))
         assert recipes["thesis"].landmark_loss == "thesis"
         assert recipes["thesis"].coarse_fraction == 0.5
-    else:
+    elif table == "heatmaps":
+        assert all(recipe.network == default.network for recipe in recipes.values())
+        assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
+    elif table == "noise":
         assert all(recipe.label_noise.level == 1 for recipe in recipes.values())
         assert recipes["noise"] == replace(default, label_noise=recipes["noise"].label_noise)
+    else:
+        assert all(recipe == replace(default, without=recipe.without) for recipe in recipes.values())
 
 
 @pytest.mark.slow
@@ -128,3 +133,67 @@ def test_held_out_renders_without_a_known_yaw_are_refused(tiny_weights, monkeypa
         ablation.measure(load_checkpoint(tiny_weights)[0], None, [], 10)
     report["landmarks_yaw_60"] = {"nme": 0.03}
     assert ablation.measure(load_checkpoint(tiny_weights)[0], None, [], 10) == {"rendered": {"nme": 0.03}}
+
+
+@pytest.mark.slow
+def test_parts_of_the_landmark_branch_are_left_out_row_by_row(face_shards, tmp_path):
+    command = [*options(face_shards, tmp_path, samples=22)[:-1], "--table", "landmark-branch"]
+    assert main(command) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    missing = {}
+    for name in TABLES["landmark-branch"]:
+        model, _ = load_checkpoint(tmp_path / name / "landmarks.safetensors")
+        assert (model.config.separable_views, model.config.refinement_channels) == (False, 0)
+        missing[name] = model.config.missing_parts
+        assert report["rows"][name]["rendered"]["nme"] > 0
+    assert missing == {
+        "default": (),
+        "no-coord-conv": ("coord_conv",),
+        "no-multiview": ("multiview",),
+        "low-features": ("multiview", "coord_conv"),
+        "baseline": ("low_features", "multiview", "coord_conv"),
+    }
+
+
+@pytest.mark.slow
+def test_branches_are_compared_on_the_same_landmarks(face_shards, tmp_path, tiny_weights):
+    command = [*options(face_shards, tmp_path, samples=22)[:-1], "--table", "branches", "--weights", str(tiny_weights)]
+    assert main([*command, "--input-size", "48"]) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    assert list(report["rows"]) == ["default", "no-heatmap", "own-backbone"]
+    trained, _ = load_checkpoint(tiny_weights)
+    for name, row in report["rows"].items():
+        model, _ = load_checkpoint(tmp_path / name / "pose.safetensors")
+        assert set(model.config.missing_parts) == set(row["recipe"]["pose"]["without"])
+        for key, value in trained.landmark_branch.state_dict().items():
+            assert torch.equal(model.landmark_branch.state_dict()[key], value)
+        assert row["pose"]["count"] == 24
+        assert row["tracking"]["positives"] == 24
+        assert row["background"]["crops"] == 16
+        assert (tmp_path / name / "backgrounds.jpg").is_file()
+    table = (tmp_path / "ablation.md").read_text()
+    assert "| single-task networks with the same layers (baseline) |" in table
+    assert "tiny.safetensors" in table
+
+
+def test_branches_need_trained_landmarks(tmp_path):
+    with pytest.raises(ValueError, match="give --weights"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, table="branches")
+
+
+@pytest.mark.slow
+def test_heatmaps_are_compared_with_coordinates_on_the_same_labels(face_shards, tmp_path):
+    command = [*options(face_shards, tmp_path, samples=22)[:-1], "--table", "heatmaps"]
+    assert main(command) == 0
+    report = json.loads((tmp_path / "ablation.json").read_text())
+    kinds = {}
+    for name, row in report["rows"].items():
+        model, _ = load_checkpoint(tmp_path / name / "landmarks.safetensors")
+        kinds[name] = model.config.heatmaps
+        assert row["rendered"]["nme"] > 0
+    assert list(kinds) == list(TABLES["heatmaps"])
+    assert [kind for name, kind in kinds.items() if name.startswith("heatmap-")] == ["distribution"] * 2 + [
+        "gaussian"
+    ] * 2
+    with pytest.raises(ValueError, match="leave --views out"):
+        AblateConfig(tmp_path, tmp_path, tmp_path, table="heatmaps", weights=tmp_path, views=2)

@@ -11,7 +11,7 @@ from atpn.data import device_augment
 from atpn.data.augment import NO_AUGMENT, AugmentConfig, augment, motion_kernel
 from atpn.data.device_augment import augment_batch
 
-KINDS = ("tone", "gray", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
+KINDS = ("tone", "channel_order", "gray", "low_resolution", "blur", "motion_blur", "noise", "jpeg", "cover")
 SIDE = 64
 
 

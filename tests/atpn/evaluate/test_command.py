@@ -29,7 +29,8 @@ def test_the_report_holds_every_figure(tiny_weights, face_shards, drawn_afw, tmp
     assert report["afw"]["first"]["nme"] > 0.1
     for name, faces in (("rendered", 24), ("afw", 3)):
         tracking = report[name]["tracking"]
-        assert set(tracking) == {"positives", "negatives", "average_precision", "missed", "false_alarms"}
+        figures = {"positives", "negatives", "average_precision", "missed", "false_alarms"}
+        assert set(tracking) == figures | {"precision_recall"}
         assert (tracking["positives"], tracking["negatives"]) == (faces, 10 * faces)
         assert set(report[name]["uncertainty"]["parts"]) == {"jaw", "brow", "nose", "eye", "mouth"}
     assert report["versions"]["opencv"] == cv2.__version__
@@ -44,6 +45,8 @@ def test_the_report_holds_every_figure(tiny_weights, face_shards, drawn_afw, tmp
     assert worst.shape == (448, 448, 3)
     assert cv2.imread(str(tmp_path / "plots" / "ced.png")).shape == (480, 640, 3)
     assert cv2.imread(str(tmp_path / "plots" / "reliability.png")).shape == (2 * 480, 3 * 640, 3)
+    for name in ("precision_recall", "pose_ced"):
+        assert cv2.imread(str(tmp_path / "plots" / f"{name}.png")).shape == (480, 640, 3)
 
 
 def test_nothing_to_measure_on_is_refused(tiny_weights):

@@ -89,3 +89,17 @@ def test_average_precision(scores, labels, expected):
 def test_average_precision_needs_a_positive():
     with pytest.raises(ValueError, match="at least one positive"):
         metrics.average_precision(np.ones(3), np.zeros(3))
+
+
+def test_precision_recall_is_the_curve_of_all_thresholds():
+    rng = np.random.default_rng(0)
+    labels = rng.random(200) < 0.3
+    scores = np.round(rng.normal(0, 1, 200) + labels, 1)  # with ties
+    curve = metrics.precision_recall(scores, labels, points=11)
+    assert curve["recall"] == pytest.approx(np.linspace(0, 1, 11))
+    for recall, precision in zip(curve["recall"], curve["precision"], strict=True):
+        thresholds = sorted(set(scores), reverse=True)
+        reached = next(t for t in thresholds if labels[scores >= t].sum() >= max(1, recall * labels.sum()) - 1e-9)
+        assert precision == pytest.approx(labels[scores >= reached].mean(), abs=1e-4)
+    with pytest.raises(ValueError, match="at least one positive"):
+        metrics.precision_recall(np.ones(3), np.zeros(3))

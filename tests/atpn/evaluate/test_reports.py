@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atpn.data.store import SampleStore
-from atpn.evaluate.reports import landmark_report, pose_report
+from atpn.evaluate.reports import landmark_report, pose_distribution, pose_report
 from edge_runtime.landmarks import IBUG_68, WFLW_98
 
 
@@ -39,6 +39,15 @@ def test_closed_eyes_and_wide_mouths_are_measured_apart():
 def test_pose_report_bins_by_yaw():
     target = np.radians([[0.0, 10, 0], [0, 80, 0], [0, 100, 0]])
     report = pose_report(target + np.radians([[3.0, 0, 0], [6, 0, 0], [9, 0, 0]]), target)
-    assert report["yaw_60"] == pytest.approx({"mae": 1, "pitch": 3, "yaw": 0, "roll": 0, "count": 1})
+    figures = {"mae": 1, "pitch": 3, "yaw": 0, "roll": 0, "count": 1, "failure_rate_10": 0}
+    assert {name: report["yaw_60"][name] for name in figures} == pytest.approx(figures)
     assert report["yaw_90"]["pitch"] == pytest.approx(4.5)
     assert report["all"]["count"] == 3
+
+
+def test_pose_curve_counts_faces_up_to_each_mean_error():
+    errors = np.array([[1.0, 2.0, 3.0], [20.0, 1.0, 0.0], [12.0, 12.0, 12.0]])  # means 2, 7, 12
+    distribution = pose_distribution(errors)
+    assert distribution["failure_rate_10"] == pytest.approx(1 / 3)
+    share = dict(zip(distribution["ced"]["error"], distribution["ced"]["share"], strict=True))
+    assert [share[at] for at in (1.5, 2.0, 7.0, 11.5, 12.0)] == pytest.approx([0, 1 / 3, 2 / 3, 2 / 3, 1], abs=1e-4)

@@ -134,7 +134,7 @@ def _stage_loss(model, images, stage):
     if stage == "landmarks":
         return landmarks.sum() + log_sigma.sum()
     branch = model.tracking_branch if stage == "tracking" else model.pose_branch
-    return branch(model.weighted_low(features, landmarks)).pow(2).sum()
+    return branch(model.branch_input(images, features, landmarks)).pow(2).sum()
 
 
 STAGES = {

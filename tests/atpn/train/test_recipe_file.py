@@ -40,6 +40,7 @@ def write(path, published, pose="300w-lp", extra=""):
         f'recipe = "thesis"\nsamples = 22\nbatch_size = 22\nwidth = 0.25\nvalidation = 4\n{extra}\n'
         + "".join(
             f'[{stage}]\ndata = ["{published / name}"]\n'
+            + f'backgrounds = "{published / "wider"}"\n' * (stage != "tracking")
             for stage, name in (("landmarks", "wflw"), ("tracking", "wider"), ("pose", pose))
         )
     )
@@ -63,6 +64,7 @@ def test_each_stage_learns_from_its_own_data(published, tmp_path):
     run = tmp_path / "run"
     described = [load_checkpoint(run / f"{stage}.safetensors")[1] for stage in ("landmarks", "tracking", "pose")]
     assert [d["data"]["path"] for d in described] == ["wflw", "wider", "300w-lp"]
+    assert [d["data"].get("blended") for d in described] == ["wider", None, "wider"]
     assert [d["recipe"] for d in described] == ["thesis"] * 3
     # The stages go on from each other, and the network keeps the first one's 98 landmarks.
     assert described[2]["start"].startswith("tracking.safetensors")
@@ -87,7 +89,7 @@ def test_what_a_later_stage_lacks_is_said_before_the_first_trains(published, tmp
         ("recipe = thesis", "is not TOML"),
         pytest.param(f"samples = {'1' * 5000}", "recipe.toml is not TOML", id="a number of 5000 digits"),
         ('recipe = "thesis"', "has no stage"),
-        ("[landmarks]\ndata = ['a']\nspeed = 3", "[landmarks] has no option 'speed'; known: batch_size, "),
+        ("[landmarks]\ndata = ['a']\nspeed = 3", "[landmarks] has no option 'speed'; known: backgrounds, batch_size, "),
         ("[landmarks]\ndata = ['a']\nlr = 'high'", "wrong options in [landmarks]"),
         ("[lips]\ndata = ['a']", "wrong options in [lips]"),
         ("[tracking]\ndata = ['a', 'b']", "needs one --data"),
@@ -120,7 +122,7 @@ def test_the_thesis_recipe_is_the_thesis(tmp_path):
     ]
     recipes = [cli.stage_recipe(stage.stage, stage) for stage in stages]
     assert [(r.lr, r.decay_factor, r.decay_epochs, r.batch_size) for r in recipes] == [
-        (1e-3, 0.03, 4, 128),
-        (1e-3, 0.04, 2, 128),
-        (1e-3, 0.04, 2, 128),
+        (1e-3, 0.97, 4, 128),
+        (1e-3, 0.96, 2, 128),
+        (1e-3, 0.96, 2, 128),
     ]

@@ -515,8 +515,8 @@ def test_schedules():
     assert learning_rate(late, 0.9, 1000) == pytest.approx(1e-3)
     assert learning_rate(late, 1.0, 1000) == 0
     assert learning_rate(replace(cosine, cooldown_fraction=0.0), 1.0, 1000) == 2e-3
-    # Thesis, section 3.3.2: 0.001, by 0.03 after every 4 epochs.
-    assert [learning_rate(step, 0.5, 9, e) for e in (0, 3, 4, 8)] == pytest.approx([1e-3, 1e-3, 3e-5, 9e-7])
+    # Thesis, section 3.3.2: 0.001, reduced by 0.03 of itself after every 4 epochs.
+    assert [learning_rate(step, 0.5, 9, e) for e in (0, 3, 4, 8)] == pytest.approx([1e-3, 1e-3, 9.7e-4, 9.409e-4])
 
 
 def test_minutes_spend_less_on_coarse_crops_than_samples_do():

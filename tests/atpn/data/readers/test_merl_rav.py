@@ -10,7 +10,8 @@ def test_coordinates_say_whether_a_landmark_is_seen(tmp_path, replica):
     for sample in samples:
         _, pose, split, *name = sample.labels.key.split("_")
         face = drawn[pose, split, "_".join(name)]
-        assert (sample.subsets, sample.split) == ([pose], split)
+        view = {"l": ["half-profile"] if "half" in pose else ["profile"], "f": []}["f" if pose == "frontal" else "l"]
+        assert (sample.subsets, sample.split) == ([pose, *view], split)
         assert np.isnan(sample.labels.landmarks[0]).all()
         np.testing.assert_allclose(sample.labels.landmarks[1:], face.landmarks[1:], atol=1e-4)
         np.testing.assert_array_equal(sample.labels.visibility, np.arange(68) > 1)

@@ -1,6 +1,7 @@
 """Published evaluations on replicas of the datasets, by networks whose answers are known."""
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from atpn.data.readers.registry import find_datasets
 from atpn.data.readers.w300lp import dataset_angles
 from atpn.evaluate.command import ProtocolName
 from atpn.evaluate.inference import Predictions
-from atpn.evaluate.protocols import video
+from atpn.evaluate.protocols import photographs, video
 from atpn.evaluate.protocols.published import FULL
 from atpn.evaluate.protocols.registry import PROTOCOLS, describe, evaluate_protocol
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
@@ -84,9 +85,68 @@ def test_coarser_schemes_are_measured_on_converted_landmarks(tmp_path, replica, 
 
 def test_unknown_landmarks_count_for_nothing(tmp_path, replica, mean_shape):
     replica.merl_rav(tmp_path)
-    report = evaluate_protocol("merl-rav", SameAnswer(mean_shape), tmp_path)["passes"]["first"]
-    assert report[FULL]["faces"] == 10
-    assert np.isfinite(report[FULL]["nme_box"])
+    report = evaluate_protocol("merl-rav", SameAnswer(mean_shape), tmp_path)
+    first = report["passes"]["first"]
+    assert first[FULL]["faces"] == 10
+    assert np.isfinite(first[FULL]["nme_box"])
+    assert {name: first[name]["faces"] for name in ("frontal", "half-profile", "profile")} == {
+        "frontal": 2,
+        "half-profile": 4,
+        "profile": 4,
+    }
+    table = describe("merl-rav", report)
+    assert all(figure in table for figure in ("1.22", "0.826", "half-profile", "externally occluded"))
+    assert "lefthalf" not in table
+
+
+@pytest.mark.parametrize("name", ["merl-rav", "cofw68"])
+def test_visible_and_covered_landmarks_have_rows_of_their_own(tmp_path, replica, mean_shape, name):
+    {"merl-rav": replica.merl_rav, "cofw68": replica.cofw}[name](tmp_path)
+    first = evaluate_protocol(name, SameAnswer(mean_shape), tmp_path)["passes"]["first"]
+    known, covered = {"merl-rav": (67, 1), "cofw68": (68, 1)}[name]  # of each face
+    seen, hidden = first["unoccluded"], first["externally occluded"]
+    assert seen["faces"] == hidden["faces"] == first[FULL]["faces"]
+    both = (known - covered) * seen["nme_box"] + covered * hidden["nme_box"]
+    assert both / known == pytest.approx(first[FULL]["nme_box"])
+    assert seen["nme_box"] != pytest.approx(hidden["nme_box"], rel=1e-3)
+
+
+def test_faces_without_a_covered_landmark_are_in_no_row_of_covered_ones(tmp_path, replica, mean_shape):
+    replica.cofw(tmp_path)
+    found = find_datasets(tmp_path)[0]
+    no_rectangle = photographs.Measure(lambda labels, scheme: np.ones(len(labels)))
+    seen = {"change": lambda s: replace(s, visibility=s.visibility | (s.key == "cofw68_0001"))}
+    report = photographs.evaluate_landmarks(
+        SameAnswer(mean_shape), Conversion(found, "test68"), [no_rectangle], by_occlusion=True, **seen
+    )
+    assert report["first"]["externally occluded"]["faces"] == 1
+    assert report["first"]["unoccluded"]["faces"] == 2
+
+
+def test_300w_private_counts_failures_from_eight_percent(tmp_path, replica, mean_shape):
+    replica.ibug300w(tmp_path)
+    report = evaluate_protocol("300w-private", SameAnswer(mean_shape), tmp_path)
+    first = report["passes"]["first"]
+    assert {subset: row["faces"] for subset, row in first.items()} == {FULL: 2, "indoor": 1, "outdoor": 1}
+    assert set(first[FULL]) == {"faces", "nme", "failure_rate_8", "auc_8"}
+    assert "0.574" in describe("300w-private", report)
+    errors = np.array([0.04, 0.09])
+    measured = photographs.Measure(lambda labels, scheme: labels, threshold=0.08).summarize(errors)
+    assert measured["failure_rate_8"] == 0.5
+    assert measured["auc_8"] == pytest.approx(0.25, abs=2e-3)
+
+
+def test_masked_300w_is_300w_behind_blocks(tmp_path, replica, mean_shape):
+    replica.ibug300w(tmp_path)
+    network = SameAnswer(mean_shape)
+    seen = []
+    network.predict = lambda crops: (seen.append(crops), SameAnswer.predict(network, crops))[1]
+    plain = evaluate_protocol("300w", network, tmp_path)
+    masked = evaluate_protocol("masked-300w", network, tmp_path)
+    # Its labels and first crops are 300W's; its images are not.
+    assert masked["passes"]["first"][FULL] == plain["passes"]["first"][FULL]
+    before, after = seen[0].astype(int), seen[len(seen) // 2].astype(int)
+    assert ((before != after).any(axis=3).mean(axis=(1, 2)) > 0.1).all()
 
 
 def test_pose_is_held_against_the_datasets_own_angles(tmp_path, replica, mean_shape):
@@ -105,6 +165,9 @@ def test_pose_is_held_against_the_datasets_own_angles(tmp_path, replica, mean_sh
     np.testing.assert_allclose([row["pitch"], row["yaw"], row["roll"]], angles, atol=0.05)
     assert row["mae"] == pytest.approx(angles.mean(), abs=0.05)
     assert row["failure_rate_10"] == float(angles.mean() > 10)
+    share = dict(zip(row["ced"]["error"], row["ced"]["share"], strict=True))
+    assert (share[0.0], share[15.0]) == (0.0, float(angles.mean() <= 15))
+    assert "ced" not in describe("pose", {"passes": {"first": report}})
 
 
 def test_faces_are_told_from_what_lies_around_them(tmp_path, replica, mean_shape):
@@ -113,6 +176,7 @@ def test_faces_are_told_from_what_lies_around_them(tmp_path, replica, mean_shape
     report = evaluate_protocol("wider-face", SameAnswer(mean_shape, confidence=0.9), tmp_path)["passes"]["ours"][FULL]
     assert (report["positives"], report["negatives"]) == (1, 10)
     assert report["average_precision"] == pytest.approx(1 / 11)
+    assert report["precision_recall"]["precision"] == [pytest.approx(1 / 11, abs=1e-4)] * 101
     assert "98.82" in describe("wider-face", {"passes": {"ours": {FULL: report}}})
 
 
