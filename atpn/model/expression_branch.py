@@ -168,7 +168,8 @@ class ExpressionBranch(nn.Module):
         hidden, gaze_hidden = self.hidden(whole), self.gaze_hidden(upper)
         with torch.autocast(hidden.device.type, enabled=False):
             logits, turn = self.output(hidden.float()), self.gaze(gaze_hidden.float())
-        ahead = face.pose[:, None, [1, 0]]  # yaw and pitch of eyes that look straight ahead
+        pitch, yaw, _ = face.pose.split(1, dim=1)
+        ahead = torch.cat([yaw, pitch], dim=1)[:, None]  # of eyes that look straight ahead
         return ExpressionLogits(logits, ahead + turn.unflatten(1, (_EYES, 2)))
 
 
