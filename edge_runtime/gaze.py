@@ -20,3 +20,8 @@ def gaze_directions(angles: np.ndarray) -> np.ndarray:
     """Convert (..., 2) yaw and pitch in radians to (..., 3) unit directions; the inverse of `gaze_angles`."""
     yaw, pitch = np.moveaxis(np.asarray(angles, np.float64), -1, 0)
     return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], axis=-1)
+
+
+def turn_gaze(angles: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Return (..., 2) yaw and pitch in radians in another frame, to which a (3, 3) rotation leads."""
+    return gaze_angles(gaze_directions(angles) @ rotation.T)

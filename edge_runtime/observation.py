@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.backends import Backend
-from edge_runtime.gaze import gaze_angles, gaze_directions
+from edge_runtime.gaze import turn_gaze
 from edge_runtime.geometry import (
     ROI,
     Intrinsics,
@@ -115,7 +115,7 @@ class Observer:
             points=roi.to_frame(outputs["points"].astype(np.float64)) if spec.points else None,
             points_uncertainty=outputs["points_uncertainty"].astype(np.float64) * roi.size if spec.points else None,
             expressions=outputs["expressions"].astype(np.float64).clip(0.0, 1.0) if spec.has_expressions else None,
-            gaze=gaze_angles(gaze_directions(outputs["gaze"]) @ to_camera.T) if spec.has_expressions else None,
+            gaze=turn_gaze(outputs["gaze"], to_camera) if spec.has_expressions else None,
         )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_runtime.gaze import gaze_angles, gaze_directions
+from edge_runtime.gaze import gaze_angles, gaze_directions, turn_gaze
 from edge_runtime.geometry import angles_to_matrix
 
 
@@ -25,5 +25,5 @@ def test_angles_and_directions_are_inverse():
 
 def test_eyes_that_look_straight_ahead_have_the_heads_angles():
     pitch, yaw, roll = 0.3, -0.6, 0.2
-    ahead = angles_to_matrix(np.array([pitch, yaw, roll])) @ [0.0, 0.0, -1.0]
-    np.testing.assert_allclose(gaze_angles(ahead), [yaw, pitch], atol=1e-12)
+    turned = turn_gaze(np.zeros((2, 2)), angles_to_matrix(np.array([pitch, yaw, roll])))
+    np.testing.assert_allclose(turned, [[yaw, pitch]] * 2, atol=1e-12)

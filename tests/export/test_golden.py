@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime import ROI, TrackerOptions, observation, tracker
 from edge_runtime.geometry import extract_crop
-from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec
+from edge_runtime.spec import DetectorSpec, ModelSpec, read_spec, standard_outputs
 from export.testing.golden.command import as_text
 from export.testing.golden.constants import constants
 from export.testing.golden.recorder import play
@@ -47,6 +47,7 @@ def scene_of(name, document):
         document["max_faces"],
         document["smoothing"],
         None if camera is None else tuple(camera),
+        calibrations={i: frame["calibrate"] for i, frame in enumerate(document["frames"]) if "calibrate" in frame},
     )
 
 
@@ -113,6 +114,31 @@ def written():
 def test_committed_vectors_equal_the_runtimes_results(written):
     found = difference(golden_again(FOLDER), written, 1e-5)
     assert found is None, f"the runtime gives other results than the golden vectors ({found}): {AGAIN}"
+
+
+def test_a_model_with_expressions_is_recorded(written):
+    """The sequence of a shipped model, with constant expressions and gaze."""
+    faces = [read_ppm(path) for path in sorted(FOLDER.glob("face_*.ppm"))]
+    document = written["sequence_doubtful.json"]
+    plain = ModelSpec.read(FOLDER / "network.tflite")
+    spec = dataclasses.replace(plain, outputs=standard_outputs(98, with_expressions=True))
+    scene = dataclasses.replace(scene_of("doubtful", document), calibrations={2: 0.1})
+
+    def outputs():
+        for found in network_outputs(document, plain):
+            yield found | {"expressions": np.full(52, 0.2, np.float32), "gaze": np.full((2, 2), 0.1, np.float32)}
+
+    detector_spec = read_spec(FOLDER / "detector.tflite")
+    detector = Replayer(detector_spec, detector_outputs(document, detector_spec))
+    frames = json.loads(as_text(play(scene, Replayer(spec, outputs()), detector, faces)))["frames"]
+    assert [i for i, frame in enumerate(frames) if "calibrate" in frame] == [2]
+    assert frames[2]["calibrate"] == 0.1
+    for number in (0, 1, 20, 35):
+        (face,), run = frames[number]["faces"], frames[number]["runs"][-1]
+        assert run["outputs"]["expressions"] == run["observation"]["expressions"] == [0.2] * 52
+        assert run["outputs"]["gaze"] == [0.1] * 4
+        assert face["gaze"] == run["observation"]["gaze"] != [0.1] * 4  # not smoothed; in the camera's frame
+        assert face["expressions"] == [0.2 if number < 2 else 0.0] * 52
 
 
 def test_changed_constant_is_detected(written, monkeypatch):

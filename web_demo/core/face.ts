@@ -35,6 +35,13 @@ export interface Face {
   readonly points: Float64Array | undefined;
   /** Standard deviation of each point, pixels of the frame. */
   readonly pointsUncertainty: Float64Array | undefined;
+  /**
+   * Expression coefficients in [0, 1] by ARKit's names, less the resting face's after `FaceTracker.calibrateNeutral`;
+   * undefined if the model gives none.
+   */
+  readonly expressions: Readonly<Record<string, number>> | undefined;
+  /** Yaw and pitch of the subject's left eye, then of the right one: radians, camera frame; undefined as above. */
+  readonly gaze: Float64Array | undefined;
 }
 
 /** Return a face as JSON, in the form of Python's `Face.to_dict`. */
@@ -64,6 +71,11 @@ export function faceRecord(face: Face): Record<string, unknown> {
     record.points = rows(face.points, 2, 3);
     record.points_uncertainty = numbers(face.pointsUncertainty, 4);
   }
+  if (face.expressions !== undefined) {
+    const values = Object.entries(face.expressions).map(([name, value]) => [name, rounded(value, 4)]);
+    record.expressions = Object.fromEntries(values) as Record<string, number>;
+  }
+  if (face.gaze !== undefined) record.gaze = rows(face.gaze, 2, 4);
   return record;
 }
 

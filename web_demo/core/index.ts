@@ -3,10 +3,12 @@
 export type { Backend, NamedOutputs } from "./backend.js";
 export { NetworkDetector, type Detector } from "./detector.js";
 export { ModelFileError, TemplateError } from "./errors.js";
+export { EXPRESSIONS } from "./expressions.js";
 export { faceRecord, type Face } from "./face.js";
+export { gazeDirections } from "./gaze.js";
 export { Intrinsics, Roi } from "./geometry.js";
 export { imageOf, type Image } from "./image.js";
-export { openings } from "./openings.js";
+export { eyeLandmarks, openings } from "./openings.js";
 export type { TrackerOptions, TrackerStats } from "./options.js";
 export { matchOutputs, type FileOutput } from "./outputs.js";
 export { matrixToAngles } from "./rotation.js";

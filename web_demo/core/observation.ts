@@ -2,6 +2,7 @@
 
 import type { NamedOutputs } from "./backend.js";
 import { extractCrop } from "./crop.js";
+import { turnGaze } from "./gaze.js";
 import { Rectangle, uprightRoll, type Intrinsics, type Roi } from "./geometry.js";
 import type { Size } from "./identity.js";
 import type { Image } from "./image.js";
@@ -24,7 +25,7 @@ export const MAX_ASPECT = 3;
 /** Maximum side of a detected ROI, longer sides of the frame. A face of which half is inside needs less. */
 export const MAX_ROI_FRACTION = 4;
 
-/** Ranges of the outputs: crop widths, radians, and a probability with what rounding adds. */
+/** Ranges of the outputs: crop widths, radians, and what lies in [0, 1] with what rounding adds. */
 const RANGES: Readonly<Record<string, readonly [low: number, high: number]>> = {
   landmarks: [-10, 10],
   uncertainty: [0, 10],
@@ -32,6 +33,8 @@ const RANGES: Readonly<Record<string, readonly [low: number, high: number]>> = {
   confidence: [-1e-3, 1 + 1e-3],
   points: [-10, 10],
   points_uncertainty: [0, 10],
+  expressions: [-1e-3, 1 + 1e-3],
+  gaze: [-2 * Math.PI, 2 * Math.PI],
 };
 
 /** The network's results for one crop, in frame pixels and the camera frame. */
@@ -49,6 +52,10 @@ export interface Observation {
   readonly direction: Float64Array;
   readonly points: Float64Array | undefined;
   readonly pointsUncertainty: Float64Array | undefined;
+  /** Coefficients in [0, 1], in the order of `EXPRESSIONS`. */
+  readonly expressions: Float64Array | undefined;
+  /** Yaw and pitch of the subject's left eye, then of the right one: radians, camera frame. */
+  readonly gaze: Float64Array | undefined;
 }
 
 /** Run the network on an ROI. Return undefined if a result is not possible or not plausible. */
@@ -72,23 +79,26 @@ export async function observe(
   if (!isPlausible(rectangle, roi, frame)) return undefined;
   const nextRoi = rectangle.squared(spec.cropMargin);
   const inPixels = (fractions: Float32Array): Float64Array => Float64Array.from(fractions, (value) => value * roi.size);
-  const { points, points_uncertainty: pointsUncertainty } = outputs as Partial<NamedOutputs>;
+  const toCamera = cropToCamera(roi, camera);
+  const { points, points_uncertainty: pointsUncertainty, expressions, gaze } = outputs as Partial<NamedOutputs>;
   return {
     roi,
     landmarks,
     uncertainty: inPixels(uncertainty),
-    rotation: product(cropToCamera(roi, camera), anglesToMatrix(pitch, yaw, turn)),
+    rotation: product(toCamera, anglesToMatrix(pitch, yaw, turn)),
     confidence,
     meanSigma,
     nextRoi,
     direction: camera.ray(nextRoi.cx, nextRoi.cy),
     points: points && roi.toFrame(points),
     pointsUncertainty: pointsUncertainty && inPixels(pointsUncertainty),
+    expressions: expressions && Float64Array.from(expressions, (value) => clamp(value, 0, 1)),
+    gaze: gaze && turnGaze(gaze, toCamera),
   };
 }
 
 /** Return whether all outputs of a landmark model are finite and in their ranges; if one is not, all are worthless. */
-function isPossible(outputs: NamedOutputs): boolean {
+export function isPossible(outputs: NamedOutputs): boolean {
   return Object.entries(outputs).every(([name, values]) => {
     const [low, high] = RANGES[name] ?? [-Infinity, Infinity];
     return values.every((value) => value >= low && value <= high);

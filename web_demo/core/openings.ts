@@ -25,6 +25,12 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, Part>>>> = {
   },
 };
 
+/** Return the landmarks' indices of `left_eye` or `right_eye` (the image's); none if the scheme has no lids. */
+export function eyeLandmarks(eye: "left_eye" | "right_eye", scheme: string): readonly number[] {
+  const parts = PARTS[scheme] ?? {};
+  return eye in parts ? [parts[eye].corners, ...parts[eye].pairs].flat() : [];
+}
+
 /** Mean gap over the part's width at which it counts as shut, and as wide open. */
 const EYE_LIMITS = [0.1, 0.27] as const;
 const MOUTH_LIMITS = [0, 0.6] as const;

@@ -1,4 +1,4 @@
-/** One-Euro filters for landmarks and rotations: edge_runtime/smoothing.py. Times are in seconds. */
+/** One-Euro filters for landmarks, rotations, expressions, and gaze: edge_runtime/smoothing.py. Times are in seconds. */
 
 import { ensure } from "./errors.js";
 import { MIN_TIME_STEP } from "./motion.js";
@@ -10,8 +10,11 @@ export const DERIVATIVE_CUTOFF_HZ = 1;
 /** Hz of cutoff per ROI size per second. Raise it for less lag of moving landmarks. */
 export const LANDMARK_SPEED_COEFFICIENT = 16;
 
-/** Hz of cutoff per radian per second. Raise it for less lag of a turning head. */
+/** Hz of cutoff per radian per second, of heads and of eyes. Raise it for less lag when they turn. */
 export const POSE_SPEED_COEFFICIENT = 3;
+
+/** Hz of cutoff per full range of a coefficient and second. Raise it for less lag of blinks. */
+export const EXPRESSION_SPEED_COEFFICIENT = 4;
 
 /** Return the cutoff of a still signal for a smoothing in (0, 1]: 8 Hz near 0, 2 Hz at 0.5, 0.5 Hz at 1. */
 export function minCutoffHz(smoothing: number): number {
@@ -62,6 +65,41 @@ export class OneEuroPoints {
     }
     this.value = after;
     return after;
+  }
+}
+
+/** Filter of numbers with one cutoff each. */
+export class OneEuroNumbers {
+  private readonly minCutoff: number;
+  private value: Float64Array | undefined;
+  private velocity = new Float64Array(0);
+  private time = 0;
+
+  /** `speedCoefficient`: Hz of cutoff per unit of speed. */
+  constructor(
+    smoothing: number,
+    private readonly speedCoefficient: number,
+  ) {
+    this.minCutoff = minCutoffHz(smoothing);
+  }
+
+  smooth(numbers: Float64Array, timestamp: number): Float64Array {
+    const before = this.value;
+    const dt = Math.max(timestamp - this.time, MIN_TIME_STEP);
+    this.time = timestamp;
+    if (before === undefined) {
+      this.velocity = new Float64Array(numbers.length);
+      this.value = numbers;
+      return numbers;
+    }
+    const weight = lowPassWeight(DERIVATIVE_CUTOFF_HZ, dt);
+    const moved = numbers.map((value, i) => value - before[i]);
+    this.velocity = this.velocity.map((value, i) => value + weight * (moved[i] / dt - value));
+    this.value = before.map((value, i) => {
+      const cutoff = this.minCutoff + this.speedCoefficient * Math.abs(this.velocity[i]);
+      return value + lowPassWeight(cutoff, dt) * moved[i];
+    });
+    return this.value;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { associatedFile } from "./archive.js";
 import { ModelFileError } from "./errors.js";
+import { EXPRESSIONS } from "./expressions.js";
 import { ROI_MARGIN } from "./geometry.js";
 import { isObject, isWhole } from "./json.js";
 import { SCHEMES, type LandmarkScheme } from "./schemes.js";
@@ -52,8 +53,16 @@ export interface ModelSpec {
   readonly prompts: number;
 }
 
-/** Return the outputs of a landmark model in order; `points` are those of a template or query points. */
-export function standardOutputs(landmarks: number, withHeads = true, points = 0): [string, number[]][] {
+/**
+ * Return the outputs of a landmark model in order; `points` are those of a template or query points. Expressions are in
+ * the order of `EXPRESSIONS`, and each eye's gaze is in the pose's frame.
+ */
+export function standardOutputs(
+  landmarks: number,
+  withHeads = true,
+  points = 0,
+  withExpressions = false,
+): [string, number[]][] {
   const heads: [string, number[]][] = [
     ["pose", [3]],
     ["confidence", [1]],
@@ -62,11 +71,16 @@ export function standardOutputs(landmarks: number, withHeads = true, points = 0)
     ["points", [points, 2]],
     ["points_uncertainty", [points]],
   ];
+  const expressions: [string, number[]][] = [
+    ["expressions", [EXPRESSIONS.length]],
+    ["gaze", [2, 2]],
+  ];
   return [
     ["landmarks", [landmarks, 2]],
     ["uncertainty", [landmarks]],
     ...(withHeads ? heads : []),
     ...(points > 0 ? extra : []),
+    ...(withExpressions ? expressions : []),
   ];
 }
 
@@ -76,7 +90,7 @@ export function detectorOutputs(grid: number, withRoll = true): [string, number[
   return [["scores", [grid, grid]], ["rois", [grid, grid, 3]], ...(withRoll ? roll : [])];
 }
 
-const KNOWN_OUTPUTS = new Set([...standardOutputs(1, true, 1), ...detectorOutputs(1)].map(([name]) => name));
+const KNOWN_OUTPUTS = new Set([...standardOutputs(1, true, 1, true), ...detectorOutputs(1)].map(([name]) => name));
 
 /** Read the spec of a .tflite file. ModelFileError, with the file's name, if it has none or cannot be used. */
 export function readSpec(file: Uint8Array, name: string): ModelSpec {
@@ -185,9 +199,13 @@ function checkSpec(spec: ModelSpec): void {
   check(spec.prompts === 0 || spec.template === undefined, "a model has a template or query points");
   if (!spec.isDetector) check(landmarks > 0, "mean_shape must hold finite (N, 2) points, got none");
   const grid = spec.outputs.get("scores")?.[0] ?? 0;
-  const expected = [true, false].map((whole) =>
-    spec.isDetector ? detectorOutputs(grid, whole) : standardOutputs(landmarks, whole, points),
-  );
+  const expected = spec.isDetector
+    ? [detectorOutputs(grid), detectorOutputs(grid, false)]
+    : [
+        standardOutputs(landmarks, true, points),
+        standardOutputs(landmarks, false, points),
+        standardOutputs(landmarks, true, points, true),
+      ];
   const known = JSON.stringify([...spec.outputs].slice(0, spec.knownOutputs.length));
   check(
     expected.some((each) => JSON.stringify(each) === known),

@@ -3,18 +3,41 @@
 import type { RoiMotion } from "./motion.js";
 import type { Observation } from "./observation.js";
 import { Evidence } from "./probation.js";
-import { OneEuroPoints, OneEuroRotation } from "./smoothing.js";
+import {
+  EXPRESSION_SPEED_COEFFICIENT,
+  OneEuroNumbers,
+  OneEuroPoints,
+  OneEuroRotation,
+  POSE_SPEED_COEFFICIENT,
+} from "./smoothing.js";
 
 /** Smoothing filters of one face. */
 export class Filters {
-  readonly landmarks: OneEuroPoints;
-  readonly points: OneEuroPoints;
-  readonly rotation: OneEuroRotation;
+  private readonly landmarks: OneEuroPoints;
+  private readonly points: OneEuroPoints;
+  private readonly rotation: OneEuroRotation;
+  private readonly expressions: OneEuroNumbers;
+  private readonly gaze: OneEuroNumbers;
 
   constructor(smoothing: number) {
     this.landmarks = new OneEuroPoints(smoothing);
     this.points = new OneEuroPoints(smoothing);
     this.rotation = new OneEuroRotation(smoothing);
+    this.expressions = new OneEuroNumbers(smoothing, EXPRESSION_SPEED_COEFFICIENT);
+    this.gaze = new OneEuroNumbers(smoothing, POSE_SPEED_COEFFICIENT);
+  }
+
+  /** Return what was observed, smoothed. */
+  smooth(seen: Observation, timestamp: number): Observation {
+    const { points, expressions, gaze } = seen;
+    return {
+      ...seen,
+      landmarks: this.landmarks.smooth(seen.landmarks, timestamp, seen.roi.size),
+      rotation: this.rotation.smooth(seen.rotation, timestamp),
+      points: points && this.points.smooth(points, timestamp, seen.roi.size),
+      expressions: expressions && this.expressions.smooth(expressions, timestamp),
+      gaze: gaze && this.gaze.smooth(gaze, timestamp),
+    };
   }
 }
 

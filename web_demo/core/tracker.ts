@@ -3,11 +3,13 @@
 import type { Backend } from "./backend.js";
 import type { Detector } from "./detector.js";
 import { ModelFileError, TemplateError, ensure } from "./errors.js";
+import { EXPRESSIONS } from "./expressions.js";
 import type { Face } from "./face.js";
 import { DEFAULT_FOV, Intrinsics, type Roi } from "./geometry.js";
 import { LostTrack, LostTrackBuffer, sameFace } from "./identity.js";
 import type { Image } from "./image.js";
 import { RoiMotion } from "./motion.js";
+import { RestingFaces } from "./neutral.js";
 import { mayHoldFace, observe, type Observation } from "./observation.js";
 import { TrackerStats, type TrackerOptions } from "./options.js";
 import {
@@ -65,6 +67,7 @@ export class FaceTracker {
   lost = new LostTrackBuffer();
   rejected = new RejectedPlaces();
 
+  private resting = new RestingFaces();
   private readonly spec: ModelSpec;
   private readonly maxFaces: number;
   private readonly clock: () => number;
@@ -120,14 +123,36 @@ export class FaceTracker {
     for (const track of this.tracks) track.filters = this.newFilters();
   }
 
-  /** Drop all tracks, to begin another stream; the next frame is searched. Ids and `stats` continue. */
+  /** Drop all tracks and resting faces, to begin another stream; the next frame is searched. Ids and `stats` continue. */
   reset(): void {
     this.tracks = [];
     this.lost = new LostTrackBuffer();
     this.rejected = new RejectedPlaces();
+    this.resting = new RestingFaces();
     this.searches = 0;
     this.searched = -Infinity;
     this.framesSinceSearch = DETECTION_INTERVAL;
+  }
+
+  /**
+   * Watch the resting faces of the next `seconds` of the stream, and subtract what their expressions read.
+   *
+   * Ask people to relax and to look at the camera. The calibration begins with the next frame that has a face. With
+   * `maxFaces` 1 it holds for whoever is there, otherwise for the faces seen, by id; until `reset`. ModelFileError if the
+   * model gives no expressions; RangeError unless `seconds` lies in (0, 60].
+   */
+  calibrateNeutral(seconds = 1): void {
+    if (!this.spec.outputs.has("expressions")) {
+      throw new ModelFileError(
+        `model "${this.spec.name}" gives no expressions to calibrate: use one exported with \`--heads all\``,
+      );
+    }
+    this.resting.begin(seconds);
+  }
+
+  /** Whether `calibrateNeutral` is under way, or waits for a face. */
+  get calibrating(): boolean {
+    return this.resting.calibrating;
   }
 
   /**
@@ -145,7 +170,7 @@ export class FaceTracker {
       if (face !== undefined) found.push(face);
     }
     this.stats.detections += found.length;
-    return found.map((face, id) => this.faceOf(new Track(id, face, new RoiMotion(face.nextRoi, 0), undefined), 0));
+    return found.map((face, id) => this.faceOf(id, "detected", face, 0));
   }
 
   /** Track faces in the next frame; `timestamp` in seconds from any origin may repeat or decrease. */
@@ -173,7 +198,12 @@ export class FaceTracker {
       this.searched = timestamp;
       await this.startTracks(frame, timestamp, camera);
     }
-    return this.tracks.map((track) => this.faceOf(track, timestamp));
+    const faces = this.tracks.flatMap((track): [number, Float64Array][] => {
+      const { expressions } = track.observation;
+      return expressions ? [[this.restingKey(track), expressions]] : [];
+    });
+    this.resting.watch(new Map(faces), timestamp);
+    return this.tracks.map((track) => this.smoothed(track, timestamp));
   }
 
   private cameraOf(frame: Image): Intrinsics {
@@ -320,24 +350,35 @@ export class FaceTracker {
     this.stats.detections++;
   }
 
-  /** Return the track's face in this frame; its arrays are the caller's own. */
-  private faceOf(track: Track, timestamp: number): Face {
-    const { observation, filters } = track;
-    const { landmarks, points, rotation } = observation;
-    const { size } = observation.roi;
+  private restingKey(track: Track): number {
+    return this.maxFaces === 1 ? 0 : track.id;
+  }
+
+  /** Return the track's face in this frame. */
+  private smoothed(track: Track, timestamp: number): Face {
+    const seen = track.filters?.smooth(track.observation, timestamp) ?? track.observation;
+    const expressions = seen.expressions && this.resting.subtract(this.restingKey(track), seen.expressions);
+    return this.faceOf(track.id, track.age > 0 ? "tracked" : "detected", { ...seen, expressions }, track.age);
+  }
+
+  /** Return a face whose arrays are the caller's own: filters and tracks keep theirs. */
+  private faceOf(id: number, state: Face["state"], seen: Observation, age: number): Face {
+    const { expressions } = seen;
     return {
-      id: track.id,
-      state: track.age > 0 ? "tracked" : "detected",
-      landmarks: (filters?.landmarks.smooth(landmarks, timestamp, size) ?? landmarks).slice(),
-      uncertainty: observation.uncertainty.slice(),
-      rotation: (filters?.rotation.smooth(rotation, timestamp) ?? rotation).slice(),
-      confidence: observation.confidence,
-      roi: observation.roi,
-      direction: observation.direction.slice(),
-      age: track.age,
+      id,
+      state,
+      landmarks: seen.landmarks.slice(),
+      uncertainty: seen.uncertainty.slice(),
+      rotation: seen.rotation.slice(),
+      confidence: seen.confidence,
+      roi: seen.roi,
+      direction: seen.direction.slice(),
+      age,
       scheme: this.spec.schemeName,
-      points: points && (filters?.points.smooth(points, timestamp, size) ?? points).slice(),
-      pointsUncertainty: observation.pointsUncertainty?.slice(),
+      points: seen.points?.slice(),
+      pointsUncertainty: seen.pointsUncertainty?.slice(),
+      expressions: expressions && Object.fromEntries(EXPRESSIONS.map((name, i) => [name, expressions[i]])),
+      gaze: seen.gaze?.slice(),
     };
   }
 }

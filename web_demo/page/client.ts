@@ -44,6 +44,11 @@ export class TrackingClient {
     await this.send({ kind: "begin" });
   }
 
+  /** Subtract the expressions of the faces of the stream's next second. */
+  async calibrate(): Promise<void> {
+    await this.send({ kind: "calibrate" });
+  }
+
   private send(request: Unnumbered, transfer: Transferable[] = []): Promise<Answer> {
     const number = this.sent++;
     return new Promise((resolve, reject) => {

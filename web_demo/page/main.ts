@@ -5,7 +5,7 @@ import { TrackingClient } from "./client.js";
 import { FrameRate, RunningMeans } from "./means.js";
 import { STAGES, type Opened, type Tracked } from "./messages.js";
 import { drawFrame } from "./overlay.js";
-import { legendText, showFaces, showTimes } from "./panel.js";
+import { ExpressionBars, legendText, showFaces, showTimes } from "./panel.js";
 import { closeVideo, grabFrame, openCamera, openPicture, openVideo } from "./sources.js";
 
 /** What models.json lists: written by the build. */
@@ -20,6 +20,8 @@ type Shown = Pick<Tracked, "bitmap" | "faces"> & { readonly time: number };
 const OWN_FILE = "file …";
 const COPY_LABEL = "Copy results as JSON";
 const COPIED_MILLISECONDS = 1500;
+const CALIBRATE_LABEL = "Calibrate: relax your face";
+const CALIBRATING_LABEL = "Calibrating: keep it relaxed …";
 
 const byId = <Type extends HTMLElement>(id: string): Type => {
   const found = document.getElementById(id);
@@ -39,6 +41,9 @@ const mirror = byId<HTMLInputElement>("mirror");
 const pauseButton = byId<HTMLButtonElement>("pause");
 const stopButton = byId<HTMLButtonElement>("stop");
 const copyButton = byId<HTMLButtonElement>("copy");
+const expressions = byId<HTMLDetailsElement>("expressions");
+const calibrateButton = byId<HTMLButtonElement>("calibrate");
+const expressionBars = new ExpressionBars(byId("expression-bars"));
 
 const client = new TrackingClient(new URL("worker.js", document.baseURI));
 const means = new RunningMeans();
@@ -86,6 +91,7 @@ function sayIdle(): void {
 /** Load the chosen model and template. */
 async function openModel(): Promise<void> {
   means.clear();
+  setCalibrating(false);
   opened = undefined; // frames wait
   sayIdle();
   opened = await client.open({
@@ -95,6 +101,7 @@ async function openModel(): Promise<void> {
   });
   byId("engine").textContent = `${opened.engine}. Model: ${opened.name}, ${opened.precision}.`;
   listTemplates(opened);
+  expressions.hidden = !opened.hasExpressions;
   sayIdle();
   if (picture !== undefined && !opened.needsTemplate) await showPicture(picture);
 }
@@ -124,6 +131,8 @@ function nextSource(): number {
   picture = undefined;
   paused = false;
   pauseButton.textContent = "Pause";
+  setCalibrating(false);
+  calibrateButton.disabled = true;
   return ++source;
 }
 
@@ -152,6 +161,7 @@ async function startStream(open: (isCurrent: () => boolean) => Promise<void>, is
   await runSource(isCamera, async (isCurrent) => {
     await open(isCurrent);
     if (isCurrent()) await client.begin();
+    if (isCurrent()) calibrateButton.disabled = false;
     while (isCurrent()) await nextStreamFrame(isCurrent, isCamera);
   });
 }
@@ -163,7 +173,9 @@ async function nextStreamFrame(isCurrent: () => boolean, isCamera: boolean): Pro
   const time = isCamera ? performance.now() / 1000 : video.currentTime;
   const tracked = await client.track("track", await grabFrame(video), time, Number(smoothing.value));
   // The user may have paused or stopped meanwhile.
-  if (isCurrent() && !isPaused()) show(tracked, time);
+  if (!isCurrent() || isPaused()) return;
+  show(tracked, time);
+  setCalibrating(tracked.calibrating);
 }
 
 /** Wait until the video has a new frame, or the screen is drawn if it has none. */
@@ -209,11 +221,12 @@ function show({ bitmap, faces, times }: Tracked, time: number): void {
 
 /** Draw what is shown; its words are those of the picture, mirrored or not. */
 function draw(): void {
-  byId("legend").textContent = legendText(mirror.checked);
+  byId("legend").textContent = legendText(mirror.checked, opened?.hasExpressions ?? false);
   if (shown === undefined) return;
   const edges = { edges: opened?.edges ?? [], templateEdges: opened?.template?.edges ?? [] };
   drawFrame(view, shown.bitmap, shown.faces, { ...edges, mirror: mirror.checked });
   showFaces(byId("faces"), shown.faces, mirror.checked);
+  if (expressions.open) expressionBars.show(shown.faces.at(0)?.expressions);
 }
 
 function clearView(): void {
@@ -222,6 +235,7 @@ function clearView(): void {
   copyButton.disabled = true;
   view.getContext("2d")?.clearRect(0, 0, view.width, view.height);
   showFaces(byId("faces"), [], false);
+  expressionBars.show(undefined);
 }
 
 function setRunning(running: boolean): void {
@@ -241,6 +255,16 @@ function togglePause(): void {
   pauseButton.textContent = paused ? "Continue" : "Pause";
   if (paused) video.pause();
   else run(() => video.play());
+}
+
+function setCalibrating(calibrating: boolean): void {
+  calibrateButton.textContent = calibrating ? CALIBRATING_LABEL : CALIBRATE_LABEL;
+}
+
+async function calibrate(): Promise<void> {
+  const mine = source;
+  await client.calibrate();
+  if (mine === source) setCalibrating(true);
 }
 
 async function copyResults(): Promise<void> {
@@ -297,10 +321,14 @@ templateSelect.onchange = () => {
   if (templateSelect.value !== OWN_FILE) run(openModel);
 };
 mirror.onchange = draw;
+expressions.ontoggle = draw;
 pauseButton.onclick = togglePause;
 stopButton.onclick = stop;
 copyButton.onclick = () => {
   run(copyResults);
+};
+calibrateButton.onclick = () => {
+  run(calibrate);
 };
 run(begin);
 // Pages of plain http have no service workers, localhost excepted.

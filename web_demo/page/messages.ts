@@ -24,6 +24,8 @@ export type Request = { readonly number: number } & (
     }
   /** Begin a new source: its ids count from 0. */
   | { readonly kind: "begin" }
+  /** Subtract the expressions of the faces of the next second, which should be at rest. */
+  | { readonly kind: "calibrate" }
 );
 
 /** What the opened model finds. */
@@ -37,6 +39,8 @@ export interface Opened {
   readonly prompts: number;
   /** A template must be chosen before it tracks. */
   readonly needsTemplate: boolean;
+  /** It gives expressions and gaze. */
+  readonly hasExpressions: boolean;
   readonly engine: string;
 }
 
@@ -50,6 +54,8 @@ export type StageTimes = Record<(typeof STAGES)[number], number>;
 export interface Tracked {
   readonly bitmap: ImageBitmap;
   readonly faces: Face[];
+  /** Resting faces are watched, or waited for. */
+  readonly calibrating: boolean;
   readonly times: StageTimes;
 }
 

@@ -1,6 +1,6 @@
 /** The frame with its faces drawn in: edge_runtime/draw.py. */
 
-import { matrixToAngles, Roi, type Edges, type Face } from "../core/index.js";
+import { eyeLandmarks, gazeDirections, matrixToAngles, Roi, type Edges, type Face } from "../core/index.js";
 
 /** Standard deviations drawn opaque and nearly transparent, as fractions of the ROI's size. */
 const LOW_UNCERTAINTY = 0.005;
@@ -12,6 +12,10 @@ const POINT_COLOR = "#ff4de1";
 const EDGE_COLOR = "rgb(255 255 255 / 45%)";
 const ROI_COLOR = "rgb(255 255 255 / 60%)";
 const AXIS_COLORS = ["#ff5a5a", "#58e058", "#5a8cff"];
+const GAZE_COLOR = "#ffd83d";
+
+/** Length of the ray of an eye that looks along the image, ROI sizes. */
+const GAZE_LENGTH = 0.4;
 
 /** How faces are drawn. */
 export interface Style {
@@ -58,6 +62,7 @@ function drawFace(context: CanvasRenderingContext2D, face: Face, style: Style): 
   drawEdges(context, corners, square, ROI_COLOR, thin);
   drawEdges(context, face.landmarks, style.edges, EDGE_COLOR, thin);
   drawAxes(context, face, 2 * thin);
+  drawGaze(context, face, 2 * thin);
   drawDots(context, face.landmarks, face.uncertainty, size, LANDMARK_COLOR, Math.max(1.2, size / 140));
   if (face.points && face.pointsUncertainty) {
     drawEdges(context, face.points, style.templateEdges, POINT_COLOR, thin);
@@ -108,12 +113,7 @@ function drawDots(
 /** Draw the head's axes at the mean of the landmarks, in parallel projection: right, down, and out of the face. */
 function drawAxes(context: CanvasRenderingContext2D, face: Face, width: number): void {
   const { landmarks, rotation, roi } = face;
-  const count = landmarks.length / 2;
-  let [x, y] = [0, 0];
-  for (let i = 0; i < landmarks.length; i += 2) {
-    x += landmarks[i] / count;
-    y += landmarks[i + 1] / count;
-  }
+  const [x, y] = meanPoint(landmarks, [...Array(landmarks.length / 2).keys()]);
   const reach = 0.3 * roi.size;
   context.lineWidth = width;
   context.lineCap = "round";
@@ -126,6 +126,38 @@ function drawAxes(context: CanvasRenderingContext2D, face: Face, width: number):
     context.lineTo(x + sign * reach * rotation[axis], y + sign * reach * rotation[3 + axis]);
     context.stroke();
   });
+}
+
+/** Draw a ray from each eye, in parallel projection; an eye that looks into the camera has none. */
+function drawGaze(context: CanvasRenderingContext2D, face: Face, width: number): void {
+  context.strokeStyle = GAZE_COLOR;
+  context.lineWidth = width;
+  context.lineCap = "round";
+  for (const [x0, y0, x1, y1] of gazeRays(face)) {
+    context.beginPath();
+    context.moveTo(x0, y0);
+    context.lineTo(x1, y1);
+    context.stroke();
+  }
+}
+
+/** Return each eye's ray from its middle as x0, y0, x1, y1 in pixels, as far as model and scheme give them. */
+export function gazeRays(face: Pick<Face, "gaze" | "landmarks" | "scheme" | "roi">): number[][] {
+  if (face.gaze === undefined) return [];
+  const directions = gazeDirections(face.gaze);
+  const length = GAZE_LENGTH * face.roi.size;
+  // The subject's left eye comes first: the image's right one.
+  return (["right_eye", "left_eye"] as const).flatMap((eye, i) => {
+    const indices = eyeLandmarks(eye, face.scheme);
+    if (indices.length === 0) return [];
+    const [x, y] = meanPoint(face.landmarks, indices);
+    return [[x, y, x + length * directions[3 * i], y + length * directions[3 * i + 1]]];
+  });
+}
+
+function meanPoint(points: Float64Array, indices: readonly number[]): [x: number, y: number] {
+  const mean = (axis: number): number => indices.reduce((sum, i) => sum + points[2 * i + axis], 0) / indices.length;
+  return [mean(0), mean(1)];
 }
 
 /** Return id, confidence, and angles; labels of several faces would overlap with angles, and have none. */

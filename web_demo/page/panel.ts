@@ -1,6 +1,6 @@
 /** What stands beside the picture: faces with their bars, and times. */
 
-import { openings, type Face } from "../core/index.js";
+import { EXPRESSIONS, openings, type Face } from "../core/index.js";
 import { anglesText } from "./overlay.js";
 
 /** Bars in their order, and what each shows: sides are those of the picture, so a mirror swaps them. */
@@ -17,10 +17,11 @@ function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, text = ""): 
   return made;
 }
 
-/** Return what colors and transparency mean in the picture as it is shown. */
-export function legendText(mirror: boolean): string {
+/** Return what colors and transparency mean in the picture as it is shown; `gaze`: the model gives it. */
+export function legendText(mirror: boolean, gaze: boolean): string {
   const side = mirror ? "left" : "right";
-  const legend = `Transparent points are uncertain. Axes: red ${side}, green down, blue out of the face.`;
+  const rays = gaze ? " Yellow rays: where the eyes look." : "";
+  const legend = `Transparent points are uncertain. Axes: red ${side}, green down, blue out of the face.${rays}`;
   return mirror ? `${legend} Angles and copied results are those of the picture that is not mirrored.` : legend;
 }
 
@@ -58,6 +59,39 @@ function barElement(name: string, value: number): HTMLElement {
   meter.value = value;
   row.append(element("span", name), meter);
   return row;
+}
+
+/** Return the coefficients in pairs of left and right, then those of both sides. */
+export function pairedExpressions(): string[] {
+  const rightOf = (name: string): string => name.replace(/Left$/, "Right");
+  const pairs = EXPRESSIONS.filter((name) => name.endsWith("Left")).map((name) => [name, rightOf(name)]);
+  return [...pairs.flat(), ...EXPRESSIONS.filter((name) => !/(Left|Right)$/.test(name))];
+}
+
+/** One bar per expression coefficient. They are made once: 52 elements per frame take long. */
+export class ExpressionBars {
+  private readonly bars = new Map(pairedExpressions().map((name) => [name, element("div", name)]));
+
+  constructor(parent: HTMLElement) {
+    for (const [name, bar] of this.bars) {
+      bar.className = "expression";
+      bar.setAttribute("role", "meter");
+      bar.setAttribute("aria-label", name);
+      bar.setAttribute("aria-valuemin", "0");
+      bar.setAttribute("aria-valuemax", "100");
+    }
+    parent.replaceChildren(...this.bars.values());
+    this.show(undefined);
+  }
+
+  /** Show the coefficients of a face; undefined: no face. */
+  show(expressions: Face["expressions"]): void {
+    for (const [name, bar] of this.bars) {
+      const percent = String(Math.round(100 * (expressions?.[name] ?? 0)));
+      bar.style.setProperty("--value", `${percent}%`);
+      bar.setAttribute("aria-valuenow", percent);
+    }
+  }
 }
 
 /** Show milliseconds by stage, and their sum. */

@@ -61,6 +61,7 @@ class Session {
       template: this.tracker?.template && { name: this.tracker.template.name, edges: this.tracker.template.edges },
       prompts: spec.prompts,
       needsTemplate,
+      hasExpressions: spec.outputs.has("expressions"),
       engine: `LiteRT, ${threads === 1 ? "one thread" : `${threads} threads`}, ${instructions}`,
     };
   }
@@ -70,12 +71,17 @@ class Session {
     this.tracker = this.newTracker?.();
   }
 
+  /** Watch the resting faces of the stream's next second; nothing while a model is loaded. */
+  calibrate(): void {
+    this.tracker?.calibrateNeutral();
+  }
+
   /** Track the next frame of a stream, or find all faces of a picture. */
   async track(request: Request & { readonly kind: "track" | "detect" }): Promise<Tracked> {
     const { tracker } = this;
     if (tracker === undefined) {
       // A frame that was under way when the model changed.
-      if (request.kind === "track") return { bitmap: request.bitmap, faces: [], times: NO_TIMES };
+      if (request.kind === "track") return { bitmap: request.bitmap, faces: [], calibrating: false, times: NO_TIMES };
       throw new TemplateError("this model finds the points of a template: choose one");
     }
     const start = performance.now();
@@ -95,7 +101,7 @@ class Session {
     );
     const rest = performance.now() - start - read - detect - crop - network;
     const times: StageTimes = { read, detect, crop, network, rest };
-    return { bitmap: request.bitmap, faces, times };
+    return { bitmap: request.bitmap, faces, calibrating: tracker.calibrating, times };
   }
 
   private pixels(bitmap: ImageBitmap): Image {
@@ -131,8 +137,8 @@ async function answer(request: Request): Promise<void> {
   try {
     if (request.kind === "open") {
       send({ number, opened: await session.open(request) });
-    } else if (request.kind === "begin") {
-      session.begin();
+    } else if (request.kind === "begin" || request.kind === "calibrate") {
+      session[request.kind]();
       send({ number, done: true });
     } else {
       const tracked = await session.track(request);

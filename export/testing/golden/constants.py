@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from edge_runtime import geometry, identity, motion, observation, probation, smoothing, tracker
+from edge_runtime import expressions, geometry, identity, motion, neutral, observation, probation, smoothing, tracker
 from edge_runtime.detector import detection, network
 from edge_runtime.options import TrackerOptions
 
-MODULES = (detection, network, geometry, identity, motion, observation, probation, smoothing, tracker)
+MODULES = (
+    *(detection, network, geometry, identity, motion, observation, probation, smoothing, tracker),
+    *(neutral, expressions),
+)
 OPTIONS = ("detection_interval", "detection_interval_tracked", "max_low_confidence_frames", "reid_seconds")
 """Options of the tracker whose defaults are constants of the ports."""
-NOT_PORTED = {"LANDMARKS_HEIGHT"}
-"""Constants of other projects' detectors."""
+NOT_PORTED = {"LANDMARKS_HEIGHT", "EXPRESSION_MIRROR"}
+"""Constants of other projects' detectors, and of training."""
 
 
-def constants() -> dict[str, float | list[float]]:
-    """Return the numbers and pairs of numbers that the modules of the loop define, and the tracker's defaults."""
+def constants() -> dict[str, float | list[float] | list[str]]:
+    """Return the numbers and tuples that the modules of the loop define, and the tracker's defaults."""
     defaults = TrackerOptions()
-    found: dict[str, float | list[float]] = {name.upper(): getattr(defaults, name) for name in OPTIONS}
+    found: dict[str, float | list[float] | list[str]] = {name.upper(): getattr(defaults, name) for name in OPTIONS}
     for module in MODULES:
         for name in sorted(_own(module) - NOT_PORTED):
             value = getattr(module, name)

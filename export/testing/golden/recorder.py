@@ -14,6 +14,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.detector import NetworkDetector
 from edge_runtime.face import Face
 from edge_runtime.geometry import ROI, Intrinsics
+from edge_runtime.observation import Observation
 from edge_runtime.options import TrackerOptions
 from edge_runtime.spec import DetectorSpec
 from edge_runtime.tracker import FaceTracker, Track
@@ -65,12 +66,14 @@ def play(scene: Scene, network: SceneBackend, detector: SceneBackend, faces: Seq
     for number, scene_frame in enumerate(scene.frames):
         network.frame = detector.frame = number
         image = composite(scene.width, scene.height, number, scene_frame.sprites, faces)
+        calibration = _begin_calibration(scene.calibrations.get(number), tracker)
         results = tracker.update(image, scene_frame.time)
         sprites = [[sprite.face, sprite.x, sprite.y, sprite.scale] for sprite in scene_frame.sprites]
         frames.append(
             {
                 "time": scene_frame.time,
                 "sprites": sprites,
+                **calibration,
                 "searches": [_search(*run) for run in searches.pop()],
                 **tracker.pop(),
             }
@@ -84,6 +87,14 @@ def play(scene: Scene, network: SceneBackend, detector: SceneBackend, faces: Seq
         "intrinsics": scene.intrinsics,
         "frames": frames,
     }
+
+
+def _begin_calibration(seconds: float | None, tracker: FaceTracker) -> Json:
+    """Begin a calibration of resting faces and return its record; nothing of a model without expressions."""
+    if seconds is None or not tracker.spec.has_expressions:
+        return {}
+    tracker.calibrate_neutral(seconds)
+    return {"calibrate": seconds}
 
 
 class _RunLog:
@@ -129,6 +140,7 @@ class _Tracker(FaceTracker):
                 "mean_sigma": round(observation.mean_sigma, DECIMALS),
                 "next_roi": roi_values(observation.next_roi),
                 "direction": numbers(observation.direction),
+                **_expressions(observation),
             }
         self._runs.append(run)
         return observation
@@ -172,7 +184,16 @@ def _face(face: Face) -> Json:
         "angles": numbers(np.array(face.pose.angles)),
         "roi": roi_values(face.roi),
         "direction": numbers(face.direction),
+        **_expressions(face),
     }
+
+
+def _expressions(result: Observation | Face) -> Json:
+    """Return expressions in the order of `EXPRESSIONS`, and gaze; nothing of a model without them."""
+    if result.expressions is None or result.gaze is None:
+        return {}
+    values = result.expressions.values() if isinstance(result, Face) else result.expressions
+    return {"expressions": numbers(np.array(list(values))), "gaze": numbers(result.gaze)}
 
 
 def roi_values(roi: ROI) -> list[float]:

@@ -55,6 +55,8 @@ class Scene:
     """fx, fy, cx, cy; None: the runtime's default camera."""
     perturbations: Mapping[int, Callable[[Outputs], Outputs]] = field(default_factory=dict)
     """Changes of the network's outputs by frame, for states that no image produces reliably."""
+    calibrations: Mapping[int, float] = field(default_factory=dict)
+    """Seconds of the calibrations of resting faces that begin with a frame, for models with expressions."""
 
 
 def cut_faces() -> list[np.ndarray]:
@@ -102,7 +104,8 @@ def _still() -> Scene:
     times = [0.0, 0.033, 0.066, 0.1, 0.134, 0.134, 0.2, 0.5, 0.53, 0.1, 0.133, 0.166, 0.2, 0.233, 0.266, 0.3, 0.333]
     sprites = (Sprite(1, 60, 10, scale=3),)
     camera = (520.0, 500.0, 230.0, 190.0)
-    return Scene("still", 480, 360, [SceneFrame(time, sprites) for time in times], max_faces=2, intrinsics=camera)
+    frames = [SceneFrame(time, sprites) for time in times]
+    return Scene("still", 480, 360, frames, max_faces=2, intrinsics=camera, calibrations={7: 0.15})
 
 
 def _fast() -> Scene:
@@ -131,7 +134,7 @@ def _crossing() -> Scene:
     for number in range(26):
         behind, front = Sprite(0, 10 + 9 * number, 40), Sprite(1, 240 - 9 * number, 60)
         frames.append(SceneFrame(number / FPS, (behind, front)))
-    return Scene("crossing", 360, 240, frames, max_faces=2)
+    return Scene("crossing", 360, 240, frames, max_faces=2, calibrations={1: 0.2, 20: 0.1})
 
 
 def _slipped() -> Scene:
@@ -185,7 +188,7 @@ def _doubtful() -> Scene:
         frames.append(SceneFrame(number / FPS, sprites))
     perturbations = {0: _uncertain(0.058), 1: _uncertain(0.068), 2: _uncertain(0.068), 5: _uncertain(0.058)}
     perturbations |= {number: _set("confidence", 0.55) for number in range(21, 33) if number not in (25, 30)}
-    return Scene("doubtful", 320, 240, frames, smoothing=0.0, perturbations=perturbations)
+    return Scene("doubtful", 320, 240, frames, smoothing=0.0, perturbations=perturbations, calibrations={4: 0.3})
 
 
 def _set(name: str, value: float) -> Callable[[Outputs], Outputs]:

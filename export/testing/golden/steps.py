@@ -23,15 +23,14 @@ from edge_runtime.geometry import (
 from edge_runtime.identity import LostTrack, LostTrackBuffer, same_face
 from edge_runtime.landmarks import SCHEMES
 from edge_runtime.motion import RoiMotion
-from edge_runtime.observation import is_plausible
+from edge_runtime.observation import is_plausible, is_possible
 from edge_runtime.options import TrackerOptions
 from edge_runtime.smoothing import OneEuroPoints, OneEuroRotation, turn_fraction
+from export.testing.golden.expression_steps import TIMES, expression_steps
 from export.testing.golden.recorder import DECIMALS, numbers, pixels, rgb, roi_values
 from export.testing.golden.scenes import Sprite, composite
 
 SEED = 9
-TIMES = (0.0, 0.033, 0.07, 0.07, 0.1, 0.4, 0.3, 0.333)
-"""Uneven; one repeats, one decreases."""
 LOST_FRAME_SIZE = 320, 240
 """Width and height of the frame in which faces return."""
 TILED = ((1280, 720, 192), (575, 400, 192), (576, 400, 192), (480, 1000, 192), (4000, 3001, 320), (1000, 870, 192))
@@ -63,6 +62,8 @@ def steps(faces: Sequence[np.ndarray]) -> dict[str, list[Any]]:
         "letterbox": _letterbox(faces),
         "extract_crop": _extract_crop(faces),
         "openings": _openings(rng),
+        "is_possible": _is_possible(),
+        **expression_steps(rng),
     }
 
 
@@ -290,4 +291,17 @@ def _openings(rng: np.random.Generator) -> list[Any]:
             landmarks = rng.uniform(0, (160.0, height), (scheme.count, 2)).round(3)
             found = openings(landmarks, scheme)
             cases.append([name, numbers(landmarks), {part: _rounded(value) for part, value in found.items()}])
+    return cases
+
+
+def _is_possible() -> list[Any]:
+    """Return [output, values, whether they are possible]: on either side of each limit, and not a number."""
+    crops, angles, fraction = (-10.0, 10.0), (-2 * math.pi, 2 * math.pi), (-1e-3, 1.001)
+    limits = {"landmarks": crops, "uncertainty": (0.0, 10.0), "points": crops, "points_uncertainty": (0.0, 10.0)}
+    limits |= {"pose": angles, "confidence": fraction, "expressions": fraction, "gaze": angles}
+    cases = []
+    for name, (low, high) in limits.items():
+        for value in (low - 2e-4, low + 2e-4, high - 2e-4, high + 2e-4, math.nan):
+            values = np.array([[0.5, value]], np.float32)
+            cases.append([name, numbers(values), is_possible({name: values})])
     return cases

@@ -1,14 +1,15 @@
 /**
- * Check the page in Chromium: node tests/browser/check.mjs. Exit code 77 if there is no Chromium.
+ * Check the page in Chromium: node tests/browser/check.mjs [MODEL.tflite]. Exit code 77 if there is no Chromium.
  *
+ * MODEL is checked beside the shipped models: one with expressions, where those have none.
  * The fake camera plays a rendered clip, and Python has tracked the same frames. PYTHON is the interpreter; by default,
- * that of the checkout's environment. The screenshot is build/page.png.
+ * that of the checkout's environment. Screenshots are in build.
  */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { buildFolder, DemoPage, findChromium, launch } from "./browser.mjs";
 
 /** Maximum distance of a landmark from Python's on the same frame of the camera, pixels. */
@@ -26,6 +27,7 @@ const PYTHON = process.env.PYTHON ?? join(import.meta.dirname, "..", "..", "..",
 
 const demo = join(import.meta.dirname, "..", "..");
 const root = join(demo, "..");
+const more = process.argv.slice(2, 3).map((path) => resolve(path));
 const site = buildFolder("site");
 const clip = buildFolder("clip");
 
@@ -125,11 +127,12 @@ async function checkLateCamera(page) {
   await page.waitForFunction(() => globalThis.lateStream.getTracks().every(({ readyState }) => readyState === "ended"));
 }
 
-async function checkPicture(browser) {
-  const [expected] = readJson("expected.json");
+/** The page finds in a picture what Python finds, with one of the page's models. */
+async function checkPicture(browser, model, expectedName) {
+  const [expected] = readJson(expectedName);
   const demoPage = await DemoPage.open(browser, site);
   const { page } = demoPage;
-  await demoPage.waitFor(/Ready/);
+  await choose(demoPage, model);
   await page.setInputFiles("#file", join(clip, "picture.png"));
   await demoPage.waitFor(/Found 1 face/);
   const [face] = (await demoPage.copied()).faces;
@@ -144,7 +147,52 @@ async function checkPicture(browser) {
       `${name} is ${face.pose.angles[name]}, expected ${value}`,
     );
   }
-  console.log(`picture: landmarks within ${distance.toFixed(4)} px of Python's`);
+  for (const [name, value] of Object.entries(expected.expressions ?? {}))
+    assert.ok(Math.abs(face.expressions[name] - value) < 1e-3, `${name} is ${face.expressions[name]}, not ${value}`);
+  assert.ok(expected.gaze === undefined || largestDistance(face.gaze, expected.gaze) < 1e-3, "gaze");
+  console.log(`picture, ${model}: landmarks within ${distance.toFixed(4)} px of Python's`);
+  await finish(demoPage);
+}
+
+/** Wait until the page is ready with this model. */
+async function choose(demoPage, model) {
+  await demoPage.waitFor(/Ready/);
+  await demoPage.page.selectOption("#model", model);
+  await demoPage.waitFor(/Ready/);
+}
+
+/** A model with expressions has a bar per coefficient, readable on a phone, and a calibration. */
+async function checkExpressions(browser, model) {
+  const demoPage = await DemoPage.open(browser, site, { viewport: { width: 390, height: 800 } });
+  const { page } = demoPage;
+  await choose(demoPage, model);
+  if (await page.isHidden("#expressions")) {
+    console.log(`expressions: ${model} gives none; give a model that does`);
+    return finish(demoPage);
+  }
+  assert.ok(await page.isDisabled("#calibrate"), "without a stream, there is nothing to calibrate");
+  await page.click("#start-camera");
+  await demoPage.waitFor(/Tracking 1 face/);
+  const bars = page.locator(".expression");
+  assert.equal(await bars.count(), 52);
+  const cut = await bars.evaluateAll((all) => all.filter((bar) => bar.scrollWidth > bar.clientWidth).length);
+  assert.equal(cut, 0, "all names are readable");
+  const sum = (face) => Object.values(face.expressions).reduce((total, value) => total + value);
+  const [before] = (await demoPage.copied()).faces;
+  assert.deepEqual([Object.keys(before.expressions).length, before.gaze.flat().length], [52, 4]);
+  await page.click("#calibrate");
+  await page.waitForFunction(() => document.getElementById("calibrate").textContent.startsWith("Calibrating"));
+  await page.waitForFunction(() => document.getElementById("calibrate").textContent.startsWith("Calibrate:"));
+  const [after] = (await demoPage.copied()).faces;
+  assert.ok(sum(after) < sum(before), `at rest, the coefficients sum to ${sum(after)}; before, to ${sum(before)}`);
+  await page.screenshot({ path: buildFolder("expressions_phone.png"), fullPage: true });
+  await page.click("#expressions summary");
+  assert.ok(await bars.first().isHidden(), "the bars can be folded");
+  await page.click("#expressions summary");
+  await page.setViewportSize({ width: 1180, height: 900 });
+  await page.waitForTimeout(500);
+  await page.screenshot({ path: buildFolder("expressions.png") });
+  console.log(`expressions: 52 bars, calibrated from ${sum(before).toFixed(2)} to ${sum(after).toFixed(2)}`);
   await finish(demoPage);
 }
 
@@ -218,13 +266,15 @@ if (findChromium() === undefined) {
   process.exit(77);
 }
 mkdirSync(clip, { recursive: true });
-run(PYTHON, [join(import.meta.dirname, "clip.py"), "write", clip], root);
-run(process.execPath, ["build.mjs", site], demo);
+run(PYTHON, [join(import.meta.dirname, "clip.py"), "write", clip, ...more], root);
+run(process.execPath, ["build.mjs", site, ...more], demo);
 const camera = join(clip, "clip.y4m");
 const browser = await launch(camera);
 try {
   await checkCamera(browser);
-  await checkPicture(browser);
+  await checkPicture(browser, "atpn_int8.tflite", "expected.json");
+  for (const path of more) await checkPicture(browser, basename(path), "expected_more.json");
+  await checkExpressions(browser, basename(more.at(0) ?? "atpn_int8.tflite"));
   await checkOffline(browser);
 } finally {
   await browser.close();

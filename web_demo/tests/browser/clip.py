@@ -1,6 +1,7 @@
 """What the browser check needs from Python.
 
-    python web_demo/tests/browser/clip.py write FOLDER     # clip.y4m for the fake camera, picture.png, expected.json
+    python web_demo/tests/browser/clip.py write FOLDER [MODEL.tflite]   # clip.y4m for the fake camera, picture.png,
+                                                                       # expected.json, and expected_more.json of MODEL
     python web_demo/tests/browser/clip.py replay FOLDER    # track the frames of seen.json: replayed.json
 
 The clip is a rendered face that sways; each frame has its number in black and white squares along the lower edge.
@@ -51,9 +52,9 @@ def clip() -> list[np.ndarray]:
     return [marked(frame_at(face, number), number) for number in range(FRAMES)]
 
 
-def tracker(model: str) -> FaceTracker:
+def tracker(model: Path) -> FaceTracker:
     """Return a tracker with the settings that the check gives the page."""
-    return FaceTracker(TrackerOptions(model=model_path(model), smoothing=0.0))
+    return FaceTracker(TrackerOptions(model=model, smoothing=0.0))
 
 
 def as_json(faces: list[Face]) -> list[dict[str, Any]]:
@@ -61,23 +62,26 @@ def as_json(faces: list[Face]) -> list[dict[str, Any]]:
     return [face.to_dict() for face in faces]
 
 
-def write(folder: Path) -> None:
-    """Write the clip, and a picture with what is found in it."""
+def write(folder: Path, model: Path | None = None) -> None:
+    """Write the clip, and a picture with what is found in it, by another model, too."""
     (folder / "clip.y4m").write_bytes(as_y4m(clip()))
     picture = cv2.resize(rendered_face(), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(folder / "picture.png"), picture)
-    (folder / "expected.json").write_text(json.dumps(as_json(tracker("atpn_int8").detect(picture))))
+    models = {"expected.json": model_path("atpn_int8"), "expected_more.json": model}
+    for name, path in models.items():
+        if path is not None:
+            (folder / name).write_text(json.dumps(as_json(tracker(path).detect(picture))))
 
 
 def replay(folder: Path) -> None:
     """Track the frames that the page tracked."""
     # What the camera's colors lose, Python's frames lose, too.
     frames = [cv2.cvtColor(cv2.cvtColor(each, cv2.COLOR_BGR2YUV_I420), cv2.COLOR_YUV2BGR_I420) for each in clip()]
-    ours = tracker("atpn_fp16")
+    ours = tracker(model_path("atpn_fp16"))
     seen = json.loads((folder / "seen.json").read_bytes())
     found = [as_json(ours.update(frames[number], time)) for number, time in seen]
     (folder / "replayed.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    {"write": write, "replay": replay}[sys.argv[1]](Path(sys.argv[2]))
+    {"write": write, "replay": replay}[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -28,16 +28,23 @@ import {
 
 type Numbers = (number | null)[];
 
+/** Only of a model that gives them. */
+interface Expressions {
+  readonly expressions?: Numbers;
+  readonly gaze?: Numbers;
+}
+
 interface Run {
   readonly roi: number[];
   readonly crop: Pixels | null;
   readonly outputs: Readonly<Record<string, Numbers>> | null;
-  readonly observation: Readonly<Record<"landmarks" | "rotation" | "next_roi" | "direction", Numbers>> & {
-    readonly mean_sigma: number;
-  };
+  readonly observation: Expressions &
+    Readonly<Record<"landmarks" | "rotation" | "next_roi" | "direction", Numbers>> & {
+      readonly mean_sigma: number;
+    };
 }
 
-interface RecordedFace {
+interface RecordedFace extends Expressions {
   readonly id: number;
   readonly state: string;
   readonly age: number;
@@ -53,6 +60,8 @@ interface RecordedFace {
 interface Frame {
   readonly time: number;
   readonly sprites: Sprite[];
+  /** Seconds of a calibration that begins before this frame. */
+  readonly calibrate?: number;
   readonly searches: { readonly image: Pixels; readonly cells: number[][] }[];
   readonly runs: Run[];
   readonly tracks: number[][];
@@ -128,6 +137,7 @@ async function play(name: string): Promise<void> {
     const image = composite(sequence.width, sequence.height, number, frame.sprites);
     const where = `${name}, frame ${number}`;
     for (const [i, run] of frame.runs.entries()) await checkRun(`${where}, run ${i}`, run, image, camera);
+    if (frame.calibrate !== undefined) tracker.calibrateNeutral(frame.calibrate);
     const found = await tracker.update(image, frame.time);
     checkTracker(where, frame, tracker);
     assert.equal(found.length, frame.faces.length, `${where}: faces`);
@@ -154,6 +164,7 @@ async function checkRun(where: string, run: Run, image: Image, camera: Intrinsic
   assertClose(`${where}: mean sigma`, [expected.mean_sigma], [found.meanSigma]);
   assertClose(`${where}: next ROI`, expected.next_roi, valuesOf(found.nextRoi));
   assertClose(`${where}: direction`, expected.direction, found.direction);
+  checkExpressions(where, expected, found.expressions, found.gaze);
 }
 
 function checkTracker(where: string, frame: Frame, tracker: FaceTracker): void {
@@ -186,6 +197,22 @@ function checkFace(where: string, expected: RecordedFace, face: Face): void {
   assertClose(`${where}: angles`, expected.angles, matrixToAngles(face.rotation));
   assertClose(`${where}: ROI`, expected.roi, valuesOf(face.roi));
   assertClose(`${where}: direction`, expected.direction, face.direction);
+  checkExpressions(where, expected, face.expressions && Float64Array.from(Object.values(face.expressions)), face.gaze);
+}
+
+function checkExpressions(
+  where: string,
+  expected: Expressions,
+  expressions: Float64Array | undefined,
+  gaze: Float64Array | undefined,
+): void {
+  for (const [what, values, found] of [
+    ["expressions", expected.expressions, expressions],
+    ["gaze", expected.gaze, gaze],
+  ] as const) {
+    assert.equal(found === undefined, values === undefined, `${where}: ${what}`);
+    if (values !== undefined && found !== undefined) assertClose(`${where}: ${what}`, values, found);
+  }
 }
 
 function outputsOf(run: Run): NamedOutputs {

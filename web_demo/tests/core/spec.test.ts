@@ -47,10 +47,30 @@ void test("names of earlier specs are read", () => {
 });
 
 void test("what later versions add is ignored", () => {
-  const later = { ...VALUES.outputs, expressions: [52], gaze: [2, 2] };
+  const later = { ...VALUES.outputs, hair: [3], tongue: [2, 2] };
   const spec = parse({ outputs: later, checksum: "ab" });
   assert.deepEqual(spec.knownOutputs, ["landmarks", "uncertainty", "pose", "confidence"]);
-  assert.throws(() => parse({ outputs: { gaze: [2, 2], ...VALUES.outputs } }), /others only after them/);
+  assert.throws(() => parse({ outputs: { hair: [3], ...VALUES.outputs } }), /others only after them/);
+});
+
+void test("expressions and gaze come last", () => {
+  const outputs = { ...VALUES.outputs, expressions: [52], gaze: [2, 2] };
+  assert.deepEqual(parse({ outputs }).knownOutputs.slice(-2), ["expressions", "gaze"]);
+  assert.deepEqual(parse({ outputs: { ...outputs, hair: [3] } }).knownOutputs.slice(-2), ["expressions", "gaze"]);
+  const points = { points: [3, 2], points_uncertainty: [3] };
+  assert.equal(
+    parse({ outputs: { ...VALUES.outputs, ...points, expressions: [52], gaze: [2, 2] }, prompts: 3 }).knownOutputs
+      .length,
+    8,
+  );
+  const rejects = (wrong: object): void => {
+    assert.throws(() => parse({ outputs: wrong, prompts: "points" in wrong ? 3 : 0 }), /outputs must be/);
+  };
+  rejects({ ...VALUES.outputs, expressions: [51], gaze: [2, 2] });
+  rejects({ ...VALUES.outputs, expressions: [52] });
+  rejects({ ...VALUES.outputs, gaze: [2, 2], expressions: [52] });
+  rejects({ landmarks: [2, 2], uncertainty: [2], expressions: [52], gaze: [2, 2] });
+  rejects({ ...outputs, ...points });
 });
 
 void test("invalid fields are named", () => {

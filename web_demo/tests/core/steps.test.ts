@@ -5,12 +5,14 @@ import { test } from "node:test";
 import { extractCrop } from "../../core/crop.js";
 import { decodeDetections, letterbox, tiles } from "../../core/detector.js";
 import { Rectangle, Roi, uprightRoll } from "../../core/geometry.js";
+import { turnGaze } from "../../core/gaze.js";
 import { EXTRAPOLATION_SECONDS, LostTrack, LostTrackBuffer, sameFace } from "../../core/identity.js";
 import { RoiMotion } from "../../core/motion.js";
-import { isPlausible } from "../../core/observation.js";
+import { RestingFaces } from "../../core/neutral.js";
+import { isPlausible, isPossible } from "../../core/observation.js";
 import { openings } from "../../core/openings.js";
 import { anglesToMatrix, cropToCamera, matrixToAngles } from "../../core/rotation.js";
-import { OneEuroPoints, OneEuroRotation, turnFraction } from "../../core/smoothing.js";
+import { OneEuroNumbers, OneEuroPoints, OneEuroRotation, turnFraction } from "../../core/smoothing.js";
 import {
   assertClose,
   assertPixels,
@@ -87,8 +89,42 @@ cases<[number, Numbers, [number, number, number][], Numbers[]]>(
   },
 );
 
+cases<[number, number, Numbers, Numbers[], Numbers[]]>(
+  "one_euro_numbers",
+  (where, strength, speedCoefficient, times, values, results) => {
+    const filter = new OneEuroNumbers(strength, speedCoefficient);
+    times.forEach((time, i) => {
+      assertClose(`${where}, time ${i}`, results[i], filter.smooth(doubles(values[i]), time));
+    });
+  },
+);
+
 cases<[number, number, number]>("turn_fraction", (where, angle, weight, fraction) => {
   assertClose(where, [fraction], [turnFraction(angle, weight)]);
+});
+
+cases<[Numbers, Numbers, Numbers]>("turn_gaze", (where, angles, rotation, turned) => {
+  assertClose(where, turned, turnGaze(doubles(angles), doubles(rotation)));
+});
+
+cases<[string, (number | null)[], boolean]>("is_possible", (where, name, values, expected) => {
+  assert.equal(isPossible({ [name]: floats(values) }), expected, `${where}: ${name} ${values.join()}`);
+});
+
+/** Seconds of a calibration that begins, time, faces by key; then whether it goes on, and each face's coefficients. */
+type RestingRow = [number | null, number, [number, Numbers][], boolean, Numbers[]];
+
+cases<RestingRow[]>("resting_faces", (where, ...rows) => {
+  const resting = new RestingFaces();
+  rows.forEach(([begin, time, faces, calibrating, subtracted], i) => {
+    const given = new Map(faces.map(([key, coefficients]) => [key, doubles(coefficients)]));
+    if (begin !== null) resting.begin(begin);
+    resting.watch(given, time);
+    assert.equal(resting.calibrating, calibrating, `${where}, row ${i}`);
+    [...given].forEach(([key, coefficients], j) => {
+      assertClose(`${where}, row ${i}, face ${key}`, subtracted[j], resting.subtract(key, coefficients));
+    });
+  });
 });
 
 cases<[number, Numbers, Numbers, Numbers][]>("motion", (where, ...rows) => {

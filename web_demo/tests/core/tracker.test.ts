@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Backend, NamedOutputs } from "../../core/backend.js";
 import { decodeDetections, NetworkDetector, type Detector } from "../../core/detector.js";
+import { EXPRESSIONS } from "../../core/expressions.js";
 import { faceRecord } from "../../core/face.js";
 import { Intrinsics, Roi } from "../../core/geometry.js";
 import { imageOf } from "../../core/image.js";
@@ -30,6 +31,8 @@ const outputsWithPoints = (points: number): object => ({
   outputs: Object.fromEntries(standardOutputs(4, true, points)),
 });
 
+const outputsWithExpressions = { outputs: Object.fromEntries(standardOutputs(4, true, 0, true)) };
+
 /** Network that returns the mean shape, and the query points as its points. */
 class Constant implements Backend {
   constructor(readonly spec: ModelSpec) {}
@@ -44,6 +47,17 @@ class Constant implements Backend {
     if (!this.spec.outputs.has("points")) return Promise.resolve(outputs);
     const sigmas = new Float32Array(queryPoints.length / 2).fill(0.1);
     return Promise.resolve({ ...outputs, points: queryPoints, points_uncertainty: sigmas });
+  }
+}
+
+/** Network with expressions that change by the test; both eyes look to the image's right and up. */
+class Expressive implements Backend {
+  readonly spec = specOf(outputsWithExpressions);
+  expressions = new Float32Array(EXPRESSIONS.length);
+
+  async run(crop: Uint8Array): Promise<NamedOutputs> {
+    const outputs = await new Constant(this.spec).run(crop);
+    return { ...outputs, expressions: this.expressions, gaze: Float32Array.of(0.2, 0.1, 0.3, 0.1) };
   }
 }
 
@@ -120,6 +134,75 @@ void test("a model with query points finds a template's", async () => {
   assert.throws(() => new FaceTracker(new Constant(spec), new Fixed()), /needs query points/);
 });
 
+void test("expressions have ARKit's names, and gaze is in the camera frame", async () => {
+  const network = new Expressive();
+  network.expressions = Float32Array.from(EXPRESSIONS, (_, i) => i / 51);
+  network.expressions[0] = -0.0005; // what rounding adds
+  const camera = new Intrinsics(400, 400, 20, 120); // the face is at the right of its view
+  const options = { smoothing: 0, intrinsics: camera };
+  const [face] = await new FaceTracker(network, new Fixed(), options).update(FRAME, 0);
+  assert.deepEqual(Object.keys(face.expressions ?? {}), EXPRESSIONS);
+  assert.deepEqual([face.expressions?.eyeBlinkLeft, face.expressions?.tongueOut], [0, 1]);
+  const angles = [...(face.gaze ?? [])];
+  const shift = Math.atan2(face.direction[0], face.direction[2]);
+  assert.ok(
+    shift > 0.2 && Math.abs(angles[0] - (0.2 - shift)) < 0.02,
+    "from the crop's viewing ray to the camera's axis",
+  );
+  const record = faceRecord(face);
+  assert.deepEqual(Object.keys(record).slice(-2), ["expressions", "gaze"]);
+  assert.equal((record.expressions as Record<string, number>).jawOpen, 0.3333);
+  assert.deepEqual(
+    (record.gaze as number[][]).flat(),
+    angles.map((angle) => Number(angle.toFixed(4))),
+  );
+});
+
+void test("a model without expressions gives none", async () => {
+  const tracker = new FaceTracker(new Constant(specOf()), new Fixed());
+  const [face] = await tracker.update(FRAME, 0);
+  assert.deepEqual([face.expressions, face.gaze], [undefined, undefined]);
+  assert.ok(!("expressions" in faceRecord(face)) && !("gaze" in faceRecord(face)));
+  assert.throws(() => {
+    tracker.calibrateNeutral();
+  }, /"tiny" gives no expressions to calibrate/);
+});
+
+void test("a resting face reads zero once it was watched", async () => {
+  for (const maxFaces of [1, 2]) {
+    const network = new Expressive();
+    const tracker = new FaceTracker(network, new Fixed(), { smoothing: 0, maxFaces });
+    network.expressions = new Float32Array(EXPRESSIONS.length).fill(0.25);
+    const blinkAt = async (time: number): Promise<number> => {
+      const [face] = await tracker.update(FRAME, time);
+      return face.expressions?.eyeBlinkLeft ?? NaN;
+    };
+    tracker.calibrateNeutral(0.1);
+    assert.equal(await blinkAt(0), 0.25);
+    assert.ok(tracker.calibrating);
+    assert.equal(await blinkAt(0.1), 0, "at rest");
+    assert.ok(!tracker.calibrating);
+    network.expressions = new Float32Array(EXPRESSIONS.length).fill(0.625);
+    assert.equal(await blinkAt(0.2), 0.5);
+    assert.equal((await tracker.detect(FRAME))[0].expressions?.eyeBlinkLeft, 0.625, "pictures are other people's");
+    tracker.reset();
+    assert.equal(await blinkAt(0.3), 0.625);
+    assert.throws(() => {
+      tracker.calibrateNeutral(61);
+    }, /seconds must lie in \(0, 60\], got 61/);
+  }
+});
+
+void test("expressions and gaze are smoothed", async () => {
+  const network = new Expressive();
+  const tracker = new FaceTracker(network, new Fixed());
+  await tracker.update(FRAME, 0);
+  network.expressions = new Float32Array(EXPRESSIONS.length).fill(1);
+  const [face] = await tracker.update(FRAME, 0.03);
+  const value = face.expressions?.jawOpen ?? NaN;
+  assert.ok(value > 0.1 && value < 0.9, `jawOpen is ${value}`);
+});
+
 void test("smoothing may change between frames", async () => {
   const tracker = new FaceTracker(new Constant(specOf()), new Fixed(), { smoothing: 0 });
   await tracker.update(FRAME, 0);
@@ -133,11 +216,11 @@ void test("smoothing may change between frames", async () => {
 });
 
 void test("results belong to the caller", async () => {
-  const tracker = new FaceTracker(new Constant(specOf()), new Fixed());
+  const tracker = new FaceTracker(new Expressive(), new Fixed());
   const [face] = await tracker.update(FRAME, 0);
   const track: Track = tracker.tracks[0];
-  for (const values of [face.landmarks, face.uncertainty, face.rotation, face.direction]) values.fill(NaN);
-  assert.ok(track.observation.landmarks.every(Number.isFinite));
+  for (const values of [face.landmarks, face.uncertainty, face.rotation, face.direction, face.gaze]) values?.fill(NaN);
+  for (const values of [track.observation.landmarks, track.observation.gaze]) assert.ok(values?.every(Number.isFinite));
   assert.ok((await tracker.update(FRAME, 0.03))[0].landmarks.every(Number.isFinite));
 });
 
@@ -168,13 +251,13 @@ void test("invalid arguments are refused", async () => {
 });
 
 void test("impossible results are no face", async () => {
-  for (const name of ["landmarks", "uncertainty", "pose", "confidence"]) {
+  for (const name of ["landmarks", "uncertainty", "pose", "confidence", "expressions", "gaze"]) {
     for (const value of [NaN, Infinity, 1e38, -1e30]) {
-      const spec = specOf();
+      const network = new Expressive();
       const wild: Backend = {
-        spec,
+        spec: network.spec,
         run: async (crop) => {
-          const outputs = await new Constant(spec).run(crop);
+          const outputs = await network.run(crop);
           outputs[name][0] = value;
           return outputs;
         },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { legendText, namedBars } from "../../page/panel.js";
+import { EXPRESSIONS } from "../../core/expressions.js";
+import { legendText, namedBars, pairedExpressions } from "../../page/panel.js";
 
 const openings = { left_eye: 0.1, right_eye: 0.9, mouth: 0.5 };
 
@@ -21,6 +22,14 @@ void test("a mirror swaps the sides of the bars and of the axes", () => {
     ["eye, right", 0.1],
     ["mouth", 0.5],
   ]);
-  assert.match(legendText(false), /red right/);
-  assert.match(legendText(true), /red left.*not mirrored/);
+  assert.match(legendText(false, false), /red right/);
+  assert.match(legendText(true, true), /red left.*where the eyes look.*not mirrored/);
+  assert.doesNotMatch(legendText(true, false), /eyes look/);
+});
+
+void test("left and right coefficients stand side by side", () => {
+  const names = pairedExpressions();
+  assert.deepEqual(names.slice(0, 4), ["eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight"]);
+  assert.deepEqual(names.slice(-2), ["cheekPuff", "tongueOut"]);
+  assert.deepEqual(names.sort(), [...EXPRESSIONS].sort());
 });
