@@ -44,4 +44,11 @@ class Face(
     val points: DoubleArray?,
     /** Standard deviation of each point in pixels of the frame. */
     val pointsUncertainty: DoubleArray?,
+    /**
+     * Expression coefficients in [0, 1] by ARKit's names, less the resting face's after [FaceTracker.calibrateNeutral];
+     * null for a model without them.
+     */
+    val expressions: Map<String, Double>?,
+    /** Yaw and pitch of the subject's left eye, then of the right one, radians, camera frame; null as [expressions]. */
+    val gaze: DoubleArray?,
 )

@@ -10,7 +10,7 @@ private const val HOW_TO_MAKE = "make one with `make export-tflite`"
 private val SCHEMES = mapOf("wflw98" to 98, "ibug68" to 68, "cofw29" to 29)
 private val REQUIRED = listOf("name", "outputs")
 private val REQUIRED_OF_LANDMARKS = listOf("scheme", "mean_shape")
-private val KNOWN_OUTPUTS = standardOutputs(1, points = 1).keys + detectorOutputs(1).keys
+private val KNOWN_OUTPUTS = standardOutputs(1, points = 1, withExpressions = true).keys + detectorOutputs(1).keys
 
 /** Names in specs of earlier versions, which are still read. */
 private val RENAMED = mapOf("most_uncertain" to "uncertainty_threshold")
@@ -53,8 +53,10 @@ data class ModelSpec(
         require(prompts >= 0 && (prompts == 0 || template == null)) { "a model has a template or query points" }
         val points = template?.count ?: prompts
         val expected = when {
-            !isDetector -> listOf(true, false).map { standardOutputs(landmarks, it, points) }
-            else -> outputs.getValue("scores").firstOrNull().let { listOf(detectorOutputs(it ?: 0)) }
+            isDetector -> listOf(true, false).map { detectorOutputs(outputs.getValue("scores").firstOrNull() ?: 0, it) }
+            else -> listOf(true to false, false to false, true to true).map { (heads, expressions) ->
+                standardOutputs(landmarks, heads, points, expressions)
+            }
         }
         if (isDetector) {
             require(landmarks == 0 && scheme.isEmpty() && points == 0) {
@@ -77,6 +79,9 @@ data class ModelSpec(
 
     /** Whether the model is a face detector. */
     val isDetector get() = "scores" in outputs
+
+    /** Whether the model gives expressions and gaze. */
+    val hasExpressions get() = "expressions" in outputs
 
     /** Outputs that this version knows: those that a [Backend] returns. */
     val knownOutputs get() = outputs.filterKeys { it in KNOWN_OUTPUTS }
@@ -125,8 +130,17 @@ data class ModelSpec(
     }
 }
 
-/** Returns the outputs of a landmark model in order; [points] are those of a template or query points. */
-fun standardOutputs(landmarks: Int, withHeads: Boolean = true, points: Int = 0): Map<String, List<Int>> = buildMap {
+/**
+ * Returns the outputs of a landmark model in order; [points] are those of a template or query points.
+ *
+ * Expressions are in the order of [EXPRESSIONS]; each eye's gaze is in the pose's frame.
+ */
+fun standardOutputs(
+    landmarks: Int,
+    withHeads: Boolean = true,
+    points: Int = 0,
+    withExpressions: Boolean = false,
+): Map<String, List<Int>> = buildMap {
     put("landmarks", listOf(landmarks, 2))
     put("uncertainty", listOf(landmarks))
     if (withHeads) {
@@ -137,11 +151,18 @@ fun standardOutputs(landmarks: Int, withHeads: Boolean = true, points: Int = 0):
         put("points", listOf(points, 2))
         put("points_uncertainty", listOf(points))
     }
+    if (withExpressions) {
+        put("expressions", listOf(EXPRESSIONS.size))
+        put("gaze", listOf(2, 2))
+    }
 }
 
-/** Returns the outputs of a face detector with [grid] cells per side. */
-fun detectorOutputs(grid: Int): Map<String, List<Int>> =
-    mapOf("scores" to listOf(grid, grid), "rois" to listOf(grid, grid, 3))
+/** Returns the outputs of a face detector with [grid] cells per side. Detectors of earlier versions have no roll. */
+fun detectorOutputs(grid: Int, withRoll: Boolean = true): Map<String, List<Int>> = buildMap {
+    put("scores", listOf(grid, grid))
+    put("rois", listOf(grid, grid, 3))
+    if (withRoll) put("roll", listOf(grid, grid, 2))
+}
 
 /** Typed access to the values of a spec's JSON. */
 private class Fields(private val values: Map<*, *>) {

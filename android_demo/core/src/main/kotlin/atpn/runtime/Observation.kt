@@ -1,5 +1,5 @@
 /*
- * One run of the network: `_observe` of edge_runtime/tracker.py.
+ * What the network sees in one crop: edge_runtime/observation.py.
  */
 package atpn.runtime
 
@@ -22,7 +22,7 @@ val EXTENT_LIMITS = 0.25..1.25
 /** Maximum aspect ratio of the landmarks; a profile with an open mouth stays below 2.5. */
 const val MAX_ASPECT = 3.0
 
-/** Ranges of the outputs: crop widths, radians, and a probability with what rounding adds. */
+/** Ranges of the outputs: crop widths, radians, and what lies in [0, 1] with what rounding adds. */
 private val RANGES = mapOf(
     "landmarks" to -10.0..10.0,
     "uncertainty" to 0.0..10.0,
@@ -30,6 +30,8 @@ private val RANGES = mapOf(
     "confidence" to -1e-3..1 + 1e-3,
     "points" to -10.0..10.0,
     "points_uncertainty" to 0.0..10.0,
+    "expressions" to -1e-3..1 + 1e-3,
+    "gaze" to -2 * PI..2 * PI,
 )
 
 /** The network's results for one crop, in frame pixels and the camera frame. */
@@ -47,6 +49,10 @@ internal class Observation(
     val direction: DoubleArray,
     val points: DoubleArray?,
     val pointsUncertainty: DoubleArray?,
+    /** Coefficients in [0, 1], in the order of [EXPRESSIONS]. */
+    val expressions: DoubleArray?,
+    /** Yaw and pitch of the subject's left eye, then of the right one, radians, camera frame. */
+    val gaze: DoubleArray?,
 )
 
 /** Runs the network on an ROI. Returns null if a result is not possible or the landmarks are not plausible. */
@@ -69,18 +75,21 @@ internal fun observe(
     val rectangle = Rectangle.around(landmarks, roll)
     if (!isPlausible(rectangle, roi, frame.width, frame.height)) return null
     val nextRoi = rectangle.squared(spec.cropMargin)
+    val toCamera = cropToCamera(roi, camera)
     fun inPixels(fraction: FloatArray) = DoubleArray(fraction.size) { fraction[it] * roi.size }
     return Observation(
         roi = roi,
         landmarks = landmarks,
         uncertainty = inPixels(uncertainty),
-        rotation = product(cropToCamera(roi, camera), anglesToMatrix(pitch, yaw, turn)),
+        rotation = product(toCamera, anglesToMatrix(pitch, yaw, turn)),
         confidence = confidence,
         meanSigma = meanSigma,
         nextRoi = nextRoi,
         direction = camera.ray(nextRoi.cx, nextRoi.cy),
         points = outputs["points"]?.let(roi::toFrame),
         pointsUncertainty = outputs["points_uncertainty"]?.let(::inPixels),
+        expressions = outputs["expressions"]?.let { values -> DoubleArray(values.size) { values[it].toDouble().coerceIn(0.0, 1.0) } },
+        gaze = outputs["gaze"]?.let { values -> turnGaze(DoubleArray(values.size) { values[it].toDouble() }, toCamera) },
     )
 }
 

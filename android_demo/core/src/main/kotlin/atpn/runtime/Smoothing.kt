@@ -1,9 +1,10 @@
 /*
- * One-Euro filters for landmarks and rotations: edge_runtime/smoothing.py.
+ * One-Euro filters for landmarks, rotations, expressions, and gaze: edge_runtime/smoothing.py.
  */
 package atpn.runtime
 
 import kotlin.math.PI
+import kotlin.math.abs
 import kotlin.math.atan2
 import kotlin.math.cos
 import kotlin.math.hypot
@@ -17,8 +18,11 @@ const val DERIVATIVE_CUTOFF_HZ = 1.0
 /** Hz of cutoff per ROI size per second. Raise it for less lag of moving landmarks. */
 const val LANDMARK_SPEED_COEFFICIENT = 16.0
 
-/** Hz of cutoff per radian per second. Raise it for less lag of a turning head. */
+/** Hz of cutoff per radian per second, of heads and of eyes. Raise it for less lag when they turn. */
 const val POSE_SPEED_COEFFICIENT = 3.0
+
+/** Hz of cutoff per full range of a coefficient and second. Raise it for less lag of blinks. */
+const val EXPRESSION_SPEED_COEFFICIENT = 4.0
 
 /** Returns the cutoff of a still signal for a smoothing in (0, 1]: 8 Hz near 0, 2 Hz at 0.5, 0.5 Hz at 1. */
 fun minCutoffHz(smoothing: Double): Double {
@@ -55,6 +59,31 @@ class OneEuroPoints(smoothing: Double) {
             val speed = hypot(velocity[i], velocity[i + 1])
             val fraction = lowPassWeight(minCutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
             for (j in i..i + 1) after[j] = before[j] + fraction * (points[j] - before[j])
+        }
+        return after.also { value = it; time = timestamp }
+    }
+}
+
+/** Filter of numbers with one cutoff each: [speedCoefficient] Hz per unit of speed. */
+class OneEuroNumbers(smoothing: Double, private val speedCoefficient: Double) {
+    private val minCutoff = minCutoffHz(smoothing)
+    private var value: DoubleArray? = null
+    private var velocity = DoubleArray(0)
+    private var time = 0.0
+
+    /** Smooths numbers; [timestamp] in seconds. */
+    fun smooth(numbers: DoubleArray, timestamp: Double): DoubleArray {
+        val before = value
+        if (before == null) {
+            velocity = DoubleArray(numbers.size)
+            return numbers.also { value = it; time = timestamp }
+        }
+        val dt = max(timestamp - time, MIN_TIME_STEP)
+        val weight = lowPassWeight(DERIVATIVE_CUTOFF_HZ, dt)
+        val after = DoubleArray(numbers.size) { i ->
+            val moved = numbers[i] - before[i]
+            velocity[i] += weight * (moved / dt - velocity[i])
+            before[i] + lowPassWeight(minCutoff + speedCoefficient * abs(velocity[i]), dt) * moved
         }
         return after.also { value = it; time = timestamp }
     }

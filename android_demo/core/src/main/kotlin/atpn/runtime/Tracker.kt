@@ -51,6 +51,8 @@ internal class Track(val id: Int, var observation: Observation, val motion: RoiM
     val pointFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
     val rotationFilter = if (smoothing > 0) OneEuroRotation(smoothing) else null
     val templateFilter = if (smoothing > 0) OneEuroPoints(smoothing) else null
+    val expressionFilter = if (smoothing > 0) OneEuroNumbers(smoothing, EXPRESSION_SPEED_COEFFICIENT) else null
+    val gazeFilter = if (smoothing > 0) OneEuroNumbers(smoothing, POSE_SPEED_COEFFICIENT) else null
     val evidence = Evidence(observation.confidence, observation.meanSigma)
     var age = 0
 
@@ -81,6 +83,7 @@ class FaceTracker(
     private var framesSinceSearch = DETECTION_INTERVAL
     private var searches = 0
     private var searched = Double.NEGATIVE_INFINITY
+    private var resting = RestingFaces()
     private val limits = Limits(spec.trackThreshold, spec.uncertaintyThreshold)
     private val trackedLimits = limits.stricter(0.0, TRACKED_UNCERTAINTY_FACTOR)
     private val trustedLimits =
@@ -113,7 +116,24 @@ class FaceTracker(
         }
     }
 
-    /** Drops all tracks and runs the detector in the next frame; ids and [stats] continue. */
+    /** Whether [calibrateNeutral] is under way, or waits for a face. */
+    val calibrating get() = resting.calibrating
+
+    /**
+     * Watches the resting faces of the next [seconds] of the stream, and subtracts what their expressions read.
+     *
+     * Ask people to relax and to look at the camera. The calibration begins with the next frame that has a face. With
+     * [maxFaces] 1 it holds for whoever is there, otherwise for the faces seen, by id; until [reset].
+     * IllegalArgumentException if the model gives no expressions, or [seconds] does not lie in (0, 60].
+     */
+    fun calibrateNeutral(seconds: Double = 1.0) {
+        require(spec.hasExpressions) {
+            "model '${spec.name}' gives no expressions to calibrate: use one exported with `--heads all`"
+        }
+        resting.begin(seconds)
+    }
+
+    /** Drops all tracks and resting faces and runs the detector in the next frame; ids and [stats] continue. */
     fun reset() {
         tracks = emptyList()
         lost = LostTrackBuffer()
@@ -121,6 +141,7 @@ class FaceTracker(
         searches = 0
         searched = Double.NEGATIVE_INFINITY
         framesSinceSearch = DETECTION_INTERVAL
+        resting = RestingFaces()
     }
 
     /**
@@ -139,7 +160,7 @@ class FaceTracker(
             }
         }
         stats.detections += found.size
-        return found.mapIndexed { id, face -> toFace(Track(id, face, RoiMotion(face.nextRoi, 0.0), 0.0), 0.0) }
+        return found.mapIndexed { id, face -> toFace(Track(id, face, RoiMotion(face.nextRoi, 0.0), 0.0), 0.0, RestingFaces()) }
     }
 
     /** Tracks faces in the next frame; [timestamp] in seconds from any origin may repeat or decrease. */
@@ -162,7 +183,9 @@ class FaceTracker(
             searched = timestamp
             startTracks(frame, timestamp, camera)
         }
-        return tracks.map { toFace(it, timestamp) }
+        val expressions = tracks.mapNotNull { track -> track.observation.expressions?.let { restingKey(track.id) to it } }
+        resting.watch(expressions.toMap(), timestamp)
+        return tracks.map { toFace(it, timestamp, resting) }
     }
 
     /** Updates a track with this frame and returns whether its face is still tracked. */
@@ -257,9 +280,12 @@ class FaceTracker(
         backend.run(crop)
     }
 
-    private fun toFace(track: Track, timestamp: Double): Face {
+    private fun restingKey(id: Int) = if (maxFaces == 1) 0 else id
+
+    private fun toFace(track: Track, timestamp: Double, resting: RestingFaces): Face {
         val observation = track.observation
         val size = observation.roi.size
+        val expressions = observation.expressions?.let { track.expressionFilter?.smooth(it, timestamp) ?: it }
         return Face(
             id = track.id,
             state = if (track.age == 0) TrackState.DETECTED else TrackState.TRACKED,
@@ -272,6 +298,8 @@ class FaceTracker(
             age = track.age,
             points = observation.points?.let { track.templateFilter?.smooth(it, timestamp, size) ?: it },
             pointsUncertainty = observation.pointsUncertainty,
+            expressions = expressions?.let { EXPRESSIONS.zip(resting.subtract(restingKey(track.id), it).asList()).toMap() },
+            gaze = observation.gaze?.let { track.gazeFilter?.smooth(it, timestamp) ?: it },
         )
     }
 }

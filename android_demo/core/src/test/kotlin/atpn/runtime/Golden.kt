@@ -79,6 +79,11 @@ fun assertClose(what: String, expected: Any?, actual: DoubleArray) {
     for (i in expected.indices) assertEquals("$what[$i]", expected[i], actual[i], TOLERANCE)
 }
 
+/** Asserts that both are null or close. */
+fun assertCloseOrNull(what: String, expected: Any?, actual: DoubleArray?) {
+    if (expected == null || actual == null) assertEquals(what, expected, actual) else assertClose(what, expected, actual)
+}
+
 /** Asserts that size x size RGB pixels equal the recorded ones. */
 fun assertPixels(what: String, expected: Any?, pixels: ByteArray, size: Int) {
     val half = SAMPLE_STEP / 2

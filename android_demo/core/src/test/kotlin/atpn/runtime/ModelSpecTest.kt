@@ -26,6 +26,7 @@ class ModelSpecTest {
         assertFalse(spec.isDetector)
         assertTrue(Golden.detectorSpec.isDetector)
         assertEquals(192, Golden.detectorSpec.inputSize)
+        assertEquals(listOf("scores", "rois", "roll"), Golden.detectorSpec.knownOutputs.keys.toList())
     }
 
     @Test fun omittedFieldsHaveTheRuntimesDefaults() {
@@ -50,13 +51,26 @@ class ModelSpecTest {
 
     @Test fun whatLaterVersionsAddIsIgnored() {
         val later = json.replace("\"name\"", "\"checksum\": {\"network\": \"ab\"}, \"name\"")
-            .replace("\"confidence\": [1]", "\"confidence\": [1], \"expressions\": [52], \"gaze\": [2, 2]")
+            .replace("\"confidence\": [1]", "\"confidence\": [1], \"visemes\": [15], \"wrinkles\": [2, 2]")
         val spec = ModelSpec.fromJson(later)
         assertEquals(listOf("landmarks", "uncertainty", "pose", "confidence"), spec.knownOutputs.keys.toList())
-        assertEquals(listOf(2, 2), spec.outputs["gaze"])
-        val between = json.replace("\"pose\": [3]", "\"gaze\": [2, 2], \"pose\": [3]")
+        assertEquals(listOf(2, 2), spec.outputs["wrinkles"])
+        val between = json.replace("\"pose\": [3]", "\"wrinkles\": [2, 2], \"pose\": [3]")
         val error = assertThrows(IllegalArgumentException::class.java) { ModelSpec.fromJson(between) }
         assertTrue(error.message, "others only after them" in error.message.orEmpty())
+    }
+
+    @Test fun expressionsAndGazeComeLast() {
+        fun outputs(text: String) = json.replace("\"confidence\": [1]", "\"confidence\": [1], $text")
+        val spec = ModelSpec.fromJson(outputs("\"expressions\": [52], \"gaze\": [2, 2], \"wrinkles\": [9]"))
+        assertTrue(spec.hasExpressions)
+        assertEquals(listOf("expressions", "gaze"), spec.knownOutputs.keys.toList().takeLast(2))
+        assertFalse(ModelSpec.fromJson(json).hasExpressions)
+        val wrong = listOf("\"expressions\": [51], \"gaze\": [2, 2]", "\"gaze\": [2, 2], \"expressions\": [52]", "\"gaze\": [2, 2]")
+        for (text in wrong) {
+            val error = assertThrows(IllegalArgumentException::class.java) { ModelSpec.fromJson(outputs(text)) }
+            assertTrue(error.message, "outputs must be" in error.message.orEmpty())
+        }
     }
 
     @Test fun aDetectorNeedsNoSchemeAndNoMeanShape() {

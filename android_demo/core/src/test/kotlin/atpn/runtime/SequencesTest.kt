@@ -36,6 +36,7 @@ class SequencesTest {
             for ((i, run) in frame["runs"].list.withIndex()) {
                 checkRun("$where, run $i", run.obj, image, camera ?: Intrinsics.fromFov(image.width, image.height))
             }
+            if ("calibrate" in frame) tracker.calibrateNeutral(frame["calibrate"].double)
             val found = tracker.update(image, frame["time"].double)
             checkTracker(where, frame, tracker)
             assertEquals("$where: faces", frame["faces"].list.size, found.size)
@@ -58,6 +59,8 @@ class SequencesTest {
         assertEquals("$where: mean sigma", expected["mean_sigma"].double, observation.meanSigma, TOLERANCE)
         assertClose("$where: next ROI", expected["next_roi"], observation.nextRoi.values)
         assertClose("$where: direction", expected["direction"], observation.direction)
+        assertCloseOrNull("$where: expressions", expected["expressions"], observation.expressions)
+        assertCloseOrNull("$where: gaze", expected["gaze"], observation.gaze)
     }
 
     private fun checkTracker(where: String, frame: Json, tracker: FaceTracker) {
@@ -91,6 +94,8 @@ class SequencesTest {
         assertClose("$where: angles", expected["angles"], face.pose.angles)
         assertClose("$where: ROI", expected["roi"], face.roi.values)
         assertClose("$where: direction", expected["direction"], face.direction)
+        assertCloseOrNull("$where: expressions", expected["expressions"], face.expressions?.values?.toDoubleArray())
+        assertCloseOrNull("$where: gaze", expected["gaze"], face.gaze)
     }
 }
 

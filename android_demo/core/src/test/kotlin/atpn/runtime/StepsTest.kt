@@ -57,6 +57,35 @@ class StepsTest {
         }
     }
 
+    @Test fun oneEuroOfNumbers() = cases("one_euro_numbers") { where, (strength, coefficient, times, numbers, results) ->
+        val filter = OneEuroNumbers(strength.double, coefficient.double)
+        for ((i, time) in times.doubles.withIndex()) {
+            assertClose("$where, time $i", results.list[i], filter.smooth(numbers.list[i].doubles, time))
+        }
+    }
+
+    @Test fun gazeInAnotherFrame() = cases("turn_gaze") { where, (angles, rotation, turned) ->
+        assertClose(where, turned, turnGaze(angles.doubles, rotation.doubles))
+    }
+
+    @Test fun possibleOutputs() = cases("is_possible") { where, (name, values, expected) ->
+        assertEquals("$where, $name", expected, isPossible(mapOf(name as String to values.floats)))
+    }
+
+    @Test fun restingFaces() = cases("resting_faces") { where, rows ->
+        val resting = RestingFaces()
+        for ((i, row) in rows.withIndex()) {
+            val (begin, time, faces, calibrating, subtracted) = row.list
+            begin?.let { resting.begin(it.double) }
+            val seen = faces.list.map { face -> face.list.let { (key, coefficients) -> key.int to coefficients.doubles } }
+            resting.watch(seen.toMap(), time.double)
+            assertEquals("$where, row $i: calibrating", calibrating, resting.calibrating)
+            for ((face, expected) in seen.zip(subtracted.list)) {
+                assertClose("$where, row $i, face ${face.first}", expected, resting.subtract(face.first, face.second))
+            }
+        }
+    }
+
     @Test fun fractionOfATurn() = cases("turn_fraction") { where, (angle, weight, fraction) ->
         assertEquals(where, fraction.double, turnFraction(angle.double, weight.double), TOLERANCE)
     }

@@ -2,6 +2,8 @@ package atpn.runtime
 
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNull
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -22,6 +24,67 @@ class TrackerTest {
             "pose" to FloatArray(3),
             "confidence" to floatArrayOf(0.9f),
         ) + mapOf("points" to mouth.points, "points_uncertainty" to floatArrayOf(0.1f)).filterKeys { it in spec.outputs }
+    }
+
+    /** Network that also returns expressions, all of this [value], and the gaze of eyes that look along the head. */
+    private inner class Expressive(var value: Float) : Backend {
+        override val spec = this@TrackerTest.spec.copy(outputs = standardOutputs(4, withExpressions = true))
+        var confidence = 0.9f
+
+        override fun run(crop: ByteArray) = Constant(spec).run(crop) + mapOf(
+            "confidence" to floatArrayOf(confidence),
+            "expressions" to FloatArray(52) { value },
+            "gaze" to FloatArray(4),
+        )
+    }
+
+    @Test fun expressionsHaveArkitsNamesAndGazeIsInTheCamerasFrame() {
+        val tracker = FaceTracker(Expressive(0.25f), detector, smoothing = 0.0, intrinsics = Intrinsics(200.0, 200.0, 60.0, 90.0))
+        val (face) = tracker.update(frame, 0.0)
+        assertEquals(EXPRESSIONS.map { it to 0.25 }, face.expressions?.toList())
+        // Eyes that look along the head do so in any frame.
+        val (pitch, yaw) = face.pose.angles
+        assertArrayEquals(doubleArrayOf(yaw, pitch, yaw, pitch), face.gaze, 1e-9)
+        assertTrue("a face to the right of the camera's axis that looks at the camera", yaw < -0.2)
+        val (plain) = FaceTracker(Constant(spec), detector).update(frame, 0.0)
+        assertNull(plain.expressions)
+        assertNull(plain.gaze)
+    }
+
+    @Test fun directionsAndAnglesOfGazeAreInverse() {
+        val angles = doubleArrayOf(0.3, -0.2, -1.2, 0.9)
+        assertArrayEquals(angles, gazeAngles(gazeDirections(angles)), 1e-12)
+        assertArrayEquals(doubleArrayOf(Math.PI / 4, 0.0), gazeAngles(doubleArrayOf(2.0, 0.0, -2.0)), 1e-12)
+        assertArrayEquals(doubleArrayOf(0.0, Math.PI / 4), gazeAngles(doubleArrayOf(0.0, -2.0, -2.0)), 1e-12)
+    }
+
+    @Test fun aRestingFaceIsSubtracted() {
+        for (maxFaces in 1..2) {
+            val backend = Expressive(0.25f)
+            var place = Roi(80.0, 120.0, 90.0)
+            val tracker = FaceTracker(backend, { listOf(place) }, maxFaces, smoothing = 0.0)
+            tracker.calibrateNeutral(0.5)
+            fun jaw(time: Double) = tracker.update(frame, time).single().expressions?.get("jawOpen")
+            for (i in 0..4) {
+                assertTrue(tracker.calibrating)
+                assertEquals(0.25, jaw(i / 10.0))
+            }
+            assertEquals(0.0, jaw(0.5))
+            assertFalse(tracker.calibrating)
+            backend.value = 0.625f
+            assertEquals(0.5, jaw(0.6))
+            assertEquals("a picture has its own faces", 0.625, tracker.detect(frame).single().expressions?.get("jawOpen"))
+            // Of several faces each has its own; in a stream of one it holds for whoever is there.
+            backend.confidence = 0.1f
+            assertTrue(tracker.update(frame, 0.7).isEmpty())
+            backend.confidence = 0.9f
+            place = Roi(240.0, 120.0, 90.0)
+            val found = (0..9).flatMap { tracker.update(frame, 30.0 + it) }.last()
+            assertEquals(1, found.id)
+            assertEquals(if (maxFaces == 1) 0.5 else 0.625, found.expressions?.get("jawOpen"))
+            tracker.reset()
+            assertEquals(0.625, jaw(50.0))
+        }
     }
 
     @Test fun idsAreNotUsedAgainAfterAReset() {
@@ -111,6 +174,10 @@ class TrackerTest {
         rejects("gives landmarks only") { FaceTracker(Constant(spec.copy(outputs = standardOutputs(4, withHeads = false))), detector) }
         rejects("export it with --template") {
             FaceTracker(Constant(spec.copy(outputs = standardOutputs(4, points = 5), prompts = 5)), detector)
+        }
+        rejects("gives no expressions to calibrate") { FaceTracker(Constant(spec), detector).calibrateNeutral() }
+        for (seconds in listOf(0.0, -1.0, 61.0, Double.NaN)) {
+            rejects("seconds must lie in (0, 60.0], got $seconds") { FaceTracker(Expressive(0f), detector).calibrateNeutral(seconds) }
         }
         rejects("expected scores and rois") { NetworkDetector(Constant(spec)) }
         rejects("must be a finite number of seconds") { FaceTracker(Constant(spec), detector).update(frame, Double.NaN) }
