@@ -77,9 +77,9 @@ class LandmarkParity:
     """A file's outputs compared with its network's, on the same crops."""
 
     landmarks: float
-    """Largest difference of any coordinate, crop widths."""
+    """Largest difference of any coordinate on faces, crop widths. What is no face has no landmarks."""
     landmarks_mean: float
-    """Mean difference, crop widths."""
+    """Mean difference on faces, crop widths."""
     uncertainty: float
     """Largest difference, crop widths."""
     uncertainty_change: float
@@ -158,12 +158,15 @@ def compare(file: Predictions, network: Predictions, ground_truth: CropSet, thre
     def largest(name: str) -> float:
         return float(np.abs(getattr(file, name) - getattr(network, name)).max())
 
+    landmarks = np.abs(file.landmarks - network.landmarks)
+    if np.isfinite(landmarks).all():  # what is not must be seen, on any crop
+        landmarks = landmarks[faces]
     # A network without uncertainty gives 0 everywhere.
     sigma_change = np.abs(file.uncertainty - network.uncertainty)[faces].mean()
     sigma_mean = max(float(network.uncertainty[faces].mean()), float(np.finfo(np.float32).tiny))
     return LandmarkParity(
-        landmarks=largest("landmarks"),
-        landmarks_mean=float(np.abs(file.landmarks - network.landmarks).mean()),
+        landmarks=float(landmarks.max()),
+        landmarks_mean=float(landmarks.mean()),
         uncertainty=largest("uncertainty"),
         uncertainty_change=float(sigma_change) / sigma_mean,
         pose=None if threshold is None else largest("pose"),

@@ -73,9 +73,9 @@ class Patches(NamedTuple):
     """Pixels and features around a face's parts."""
 
     eyes: Tensor
-    """(B, 2, 1, 24, 28) gray pixels around the eye at the image's left, and those around the other, mirrored."""
+    """(B, 2, 24, 28) gray pixels around the eye at the image's left, and those around the other, mirrored."""
     mouth: Tensor
-    """(B, 1, 32, 48) gray pixels around the mouth."""
+    """(B, 32, 48) gray pixels around the mouth."""
     fine: Tensor
     """(B, C, 10, 10) fine features around the mouth."""
 
@@ -154,19 +154,19 @@ class ExpressionBranch(nn.Module):
         with torch.autocast(face.landmarks.device.type, enabled=False):
             centers = self.centers @ face.landmarks  # (B, 3, 2); bfloat16 steps would be a fifth of a pixel
         x, y = centers[:, :, :1], centers[:, :, 1:]
-        gray = face.image.mean(1)
+        gray = face.image.permute(0, 2, 3, 1).mean(3) if self.channels_last else face.image.mean(1)
         eyes = sample_pixels(gray, x[:, :_EYES] + self.eye_columns, y[:, :_EYES] + self.eye_rows)
         x, y = x[:, _EYES:], y[:, _EYES:]
         mouth = sample_pixels(gray, x + self.mouth_columns, y + self.mouth_rows)
         x, y = x[:, 0] + self.fine_columns, y[:, 0] + self.fine_rows
-        return Patches(eyes[:, :, None], mouth, sample_features(face.fine, x, y, self.channels_last))
+        return Patches(eyes, mouth[:, 0], sample_features(face.fine, x, y, self.channels_last))
 
     def read_patches(self, face: FaceReading, patches: Patches) -> ExpressionLogits:
         """Run `read` from the sampled pixels and features on."""
         shape = (face.landmarks - self.mean_shape).flatten(1) * 10.0  # about 1 for a face that moves
-        eyes = self.eye(patches.eyes.flatten(0, 1)).unflatten(0, (-1, _EYES)).flatten(1)
+        eyes = self.eye(_one_channel(patches.eyes.flatten(0, 1))).unflatten(0, (-1, _EYES)).flatten(1)
         upper = torch.cat([face.pose, self.vector(face.vector), self.landmarks(shape), eyes], dim=1)
-        whole = torch.cat([upper, self.mouth(patches.mouth), self.fine(patches.fine)], dim=1)
+        whole = torch.cat([upper, self.mouth(_one_channel(patches.mouth)), self.fine(patches.fine)], dim=1)
         hidden, gaze_hidden = self.hidden(whole), self.gaze_hidden(upper)
         with torch.autocast(hidden.device.type, enabled=False):
             logits, turn = self.output(hidden.float()), self.gaze(gaze_hidden.float())
@@ -175,14 +175,19 @@ class ExpressionBranch(nn.Module):
         return ExpressionLogits(logits, ahead + turn.unflatten(1, (_EYES, 2)))
 
 
+def _one_channel(pixels: Tensor) -> Tensor:
+    """Map (B, H, W) to (B, 1, H, W), as if stored channels last: files then hold no change of layout."""
+    return pixels[..., None].permute(0, 3, 1, 2)
+
+
 def sample_pixels(pixels: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     """Sample (B, G, G) pixels at K upright grids of H x W points: (B, K, H, W).
 
     Rows and columns are sampled one after the other, bilinearly; beyond the outermost cells' centers samples fade to
     zero. `columns` (B, K, W) are x, `rows` (B, K, H) are y, in [0, 1] of the map.
     """
-    across, down = (_hats(places, pixels) for places in (columns, rows))
-    return (down @ pixels[:, None]) @ across.transpose(-1, -2)
+    grid = int(pixels.shape[-1])
+    return (_hats(rows, grid).to(pixels.dtype) @ pixels[:, None]) @ _columns(columns, grid).to(pixels.dtype)
 
 
 def sample_features(features: Tensor, columns: Tensor, rows: Tensor, channels_last: bool = False) -> Tensor:
@@ -190,18 +195,24 @@ def sample_features(features: Tensor, columns: Tensor, rows: Tensor, channels_la
 
     `columns` are (B, W), `rows` (B, H). `channels_last` says how the features are best stored.
     """
-    across, down = (_hats(places, features) for places in (columns, rows))
+    grid = int(features.shape[-1])
+    down = _hats(rows, grid).to(features.dtype)
     if not channels_last:
-        return (down[:, None] @ features) @ across[:, None].transpose(-1, -2)
-    lines = (down @ features.permute(0, 2, 3, 1).flatten(2)).unflatten(2, (features.shape[-1], -1))  # (B, H, G, C)
-    return (across[:, None] @ lines).permute(0, 3, 1, 2)
+        return (down[:, None] @ features) @ _columns(columns, grid).to(features.dtype)[:, None]
+    lines = (down @ features.permute(0, 2, 3, 1).flatten(2)).unflatten(2, (grid, -1))  # (B, H, G, C)
+    return (_hats(columns, grid).to(features.dtype)[:, None] @ lines).permute(0, 3, 1, 2)
 
 
-def _hats(places: Tensor, features: Tensor) -> Tensor:
-    """Weigh the G cells along an axis for bilinear sampling at (…, n) places in [0, 1]: (…, n, G)."""
-    grid = int(features.shape[-1])  # a constant, also for converters that trace
+def _hats(places: Tensor, grid: int) -> Tensor:
+    """Weigh the cells along an axis for bilinear sampling at (…, n) places in [0, 1]: (…, n, grid)."""
     cells = torch.arange(grid, dtype=places.dtype, device=places.device)
-    return F.relu(1.0 - ((places * grid - 0.5)[..., None] - cells).abs()).to(features.dtype)
+    return F.relu(1.0 - ((places * grid - 0.5)[..., None] - cells).abs())
+
+
+def _columns(places: Tensor, grid: int) -> Tensor:
+    """Return `_hats` as (…, grid, n); a transposition would be one in files, too."""
+    cells = torch.arange(grid, dtype=places.dtype, device=places.device)[:, None]
+    return F.relu(1.0 - ((places * grid - 0.5)[..., None, :] - cells).abs())
 
 
 class ReadOut(nn.Module):

@@ -96,7 +96,7 @@ def test_patches_lie_around_eyes_and_mouth(model, axis):
     image, fine = _ramps(112)[:, [axis] * 3], face.fine.clone()
     fine[0, 0] = _ramps(28)[0, axis]
     patches = model.expression_branch.patches(face._replace(landmarks=landmarks, image=image, fine=fine))
-    expected_shapes = [(1, 2, 1, EYE_GRID.rows, EYE_GRID.columns), (1, 1, MOUTH_GRID.rows, MOUTH_GRID.columns)]
+    expected_shapes = [(1, 2, EYE_GRID.rows, EYE_GRID.columns), (1, MOUTH_GRID.rows, MOUTH_GRID.columns)]
     assert [patches.eyes.shape, patches.mouth.shape] == expected_shapes
     assert patches.fine.shape == (1, face.fine.shape[1], FINE_GRID.rows, FINE_GRID.columns)
 
@@ -106,9 +106,9 @@ def test_patches_lie_around_eyes_and_mouth(model, axis):
             return (center + mirror * columns)[None].expand(grid.rows, -1)
         return (center + rows)[:, None].expand(-1, grid.columns)
 
-    assert torch.allclose(patches.eyes[0, 0, 0], places(EYE_GRID, (0.4, 0.45)[axis]), atol=1e-5)
-    assert torch.allclose(patches.eyes[0, 1, 0], places(EYE_GRID, 0.5, mirror=-1.0), atol=1e-5)
-    assert torch.allclose(patches.mouth[0, 0], places(MOUTH_GRID, 0.5), atol=1e-5)
+    assert torch.allclose(patches.eyes[0, 0], places(EYE_GRID, (0.4, 0.45)[axis]), atol=1e-5)
+    assert torch.allclose(patches.eyes[0, 1], places(EYE_GRID, 0.5, mirror=-1.0), atol=1e-5)
+    assert torch.allclose(patches.mouth[0], places(MOUTH_GRID, 0.5), atol=1e-5)
     assert torch.allclose(patches.fine[0, 0], places(FINE_GRID, 0.5), atol=1e-5)
 
 
