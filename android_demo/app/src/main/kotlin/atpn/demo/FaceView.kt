@@ -15,10 +15,13 @@ private val AXES = listOf(Color.RED, Color.GREEN, Color.BLUE)
 /** Length of a pose axis, in ROI sizes. */
 private const val AXIS_LENGTH = 0.35f
 
+/** Number of a face's expressions that are shown, the strongest. */
+private const val SHOWN_EXPRESSIONS = 3
+
 /** Overlay of one frame. */
 private class Shown(val bitmap: Bitmap, val faces: List<Face>, val milliseconds: Double, val mirrored: Boolean)
 
-/** Camera image with landmarks, pose axes, confidence, and time per frame. */
+/** Camera image with landmarks, pose axes, confidence, strongest expressions, and time per frame. */
 class FaceView(context: Context) : View(context) {
     private var shown: Shown? = null
     private var message = ""
@@ -79,6 +82,10 @@ class FaceView(context: Context) : View(context) {
             axes(canvas, face, ::place)
             val (x, y) = place(face.roi.cx, face.roi.cy - face.roi.size / 2)
             canvas.drawText("%d  %.2f".format(face.id, face.confidence), x, y, text)
+            val strongest = face.expressions.orEmpty().entries.sortedByDescending { it.value }.take(SHOWN_EXPRESSIONS)
+            for ((i, expression) in strongest.withIndex()) {
+                canvas.drawText("%s  %.2f".format(expression.key, expression.value), x, y - 1.3f * (i + 1) * text.textSize, text)
+            }
         }
         canvas.drawText("%.1f ms".format(shown.milliseconds), left + 8 * density, top + 24 * density, text)
     }
