@@ -26,12 +26,17 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
     """Return the cost of each part (see `PARTS`) for one crop of the config's input size."""
     training, size = model.training, model.config.input_size
     device = next(model.parameters()).device
+    image = torch.zeros(1, 3, size, size, device=device)
     try:
         with FlopCounterMode(display=False) as counter:
-            model.eval()(torch.zeros(1, 3, size, size, device=device))
+            model.eval()(image)
+        flops = counter.get_flop_counts()
+        if isinstance(model, ATPN) and model.expression_branch is not None:  # `forward` leaves it out
+            with FlopCounterMode(display=False) as counter:
+                model.expressions(image)
+            flops["ATPN.expression_branch"] = counter.get_flop_counts()[type(model.expression_branch).__name__]
     finally:
         model.train(training)
-    flops = counter.get_flop_counts()
     costs = {}
     for name, part in model.named_children():
         macs = sum(flops.get(f"{type(model).__name__}.{name}", {}).values()) // 2
@@ -42,7 +47,8 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
 
 if __name__ == "__main__":
     from atpn.model.config import ATPNConfig
+    from edge_runtime.expressions import EXPRESSIONS
 
-    config = ATPNConfig()
+    config = ATPNConfig(expressions=EXPRESSIONS)
     for name, cost in complexity(ATPN(config, torch.zeros(config.landmark_count, 2))).items():
         print(f"{name:16s} {cost.parameters / 1e6:6.3f} M parameters {cost.macs / 1e6:6.2f} MMAC")

@@ -149,6 +149,10 @@ class ExpressionBranch(nn.Module):
         """Run `forward` up to the coefficients' logits."""
         return self.read_patches(face, self.patches(face))
 
+    def _as_channel(self, pixels: Tensor) -> Tensor:
+        """Map (B, H, W) to (B, 1, H, W)."""
+        return pixels[..., None].permute(0, 3, 1, 2) if self.channels_last else pixels[:, None]
+
     def patches(self, face: FaceReading) -> Patches:
         """Sample pixels and features around eyes and mouth."""
         with torch.autocast(face.landmarks.device.type, enabled=False):
@@ -164,20 +168,15 @@ class ExpressionBranch(nn.Module):
     def read_patches(self, face: FaceReading, patches: Patches) -> ExpressionLogits:
         """Run `read` from the sampled pixels and features on."""
         shape = (face.landmarks - self.mean_shape).flatten(1) * 10.0  # about 1 for a face that moves
-        eyes = self.eye(_one_channel(patches.eyes.flatten(0, 1))).unflatten(0, (-1, _EYES)).flatten(1)
+        eyes = self.eye(self._as_channel(patches.eyes.flatten(0, 1))).unflatten(0, (-1, _EYES)).flatten(1)
         upper = torch.cat([face.pose, self.vector(face.vector), self.landmarks(shape), eyes], dim=1)
-        whole = torch.cat([upper, self.mouth(_one_channel(patches.mouth)), self.fine(patches.fine)], dim=1)
+        whole = torch.cat([upper, self.mouth(self._as_channel(patches.mouth)), self.fine(patches.fine)], dim=1)
         hidden, gaze_hidden = self.hidden(whole), self.gaze_hidden(upper)
         with torch.autocast(hidden.device.type, enabled=False):
             logits, turn = self.output(hidden.float()), self.gaze(gaze_hidden.float())
         # Yaw and pitch of eyes that look straight ahead; an index would be a gather.
         ahead = torch.cat([face.pose[:, 1:2], face.pose[:, :1]], dim=1)[:, None]
         return ExpressionLogits(logits, ahead + turn.unflatten(1, (_EYES, 2)))
-
-
-def _one_channel(pixels: Tensor) -> Tensor:
-    """Map (B, H, W) to (B, 1, H, W), as if stored channels last: files then hold no change of layout."""
-    return pixels[..., None].permute(0, 3, 1, 2)
 
 
 def sample_pixels(pixels: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

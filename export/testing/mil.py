@@ -283,6 +283,7 @@ _OPERATORS: Mapping[str, Callable[[Mapping[str, Value]], Tensor]] = {
     "reshape": _reshape,
     "rsqrt": lambda a: (a["x"] + a.get("epsilon", 1e-12)).rsqrt(),
     "sigmoid_hard": lambda a: (a["alpha"] * a["x"] + a["beta"]).clamp(0, 1),
+    "sigmoid": lambda a: a["x"].sigmoid(),
     "silu": lambda a: F.silu(a["x"]),
     "sin": lambda a: a["x"].sin(),
     "slice_by_index": _slice,

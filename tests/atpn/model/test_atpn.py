@@ -85,6 +85,12 @@ def test_output_shapes_and_ranges(tiny_model, images):
     assert ((out.confidence >= 0) & (out.confidence <= 1)).all()
 
 
+def test_features_have_three_grids(tiny_model, images):
+    features = tiny_model.backbone(images)
+    assert [f.shape[-1] for f in features] == [28, 14, 7]
+    assert [f.shape[1] for f in features] == [tiny_model.config.channels(c) for c in (32, 48, 112)]
+
+
 def test_other_image_sizes_are_refused(tiny_model):
     with pytest.raises(ValueError, match=r"takes \(B, 3, 112, 112\) images, got \(1, 3, 96, 96\)"):
         tiny_model(torch.zeros(1, 3, 96, 96))

@@ -53,7 +53,7 @@ def test_landmarks_asked_as_prompts_are_as_good_as_landmarks(faces, own_error):
     anchors = torch.from_numpy(AnchoredNetwork.read(SHIPPED_PROMPTS).of(WFLW_98)).float()
     with torch.no_grad():
         asked, log_sigma = head(vectors, anchors)
-    assert point_errors(asked.numpy(), landmarks, size).mean() < 1.05 * error
+    assert point_errors(asked.numpy(), landmarks, size).mean() < 1.07 * error
     distance = np.linalg.norm(asked.numpy() - landmarks, axis=-1).mean()
     assert 0.5 < distance / (1.25 * float(log_sigma.exp().mean())) < 1.5  # Rayleigh: mean distance 1.25 sigma
 
