@@ -39,6 +39,7 @@ from edge_runtime import (
     open_source,
 )
 from edge_runtime.draw import draw_faces
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.flags import flag
 from edge_runtime.models import LANDMARK_MODELS
 from edge_runtime.output_paths import OutputFile
@@ -111,6 +112,8 @@ class SimulatedFace:
             "uncertainty": np.full(len(self.spec.mean_shape), 0.01, np.float32),
             "pose": np.zeros(3, np.float32),
             "confidence": np.full(1, 0.95 if self._present else 0.0, np.float32),
+            "expressions": np.full(len(EXPRESSIONS), 0.5, np.float32),
+            "gaze": np.zeros((2, 2), np.float32),
         }
 
 

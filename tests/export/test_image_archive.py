@@ -9,7 +9,12 @@ from export.image_archive import write_archive
 from export.image_set import read_image_set
 
 SIZE, COUNT = 16, 2
-CROP_LABELS = {"landmarks": np.full((COUNT, 98, 2), 0.5, np.float32), "pose": np.zeros((COUNT, 3), np.float32)}
+CROP_LABELS = {
+    "landmarks": np.full((COUNT, 98, 2), 0.5, np.float32),
+    "pose": np.zeros((COUNT, 3), np.float32),
+    "expressions": np.zeros((COUNT, 52), np.float32),
+    "gaze": np.zeros((COUNT, 2, 2), np.float32),
+}
 IMAGE_LABELS = {"regions": np.ones((3, 4)), "wanted": np.ones(3, bool), "faces": np.array([1, 2])}
 ABOUT = {"scheme": "wflw98", "origin": {}}
 
@@ -23,6 +28,8 @@ def write(path, labels, about, images=None):
     [
         ({"landmarks": np.zeros((COUNT, 68, 2))}, {}),
         ({"pose": np.zeros((1, 3))}, {}),
+        ({"expressions": np.zeros((COUNT, 51))}, {}),
+        ({"gaze": np.zeros((COUNT, 4))}, {}),
         ({}, {"scheme": "unknown"}),
         ({}, {"scheme": 5}),
         ({}, {"scheme": None}),

@@ -72,7 +72,8 @@ def _images() -> list[np.ndarray]:
 
 
 def _make_crop_set(folder: Path) -> None:
-    labels = {"landmarks": np.full((COUNT, 98, 2), 0.5, np.float32), "pose": np.zeros((COUNT, 3), np.float32)}
+    shapes = {"landmarks": (98, 2), "pose": (3,), "expressions": (52,), "gaze": (2, 2)}
+    labels = {name: np.full((COUNT, *shape), 0.5, np.float32) for name, shape in shapes.items()}
     write_archive(folder / "crops.npz", _images(), labels, {"scheme": "wflw98", "origin": {"seed": 0}})
 
 
