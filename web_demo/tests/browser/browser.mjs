@@ -70,6 +70,7 @@ export class DemoPage {
     });
     if (record) await demo.context.addInitScript(recordFrames, record);
     demo.page = await demo.context.newPage();
+    demo.page.setDefaultTimeout(120_000); // on two slow cores, beside other work
     demo.page.on("pageerror", (error) => demo.problems.push(`error: ${error.message}`));
     demo.page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) demo.problems.push(`console: ${message.text()}`);

@@ -58,7 +58,7 @@ async function checkCamera(browser) {
   await page.fill("#smoothing", "0");
   await page.click("#start-camera");
   await demoPage.waitFor(/Tracking 1 face/);
-  await page.waitForFunction((most) => globalThis.recorded.length >= most, RECORD.most, { timeout: 60_000 });
+  await page.waitForFunction((most) => globalThis.recorded.length >= most, RECORD.most, { timeout: 300_000 });
   const seen = await page.evaluate(() => globalThis.recorded);
   writeFileSync(join(clip, "seen.json"), JSON.stringify(seen.map(({ number, time }) => [number, time])));
   run(PYTHON, [join(import.meta.dirname, "clip.py"), "replay", clip], root);
