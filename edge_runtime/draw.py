@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.face import Face
 from edge_runtime.gaze import gaze_directions
 
@@ -22,7 +23,7 @@ _GAZE_COLOR = (255, 255, 0)
 _GAZE_LENGTH = 0.4
 """Length of the ray of an eye that looks along the image, ROI sizes."""
 _BAR_COLOR, _BAR_BACK_COLOR = (60, 220, 60), (60, 60, 60)
-_BAR_TEXT_HEIGHT, _MIN_BAR_TEXT = 30.0, 0.28
+_BAR_TEXT_HEIGHT, _MIN_BAR_TEXT = 32.0, 0.29
 """Height of a line of text at scale 1, pixels, and the smallest scale that is readable."""
 _FRACTION_BITS = 4
 """Fraction bits of drawn coordinates: subpixel positions keep landmarks of small faces from jumping."""
@@ -32,7 +33,7 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False, e
     """Draw faces on a copy of an (H, W, 3) uint8 BGR image, with the edges of their scheme and template.
 
     `mirror` flips the result horizontally; text stays readable. Pose axes: red to the image's right, green down, blue
-    out of the face. `expressions` adds the first face's coefficients as bars.
+    out of the face; cyan: gaze. `expressions` adds the first face's coefficients as bars, in a strip at the right.
     """
     canvas = image.copy()
     for face in faces:
@@ -50,31 +51,27 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face], mirror: bool = False, e
         canvas = np.asarray(cv2.flip(canvas, 1))
     for face in faces:
         _draw_text(canvas, face, mirror)
-    if expressions and faces and faces[0].expressions is not None:
-        draw_bars(canvas, faces[0].expressions)
+    if expressions:
+        values = faces[0].expressions if faces else None
+        canvas = np.hstack([canvas, bars(values or dict.fromkeys(EXPRESSIONS, 0.0), canvas.shape[0])])
     return canvas
 
 
-def draw_bars(canvas: np.ndarray, values: Mapping[str, float]) -> None:
-    """Draw numbers in [0, 1] as bars with their names, in the column at the right edge that they fill."""
-    height, width = canvas.shape[:2]
+def bars(values: Mapping[str, float], height: int) -> np.ndarray:
+    """Draw numbers in [0, 1] as bars with their names: (height, W, 3) uint8 BGR; below 500 pixels without the names."""
     step = height / (len(values) + 1)
     scale = step / _BAR_TEXT_HEIGHT
-    if scale < _MIN_BAR_TEXT:  # too small to read: the bars alone
-        scale = 0.0
-    longest = max(cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale or 1.0, 1)[0][0] for name in values)
-    text = min(longest + 6, width // 2) if scale else 0
-    bar = max(8, min(round(8 * step), width // 6))
-    left = width - text - bar - 4
-    shade = canvas[:, left - 4 :]
-    shade[:] = shade // 3
+    sizes = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for name in values]
+    text, length = max(sizes) + 6 if scale >= _MIN_BAR_TEXT else 0, max(8, round(8 * step))
+    strip = np.zeros((height, length + text + 8, 3), np.uint8)
     for row, (name, value) in enumerate(values.items()):
         top, bottom = round((row + 0.65) * step), round((row + 1.35) * step) - 1
-        cv2.rectangle(canvas, (left, top), (left + bar, bottom), _BAR_BACK_COLOR, cv2.FILLED)
-        cv2.rectangle(canvas, (left, top), (left + round(bar * value), bottom), _BAR_COLOR, cv2.FILLED)
-        if scale:
-            at = left + bar + 4, round((row + 1) * step + 0.3 * step)
-            cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, _EDGE_COLOR, 1, cv2.LINE_AA)
+        cv2.rectangle(strip, (4, top), (4 + length, bottom), _BAR_BACK_COLOR, cv2.FILLED)
+        cv2.rectangle(strip, (4, top), (4 + round(length * value), bottom), _BAR_COLOR, cv2.FILLED)
+        if text:
+            at = 8 + length, round((row + 1.25) * step)
+            cv2.putText(strip, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, _EDGE_COLOR, 1, cv2.LINE_AA)
+    return strip
 
 
 def draw_lines(canvas: np.ndarray, lines: Sequence[str]) -> None:

@@ -70,6 +70,7 @@ def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         return {**options, "action": "store_true"}
     if get_origin(hint) is tuple:
         hint, options["nargs"] = get_args(hint)[0], "+"
+        options["default"] = field.default or argparse.SUPPRESS
     if get_origin(hint) is Literal:
         return {**options, "choices": get_args(hint)}
     return {**options, "type": hint, "metavar": hint.__name__.upper()}

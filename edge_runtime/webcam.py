@@ -20,7 +20,7 @@ from edge_runtime.backends import EngineName
 from edge_runtime.calibration import Calibration
 from edge_runtime.detector import DETECTOR_NAMES
 from edge_runtime.draw import draw_faces
-from edge_runtime.errors import EdgeRuntimeError, ModelFileError, require
+from edge_runtime.errors import EdgeRuntimeError, ModelFileError, SourceError, require
 from edge_runtime.face import Face, TrackState
 from edge_runtime.files import check_outputs
 from edge_runtime.flags import flag, parse_flags
@@ -79,7 +79,7 @@ class WebcamConfig:
     detector: str | None = flag(None, f"face detector: {DETECTOR_NAMES} (default: ours)", "tracking")
     faces: int | None = flag(None, "maximum number of faces (default: 1 in a stream, all in a picture)", "tracking")
     calibrate_neutral: bool = flag(
-        False, "subtract the expressions of the first second with a face, when it should be at rest", "tracking"
+        False, "subtract the expressions of a stream's first second with a face, when it should be at rest", "tracking"
     )
     smoothing: float = flag(0.5, "smoothing of results, 0 (none) to 1 (less jitter, more lag)", "tracking")
     save: Path | None = flag(None, "overlay as .mp4 or .avi video, image, or folder of images (no suffix)", "output")
@@ -90,10 +90,14 @@ class WebcamConfig:
     vmc_shapes: Literal["basic", "perfect-sync"] = flag(
         "basic", "blend shapes sent by VMC: blinks and mouth, or the 52 of characters made for perfect sync", "output"
     )
-    vmc_hold: bool = flag(False, "keep the last pose and expression without a face, instead of neutral ones", "output")
+    vmc_hold: bool = flag(
+        False,
+        "without a face, keep the last pose and expression sent by VMC or iFacialMocap, not neutral ones",
+        "output",
+    )
     ifacialmocap: str | None = flag(
         None,
-        "HOST:PORT to send expressions, head, and eyes to, as iFacialMocap does (port 49983)",
+        "HOST:PORT to send expressions, head, and eyes to, as iFacialMocap does; usual port 49983",
         "output",
     )
     websocket: str | None = flag(None, "[HOST:]PORT of a WebSocket server of JSON objects", "output")
@@ -126,6 +130,7 @@ class WebcamConfig:
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from error
         require(self.vmc or self.vmc_shapes == "basic", "--vmc-shapes needs --vmc")
+        require(not self.vmc_hold or self.vmc or self.ifacialmocap, "--vmc-hold needs --vmc or --ifacialmocap")
         require(not self.websocket_origin or self.websocket, "--websocket-origin needs --websocket")
         try:
             AccessRule(origins=self.websocket_origin)
@@ -237,8 +242,6 @@ def run(config: WebcamConfig) -> int:
         )
     )
     _check_expressions(config, tracker)
-    if config.calibrate_neutral:
-        tracker.calibrate_neutral()
     try:
         with contextlib.ExitStack() as stack:
             source = open_source(config.source, width=config.width, height=config.height, fps=config.fps)
@@ -268,6 +271,8 @@ def run(config: WebcamConfig) -> int:
     finally:
         if summary.frames:
             print(summary.text(tracker), file=sys.stderr if config.jsonl == STANDARD_OUTPUT else sys.stdout)
+    if tracker.calibrating:
+        print("warning: no second of a face was seen, so that expressions are not calibrated", file=sys.stderr)
     if summary.incomplete is None:
         return 0
     print(f"error: {summary.incomplete}; the results of what was read are kept", file=sys.stderr)
@@ -328,7 +333,7 @@ def _open_network_sinks(config: WebcamConfig) -> Iterator[Sink]:
     if vmc := _address(config.vmc):
         yield VmcSink(*vmc, config.vmc_hold, config.vmc_shapes == "perfect-sync")
     if facial_mocap := _address(config.ifacialmocap):
-        yield FacialMocapSink(*facial_mocap)
+        yield FacialMocapSink(*facial_mocap, config.vmc_hold)
     if websocket := _address(config.websocket):
         yield WebSocketSink(websocket[1], websocket[0], config.websocket_origin)
 
@@ -349,6 +354,12 @@ def _loop(
     summary: Summary,
 ) -> None:
     separate = source.stills and not config.sequence
+    if config.calibrate_neutral:
+        if separate:
+            raise SourceError(
+                "--calibrate-neutral needs a stream: give a video or a camera, or --sequence for a folder"
+            )
+        tracker.calibrate_neutral()
     start = time.perf_counter()
     for frame in source:
         faces = (

@@ -214,21 +214,51 @@ class FacialMocapSink(_UdpSink):
 
     A packet per frame with a face: ARKit's coefficients in percent, then angles in degrees about x (down), y (to the
     subject's left), and z (the subject's left side up) of the head and of both eyes in it; the head's position is 0.
-    Format: https://www.ifacialmocap.com/for-developer/, which shows the eyes' signs and leaves the head's open.
+    Format: https://www.ifacialmocap.com/for-developer/, which shows the eyes' signs and leaves the head's open. When
+    the face is gone, and when the sink closes, one packet makes everything neutral.
     """
+
+    def __init__(self, host: str, port: int, hold: bool = False) -> None:
+        """Resolve the host. SinkError if it is unknown. With `hold`, the last packet stays without a face."""
+        super().__init__(host, port)
+        self._hold = hold
+        self._moved = False
+        """Whether the last packet was of a face."""
 
     def write(self, frame: Frame, faces: Sequence[Face]) -> None:
         """See `Sink.write`."""
         if faces:
             self._send(facial_mocap_packet(faces[0]).encode())
+            self._moved = True
+        elif not self._hold:
+            self._send_neutral()
+
+    def _send_neutral(self) -> None:
+        if self._moved:
+            self._moved = False
+            self._send(_facial_mocap_packet(dict.fromkeys(EXPRESSIONS, 0.0), [0.0] * 3, [0.0] * 2, [0.0] * 2).encode())
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if not self._hold:
+            with contextlib.suppress(SinkError):  # it may be the reason for closing
+                self._send_neutral()
+        super().__exit__(kind, error, trace)
 
 
 def facial_mocap_packet(face: Face) -> str:
     """Return a face as a packet of iFacialMocap; see `FacialMocapSink`. SinkError without expressions."""
-    shapes = "".join(f"{_facial_mocap_name(name)}-{round(100 * value)}|" for name, value in _expressions(face).items())
+    expressions = _expressions(face)
     assert face.gaze is not None  # comes with the expressions
-    pitch, yaw, roll = (math.degrees(angle) for angle in face.pose.angles)
     left, right = np.degrees(gaze_angles(gaze_directions(face.gaze) @ face.pose.matrix)).tolist()
+    return _facial_mocap_packet(expressions, [math.degrees(angle) for angle in face.pose.angles], left, right)
+
+
+def _facial_mocap_packet(
+    expressions: Mapping[str, float], head: Sequence[float], left: Sequence[float], right: Sequence[float]
+) -> str:
+    """Format pitch, yaw, and roll of the head, and yaw and pitch of the eyes in it, degrees."""
+    shapes = "".join(f"{_facial_mocap_name(name)}-{round(100 * value)}|" for name, value in expressions.items())
+    pitch, yaw, roll = head
     eyes = (f"{name}#{-up:.3f},{turn:.3f},0|" for name, (turn, up) in (("rightEye", right), ("leftEye", left)))
     return f"{shapes}=head#{-pitch:.3f},{yaw:.3f},{-roll:.3f},0,0,0|{''.join(eyes)}"
 

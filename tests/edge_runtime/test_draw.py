@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ROI, Face, Pose, TrackState
-from edge_runtime.draw import draw_bars, draw_faces, uncertainty_colors
+from edge_runtime.draw import bars, draw_faces, uncertainty_colors
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.landmarks import WFLW_98
 
@@ -106,24 +106,25 @@ def test_gaze_rays_start_at_the_eyes_and_follow_the_gaze():
     assert np.abs(changed[:, 0] - eye[1]).max() <= 4
 
 
-@pytest.mark.parametrize("size", [(720, 1280), (90, 120), (8, 8)])
-def test_bars_are_as_long_as_their_values(size):
-    values = {f"name{i}": i % 2 for i in range(52)}
-    canvas = np.zeros((*size, 3), np.uint8)
-    draw_bars(canvas, values)
-    bright = (canvas == (60, 220, 60)).all(axis=2)
-    if size[0] > 200:  # a row of pixels per bar
-        lengths = [bright[round((row + 1) * size[0] / 53)].sum() for row in range(52)]
+@pytest.mark.parametrize("height", [720, 90, 8])
+def test_bars_are_as_long_as_their_values(height):
+    strip = bars({f"name{i}": i % 2 for i in range(52)}, height)
+    assert strip.shape[0] == height
+    bright = (strip == (60, 220, 60)).all(axis=2)
+    assert bright.any()
+    if height > 200:  # a row of pixels per bar
+        lengths = [bright[round((row + 1) * height / 53)].sum() for row in range(52)]
         assert len(set(lengths[1::2])) == 1
         assert lengths[1] > 30
         assert max(lengths[::2]) <= 1
-    assert bright.any()
 
 
-def test_bars_are_drawn_if_asked_and_known():
+def test_bars_stand_beside_the_picture_also_without_a_face():
     blank, values = np.zeros((240, 320, 3), np.uint8), dict.fromkeys(EXPRESSIONS, 1.0)
     plain = face(160, 120, 60)
     told = dataclasses.replace(plain, expressions=values)
-    assert np.array_equal(draw_faces(blank, [plain], expressions=True), draw_faces(blank, [plain]))
-    assert np.array_equal(draw_faces(blank, [told]), draw_faces(blank, [plain]))
-    assert not np.array_equal(draw_faces(blank, [told], expressions=True), draw_faces(blank, [told]))
+    shown = [draw_faces(blank, faces, expressions=True) for faces in ([told], [plain], [])]
+    assert len({each.shape for each in shown}) == 1
+    assert np.array_equal(shown[0][:, :320], draw_faces(blank, [told]))
+    assert not np.array_equal(shown[0][:, 320:], shown[1][:, 320:])
+    assert np.array_equal(shown[1][:, 320:], shown[2][:, 320:])

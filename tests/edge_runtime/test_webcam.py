@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.clip import rendered_face
 from edge_runtime import models, tracker, webcam
 from edge_runtime.errors import SinkError
 from edge_runtime.sinks.overlays import ImageSink
@@ -583,7 +584,22 @@ def test_flags_that_need_expressions_say_that_the_model_gives_none(write_video, 
     assert f"gives no expressions, which {named} needs: use one exported with `--heads all`" in capsys.readouterr().err
 
 
-def test_vmc_shapes_need_vmc(capsys):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--vmc-shapes", "perfect-sync"], "--vmc-shapes needs --vmc"),
+        (["--vmc-hold"], "--vmc-hold needs --vmc or --ifacialmocap"),
+    ],
+)
+def test_flags_of_an_output_need_the_output(capsys, flags, message):
     with pytest.raises(SystemExit):
-        main(["--vmc-shapes", "perfect-sync"])
-    assert "--vmc-shapes needs --vmc" in capsys.readouterr().err
+        main(flags)
+    assert message in capsys.readouterr().err
+
+
+def test_pictures_cannot_be_calibrated_and_a_short_run_warns(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), rendered_face())
+    assert main(["--source", str(tmp_path / "a.png"), "--headless", "--calibrate-neutral"]) == 1
+    assert "--calibrate-neutral needs a stream" in capsys.readouterr().err
+    assert main(["--source", str(tmp_path), "--sequence", "--headless", "--calibrate-neutral"]) == 0
+    assert "no second of a face was seen, so that expressions are not calibrated" in capsys.readouterr().err

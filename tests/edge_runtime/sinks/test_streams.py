@@ -282,7 +282,9 @@ def test_facial_mocap_packets_have_percent_and_degrees(receiver):
     with FacialMocapSink(*receiver.getsockname()) as sink:
         sink.write(FRAME, [])
         sink.write(FRAME, [expressive(pose=Pose.from_angles(0.0, 0.0, 0.0))])
-    packet = receiver.recv(9000).decode()
+    packet, neutral = (receiver.recv(9000).decode() for _ in range(2))
+    assert {shape.split("-")[1] for shape in neutral.partition("|=")[0].split("|")} == {"0"}
+    assert set(neutral.partition("|=")[2]) <= set("headrightEyeleftEye#0.,-|")
     shapes, _, rest = packet.partition("|=")
     values = dict(shape.split("-") for shape in shapes.split("|"))
     assert len(values) == 52
