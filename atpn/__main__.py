@@ -22,7 +22,7 @@ COMMANDS = {
     "evaluate": ("atpn.evaluate.command", "EvaluateConfig", "measure weights on held-out renders and on AFW"),
     "videos": ("atpn.evaluate.videos", "VideosConfig", "compare head pose with the landmarks on real videos"),
     "tufa": ("atpn.tufa.cli", "Config", "teacher network for any point of the face: train, fit, predict"),
-    "slpt": ("atpn.slpt.cli", "Config", "patch transformers with uncertainty: train, evaluate, predict"),
+    "slpt": ("atpn.slpt.cli", "Config", "SLPT and DSLPT, transformers over patches: train, evaluate, predict"),
     "prompts": (
         "atpn.distill.prompts",
         "PromptsConfig",

@@ -41,7 +41,7 @@ ProtocolName = Literal[
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What to evaluate a checkpoint on, and what to write. Give --data, --afw or both."""
+    """What to evaluate a checkpoint on, and what to write. Give --data, --afw, or --protocol."""
 
     weights: Path
     """Checkpoint (.safetensors, with its .json beside it)."""
@@ -79,7 +79,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class EvaluateConfig(EvaluationOptions):
-    """Evaluate a checkpoint. Give --data, --afw or both."""
+    """Evaluate a checkpoint. Give --data, --afw, or --protocol."""
 
     expression_baseline: Path | None = None
     """Folder of training renders, to compare expressions with a linear function of the landmarks fitted to them."""

@@ -32,7 +32,7 @@ MAX_YAW = np.radians(60)
 
 @dataclass(frozen=True)
 class EvaluateSLPTConfig(EvaluationOptions):
-    """Evaluate SLPT or DSLPT. Give --data, --afw or both."""
+    """Evaluate SLPT or DSLPT. Give --data, --afw, or --protocol."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -49,7 +49,7 @@ class PictureConfig:
 
 @dataclass(frozen=True)
 class AttentionConfig(PictureConfig):
-    """Draw attention between landmarks: each face's strongest, and the mean weights of all (figures 4.7 and 4.9)."""
+    """Draw attention between landmarks: each face's strongest, and the mean of all (thesis, figures 4.7 and 4.9)."""
 
     block: Literal["cross", "self"] = "cross"
     """Attention to the landmarks' patches, or among their queries."""
@@ -59,7 +59,7 @@ class AttentionConfig(PictureConfig):
 
 @dataclass(frozen=True)
 class PatchesConfig(PictureConfig):
-    """Draw some landmarks' patches in every stage, and their uncertainty (figure 5.1)."""
+    """Draw some landmarks' patches in every stage, and their uncertainty (thesis, figure 5.1)."""
 
     points: int = 10
     """Number of landmarks with patches, evenly chosen."""

@@ -47,7 +47,7 @@ class TrainSLPTConfig(RunLength):
     resnet: Path | None = None
     """torchvision's file of ImageNet weights for a published size."""
     loss: Loss | None = None
-    """Default: the network's. `laplace` is the thesis' other likelihood, `l1` and `l2` are for `slpt`."""
+    """Default: the network's. `laplace` is the thesis' other likelihood; `l1`, `l2`: distances, without uncertainty."""
     shrink: tuple[float, float] | None = None
     """Limits of a patch's side over that of the stage before, L_down and L_up; default: the network's."""
     stages: int = 3
