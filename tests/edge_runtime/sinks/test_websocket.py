@@ -346,4 +346,5 @@ def test_many_clients_that_send_much_and_read_nothing_cost_bounded_memory():
     done = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) / 1024 < 100, "MiB; 32 clients wait for a megabyte each"
-    assert done.stderr == ""
+    # Whether the other clients are refused before the end depends on the machine.
+    assert all("32 clients are connected" in line for line in done.stderr.splitlines()), done.stderr
