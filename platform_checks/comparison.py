@@ -30,8 +30,9 @@ ROUNDING = Tolerance(largest=1e-5)
 OTHER_PROCESSOR = {"fp32": ROUNDING, "fp16": ROUNDING, "int8": Tolerance(mean=2e-3)}
 """By precision, for the same engine on another processor, whose int8 kernels can round differently. 2e-3 rad is 0.1°, a
 twentieth of the error that int8 adds to float."""
-OTHER_ENGINE = {"fp32": ROUNDING, "fp16": ROUNDING, "int8": Tolerance(mean=1e-2)}
-"""By precision, for an older engine, which rounds half of the input's pixels by one step differently."""
+OTHER_ENGINE = {"fp32": ROUNDING, "fp16": ROUNDING, "int8": Tolerance(mean=3e-2)}
+"""By precision, for an older engine, whose int8 kernels round differently: tflite-runtime's landmarks differ by 2e-3 of
+a crop in the mean, gaze by 2e-2 rad. Wrong arithmetic differs by tenths."""
 
 
 @dataclass(frozen=True)
