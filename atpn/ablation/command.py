@@ -258,7 +258,7 @@ def _start(config: AblateConfig) -> dict[str, Any]:
 def _initial(recipe: Recipe, store: SampleStore, config: AblateConfig) -> ATPN:
     """Return the initial network of every row."""
     faces, _ = store.split()
-    like = recipe.network == "thesis", recipe.without
+    like = recipe.network, recipe.without
     new = new_model(store, faces, config.width, recipe.input_size, config.seed, *like)
     if config.weights is None:
         return with_loss_heads(new, recipe)

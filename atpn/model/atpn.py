@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from atpn.model.backbone import Backbone, Features
-from atpn.model.branches import PoseBranch, TrackingBranch
+from atpn.model.branches import PoseBranch, TrackingBranch, VectorPose
 from atpn.model.config import ATPNConfig
 from atpn.model.expression_branch import ExpressionBranch, ExpressionOutput, FaceReading
 from atpn.model.heatmap import landmark_heatmap
@@ -54,8 +54,8 @@ class ATPN(Network):
         self.backbone = Backbone(config)
         self.landmark_branch = LandmarkBranch(config, mean_shape)
         self.tracking_branch = TrackingBranch(config)
-        self.pose_branch = PoseBranch(config)
         vector = config.channels(VECTOR)
+        self.pose_branch = VectorPose(config, vector) if config.pose_from_vector else PoseBranch(config)
         self.point_head: TemplateHead | PromptHead | None = None
         if config.template_points:
             self.point_head = TemplateHead(vector, torch.zeros(config.template_points, 2))
@@ -110,11 +110,21 @@ class ATPN(Network):
     def forward(self, image: Tensor) -> ATPNOutput:
         """Return all results for (B, 3, S, S) RGB images, 0 to 255."""
         features = self.features(image)
-        landmarks, log_sigma = self.landmark_branch(features)
+        embedding = self.landmark_branch.embed(features)
+        landmarks, log_sigma = self.landmark_branch.read(embedding)
         shared = self.branch_input(image, features, landmarks)
         uncertainty = log_sigma.exp() if self.config.uncertainty else torch.zeros_like(log_sigma)
         confidence = torch.softmax(self.tracking_branch(shared), dim=1)[:, 1]
-        return ATPNOutput(landmarks, uncertainty, self.pose_branch(shared), confidence)
+        return ATPNOutput(landmarks, uncertainty, self.pose(shared, embedding.vector, landmarks), confidence)
+
+    def pose(self, shared: Tensor, vector: Tensor, landmarks: Tensor) -> Tensor:
+        """Return (B, 3) angles from what the config's pose branch reads.
+
+        `shared` is `branch_input`, `vector` (B, 512) the face's; landmarks are (B, N, 2).
+        """
+        if isinstance(self.pose_branch, VectorPose):
+            return self.pose_branch(vector, landmarks)
+        return self.pose_branch(shared)
 
     def expressions(self, image: Tensor) -> ExpressionOutput:
         """Return expressions and gaze for (B, 3, S, S) RGB images, 0 to 255.
@@ -131,7 +141,7 @@ class ATPN(Network):
         features = self.backbone(normalized)
         embedding = self.landmark_branch.embed(features)
         landmarks, _ = self.landmark_branch.read(embedding)
-        pose = self.pose_branch(self.branch_input(image, features, landmarks))
+        pose = self.pose(self.branch_input(image, features, landmarks), embedding.vector, landmarks)
         return FaceReading(normalized, embedding.fine, embedding.vector, landmarks, pose)
 
     def _normalized(self, image: Tensor) -> Tensor:

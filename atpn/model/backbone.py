@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from atpn.model.blocks import InvertedResidual
 from atpn.model.config import ATPNConfig
-from atpn.model.layers import HardSwish, conv_norm
+from atpn.model.layers import Activation, HardSwish, conv_norm
 
 STEM = 16
 LOW, MID, HIGH = 32, 48, 112
@@ -39,22 +39,29 @@ def low_layers(config: ATPNConfig) -> tuple[nn.Sequential, nn.Sequential]:
     return stem, blocks
 
 
+def coarse_activation(config: ATPNConfig) -> Activation:
+    """Return the activation on the coarse grids and of vectors."""
+    return HardSwish if config.hard_swish else nn.ReLU
+
+
 class Backbone(nn.Module):
     """Features of a normalized crop. ReLU on the fine grids, hard swish and squeeze-excite on the coarse ones."""
 
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
         c = config.channels
+        plain = {"activation": coarse_activation(config)}
+        squeezed = plain | {"squeeze": config.squeeze_excite}
         self.stem, self.low = low_layers(config)
         self.mid = nn.Sequential(
-            InvertedResidual(c(LOW), c(112), c(MID), stride=2, activation=HardSwish),
-            InvertedResidual(c(MID), c(128), c(MID), squeeze=True),
-            InvertedResidual(c(MID), c(128), c(MID), squeeze=True),
+            InvertedResidual(c(LOW), c(112), c(MID), stride=2, **plain),
+            InvertedResidual(c(MID), c(128), c(MID), **squeezed),
+            InvertedResidual(c(MID), c(128), c(MID), **squeezed),
         )
         self.high = nn.Sequential(
-            InvertedResidual(c(MID), c(256), c(HIGH), stride=2, squeeze=True),
-            InvertedResidual(c(HIGH), c(432), c(HIGH), squeeze=True),
-            InvertedResidual(c(HIGH), c(432), c(HIGH), squeeze=True),
+            InvertedResidual(c(MID), c(256), c(HIGH), stride=2, **squeezed),
+            InvertedResidual(c(HIGH), c(432), c(HIGH), **squeezed),
+            InvertedResidual(c(HIGH), c(432), c(HIGH), **squeezed),
         )
 
     def forward(self, x: Tensor) -> Features:

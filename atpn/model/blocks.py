@@ -51,12 +51,12 @@ class Multiview(nn.Module):
     Separable: each is a depthwise 3×3 convolution and a pointwise one.
     """
 
-    def __init__(self, channels: int, separable: bool = False) -> None:
+    def __init__(self, channels: int, separable: bool = False, activation: Activation = HardSwish) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
-        self.near = _view(channels, channels - half, separable)
-        self.middle = _view(channels - half, half - quarter, separable)
-        self.far = _view(half - quarter, quarter, separable)
+        self.near = _view(channels, channels - half, separable, activation)
+        self.middle = _view(channels - half, half - quarter, separable, activation)
+        self.far = _view(half - quarter, quarter, separable, activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, S, S) to the same shape."""
@@ -65,7 +65,7 @@ class Multiview(nn.Module):
         return x + torch.cat([near, middle, self.far(middle)], dim=1)
 
 
-def _view(inputs: int, outputs: int, separable: bool) -> nn.Sequential:
+def _view(inputs: int, outputs: int, separable: bool, activation: Activation) -> nn.Sequential:
     if separable:
-        return nn.Sequential(depthwise_norm(inputs, nn.ReLU), conv_norm(inputs, outputs, activation=HardSwish))
-    return conv_norm(inputs, outputs, 3, activation=HardSwish)
+        return nn.Sequential(depthwise_norm(inputs, nn.ReLU), conv_norm(inputs, outputs, activation=activation))
+    return conv_norm(inputs, outputs, 3, activation=activation)

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from atpn.model.backbone import LOW, low_layers
+from atpn.model.backbone import LOW, coarse_activation, low_layers
 from atpn.model.blocks import InvertedResidual
 from atpn.model.config import ATPNConfig
-from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish
+from atpn.model.layers import CoordConv, GlobalDepthwise, near_zero_linear
 
 
 class _Branch(nn.Module):
@@ -19,16 +19,19 @@ class _Branch(nn.Module):
     def __init__(self, config: ATPNConfig, outputs: int) -> None:
         super().__init__()
         c = config.channels
+        activation = coarse_activation(config)
+        squeezed = {"activation": activation, "squeeze": config.squeeze_excite}
         self.own_low = None if config.shared_backbone else nn.Sequential(*low_layers(config))
         self.blocks = nn.Sequential(
-            InvertedResidual(c(LOW), c(96), c(40), stride=2),
-            InvertedResidual(c(40), c(120), c(40), squeeze=True),
-            InvertedResidual(c(40), c(144), c(64), stride=2, squeeze=True),
-            InvertedResidual(c(64), c(192), c(64), squeeze=True),
+            InvertedResidual(c(LOW), c(96), c(40), stride=2, activation=activation),
+            InvertedResidual(c(40), c(120), c(40), **squeezed),
+            InvertedResidual(c(40), c(144), c(64), stride=2, **squeezed),
+            InvertedResidual(c(64), c(192), c(64), **squeezed),
         )
-        self.to_vector = CoordConv(c(64), c(192), config.high_grid, coordinates=config.coord_conv)
+        to_vector = {"activation": activation, "coordinates": config.coord_conv}
+        self.to_vector = CoordConv(c(64), c(192), config.high_grid, **to_vector)
         self.gather = GlobalDepthwise(c(192), config.high_grid)
-        self.activation = HardSwish()
+        self.activation = activation()
         self.output = nn.Linear(c(192), outputs)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -62,3 +65,22 @@ class PoseBranch(_Branch):
     def forward(self, features: Tensor) -> Tensor:
         """Map `ATPN.branch_input` to angles in (-pi, pi)."""
         return torch.tanh(super().forward(features)) * math.pi
+
+
+class VectorPose(nn.Module):
+    """Head orientation from the face's vector and landmarks, without convolutions of its own."""
+
+    HIDDEN = 64
+
+    def __init__(self, config: ATPNConfig, vector: int) -> None:
+        super().__init__()
+        inputs = vector + 2 * config.landmark_count
+        self.hidden = nn.Sequential(nn.Linear(inputs, self.HIDDEN), nn.ReLU())
+        self.output = near_zero_linear(self.HIDDEN, 3)
+
+    def forward(self, vector: Tensor, landmarks: Tensor) -> Tensor:
+        """Map (B, V) vectors and (B, N, 2) landmarks to angles as `PoseBranch` does, float32 also inside autocast."""
+        with torch.autocast(vector.device.type, enabled=False):
+            shape = (landmarks.float() - 0.5).flatten(1) * 10.0  # about 1 for a face that turns
+            angles = self.output(self.hidden(torch.cat([vector.float(), shape], dim=1)))
+            return torch.tanh(angles) * math.pi

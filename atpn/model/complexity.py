@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from atpn.model.atpn import ATPN
@@ -31,10 +33,8 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
         with FlopCounterMode(display=False) as counter:
             model.eval()(image)
         flops = counter.get_flop_counts()
-        if isinstance(model, ATPN) and model.expression_branch is not None:  # `forward` leaves it out
-            with FlopCounterMode(display=False) as counter:
-                model.expressions(image)
-            flops["ATPN.expression_branch"] = counter.get_flop_counts()[type(model.expression_branch).__name__]
+        if isinstance(model, ATPN):
+            flops |= _separate_parts(model, image)
     finally:
         model.train(training)
     costs = {}
@@ -43,6 +43,17 @@ def complexity(model: ATPN) -> dict[str, Complexity]:
         macs += sum(m.elementwise_macs(size // 4) for m in part.modules() if isinstance(m, Refinement))
         costs[name] = Complexity(sum(p.numel() for p in part.parameters()), macs)
     return costs
+
+
+def _separate_parts(model: ATPN, image: Tensor) -> dict[str, dict[Any, int]]:
+    """Count the parts that `forward` calls step by step, or leaves out."""
+    with FlopCounterMode(display=False) as counter:
+        model.landmark_branch(model.features(image))
+        if model.expression_branch is not None:
+            model.expressions(image)
+    counts = counter.get_flop_counts()
+    names = ("landmark_branch", "expression_branch")
+    return {f"ATPN.{name}": counts.get(type(getattr(model, name)).__name__, {}) for name in names}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from edge_runtime.expressions import EXPRESSIONS
@@ -16,6 +17,21 @@ MAX_INPUT_SIZE = 1024
 """Limit of a config's sizes: a damaged one must not fill the memory."""
 
 HeatmapKind = Literal["none", "distribution", "gaussian"]
+ARCHITECTURES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "atpn": {},
+        "lite": {
+            "width": 0.5,
+            "squeeze_excite": False,
+            "hard_swish": False,
+            "pose_from_vector": True,
+            "refinement_channels": 32,
+        },
+        "thesis": {"separable_views": False, "refinement_channels": 0},
+    }
+)
+"""Fields in which an architecture differs from the default. `lite`: a third of the time. `thesis`: dense multiview
+blocks and no refinement of the first estimate."""
 ABLATED_PARTS = ("low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention")
 """Fields that switch off a part of the thesis' architecture, for its tables 3.7 to 3.9."""
 
@@ -34,6 +50,12 @@ class ATPNConfig:
     """Predict a standard deviation per landmark; costs one linear layer."""
     separable_views: bool = True
     """Depthwise-separable convolutions in the multiview blocks. The thesis' dense ones take a tenth more time."""
+    squeeze_excite: bool = True
+    """Squeeze and excite on the coarse grids, as in MobileNetV3."""
+    hard_swish: bool = True
+    """Hard swish on the coarse grids, as in MobileNetV3. Off: ReLU, which costs less time."""
+    pose_from_vector: bool = False
+    """Read the pose from the landmarks and their vector, instead of by a branch of convolutions."""
     low_features: bool = True
     """Fuse the fine features into the landmarks' vector. Off: landmarks from the backbone's last features alone, the
     baseline of the thesis' table 3.7; then `refinement_channels` must be 0."""

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from atpn.model.backbone import HIGH, LOW, MID, Features
+from atpn.model.backbone import HIGH, LOW, MID, Features, coarse_activation
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap_head import HeatmapHead
-from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm, near_zero_linear
+from atpn.model.layers import CoordConv, GlobalDepthwise, conv_norm, near_zero_linear
 from atpn.model.refinement import Refinement
 
 VECTOR = 512
@@ -49,24 +49,24 @@ class FaceVector(nn.Module):
     def __init__(self, config: ATPNConfig) -> None:
         super().__init__()
         low, mid, high = config.channels(LOW), config.channels(MID), config.channels(HIGH)
-        vector = config.channels(VECTOR)
-        self.high_lateral = conv_norm(high, high, activation=HardSwish)
+        vector, activation = config.channels(VECTOR), coarse_activation(config)
+        coord = {"activation": activation, "coordinates": config.coord_conv}
+        self.high_lateral = conv_norm(high, high, activation=activation)
         self.low_features = config.low_features
         if config.low_features:
             self.mid_lateral = conv_norm(mid, mid, activation=None)
             self.low_lateral = conv_norm(low, low, activation=None)
             self.high_to_mid = Upsample(high, mid)
             self.mid_to_low = Upsample(mid, low)
-            self.fuse = HardSwish()
+            self.fuse = activation()
             self.low_views, self.mid_views = _views(config, low), _views(config, mid)
         self.high_views = _views(config, high)
         if config.low_features:
-            down = {"kernel": 3, "stride": 2, "coordinates": config.coord_conv}
-            self.low_down = CoordConv(low, mid, config.low_grid, **down)
-            self.mid_down = CoordConv(mid, high, config.mid_grid, **down)
-        self.to_vector = CoordConv(high, vector, config.high_grid, coordinates=config.coord_conv)
+            self.low_down = CoordConv(low, mid, config.low_grid, kernel=3, stride=2, **coord)
+            self.mid_down = CoordConv(mid, high, config.mid_grid, kernel=3, stride=2, **coord)
+        self.to_vector = CoordConv(high, vector, config.high_grid, **coord)
         self.gather = GlobalDepthwise(vector, config.high_grid)
-        self.activation = HardSwish()
+        self.activation = activation()
 
     def forward(self, features: Features) -> Tensor:
         """Map features to a (B, 512) vector."""
@@ -88,7 +88,9 @@ class FaceVector(nn.Module):
 
 
 def _views(config: ATPNConfig, channels: int) -> nn.Module:
-    return Multiview(channels, config.separable_views) if config.multiview else nn.Identity()
+    if not config.multiview:
+        return nn.Identity()
+    return Multiview(channels, config.separable_views, coarse_activation(config))
 
 
 class LandmarkBranch(FaceVector):

@@ -73,7 +73,8 @@ def run(config: TrainConfig) -> None:
         for stage in stages:
             first = stage == stages[0]
             # The given length and weights are for the first stage; the others take their recipes'.
-            later = {"minutes": None, "samples": None, "weights": None, "init": "new", "recipe": config.recipe_name}
+            later = {"minutes": None, "samples": None, "weights": None, "teacher": None, "init": "new"}
+            later["recipe"] = config.recipe_name
             train_stage(stage, stores, config if first else replace(config, **later), context)
 
 
@@ -107,6 +108,9 @@ def train_stage(
     if blended is not None:
         images = SampleStore.read(blended, (context.rank, context.size), boxes_suffice=True)
         mixed["blended"] = BackgroundImages.all_of(images)
+    teacher = config.teacher if stage == "landmarks" else None
+    if teacher is not None:
+        mixed["teacher"] = load_checkpoint(teacher)[0]
     task = TASKS[stage](store, own_recipe, config.seed + SEED_STEP * context.rank, config.validation, **mixed)
     faces, backgrounds = (context.sum(sum(len(getattr(s, kind)) for s in stores)) for kind in ("faces", "backgrounds"))
     data = {"path": " ".join(folder.name for folder in config.data), "faces": faces, "backgrounds": backgrounds}
@@ -114,9 +118,11 @@ def train_stage(
         data["sampling_weights"] = list(weights)
     if blended is not None:
         data["blended"] = blended.name
+    if teacher is not None:
+        data["teacher"] = _origin(teacher, ATPN)
     epoch_samples = context.sum(len(task.faces)) * (1 + recipe.negatives if stage == "tracking" else 1)
     about = {"seed": config.seed, "start": start, "data": data}
-    width = config.width if stage == "detector" else model.config.width
+    width = 1.0 if stage == "detector" else model.config.width
     options = RunOptions(
         out=config.out,
         budget=_budget(recipe, config, epoch_samples),
@@ -195,7 +201,7 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
                 f"{needed} --data {config.data[0]} --out {config.out}` first, or give --weights or --init shipped"
             )
     if path is None:
-        like = recipe.network == "thesis", recipe.without
+        like = recipe.network, recipe.without
         model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed, *like)
         return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)

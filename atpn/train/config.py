@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -18,9 +18,10 @@ from atpn.data.scenes import THESIS_NEGATIVES, NegativeConfig, SceneConfig
 from edge_runtime.output_paths import OutputFolder
 
 Stage = Literal["landmarks", "tracking", "pose", "expressions", "detector"]
-RecipeName = Literal["atpn", "thesis", "fine-tune"]
+RecipeName = Literal["atpn", "lite", "thesis", "fine-tune"]
 Optimizer = Literal["adamw", "adam", "muon"]
 Bfloat16 = Literal["auto", "on", "off"]
+NetworkName = Literal["atpn", "lite", "thesis"]
 ArchitecturePart = Literal["low_features", "multiview", "coord_conv", "shared_backbone", "heatmap_attention"]
 HeatmapLoss = Literal["heatmap-distance", "heatmap-star", "heatmap-gaussian", "heatmap-semantic-alignment"]
 LandmarkLoss = Literal["wing", "thesis", "soft-wing", "rectified-wing", "adaptive-wing", "star", HeatmapLoss]
@@ -71,8 +72,8 @@ class Recipe:
     second."""
     coarse_size: int = 64
     input_size: int = 112
-    network: Literal["atpn", "thesis"] = "atpn"
-    """Architecture of a new network. `thesis`: dense multiview blocks and no refinement of the first estimate."""
+    network: NetworkName = "atpn"
+    """Architecture of a new network, see `ARCHITECTURES`."""
     without: tuple[ArchitecturePart, ...] = ()
     """Parts that a new network lacks, see `ATPNConfig`: for the thesis' ablations."""
     jitter: JitterConfig = field(default_factory=JitterConfig)
@@ -87,6 +88,8 @@ class Recipe:
     activation_penalty_weight: float = 5.0
     """Weight of activations beyond `losses.activation.ACTIVATION_LIMIT`; with 0, int8 files may lose half their
     accuracy."""
+    teacher_weight: float = 1.0
+    """Weight of the distance from a teacher's landmarks, where there is a teacher, beside that from the labels."""
     uncertainty_weight: float = 0.1
     """Weight of the likelihood, whose gradient reaches the uncertainty layer only; 0: not trained."""
     semantic_alignment: bool = False
@@ -147,28 +150,33 @@ _THESIS |= {"scenes": SceneConfig(embed_prob=0.0, trim_prob=0.0), "negative_kind
 _FINE_TUNE = {"samples": 12_800, "batch_size": 32, "lr": 2e-4, "warmup_steps": 50, "ema_decay": 0.99}
 _FINE_TUNE |= {"settle_fraction": 1.0, "uncertainty_weight": 0.0}
 
+_STAGES = {
+    "landmarks": Recipe(
+        samples=2_000_000,
+        coarse_fraction=0.55,
+        ema_decay=0.9995,
+        settle_fraction=0.2,
+        settled_jitter=_SETTLED_JITTER,
+        settled_augment=_SETTLED_AUGMENT,
+    ),
+    "tracking": Recipe(samples=80_000, jitter=_TRACKING_JITTER, augment=_TRACKING_AUGMENT),
+    "pose": Recipe(samples=80_000),
+    # Muon: landmarks and features differ along few directions, which plain steps learn slowly.
+    "expressions": Recipe(
+        samples=240_000,
+        batch_size=64,
+        optimizer="muon",
+        lr=4e-3,
+        settle_fraction=0.3,
+        settled_jitter=_SETTLED_JITTER,
+        settled_augment=_SETTLED_AUGMENT,
+    ),
+}
+
 RECIPES: Mapping[tuple[RecipeName, Stage], Recipe] = MappingProxyType(
     {
-        ("atpn", "landmarks"): Recipe(
-            samples=2_000_000,
-            coarse_fraction=0.55,
-            ema_decay=0.9995,
-            settle_fraction=0.2,
-            settled_jitter=_SETTLED_JITTER,
-            settled_augment=_SETTLED_AUGMENT,
-        ),
-        ("atpn", "tracking"): Recipe(samples=80_000, jitter=_TRACKING_JITTER, augment=_TRACKING_AUGMENT),
-        ("atpn", "pose"): Recipe(samples=80_000),
-        # Muon: landmarks and features differ along few directions, which plain steps learn slowly.
-        ("atpn", "expressions"): Recipe(
-            samples=240_000,
-            batch_size=64,
-            optimizer="muon",
-            lr=4e-3,
-            settle_fraction=0.3,
-            settled_jitter=_SETTLED_JITTER,
-            settled_augment=_SETTLED_AUGMENT,
-        ),
+        **{("atpn", stage): recipe for stage, recipe in _STAGES.items()},
+        **{("lite", stage): replace(recipe, network="lite") for stage, recipe in _STAGES.items()},
         ("atpn", "detector"): Recipe(samples=400_000, batch_size=32, input_size=192, settle_fraction=0.15),
         # The thesis gives neither lengths nor the weight of the L2 term: three decays, and a common weight.
         ("thesis", "landmarks"): Recipe(
@@ -262,10 +270,12 @@ class TrainConfig(RunLength):
     """`shipped` starts from the shipped weights, by default with the `fine-tune` recipe. The network takes the data's
     scheme."""
     recipe: RecipeName | None = None
-    """`thesis`: as published. `atpn`: our improvements, the default for a new network. `fine-tune`: from trained
-    weights on little data."""
+    """`thesis`: as published. `atpn`: our improvements, the default for a new network. `lite`: a network of a third of
+    the time; give it a --teacher. `fine-tune`: from trained weights on little data."""
     weights: Path | None = None
     """Checkpoint to start from, instead of a new network or the run's previous stage."""
+    teacher: Path | None = None
+    """Landmark stage: trained network whose landmarks of the same crops are a second target beside the labels."""
     batch_size: int | None = None
     """Crops per step; default: the recipe's."""
     lr: float | None = None
@@ -286,8 +296,8 @@ class TrainConfig(RunLength):
     cooldown_fraction: float | None = None
     """Last fraction of the run, in which the learning rate falls to zero; default: the recipe's. Give 0, with
     --settle-fraction 0, for all but the last of several runs that each continue the one before."""
-    width: float = 1.0
-    """Channel multiplier of a new network."""
+    width: float | None = None
+    """Channel multiplier of a new network; default: 1.0, and 0.5 with the `lite` recipe."""
     loader: Literal["auto", "processes", "device"] = "auto"
     """Where crops are made: in `processes` on the CPU, or, for the landmark and pose stages, on the `device`, which
     then holds all images decoded. `auto` takes the device if it is a GPU and the images are not `on_disk`."""
@@ -298,6 +308,8 @@ class TrainConfig(RunLength):
         super().__post_init__()
         if not self.data or (len(self.data) > 1 and self.stage != "landmarks"):
             raise ValueError(f"the {self.stage} stage needs one --data; several are for the landmark stage alone")
+        if self.teacher is not None and self.stage not in ("landmarks", "all"):
+            raise ValueError(f"a --teacher is for the landmark stage; the {self.stage} stage has labels alone")
         weights = self.sampling_weights
         if weights and (len(weights) != len(self.data) or min(weights) <= 0):
             raise ValueError(f"--sampling-weights needs a positive number per --data ({len(self.data)}), got {weights}")

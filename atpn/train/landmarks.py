@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atpn.data.background_images import BackgroundImages
@@ -19,8 +20,9 @@ from atpn.evaluate import metrics
 from atpn.evaluate.crops import LabeledCrops, validation_batch
 from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig
+from atpn.model.config import ARCHITECTURES
 from atpn.model.landmark_branch import FaceEmbedding
-from atpn.train.config import Recipe
+from atpn.train.config import NetworkName, Recipe
 from atpn.train.dataset import Batch, FaceBatch, FaceBatches
 from atpn.train.heatmaps import KINDS, heatmap_landmark_loss, needs_heatmaps
 from atpn.train.losses.activation import activation_penalty
@@ -63,15 +65,24 @@ class LandmarkTask:
         faces: int | None = None,
         others: Sequence[OtherSet] = (),
         blended: BackgroundImages | None = None,
+        teacher: ATPN | None = None,
     ) -> None:
         """Select the training faces, at most `faces`, and prepare their labels.
 
         The scheme and the convention of `store` are the network's; `others` are further sets, see `mixing`.
-        `validation` is the maximum number of held-out faces; `blended`: see `CropSteps`. ValueError if the recipe does
-        not support the store's scheme, or several sets.
+        `validation` is the maximum number of held-out faces; `blended`: see `CropSteps`; the landmarks of a `teacher`
+        are a second target. ValueError if the recipe does not support the store's scheme, or several sets, or if the
+        teacher has another scheme.
         """
         self.store, self.recipe, self.seed, self.others = store, recipe, seed, tuple(others)
-        self.blended = blended
+        self.blended, self.teacher = blended, teacher
+        if teacher is not None:
+            if teacher.config.scheme != store.scheme or others or needs_heatmaps(recipe.landmark_loss):
+                raise ValueError(
+                    f"a teacher of {teacher.config.scheme.name} teaches coordinates of one set of that scheme; got "
+                    f"{store.scheme.name}, {1 + len(others)} sets, and the loss {recipe.landmark_loss}"
+                )
+            teacher.eval().requires_grad_(False)
         if recipe.freeze_backbone:
             self.trained = ("landmark_branch",)
         self.held_out = store.split()[1][:validation]
@@ -145,7 +156,22 @@ class LandmarkTask:
             self._estimate_loss(model, landmarks.float(), log_sigma.float(), batch, target, shape)
             for landmarks, log_sigma in estimates
         ]
-        return torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
+        loss, parts = torch.stack([each for each, _ in losses]).sum(), losses[-1][1]  # the log has the output's parts
+        if self.teacher is not None:
+            taught = self._ask(self.teacher, batch["image"])
+            distances = [wing_loss(landmarks.float(), taught) for landmarks, _ in estimates]
+            loss = loss + recipe.teacher_weight * torch.stack(distances).sum()
+            parts["teacher"] = distances[-1]
+        return loss, parts
+
+    @torch.no_grad()
+    def _ask(self, teacher: ATPN, image: Tensor) -> Tensor:
+        """Return the teacher's (B, N, 2) landmarks of (B, 3, S, S) crops, float32."""
+        teacher.to(image.device)
+        size = teacher.config.input_size
+        if image.shape[-1] != size:
+            image = F.interpolate(image, (size, size), mode="bilinear", align_corners=False)
+        return teacher.landmark_branch(teacher.features(image))[0].float()
 
     def embed(self, model: ATPN, batch: Batch) -> FaceEmbedding:
         """Return the input of a model's landmark layers."""
@@ -316,17 +342,19 @@ def with_loss_heads(model: ATPN, recipe: Recipe) -> ATPN:
 def new_model(
     store: SampleStore,
     faces: np.ndarray,
-    width: float,
+    width: float | None,
     input_size: int,
     seed: int,
-    thesis: bool = False,
+    network: NetworkName = "atpn",
     without: Sequence[str] = (),
 ) -> ATPN:
-    """Build an untrained network with the training faces' mean shape; `thesis` and `without`: see `Recipe`."""
+    """Build an untrained network with the training faces' mean shape.
+
+    `network` and `without`: see `Recipe`. Without a `width`, the architecture's own.
+    """
     mean_shape = torch.from_numpy(compute_mean_shape(store.landmarks[faces[:4000]], store.scheme))
     torch.manual_seed(seed)
-    config = ATPNConfig(scheme=store.scheme, width=width, input_size=input_size)
-    if thesis:
-        config = replace(config, separable_views=False, refinement_channels=0)
-    config = replace(config, **dict.fromkeys(without, False))
-    return ATPN(config, mean_shape)
+    fields = {**ARCHITECTURES[network], **dict.fromkeys(without, False)}
+    if width is not None:
+        fields["width"] = width
+    return ATPN(ATPNConfig(scheme=store.scheme, input_size=input_size, **fields), mean_shape)

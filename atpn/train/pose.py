@@ -15,7 +15,7 @@ from atpn.train.config import Recipe
 from atpn.train.dataset import Batch, FaceBatches
 from atpn.train.losses.pose import pose_loss
 from atpn.train.settling import UNSETTLED, Settling
-from atpn.train.tracking import frozen_input, mean_shape_for
+from atpn.train.tracking import mean_shape_for, read_frozen
 
 
 class PoseTask:
@@ -59,8 +59,7 @@ class PoseTask:
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of the angles."""
-        shared, _ = frozen_input(model, batch["image"])
-        predicted = model.pose_branch(shared).float()
+        predicted = model.pose(*read_frozen(model, batch["image"])).float()
         return pose_loss(predicted, batch["pose"], self.recipe.pose_loss), {}
 
     def validate(self, model: ATPN) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -54,11 +56,11 @@ class TrackingTask:
 
     def loss(self, model: ATPN, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the cross-entropy. What the landmark branch reads in a displaced crop decides its class."""
-        shared, landmarks = frozen_input(model, batch["image"])
-        error = self._error(model, landmarks, batch["landmarks"])
+        frozen = read_frozen(model, batch["image"])
+        error = self._error(model, frozen.landmarks, batch["landmarks"])
         is_face = batch["is_face"] | (error < READABLE_ERROR)
         known = ~((error >= READABLE_ERROR) & (error <= UNREADABLE_ERROR))
-        logits = model.tracking_branch(shared[known]).float()
+        logits = model.tracking_branch(frozen.shared[known]).float()
         recipe = self.recipe
         return tracking_loss(logits, is_face[known], recipe.balance_classes, recipe.face_weight), {}
 
@@ -87,9 +89,18 @@ def mean_shape_for(model: ATPN, store: SampleStore) -> np.ndarray:
     return convert(model.mean_shape.cpu().numpy(), model.config.scheme, store.scheme)
 
 
+class FrozenReading(NamedTuple):
+    """What the tracking and pose branches read, without gradients; see `ATPN.pose`."""
+
+    shared: Tensor
+    vector: Tensor
+    landmarks: Tensor
+
+
 @torch.no_grad()
-def frozen_input(model: ATPN, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the tracking and pose branches' input of a batch, and its landmarks, without gradients."""
+def read_frozen(model: ATPN, image: Tensor) -> FrozenReading:
+    """Compute the input of the tracking and pose branches for (B, 3, S, S) RGB images, 0 to 255."""
     features = model.features(image)
-    landmarks, _ = model.landmark_branch(features)
-    return model.branch_input(image, features, landmarks), landmarks
+    embedding = model.landmark_branch.embed(features)
+    landmarks, _ = model.landmark_branch.read(embedding)
+    return FrozenReading(model.branch_input(image, features, landmarks), embedding.vector, landmarks)

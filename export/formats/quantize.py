@@ -26,7 +26,7 @@ FLOAT_SCOPES = (
     # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
     "Decode_decode",
     "^serving_default_output",
-    "PoseBranch_pose_branch;",
+    "_pose_branch;",
     # The branches' last linear layers. tflite-runtime is wrong for int8 weights with a scale per output.
     r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",
     # Products of cells and weights: few, and int8 would round them before they are summed.
@@ -35,9 +35,10 @@ FLOAT_SCOPES = (
     # one). When a face moves by quarters of a pixel, landmarks jitter by 0.56 instead of 0.79 % of the eye distance,
     # for 4 % more time; in fp32 by 0.39 %.
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
-    r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation",
 )
 """Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
+HARD_SWISH_SCOPE = r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation"
+"""The vector's activation, where it is not a part of the layer before it."""
 REFINEMENT_SCOPE = "Refinement_refinement"
 """The correction of landmarks, where the network has one: an int8 coordinate would be up to half a cell off."""
 EXPRESSION_SCOPE = "ExpressionBranch_expression_branch"
@@ -64,6 +65,7 @@ def float_scopes(model: Network) -> tuple[str, ...]:
         REFINEMENT_SCOPE: model.landmark_branch.refinement,
         POINTS_SCOPE: model.point_head,
         EXPRESSION_SCOPE: model.expression_branch,
+        HARD_SWISH_SCOPE: model.config.hard_swish or None,
     }
     return (*FLOAT_SCOPES, *(scope for scope, part in optional.items() if part is not None))
 

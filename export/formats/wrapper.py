@@ -61,6 +61,7 @@ class ExportModel(nn.Module):
             self.heatmap = Heatmap(model.config.low_grid)
             self.tracking_branch = model.tracking_branch
             self.pose_branch = model.pose_branch
+            self.pose_from_vector = model.config.pose_from_vector
         self.decode = Decode(with_uncertainty=model.config.uncertainty)
         self.points = None if model.point_head is None else Points(model.point_head)
         self.expression_branch = model.expression_branch if "expressions" in outputs else None
@@ -87,7 +88,7 @@ class ExportModel(nn.Module):
             return landmarks, self.decode.uncertainty(log_sigma), *points
         weighted = features.low * self.heatmap(landmarks)
         uncertainty, confidence = self.decode(log_sigma, self.tracking_branch(weighted))
-        pose = self.pose_branch(weighted)
+        pose = self.pose_branch(embedding.vector, landmarks) if self.pose_from_vector else self.pose_branch(weighted)
         results = (landmarks, uncertainty, pose, confidence, *points)
         if self.expression_branch is None:
             return results

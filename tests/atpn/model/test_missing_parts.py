@@ -8,9 +8,9 @@ from torch import nn
 
 from atpn.model import ATPN, ATPNConfig
 from atpn.model.complexity import complexity
-from atpn.model.config import ABLATED_PARTS
+from atpn.model.config import ABLATED_PARTS, ARCHITECTURES
 from atpn.model.layers import CoordConv
-from atpn.train.config import ArchitecturePart
+from atpn.train.config import ArchitecturePart, NetworkName
 
 SHAPE = torch.rand(98, 2, generator=torch.Generator().manual_seed(0))
 
@@ -29,6 +29,7 @@ def test_the_default_has_all_parts_and_earlier_checkpoints_too():
     assert ATPNConfig().missing_parts == ATPNConfig.from_stored({}).missing_parts == ()
     assert network("multiview").config.missing_parts == ("multiview",)
     assert get_args(ArchitecturePart) == ABLATED_PARTS
+    assert set(get_args(NetworkName)) == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from atpn.train.config import RECIPES
 from atpn.train.dataset import prepare
 from atpn.train.landmarks import new_model
 from atpn.train.losses.tracking import tracking_loss
-from atpn.train.tracking import READABLE_ERROR, UNREADABLE_ERROR, TrackingTask, frozen_input
+from atpn.train.tracking import READABLE_ERROR, UNREADABLE_ERROR, TrackingTask, read_frozen
 from edge_runtime.landmarks import IBUG_68, convert
 
 
@@ -26,7 +26,7 @@ def setting(face_shards):
 
 def with_errors(model, batch, errors):
     """Return a copy whose first crops have labels at these distances from what the network reads there."""
-    weighted, landmarks = frozen_input(model, batch["image"])
+    weighted, _, landmarks = read_frozen(model, batch["image"])
     target = torch.full_like(landmarks, torch.nan)
     for row, error in enumerate(errors):
         points = landmarks[row]
@@ -56,7 +56,7 @@ def test_labels_of_another_scheme_judge_the_converted_landmarks(setting):
     batch, _ = with_errors(model, batch, [0.0, 0.3])
     task.store.scheme = IBUG_68
     target = torch.from_numpy(convert(batch["landmarks"].numpy(), model.config.scheme, IBUG_68))
-    _, landmarks = frozen_input(model, batch["image"])
+    *_, landmarks = read_frozen(model, batch["image"])
     errors = task._error(model, landmarks, target)
     np.testing.assert_allclose(errors[:2], [0.0, 0.3], atol=0.08)  # the 68 span about the same rectangle
     assert errors[0] < 1e-6

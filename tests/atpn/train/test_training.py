@@ -273,7 +273,7 @@ def test_wrong_labels_are_learnt_but_not_measured_on(face_shards):
 def test_the_thesis_recipe_is_as_published(face_shards):
     store = SampleStore.read(face_shards)
     recipe = replace(cli.RECIPES["thesis", "landmarks"], input_size=32)
-    model = new_model(store, store.faces, 0.25, 32, seed=0, thesis=recipe.network == "thesis")
+    model = new_model(store, store.faces, 0.25, 32, seed=0, network=recipe.network)
     task = cli.LandmarkTask(store, recipe, 0)
     task.begin(model)
     batch = prepare(next(iter(task.batches(32, 0))))

@@ -1,0 +1,57 @@
+"""ATPN-lite: the architecture for slow devices."""
+
+import torch
+
+from atpn.model import ATPN, ATPNConfig, load_checkpoint, save_checkpoint
+from atpn.model.branches import VectorPose
+from atpn.model.complexity import complexity
+from atpn.model.config import ARCHITECTURES
+from atpn.model.layers import HardSwish, SqueezeExcite
+
+SHAPE = torch.rand(98, 2, generator=torch.Generator().manual_seed(0))
+
+
+def lite(**fields):
+    torch.manual_seed(0)
+    return ATPN(ATPNConfig(**{**ARCHITECTURES["lite"], **fields}), SHAPE).eval()
+
+
+def test_it_has_no_layer_that_slow_devices_are_slow_with():
+    assert not [module for module in lite().modules() if isinstance(module, HardSwish | SqueezeExcite)]
+
+
+def test_it_computes_less_than_a_third_of_the_default():
+    costs = [complexity(model) for model in (ATPN(ATPNConfig(), SHAPE), lite())]
+    for measure in ("macs", "parameters"):
+        default, small = (sum(getattr(cost, measure) for cost in parts.values()) for parts in costs)
+        assert small < default / 3
+
+
+def test_it_gives_what_the_default_gives(images):
+    with torch.no_grad():
+        for mine, other in zip(lite()(images), ATPN(ATPNConfig(), SHAPE).eval()(images), strict=True):
+            assert mine.shape == other.shape
+            assert mine.dtype == other.dtype == torch.float32
+
+
+def test_pose_is_read_from_vector_and_landmarks_alone(images):
+    model = lite()
+    assert isinstance(model.pose_branch, VectorPose)
+    torch.nn.init.normal_(model.pose_branch.output.weight)
+    with torch.no_grad():
+        embedding = model.embed(images)
+        landmarks, _ = model.landmark_branch.read(embedding)
+        pose = model.pose_branch(embedding.vector, landmarks)
+        torch.testing.assert_close(model(images).pose, pose)
+        assert not torch.equal(model.pose_branch(embedding.vector, landmarks + 0.1), pose)
+        assert not torch.equal(model.pose_branch(embedding.vector + 0.1, landmarks), pose)
+    assert pose.abs().max() < torch.pi
+
+
+def test_a_checkpoint_keeps_the_architecture(tmp_path, images):
+    model = lite(width=0.25)
+    save_checkpoint(tmp_path / "lite.safetensors", model, {})
+    read, _ = load_checkpoint(tmp_path / "lite.safetensors")
+    assert read.config == model.config
+    with torch.no_grad():
+        torch.testing.assert_close(read.eval()(images), model(images))
