@@ -33,10 +33,11 @@ from edge_runtime.detector import Detector
 from edge_runtime.files import write_atomically
 from edge_runtime.output_paths import OutputFile, OutputFolder
 
-ProtocolName = Literal[
-    *("wflw", "300w", "300w-private", "masked-300w", "cofw", "cofw68", "merl-rav"),
-    *("pose", "wider-face", "300vw", "london"),
-]
+SchemeProtocol = Literal["wflw", "300w", "300w-private", "masked-300w", "cofw", "cofw68", "merl-rav"]
+"""Protocols of a dataset's own landmarks."""
+LandmarkProtocol = Literal[SchemeProtocol, "london"]
+ProtocolName = Literal[LandmarkProtocol, "pose", "wider-face", "300vw"]
+"""The last three need head pose or a confidence as well."""
 
 
 @dataclass(frozen=True)

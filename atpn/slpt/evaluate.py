@@ -12,7 +12,13 @@ from atpn.data.afw import read_afw
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CheckpointBackend
-from atpn.evaluate.command import EvaluationOptions, evaluate_network, prepare_evaluation, write_report
+from atpn.evaluate.command import (
+    EvaluationOptions,
+    LandmarkProtocol,
+    evaluate_network,
+    prepare_evaluation,
+    write_report,
+)
 from atpn.evaluate.crops import validation_batch
 from atpn.evaluate.passes import extract_crops, run_passes
 from atpn.model import load_network
@@ -23,9 +29,8 @@ from atpn.slpt.network import SLPT
 from atpn.slpt.published import FULL_NME, published_results
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import IBUG_68, LandmarkScheme, convert
+from edge_runtime.output_paths import OutputFolder
 
-NEED_HEADS = ("pose", "wider-face", "300vw")
-"""Protocols that need head pose or the confidence of tracking."""
 MAX_YAW = np.radians(60)
 """Maximum yaw in radians of the stages' errors on renders: in profile the eye distance vanishes."""
 
@@ -34,13 +39,10 @@ MAX_YAW = np.radians(60)
 class EvaluateSLPTConfig(EvaluationOptions):
     """Evaluate SLPT or DSLPT. Give --data, --afw, or --protocol."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.protocol in NEED_HEADS:
-            raise ValueError(
-                f"--protocol {self.protocol} needs head pose or a confidence, but SLPT has landmarks alone; "
-                "evaluate an ATPN with `python -m atpn evaluate`"
-            )
+    protocol: LandmarkProtocol | None = None
+    """Published evaluation protocol of landmarks; prints the published results beside ours."""
+    plots: OutputFolder | None = None
+    """Folder for charts: cumulative errors of landmarks, and of DSLPT predicted against actual error."""
 
 
 def evaluate(config: EvaluateSLPTConfig) -> dict[str, Any]:

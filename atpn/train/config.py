@@ -220,9 +220,9 @@ class RunLength(MachineOptions):
     """Length and checkpoints of a training run."""
 
     minutes: float | None = None
-    """Length in minutes of training, of the first stage if there are several."""
+    """Length in minutes of training, of the first stage if there are several; default: --samples."""
     samples: int | None = None
-    """Length in crops, of the first stage if there are several; repeatable, unlike minutes."""
+    """Length in crops, of the first stage if there are several; repeatable, unlike minutes. Default: the recipe's."""
     seed: int = 0
     """Seed of all random choices."""
     checkpoint_minutes: float = 3.0

@@ -18,12 +18,12 @@ from atpn.data.crops import NO_JITTER, compute_mean_shape, random_crop
 from atpn.data.store import SampleStore
 from atpn.evaluate import metrics
 from atpn.evaluate.backend import CheckpointBackend
-from atpn.evaluate.command import ProtocolName, library_versions
+from atpn.evaluate.command import SchemeProtocol, library_versions
 from atpn.evaluate.passes import run_passes
 from atpn.evaluate.protocols.registry import describe, evaluate_protocol
 from atpn.model import load_checkpoint, load_network
 from atpn.tufa.anchors import converted
-from atpn.tufa.backend import PROTOCOL_ANCHORS, AnchorPredictor, protocol_anchors
+from atpn.tufa.backend import AnchorPredictor, protocol_anchors
 from atpn.tufa.inference import predict_planes
 from atpn.tufa.network import TUFA
 from atpn.tufa.published import WFLW
@@ -48,7 +48,7 @@ class EvaluateTUFAConfig:
     """Checkpoint of `python -m atpn tufa train`."""
     data: Path
     """Held-out renders; with --protocol, folder of the unpacked dataset."""
-    protocol: ProtocolName | None = None
+    protocol: SchemeProtocol | None = None
     """Published evaluation protocol of landmarks; prints the published results beside ours."""
     anchors: str | None = None
     """With --protocol, the training set whose anchors answer; default: the dataset's own, or the only ones of its
@@ -63,11 +63,6 @@ class EvaluateTUFAConfig:
     """JSON report."""
 
     def __post_init__(self) -> None:
-        if self.protocol is not None and self.protocol not in PROTOCOL_ANCHORS:
-            raise ValueError(
-                f"--protocol {self.protocol} needs more than the landmarks of a scheme that TUFA has; "
-                f"those for it: {', '.join(PROTOCOL_ANCHORS)}"
-            )
         if self.protocol is None and (self.anchors is not None or self.partial):
             raise ValueError("--anchors and --partial are for --protocol")
 

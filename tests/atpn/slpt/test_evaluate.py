@@ -79,9 +79,12 @@ def test_published_rows_are_the_backbone_s():
     assert published_results("london", "dslpt", "resnet34") is None
 
 
-def test_protocols_that_need_pose_or_confidence_are_refused(tiny_slpt, tmp_path):
-    with pytest.raises(ValueError, match="SLPT has landmarks alone"):
-        EvaluateSLPTConfig(tiny_slpt, tmp_path, "pose")
+@pytest.mark.parametrize("network", ["slpt", "tufa"])
+def test_protocols_that_need_pose_or_confidence_are_no_choice(tmp_path, capsys, network):
+    options = ["--weights", str(tmp_path / "any"), "--data", str(tmp_path), "--protocol", "pose"]
+    with pytest.raises(SystemExit):
+        main([network, "evaluate", *options])
+    assert "invalid choice: 'pose'" in capsys.readouterr().err
 
 
 def test_the_shared_interface_gives_landmarks_alone(make_slpt):

@@ -1,18 +1,20 @@
 """TUFA over several datasets, from their files to the evaluation, on replicas."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from atpn.__main__ import main
+from atpn.evaluate.command import SchemeProtocol
 from atpn.evaluate.passes import region_of
 from atpn.model import load_network, save_checkpoint
 from atpn.train.config import Recipe
 from atpn.tufa import train as training
 from atpn.tufa.anchors import converted
-from atpn.tufa.backend import AnchorPredictor, protocol_anchors
+from atpn.tufa.backend import PROTOCOL_ANCHORS, AnchorPredictor, protocol_anchors
 from atpn.tufa.config import TUFAConfig
 from atpn.tufa.evaluate import EvaluateTUFAConfig
 from atpn.tufa.network import TUFA, new_tufa
@@ -131,6 +133,10 @@ def test_crops_show_the_whole_face_also_around_a_part_of_its_points(scheme, know
     assert (roi.cx, roi.cy, roi.size) == pytest.approx((expected.cx, expected.cy, expected.size), rel=0.03)
 
 
+def test_every_protocol_of_a_scheme_has_anchors():
+    assert set(PROTOCOL_ANCHORS) == set(get_args(SchemeProtocol))
+
+
 @pytest.mark.parametrize(
     ("sets", "given", "match"),
     [
@@ -151,16 +157,9 @@ def test_only_anchors_of_a_scheme_answer_whatever_they_are_called(knows, atpn):
     assert protocol_anchors(model, "wflw") == "renders"
 
 
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"protocol": "pose"}, "needs more than the landmarks"),
-        ({"anchors": "wflw"}, "are for --protocol"),
-    ],
-)
-def test_options_of_the_evaluation_that_do_not_fit_are_refused(tmp_path, options, match):
-    with pytest.raises(ValueError, match=match):
-        EvaluateTUFAConfig(tmp_path / "a.safetensors", tmp_path, **options)
+def test_anchors_without_a_protocol_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="are for --protocol"):
+        EvaluateTUFAConfig(tmp_path / "a.safetensors", tmp_path, anchors="wflw")
 
 
 def test_sets_are_called_after_their_datasets(tmp_path):
