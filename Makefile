@@ -8,6 +8,7 @@ PACKAGING := pyproject.toml constraints.txt
 WEIGHTS ?= atpn/weights/atpn.safetensors
 ASSETS ?=
 AFW ?=
+LONDON ?=
 DATASET ?=
 BASELINES ?=
 VIDEOS ?=
@@ -115,16 +116,16 @@ lint: $(VENV)/.dev ## Format, fix what can be fixed, and check types and imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each writes dist/bench/NAME.json. BASELINES, AFW, DATASET, VIDEOS, and ASSETS are optional folders.
+# Each writes dist/bench/NAME.json. BASELINES, AFW, LONDON, DATASET, VIDEOS, and ASSETS are optional folders.
 HELD_OUT = $(wildcard $(RENDERS)/heldout)
-bench: $(VENV)/.bench export-tflite export-onnx ## Run all benchmarks: dist/bench/report.html (BASELINES, AFW, DATASET, VIDEOS, ASSETS=folders)
+bench: $(VENV)/.bench export-tflite export-onnx ## Run all benchmarks: dist/bench/report.html (BASELINES, AFW, LONDON, DATASET, VIDEOS, ASSETS=folders)
 	$(BIN)/python -m benchmarks latency
 	$(BIN)/python -m benchmarks roofline
 	$(BIN)/python -m benchmarks profile
 	$(BIN)/python -m benchmarks accuracy $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(AFW),--afw $(AFW)) $(if $(DATASET),--dataset $(DATASET))
 	$(BIN)/python -m benchmarks stability $(if $(ASSETS),--assets $(ASSETS)) $(if $(VIDEOS),--videos $(VIDEOS))
 	$(BIN)/python -m benchmarks detector $(if $(HELD_OUT),--data $(HELD_OUT)) $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(ASSETS),--assets $(ASSETS))
-	$(BIN)/python -m benchmarks baselines $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW)) $(if $(VIDEOS),--videos $(VIDEOS))
+	$(BIN)/python -m benchmarks baselines $(if $(BASELINES),--baselines $(BASELINES)) $(if $(AFW),--afw $(AFW)) $(if $(and $(AFW),$(LONDON)),--london $(LONDON)) $(if $(VIDEOS),--videos $(VIDEOS))
 	$(BIN)/python -m benchmarks report
 
 bench-phone: $(VENV)/.bench export-tflite ## Time dist/*.tflite on a phone (BENCHMARK_MODEL=file)

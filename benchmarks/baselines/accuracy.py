@@ -1,4 +1,4 @@
-"""Errors of several networks on AFW's real faces: the same photographs and boxes, at each baseline's best scale."""
+"""Errors of several networks on real faces: the same photographs and boxes, at each baseline's best scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atpn.data.afw import Photo
+from atpn.evaluate.label_adapter import adapt
 from atpn.evaluate.metrics import failure_rate, point_errors
 from benchmarks.baselines.network import LandmarkNetwork, scaled
 from benchmarks.results import Curve, Metric, mean_metric
@@ -33,6 +34,8 @@ class Accuracy:
     """Indices of iBUG's 68 points that the network predicts, over which means are taken."""
     errors: np.ndarray
     """(faces, 68) % of the outer eye corners' distance, NaN for missing points."""
+    adapted: np.ndarray
+    """(faces,) mean errors, %, after `label_adapter.adapt`."""
 
     @property
     def per_face(self) -> np.ndarray:
@@ -49,6 +52,7 @@ class Accuracy:
             Metric(TABLE, name, "box", self.box_scale, "", lower_is_better=None),
             mean_metric(TABLE, name, "NME", self.per_face),
             mean_metric(TABLE, name, "without the jaw", inner),
+            mean_metric(TABLE, name, "adapted", self.adapted),
             Metric(TABLE, name, "above 10 %", failed, "%", math.sqrt(failed * (100 - failed) / len(self.errors))),
         ]
 
@@ -67,21 +71,36 @@ def split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
 
 def evaluate(network: LandmarkNetwork, selection: Sequence[Photo], reported: Sequence[Photo]) -> Accuracy:
     """Choose the best box scale on `selection`, unless it is fixed, and evaluate on `reported`."""
-    scale = network.box_scale
+    scale, points = network.box_scale, list(network.points)
     if not network.box_is_fixed:
-        scale = min(BOX_SCALES, key=lambda s: float(_errors(network, selection, s)[:, network.points].mean()))
-    return Accuracy(network.name, scale, tuple(network.points), 100 * _errors(network, reported, scale))
+        scale = min(
+            BOX_SCALES, key=lambda s: float(_errors(_predict(network, selection, s), selection)[:, points].mean())
+        )
+    predicted = _predict(network, reported, scale)
+    target = np.stack([face for photo in reported for face in photo.faces])
+    photographs = np.repeat(np.arange(len(reported)), [len(photo.faces) for photo in reported])
+    adapted = adapt(predicted[:, points], target[:, points], photographs)
+    adapted_errors = point_errors(adapted, target[:, points], IBUG_68.inter_ocular(target)).mean(axis=1)
+    errors = 100 * _errors(predicted, reported)
+    return Accuracy(network.name, scale, tuple(points), errors, 100 * adapted_errors)
 
 
-def _errors(network: LandmarkNetwork, photos: Sequence[Photo], scale: float) -> np.ndarray:
-    """Return (faces, 68) distances over the inter-ocular ones, NaN for missing points."""
-    predictions, ground_truth = [], []
+def locate(network: LandmarkNetwork, frame: np.ndarray, box: ROI) -> np.ndarray:
+    """Return the network's own (N, 2) landmarks in a frame, given the network's crop."""
+    return network.decode(network.run(network.prepare(frame, box)), box)
+
+
+def _predict(network: LandmarkNetwork, photos: Sequence[Photo], scale: float) -> np.ndarray:
+    """Return (faces, 68) landmarks in pixels, NaN for missing points."""
+    predictions = []
     for photo in photos:
         frame = np.ascontiguousarray(photo.image[:, :, ::-1])
-        for face in photo.faces:
-            roi = scaled(ROI.from_landmarks(face, margin=0.0), scale)
-            output = network.run(network.prepare(frame, roi))
-            predictions.append(network.to_ibug(network.decode(output, roi)))
-            ground_truth.append(face)
-    target = np.stack(ground_truth)
-    return point_errors(np.stack(predictions), target, IBUG_68.inter_ocular(target))
+        boxes = [scaled(ROI.from_landmarks(face, margin=0.0), scale) for face in photo.faces]
+        predictions += [network.to_ibug(locate(network, frame, box)) for box in boxes]
+    return np.stack(predictions)
+
+
+def _errors(predicted: np.ndarray, photos: Sequence[Photo]) -> np.ndarray:
+    """Return (faces, 68) distances over the inter-ocular ones, NaN for missing points."""
+    target = np.stack([face for photo in photos for face in photo.faces])
+    return point_errors(predicted, target, IBUG_68.inter_ocular(target))

@@ -32,6 +32,7 @@ class AtpnNetwork(LandmarkNetwork):
         self.backend = load_backend(path)
         self.spec = ModelSpec.check_kind(self.backend.spec)
         self.box_scale = 1 + 2 * self.spec.crop_margin
+        self._scheme = self.spec.landmark_scheme or scheme_by_name(self.spec.scheme)
 
     def prepare(self, frame: np.ndarray, roi: ROI) -> np.ndarray:
         """Return (S, S, 3) uint8 RGB."""
@@ -47,7 +48,11 @@ class AtpnNetwork(LandmarkNetwork):
 
     def to_ibug(self, landmarks: np.ndarray) -> np.ndarray:
         """Convert from our scheme."""
-        return convert(landmarks, self.spec.landmark_scheme or scheme_by_name(self.spec.scheme), IBUG_68)
+        return convert(landmarks, self._scheme, IBUG_68)
+
+    def to_wflw(self, landmarks: np.ndarray) -> np.ndarray:
+        """Return them as they are if they are WFLW's."""
+        return landmarks if self._scheme == WFLW_98 else super().to_wflw(landmarks)
 
 
 class CropRegressor(LandmarkNetwork):
@@ -79,6 +84,10 @@ class CropRegressor(LandmarkNetwork):
     def to_ibug(self, landmarks: np.ndarray) -> np.ndarray:
         """Convert from the network's scheme."""
         return convert(landmarks, self._scheme, IBUG_68)
+
+    def to_wflw(self, landmarks: np.ndarray) -> np.ndarray:
+        """Return them as they are if they are WFLW's."""
+        return landmarks if self._scheme == WFLW_98 else super().to_wflw(landmarks)
 
 
 # Jaw, brows, nose, and eyes are iBUG's first 48 points. The outer lip follows without its corners, then the inner one,

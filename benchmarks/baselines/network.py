@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from edge_runtime.geometry import ROI
+from edge_runtime.landmarks import IBUG_68, WFLW_98, convert
 
 ALL_POINTS = tuple(range(68))
+WFLW_OF_IBUG = convert(np.arange(98.0).repeat(2).reshape(98, 2), WFLW_98, IBUG_68)[:, 0].round().astype(int)
+"""(68,) indices of iBUG's points among WFLW's 98."""
 
 
 class LandmarkNetwork(Protocol):
@@ -34,6 +37,12 @@ class LandmarkNetwork(Protocol):
 
     def to_ibug(self, landmarks: np.ndarray) -> np.ndarray:
         """Return the network's own (N, 2) landmarks as (68, 2) in iBUG's order, NaN for missing points."""
+
+    def to_wflw(self, landmarks: np.ndarray) -> np.ndarray:
+        """Return the network's own (N, 2) landmarks as (98, 2) in WFLW's order, NaN for missing points."""
+        points = np.full((98, 2), np.nan)
+        points[WFLW_OF_IBUG] = self.to_ibug(landmarks)
+        return points
 
 
 def scaled(box: ROI, scale: float) -> ROI:

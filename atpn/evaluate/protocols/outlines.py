@@ -55,7 +55,7 @@ POINTS: Mapping[str, tuple[tuple[int, int], ...]] = {
 """Template point and landmark of 13 places that both define."""
 OUTER_CORNERS = (18, 27)
 """Template points of the outer eye corners: unit of errors and level line."""
-_FRAMED = tuple(sorted({i for curves in CURVES.values() for curve in curves for i in curve.drawn}))
+FRAMED = tuple(sorted({i for curves in CURVES.values() for curve in curves for i in curve.drawn}))
 """Template points that the ROI is computed from; others lie on hair, ears and neck."""
 _STEPS = 40
 """Samples of a curve between two drawn points."""
@@ -71,7 +71,7 @@ def evaluate_outlines(network: CropPredictor, conversion: Conversion) -> dict[st
     """
     rows: dict[str, dict[str, list[np.ndarray]]] = {"first": {}, "upright": {}}
     for chunk in chunks(conversion):
-        rois = [ROI.from_landmarks(face.landmarks[list(_FRAMED)]) for face in chunk]
+        rois = [ROI.from_landmarks(face.landmarks[list(FRAMED)]) for face in chunk]
         passes = run_passes(network, [sample.image for sample in chunk], rois, WFLW_98)
         for name, kept in rows.items():
             for sample, landmarks in zip(chunk, passes[name].landmarks, strict=True):

@@ -48,17 +48,19 @@ class KnownErrors:
 
 
 def test_evaluate_chooses_boxes_on_other_photographs():
-    photos = [photo(str(i), i) for i in range(5)]
+    photos = [photo(str(i), i) for i in range(24)]
     choosing, reported = split(photos)
-    assert [p.key for p in choosing] == ["0", "2", "4"]
-    assert [p.key for p in reported] == ["1", "3"]
+    assert [p.key for p in choosing[:3]] == ["0", "2", "4"]
+    assert [p.key for p in reported[:2]] == ["1", "3"]
     metrics = {f.column: f.value for f in evaluate(KnownErrors(photos), choosing, reported).metrics()}
+    adapted = metrics.pop("adapted")
     expected = {"points": 68, "box": 1.4, "NME": 5.0, "without the jaw": 5.0, "above 10 %": 0.0}
     assert metrics == pytest.approx(expected, abs=0.01)
+    assert np.isfinite(adapted)
 
 
 def test_evaluate_keeps_a_fixed_box_and_ignores_missing_points():
-    photos = [photo(str(i), i) for i in range(4)]
+    photos = [photo(str(i), i) for i in range(20)]
     network = KnownErrors(photos)
     network.box_is_fixed, network.points = True, ALL_POINTS[:60]
     network.to_ibug = lambda landmarks: np.where(np.arange(68)[:, None] < 60, landmarks, np.nan)
