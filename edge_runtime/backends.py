@@ -148,14 +148,14 @@ class _FileBackend:
 
     def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
         self.spec = spec
+        self._crop_shape = (spec.input_size, spec.input_size, 3)
         self._shapes = {name: (1, *shape) for name, shape in spec.outputs.items()}
         self._running = threading.Lock()
 
     def run(self, crop: np.ndarray, query_points: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """See `Backend.run`."""
-        expected = (self.spec.input_size, self.spec.input_size, 3)
-        if crop.shape != expected or crop.dtype != np.uint8:
-            raise ValueError(f"the model takes a {expected} uint8 RGB crop, got {crop.shape} {crop.dtype}")
+        if crop.shape != self._crop_shape or crop.dtype != np.uint8:
+            raise ValueError(f"the model takes a {self._crop_shape} uint8 RGB crop, got {crop.shape} {crop.dtype}")
         query, count = self._query(query_points)
         with self._running:
             batches = self._infer(crop[None], query)
@@ -165,7 +165,9 @@ class _FileBackend:
                 f"model {self.spec.name!r} gave outputs of shapes {wrong}, its spec declares {declared}"
             )
         outputs = {name: batch[0] for name, batch in batches.items()}
-        return outputs | {name: outputs[name][:count] for name in ("points", "points_uncertainty") if query is not None}
+        if query is not None:
+            outputs |= {name: outputs[name][:count] for name in ("points", "points_uncertainty")}
+        return outputs
 
     def _query(self, points: np.ndarray | None) -> tuple[np.ndarray | None, int]:
         """Return the (1, limit, 2) query input, and how many of its points are meant."""

@@ -68,6 +68,8 @@ def require(valid: object, message: str) -> None:
 
 def is_finite(value: Any) -> bool:
     """Return whether a caller's value is a finite number of a float's range, of numpy, too; booleans are none."""
+    if type(value) is float:  # nearly always, and the other way takes ten times as long
+        return math.isfinite(value)
     try:
         return _is_number(value, Real) and math.isfinite(value)
     except OverflowError:  # a whole number or fraction beyond a float's range

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from edge_runtime.rotation import Rows
 
 
 def gaze_angles(directions: np.ndarray) -> np.ndarray:
@@ -22,6 +26,13 @@ def gaze_directions(angles: np.ndarray) -> np.ndarray:
     return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], axis=-1)
 
 
-def turn_gaze(angles: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Return (..., 2) yaw and pitch in radians in another frame, to which a (3, 3) rotation leads."""
-    return gaze_angles(gaze_directions(angles) @ rotation.T)
+def turn_gaze(angles: np.ndarray, rotation: Rows) -> np.ndarray:
+    """Return (N, 2) yaw and pitch in radians in another frame, to which a (3, 3) rotation leads."""
+    turned = []
+    # In plain floats: numpy takes several times as long for two eyes.
+    for yaw, pitch in angles.tolist():
+        cosine = math.cos(pitch)
+        right, down, forward = math.sin(yaw) * cosine, -math.sin(pitch), -math.cos(yaw) * cosine
+        x, y, z = (a * right + b * down + c * forward for a, b, c in rotation)
+        turned.append((math.atan2(x, -z), math.atan2(-y, math.hypot(x, z))))
+    return np.array(turned)

@@ -55,7 +55,7 @@ class RoiMotion:
 
     def _moved(self, timestamp: float, max_gap: float, max_distance: float) -> ROI:
         dt = min(max(timestamp - self._time, 0.0), max_gap)
-        dx, dy = (PREDICTION_GAIN * velocity * dt for velocity in self._velocity)
+        dx, dy = PREDICTION_GAIN * self._velocity[0] * dt, PREDICTION_GAIN * self._velocity[1] * dt
         distance = math.hypot(dx, dy)
         if distance > max_distance:
             dx, dy = max_distance * dx / distance, max_distance * dy / distance

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from edge_runtime.errors import require
+from edge_runtime.geometry import as_complex
 from edge_runtime.motion import MIN_TIME_STEP
+from edge_runtime.rotation import Rows, product, rotation_by, rotation_vector, transposed
 
 DERIVATIVE_CUTOFF_HZ = 1.0
 """Cutoff of the speed estimate; the paper's constant."""
@@ -53,7 +54,7 @@ class _OneEuro:
     def reset(self) -> None:
         """Clear the state: the next value passes unchanged."""
         self._value: np.ndarray | None = None
-        self._velocity = np.zeros((3, 1))
+        self._velocity = np.zeros(0)
         self._time = 0.0
 
 
@@ -66,18 +67,17 @@ class OneEuroPoints(_OneEuro):
 
     def __call__(self, points: np.ndarray, timestamp: float, size: float) -> np.ndarray:
         """Smooth (N, 2) pixels of a face whose ROI has `size` pixels; `timestamp` in seconds."""
-        points = np.asarray(points, np.float64)
+        values = as_complex(points)
         if self._value is None:
-            self._value, self._velocity, self._time = points, np.zeros_like(points), timestamp
-            return points
+            self._value, self._velocity, self._time = values, np.zeros_like(values), timestamp
+            return values.view(np.float64)
         dt = time_step(self._time, timestamp)
-        moved = points - self._value
+        moved = values - self._value
         weight = low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt)
         self._velocity = (1.0 - weight) * self._velocity + weight / (dt * size) * moved
-        speed = np.hypot(self._velocity[:, :1], self._velocity[:, 1:])
-        moved *= low_pass_weight(self._min_cutoff + LANDMARK_SPEED_COEFFICIENT * speed, dt)
-        self._value, self._time = self._value + moved, timestamp
-        return self._value
+        cutoff = self._min_cutoff + LANDMARK_SPEED_COEFFICIENT * np.abs(self._velocity)
+        self._value, self._time = self._value + low_pass_weight(cutoff, dt) * moved, timestamp
+        return self._value.view(np.float64)
 
 
 class OneEuroNumbers(_OneEuro):
@@ -104,19 +104,33 @@ class OneEuroNumbers(_OneEuro):
 class OneEuroRotation(_OneEuro):
     """Filter of (3, 3) rotation matrices, free of angle wrap-around and gimbal lock."""
 
+    def reset(self) -> None:
+        """Clear the state: the next value passes unchanged."""
+        self._rows: Rows | None = None
+        self._turning = (0.0, 0.0, 0.0)
+        """Rotation vector per second."""
+        self._time = 0.0
+
     def __call__(self, rotation: np.ndarray, timestamp: float) -> np.ndarray:
         """Smooth a (3, 3) rotation; `timestamp` in seconds."""
-        if self._value is None:
-            self._value, self._time = rotation, timestamp
+        rows = rotation.tolist()
+        if self._rows is None:
+            self._rows, self._time = rows, timestamp
             return rotation
         dt = time_step(self._time, timestamp)
         # A vector: jitter cancels out, turning accumulates.
-        turn = cv2.Rodrigues(rotation @ self._value.T)[0]
-        self._velocity = self._velocity + low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt) * (turn / dt - self._velocity)
-        weight = low_pass_weight(self._min_cutoff + POSE_SPEED_COEFFICIENT * cv2.norm(self._velocity), dt)
-        self._value = cv2.Rodrigues(turn * turn_fraction(cv2.norm(turn), weight))[0] @ self._value
+        x, y, z = rotation_vector(product(rows, transposed(self._rows)))
+        weight, (vx, vy, vz) = low_pass_weight(DERIVATIVE_CUTOFF_HZ, dt), self._turning
+        self._turning = vx, vy, vz = (
+            vx + weight * (x / dt - vx),
+            vy + weight * (y / dt - vy),
+            vz + weight * (z / dt - vz),
+        )
+        weight = low_pass_weight(self._min_cutoff + POSE_SPEED_COEFFICIENT * math.hypot(vx, vy, vz), dt)
+        fraction = turn_fraction(math.hypot(x, y, z), weight)
+        self._rows = product(rotation_by(fraction * x, fraction * y, fraction * z), self._rows)
         self._time = timestamp
-        return self._value
+        return np.array(self._rows)
 
 
 def turn_fraction(angle: float, weight: float) -> float:

@@ -72,6 +72,24 @@ class _Filters:
         self.expressions = OneEuroNumbers(smoothing, EXPRESSION_SPEED_COEFFICIENT)
         self.gaze = OneEuroNumbers(smoothing, POSE_SPEED_COEFFICIENT)
 
+    def __call__(self, seen: Observation, timestamp: float) -> Observation:
+        """Return the observation of `timestamp` (seconds) smoothed."""
+        size = seen.roi.size
+        return Observation(
+            roi=seen.roi,
+            landmarks=self.landmarks(seen.landmarks, timestamp, size),
+            uncertainty=seen.uncertainty,
+            rotation=self.rotation(seen.rotation, timestamp),
+            confidence=seen.confidence,
+            mean_sigma=seen.mean_sigma,
+            next_roi=seen.next_roi,
+            direction=seen.direction,
+            points=None if seen.points is None else self.points(seen.points, timestamp, size),
+            points_uncertainty=seen.points_uncertainty,
+            expressions=None if seen.expressions is None else self.expressions(seen.expressions, timestamp),
+            gaze=None if seen.gaze is None else self.gaze(seen.gaze.ravel(), timestamp).reshape(2, 2),
+        )
+
 
 @dataclass(eq=False)
 class Track:
@@ -226,7 +244,7 @@ class FaceTracker:
             if all(candidate.iou(other.next_roi) < DUPLICATE_IOU_THRESHOLD for other in found):
                 found += self._find(frame, candidate, intrinsics, found, self._picture_limits)
         self.stats.detections += len(found)
-        return [self._face(i, TrackState.DETECTED, face, 0) for i, face in enumerate(found)]
+        return [self._face(i, TrackState.DETECTED, face, face.expressions, 0) for i, face in enumerate(found)]
 
     def update(self, frame: np.ndarray, timestamp: float | None = None) -> list[Face]:
         """Track faces in the next frame of a stream.
@@ -244,7 +262,8 @@ class FaceTracker:
         """
         self._check_open()
         timestamp = time.monotonic() if timestamp is None else timestamp
-        require(is_finite(timestamp), f"timestamp must be a finite number of seconds, got {quote(repr(timestamp))}")
+        if not is_finite(timestamp):
+            raise ValueError(f"timestamp must be a finite number of seconds, got {quote(repr(timestamp))}")
         timestamp = float(timestamp)  # numpy's float32 would make all times coarse
         frame = as_bgr(frame)
         intrinsics = self.options.camera.at(frame.shape[1], frame.shape[0])
@@ -267,8 +286,9 @@ class FaceTracker:
         if trusted < options.max_faces and self._frames_since_search >= interval:
             self._frames_since_search, self._searched = 0, timestamp
             self._start_tracks(frame, timestamp, intrinsics)
-        expressions = {self._resting_key(track): track.observation.expressions for track in self._tracks}
-        self._resting.watch({key: each for key, each in expressions.items() if each is not None}, timestamp)
+        if self._resting.calibrating:
+            expressions = {self._resting_key(track): track.observation.expressions for track in self._tracks}
+            self._resting.watch({key: each for key, each in expressions.items() if each is not None}, timestamp)
         return [self._smoothed(track, timestamp) for track in self._tracks]
 
     def _check_open(self) -> Observer:
@@ -401,27 +421,17 @@ class FaceTracker:
     def _smoothed(self, track: Track, timestamp: float) -> Face:
         """Return the track's face in this frame."""
         state = TrackState.TRACKED if track.age else TrackState.DETECTED
-        seen, filters = track.observation, track.filters
-        if filters is not None:
-            size = seen.roi.size
-            seen = dataclasses.replace(
-                seen,
-                landmarks=filters.landmarks(seen.landmarks, timestamp, size),
-                rotation=filters.rotation(seen.rotation, timestamp),
-                points=None if seen.points is None else filters.points(seen.points, timestamp, size),
-                expressions=None if seen.expressions is None else filters.expressions(seen.expressions, timestamp),
-                gaze=None if seen.gaze is None else filters.gaze(seen.gaze.ravel(), timestamp).reshape(2, 2),
-            )
-        if seen.expressions is not None:
-            seen = dataclasses.replace(
-                seen, expressions=self._resting.subtract(self._resting_key(track), seen.expressions)
-            )
-        return self._face(track.id, state, seen, track.age)
+        seen = track.observation if track.filters is None else track.filters(track.observation, timestamp)
+        expressions = seen.expressions
+        if expressions is not None:
+            expressions = self._resting.subtract(self._resting_key(track), expressions)
+        return self._face(track.id, state, seen, expressions, track.age)
 
-    def _face(self, face_id: int, state: TrackState, observation: Observation, age: int) -> Face:
+    def _face(
+        self, face_id: int, state: TrackState, observation: Observation, expressions: np.ndarray | None, age: int
+    ) -> Face:
         """Return a face whose arrays are its own: filters and tracks keep theirs."""
-        points, sigmas = observation.points, observation.points_uncertainty
-        expressions, gaze = observation.expressions, observation.gaze
+        points, sigmas, gaze = observation.points, observation.points_uncertainty, observation.gaze
         return Face(
             id=face_id,
             state=state,

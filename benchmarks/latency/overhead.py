@@ -17,10 +17,10 @@ from benchmarks.timing import clock_for
 from edge_runtime import ROI, FaceTracker, TrackerOptions
 from edge_runtime.backends import Backend
 
-SCENES = {"far": (1, 0.7), "near": (1, 1.0), "three": (3, 0.7)}
+SCENES = {"far": (1, 0.467), "near": (1, 0.667), "three": (3, 0.467)}
 """Number of faces, side by side, and their scale, by name. The near face fills more than twice the network's input, so
 that the crop rule samples four times as many pixels."""
-FACE_SIZE = 260.0
+FACE_SIZE = 390.0
 """Side of the ROI of a face at scale 1, pixels."""
 
 

@@ -25,5 +25,5 @@ def test_angles_and_directions_are_inverse():
 
 def test_eyes_that_look_straight_ahead_have_the_heads_angles():
     pitch, yaw, roll = 0.3, -0.6, 0.2
-    turned = turn_gaze(np.zeros((2, 2)), angles_to_matrix(np.array([pitch, yaw, roll])))
+    turned = turn_gaze(np.zeros((2, 2)), angles_to_matrix(np.array([pitch, yaw, roll])).tolist())
     np.testing.assert_allclose(turned, [[yaw, pitch]] * 2, atol=1e-12)

@@ -30,7 +30,7 @@ def _turn_gaze(rng: np.random.Generator) -> list[Any]:
     for spread in (0.3, 0.3, 1.4):
         angles, turn = rng.uniform(-spread, spread, (2, 2)).round(3), rng.uniform(-0.8, 0.8, 3)
         rotation = angles_to_matrix(turn)
-        cases.append([numbers(angles), numbers(rotation), numbers(turn_gaze(angles, rotation))])
+        cases.append([numbers(angles), numbers(rotation), numbers(turn_gaze(angles, rotation.tolist()))])
     return cases
 
 
