@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml constraints.txt
 
-WEIGHTS ?= atpn/weights/atpn.safetensors
+WEIGHTS ?=
 ASSETS ?=
 AFW ?=
 LONDON ?=
@@ -51,19 +51,19 @@ models: $(VENV)/.export ## Write edge_runtime/models from the shipped weights, c
 wheel: $(BIN)/python ## Build the runtime's wheel, with its models: dist/atpn-VERSION-py3-none-any.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-export-tflite: $(VENV)/.export ## Write dist/*.tflite, checked against PyTorch
-	$(BIN)/python -m export tflite --weights $(WEIGHTS)
+export-tflite: $(VENV)/.export ## Write dist/*.tflite of the shipped networks, or of WEIGHTS, checked against PyTorch
+	$(BIN)/python -m export tflite $(if $(WEIGHTS),--weights $(WEIGHTS))
 	$(BIN)/python -m export detector --files tflite-fp32 tflite-int8
 
-export-onnx: $(VENV)/.export ## Write dist/*.onnx, checked against PyTorch
-	$(BIN)/python -m export onnx --weights $(WEIGHTS)
+export-onnx: $(VENV)/.export ## Write dist/*.onnx, likewise
+	$(BIN)/python -m export onnx $(if $(WEIGHTS),--weights $(WEIGHTS))
 	$(BIN)/python -m export detector --files onnx-fp32
 
-export-coreml: $(VENV)/.export $(VENV)/.coreml ## Write dist/*.mlpackage, checked against PyTorch
-	$(BIN)/python -m export coreml --weights $(WEIGHTS)
+export-coreml: $(VENV)/.export $(VENV)/.coreml ## Write dist/*.mlpackage, likewise
+	$(BIN)/python -m export coreml $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 export: $(VENV)/.export $(VENV)/.coreml ## Write every format in every precision (AFW=folder: measure on real faces, too)
-	$(BIN)/python -m export all --weights $(WEIGHTS) $(if $(AFW),--afw $(AFW))
+	$(BIN)/python -m export all $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(AFW),--afw $(AFW))
 	$(BIN)/python -m export detector
 
 demo: $(VENV)/.runtime ## Track faces in SOURCE (video, image, or camera number): dist/demo.mp4
@@ -85,8 +85,8 @@ train-smoke: $(VENV)/.train ## Render, train, and evaluate on the procedural hea
 	done
 	$(BIN)/python -m atpn evaluate --weights runs/smoke/pose.safetensors --data $(RENDERS)/smoke/heldout
 
-evaluate: $(VENV)/.train ## Evaluate WEIGHTS on renders/heldout
-	$(BIN)/python -m atpn evaluate --weights $(WEIGHTS) --data $(RENDERS)/heldout
+evaluate: $(VENV)/.train ## Evaluate WEIGHTS, or the shipped ATPN, on renders/heldout
+	$(BIN)/python -m atpn evaluate --weights $(or $(WEIGHTS),atpn/weights/atpn.safetensors) --data $(RENDERS)/heldout
 
 # One process of one thread per core, at most 4: each needs a gigabyte of memory.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal

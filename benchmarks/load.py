@@ -41,7 +41,7 @@ from edge_runtime import (
 from edge_runtime.draw import draw_faces
 from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.flags import flag
-from edge_runtime.models import LANDMARK_MODELS
+from edge_runtime.models import landmark_models, network_files
 from edge_runtime.output_paths import OutputFile
 from edge_runtime.sinks.results import JsonStreamSink
 from edge_runtime.spec import ModelSpec, read_spec
@@ -119,7 +119,7 @@ class SimulatedFace:
 
 def run_camera(frames: int) -> Iterator[Checkpoint]:
     """Track the simulated face, and send it to every sink that keeps no files."""
-    spec = read_spec(model_path(LANDMARK_MODELS[0]))
+    spec = read_spec(model_path(network_files().int8))
     assert isinstance(spec, ModelSpec)
     face = SimulatedFace(spec)
     tracker = FaceTracker(TrackerOptions(model=face, detector=face))
@@ -162,12 +162,12 @@ def run_clients(clients: int) -> Iterator[Checkpoint]:
 
 def run_openings(openings: int) -> Iterator[Checkpoint]:
     """Open a video, a tracker with a shipped model, and every sink; track two frames; close all."""
-    due = _due(openings)
+    due, files = _due(openings), landmark_models()
     with tempfile.TemporaryDirectory() as name, _receiver() as receiver:
         folder, address = Path(name), receiver.getsockname()
         clip = _write_clip(folder / "clip.avi")
         for number in range(1, openings + 1):
-            options = TrackerOptions(model=model_path(LANDMARK_MODELS[number % len(LANDMARK_MODELS)]))
+            options = TrackerOptions(model=model_path(files[number % len(files)]))
             with FaceTracker(options) as tracker, open_source(clip) as source, contextlib.ExitStack() as stack:
                 opened = (
                     JsonLinesSink(folder / "out.jsonl"),

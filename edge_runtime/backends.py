@@ -14,10 +14,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from edge_runtime import models
 from edge_runtime.errors import BackendError, ModelFileError, TemplateError, first_line, require
 from edge_runtime.machine import int8_speeds_up
 from edge_runtime.model_file import check_model_file
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
+from edge_runtime.models import DEFAULT_NETWORK, DETECTOR_MODEL, model_path, network_files
 from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_bytes
 from edge_runtime.spec import DetectorSpec, ModelSpec, open_model_file
 
@@ -96,8 +97,8 @@ def warn_unchecked(path: Path, advice: str) -> None:
     _log.warning("%s is unchecked, as it has no checksum: a damaged file may give wrong results; %s", path, advice)
 
 
-def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
-    """Return the tracking network, or the face detector, that this engine runs if no file was given.
+def default_model_path(engine: str = "auto", detector: bool = False, network: str = DEFAULT_NETWORK) -> Path:
+    """Return the file of a shipped tracking network, or of the face detector, that this engine runs if none was given.
 
     LiteRT runs the shipped int8 network where int8 is faster than float, see `machine.int8_speeds_up`. Elsewhere, float
     takes the same time and is more accurate. tflite-runtime's int8 is slower than its float: ten times on x86. For
@@ -110,8 +111,9 @@ def default_model_path(engine: str = "auto", detector: bool = False) -> Path:
     engine = resolve_engine(engine)
     if engine != "onnxruntime":
         int8 = engine == "litert" and int8_speeds_up()
-        return model_path(DETECTOR_MODEL if detector else LANDMARK_MODELS[0 if int8 else 1])
-    name = "detector_fp32.onnx" if detector else "atpn_fp32.onnx"
+        files = network_files(network)
+        return model_path(DETECTOR_MODEL if detector else files.int8 if int8 else files.accurate)
+    name = "detector_fp32.onnx" if detector else f"{models.NETWORKS[network]}_fp32.onnx"
     folders = (Path.cwd(), Path(__file__).resolve().parent.parent)
     for folder in folders:
         if (path := folder / "dist" / name).is_file():

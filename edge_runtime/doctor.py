@@ -20,7 +20,7 @@ from edge_runtime.backends import ENGINES, engine_problem, resolve_engine
 from edge_runtime.errors import DisplayError, EdgeRuntimeError, first_line
 from edge_runtime.flags import flag, parse_flags
 from edge_runtime.machine import processor
-from edge_runtime.models import LANDMARK_MODELS, model_path
+from edge_runtime.models import landmark_models, model_path
 from edge_runtime.sources import list_cameras
 from edge_runtime.window import check_display
 
@@ -94,7 +94,7 @@ def _measure(
     seconds: float, cores: int, problems: _Problems
 ) -> tuple[Mapping[str, Mapping[int, float]], dict[str, Any] | None]:
     """Return the files' times and the recommendation, which is remembered."""
-    files = problems.attempt("models", lambda: {name: model_path(name) for name in LANDMARK_MODELS}) or {}
+    files = problems.attempt("models", lambda: {name: model_path(name) for name in landmark_models()}) or {}
     counts = recommendation.thread_counts(cores)
     measured = problems.attempt("time", lambda: recommendation.measure(files, counts, seconds))
     if measured is None:

@@ -19,7 +19,8 @@ class TrackerOptions:
     """Options of a `FaceTracker`. ValueError names an invalid value."""
 
     model: Path | str | Backend | None = None
-    """.tflite or .onnx file, or a loaded backend; None: the shipped file that suits this processor."""
+    """.tflite or .onnx file, the name of a shipped network (`models.NETWORKS`), or a loaded backend; None: the shipped
+    file that suits this processor."""
     engine: EngineName = "auto"
     """Inference engine; `auto` takes the best one installed for the file's format."""
     threads: int | None = None

@@ -1,4 +1,4 @@
-"""Which shipped model file, and how many threads, suit this machine.
+"""Which shipped network, which of its files, and how many threads suit this machine.
 
 `measure` and `choose` find out, `save` remembers the result for this machine, and `recommended` returns it.
 """
@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime import models
 from edge_runtime.backends import Backend, default_model_path, load_backend, resolve_engine
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.files import write_atomically
 from edge_runtime.machine import processor
-from edge_runtime.models import LANDMARK_MODELS, model_path
+from edge_runtime.models import DEFAULT_NETWORK, landmark_models, model_path, network_files
 from edge_runtime.reading import read_json
 
 THREAD_COUNTS = (1, 2, 4)
@@ -31,6 +32,10 @@ THREAD_COUNTS = (1, 2, 4)
 MIN_GAIN = 0.1
 """Fraction of the time that int8, or a doubling of the threads, must save to be recommended: the one costs accuracy,
 the other load and heat."""
+MAX_MILLISECONDS = 1000 / 30 / 3
+"""Time per face up to which a more accurate network is recommended: a third of a frame at 30 per second. The rest is
+for the camera, for drawing and sending, and for the search for faces, which takes about two tracked frames' time. Raise
+it for accuracy at fewer frames per second."""
 BLOCK_SECONDS = 0.1
 """Time that a file runs before the next one's turn, so that a change of the clock affects all alike."""
 MAX_CACHE_BYTES = 65_536
@@ -60,16 +65,17 @@ class Measurement:
     """Why a model cannot run, by its name."""
 
 
-def recommended(engine: str = "auto") -> Recommendation:
+def recommended(engine: str = "auto", network: str | None = None) -> Recommendation:
     """Return what was measured on this machine (`python -m edge_runtime.doctor`), else a safe default; measure nothing.
 
-    FileNotFoundError if there is no file for this engine, see `backends.default_model_path`.
+    With a `network` of `models.NETWORKS`, one of its files. FileNotFoundError if there is no file for this engine, see
+    `backends.default_model_path`.
     """
     engine = resolve_engine(engine)
     found = None if engine == "onnxruntime" else _load(engine)
-    if found is not None:
+    if found is not None and (network is None or found.model.stem in network_files(network)):
         return found
-    model = default_model_path(engine)
+    model = default_model_path(engine, network=network or DEFAULT_NETWORK)
     int8 = processor().int8_features
     reason = f"int8 dot products: {', '.join(int8)}" if int8 else "int8 is not known to be faster here"
     return Recommendation(model, 1, f"not measured; {reason}", measured=False)
@@ -117,18 +123,35 @@ def _block(backend: Backend, crop: np.ndarray) -> list[float]:
 def choose(milliseconds: Mapping[str, Mapping[int, float]]) -> tuple[str, int, str]:
     """Return the model's name, the number of threads, and the reason, from the times of `Measurement`.
 
-    int8 must save `MIN_GAIN` of float's time, and each doubling of the threads `MIN_GAIN` of the time before it.
+    Of each network, int8 must save `MIN_GAIN` of float's time, and each doubling of the threads `MIN_GAIN` of the time
+    before it. Then the most accurate network that takes `MAX_MILLISECONDS` or less is chosen, or else the fastest.
 
     Raises:
         ValueError: No shipped model was measured.
     """
-    int8, accurate = LANDMARK_MODELS
-    one = {name: milliseconds[name][1] for name in LANDMARK_MODELS if name in milliseconds}
+    found = {network: choice for network in models.NETWORKS if (choice := _choose_file(network, milliseconds))}
+    if not found:
+        raise ValueError(f"no time was measured, expected one of {' or '.join(landmark_models())}")
+    times = {network: milliseconds[name][threads] for network, (name, threads, _) in found.items()}
+    fast = [network for network, time in times.items() if time <= MAX_MILLISECONDS]
+    network = fast[0] if fast else min(times, key=times.__getitem__)
+    name, threads, reason = found[network]
+    if len(times) > 1:
+        each = ", ".join(f"{other} takes {time:.2f} ms" for other, time in times.items())
+        rule = "the most accurate within" if fast else "the fastest, as none is within"
+        reason = f"{each} per face: {network} is {rule} {MAX_MILLISECONDS:.1f} ms; {reason}"
+    return name, threads, reason
+
+
+def _choose_file(network: str, milliseconds: Mapping[str, Mapping[int, float]]) -> tuple[str, int, str] | None:
+    """Return the file of a network, the number of threads, and the reason; None if no file of it was measured."""
+    int8, accurate = files = network_files(network)
+    one = {name: milliseconds[name][1] for name in files if name in milliseconds}
     if not one:
-        raise ValueError(f"no time was measured, expected one of {' or '.join(LANDMARK_MODELS)}")
+        return None
     if len(one) == 1:
         (name,) = one
-        reason = "the only file that runs here"
+        reason = f"the only file of {network} that runs here"
     else:
         ratio = one[int8] / one[accurate]
         faster = ratio <= 1 - MIN_GAIN
@@ -185,7 +208,7 @@ def _load(engine: str) -> Recommendation | None:
         path = _cache_file(engine)
         content = read_json(path, limit=MAX_CACHE_BYTES)
         name, threads, reason = content["model"], content["threads"], content["reason"]
-        valid = name in LANDMARK_MODELS and threads in THREAD_COUNTS and isinstance(reason, str)
+        valid = name in landmark_models() and threads in THREAD_COUNTS and isinstance(reason, str)
         if not valid or content["models"] != _hashes():
             return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -211,4 +234,4 @@ def _machine_key(engine: str) -> dict[str, Any]:
 
 
 def _hashes() -> dict[str, str]:
-    return {name: hashlib.sha256(model_path(name).read_bytes()).hexdigest() for name in LANDMARK_MODELS}
+    return {name: hashlib.sha256(model_path(name).read_bytes()).hexdigest() for name in landmark_models()}

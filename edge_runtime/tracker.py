@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from edge_runtime import models
 from edge_runtime.backends import Backend, load_backend
 from edge_runtime.detector import default_detector, open_detector, search
 from edge_runtime.errors import DetectorError, TemplateError, is_finite, require
@@ -467,8 +468,9 @@ def _remove_duplicates(tracks: list[Track]) -> list[Track]:
 
 def _open_backend(options: TrackerOptions) -> Backend:
     model, threads = options.model, options.threads
-    if model is None:
-        found = recommended(options.engine)
+    network = str(model) if isinstance(model, str | Path) and str(model) in models.NETWORKS else None
+    if model is None or network is not None:
+        found = recommended(options.engine, network)
         model, threads = found.model, threads or found.threads
     return load_backend(model, options.engine, threads or 1) if isinstance(model, str | Path) else model
 

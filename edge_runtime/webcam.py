@@ -70,7 +70,12 @@ class WebcamConfig:
     intrinsics: Path | None = flag(None, "calibration file of OpenCV or plain JSON, instead of --fov", "input")
     list_cameras: bool = flag(False, "list of camera numbers and names, then exit", "input")
     version: bool = flag(False, "version, then exit")
-    model: Path | None = flag(None, ".tflite or .onnx file (default: the shipped one for this machine)", "model")
+    model: Path | None = flag(
+        None,
+        f".tflite or .onnx file, or the name of a shipped network: {', '.join(models.NETWORKS)} (default: what the "
+        "doctor measured, else atpn)",
+        "model",
+    )
     template: Path | None = flag(None, "JSON file with custom points, for a model with query points", "model")
     engine: EngineName = flag("auto", "inference engine", "model")
     threads: int | None = flag(
@@ -298,7 +303,9 @@ def _check_expressions(config: WebcamConfig, tracker: FaceTracker) -> None:
 def _check_outputs(config: WebcamConfig) -> None:
     """Raise SinkError if an output is an input, an image of a folder of them, or another output."""
     source = Path(config.source)
-    inputs: dict[str, Path | None] = {"--source": source, "--model": config.model, "--template": config.template}
+    inputs: dict[str, Path | None] = {"--source": source, "--template": config.template}
+    if str(config.model) not in models.NETWORKS:
+        inputs["--model"] = config.model
     inputs |= {"--intrinsics": config.intrinsics, "--detector": _detector_file(config.detector)}
     inputs |= {f"the shipped {path.name}": path for path in models.FOLDER.glob("*.tflite")}
     if local := _LOCAL_FILE.search(config.source):

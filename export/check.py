@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
+from atpn.weights import shipped_networks
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.model_file import SUFFIXES
 from edge_runtime.spec import DetectorSpec, read_spec
@@ -29,11 +31,26 @@ def check(config: CheckConfig) -> None:
     others = [path for path in config.files if path not in detectors]
     problems: list[str] = []
     if others:
-        problems += _check_files(others, LandmarkEvaluator.load(config), config.report, config.videos)
+        evaluators = LandmarkEvaluator.load_all(config).values()
+        for evaluator, paths in by_network(others, list(evaluators)):
+            problems += _check_files(paths, evaluator, config.report, config.videos)
     if detectors:
         problems += _check_files(detectors, DetectorEvaluator.load(config.detector), config.report)
     if problems:
         raise ParityError("\n".join(problems))
+
+
+def by_network(
+    paths: Sequence[Path], evaluators: Sequence[LandmarkEvaluator]
+) -> list[tuple[LandmarkEvaluator, list[Path]]]:
+    """Return the files that each network is to be compared with: those made from it, and the first one all others."""
+    files: dict[str, list[Path]] = {evaluator.weights_sha256: [] for evaluator in evaluators}
+    for path in paths:
+        origin = None
+        with contextlib.suppress(EdgeRuntimeError, OSError):  # reported when it is evaluated
+            origin = read_spec(path).weights_sha256
+        files[origin if origin in files else evaluators[0].weights_sha256].append(path)
+    return [(each, files[each.weights_sha256]) for each in evaluators if files[each.weights_sha256]]
 
 
 def _check_files(
@@ -93,7 +110,8 @@ def list_files(config: ListConfig) -> None:
     paths = sorted(path for path in config.out.glob("*") if path.suffix in SUFFIXES)
     if not paths:
         raise ExportError(f"no model file in {config.out}: run `make export` or give another folder by --out")
-    current = {weights_sha256(config.weights)}
+    networks = shipped_networks().values() if config.weights is None else [config.weights]
+    current = {weights_sha256(path) for path in networks}
     if config.detector.is_file():
         current.add(weights_sha256(config.detector, FaceDetector))
     table = [("file", "KiB", "precision", "scheme", "outputs", "weights", "SHA-256")]

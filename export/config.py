@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 import atpn
+from atpn.weights import shipped_networks
 from edge_runtime.output_paths import OutputFolder
 from edge_runtime.template import MAX_POINTS
 
@@ -23,14 +24,19 @@ Ranges = Literal["min-max", "moving-average"]
 class LandmarkOptions:
     """What landmark models are evaluated with."""
 
-    weights: Path = WEIGHTS_FOLDER / "atpn.safetensors"
-    """Checkpoint; its .json lies beside it."""
+    weights: Path | None = None
+    """Checkpoint; its .json lies beside it. Default: all shipped tracking networks."""
     held_out: Path = WEIGHTS_FOLDER / "heldout.npz"
     """Rendered crops that files are evaluated on; `calibration-set` makes them."""
     afw: Path | None = None
     """Folder with AFW's labels.json and images: the same tolerances hold on its real faces."""
     videos: tuple[Path, ...] = ()
     """Video files on which each file's tracks are compared with the first fp32 file's."""
+
+    @property
+    def networks(self) -> dict[str, Path]:
+        """Checkpoints by the name of their files."""
+        return shipped_networks() if self.weights is None else {"atpn": self.weights}
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ class ExportConfig(OutputOptions, LandmarkOptions):
     """Precisions to write; default: all that the format has (TFLite fp32, fp16, int8; ONNX fp32, int8; CoreML fp16,
     int8). TFLite int8 (mixed: the finest layers and the results stay float) is a third of fp32's size and faster, fp16
     half its size at the same speed. ONNX int8 is no faster than fp32. CoreML int8 stores the weights in eight bits."""
-    name: str = "atpn"
-    """Files are called NAME_PRECISION.EXTENSION."""
+    name: str | None = None
+    """Files are called NAME_PRECISION.EXTENSION; default: atpn, and the shipped networks' own names."""
     heads: Heads = "all"
     """`tracking` leaves out expressions and gaze; `none` also head pose and confidence: landmarks for crops that are
     known to hold a face."""
@@ -69,6 +75,8 @@ class ExportConfig(OutputOptions, LandmarkOptions):
     """Number of query points of the files of weights with a prompt head, without a template."""
 
     def __post_init__(self) -> None:
+        if self.name is not None and len(self.networks) > 1:
+            raise ValueError(f"--name {self.name} is for the files of one network: give its --weights")
         if not 1 <= self.prompts <= MAX_POINTS:
             raise ValueError(f"--prompts must be between 1 and {MAX_POINTS}, got {self.prompts}")
         if self.calibration_crops is not None and self.calibration_crops < 1:
@@ -124,8 +132,8 @@ class ListConfig:
 
     out: Path = Path("dist")
     """Folder to list."""
-    weights: Path = WEIGHTS_FOLDER / "atpn.safetensors"
-    """Checkpoint that the files should come from."""
+    weights: Path | None = None
+    """Checkpoint that the files should come from; default: the shipped tracking networks."""
     detector: Path = WEIGHTS_FOLDER / "detector.safetensors"
     """Checkpoint that detectors should come from."""
 

@@ -18,10 +18,10 @@ _MAX_ERROR = 0.15
 Artifacts = Sequence[ArtifactReport[LandmarkParity]]
 
 
-def describe(artifacts: Artifacts, evaluation: Mapping[str, Any]) -> Report:
-    """Describe files; `evaluation` says what they were evaluated with."""
+def describe(artifacts: Artifacts, evaluation: Mapping[str, Any], page: str = "report") -> Report:
+    """Describe files; `evaluation` says what they were evaluated with, `page` is that of `Report`."""
     more = f"{markdown_table(_part_table(artifacts))}\n\nError by part, % of the inter-ocular distance."
-    return Report("report", _table(artifacts), _legend(artifacts), evaluation, more, _chart(artifacts))
+    return Report("report", _table(artifacts), _legend(artifacts), evaluation, more, _chart(artifacts), page)
 
 
 def _table(artifacts: Artifacts) -> list[list[str]]:

@@ -31,7 +31,7 @@ from edge_runtime.spec import DetectorSpec, ModelSpec, standard_outputs
 from edge_runtime.template import Template
 from export.config import ExportConfig, LandmarkOptions
 from export.crop_set import CropSet, read_crop_set
-from export.errors import ExportError
+from export.errors import ExportError, ParityError
 from export.evaluation import ArtifactReport, Tolerances
 from export.expressions import compare_expressions, file_expressions
 from export.formats import load_format
@@ -47,19 +47,30 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
 
 
 def export_landmarks(config: ExportConfig, formats: Sequence[str]) -> None:
-    """Export a landmark model in these formats; see `pipeline.export_artifacts` for errors."""
-    evaluator = LandmarkEvaluator.load(config)
+    """Export landmark models in these formats; see `pipeline.export_artifacts` for errors.
+
+    A network whose files exceed a tolerance does not keep the next one from being exported.
+    """
     kinds = [load_format(name) for name in formats]
     chosen = [(kind, p) for kind in kinds for p in kind.precisions if p in config.precision or not config.precision]
     if missing := set(config.precision) - {precision for _, precision in chosen}:
         raise ExportError(f"--precision {', '.join(sorted(missing))}: {', '.join(formats)} has no such precision")
-    export_artifacts(_artifacts(config, evaluator, chosen), evaluator, config.out, config.force, config.videos)
+    rejected: list[str] = []
+    for name, evaluator in LandmarkEvaluator.load_all(config).items():
+        artifacts = artifacts_of(config, config.name or name, evaluator, chosen)
+        try:
+            export_artifacts(artifacts, evaluator, config.out, config.force, config.videos)
+        except ParityError as error:
+            rejected.append(str(error))
+    if rejected:
+        raise ParityError("\n".join(rejected))
 
 
-def _artifacts(
-    config: ExportConfig, evaluator: LandmarkEvaluator, chosen: Sequence[tuple[Format, str]]
+def artifacts_of(
+    config: ExportConfig, name: str, evaluator: LandmarkEvaluator, chosen: Sequence[tuple[Format, str]]
 ) -> Iterator[Artifact]:
-    model, template, prompts, name = evaluator.model, evaluator.template, 0, config.name
+    """Yield the files of a network in these formats and precisions; `name`: see `ExportConfig.name`."""
+    model, template, prompts = evaluator.model, evaluator.template, 0
     if config.template is not None:
         template = Template.read(config.template)
         model = with_template(model, template)
@@ -121,16 +132,27 @@ class LandmarkEvaluator:
     """(n, 512) of the held-out crops; None for a network that gives landmarks only."""
     expressions: ExpressionPredictions | None = None
     """Of the held-out crops; None for a network without them."""
+    page: str = "report"
+    """Name of its report's page, see `Report.page`."""
 
     @staticmethod
-    def load(options: LandmarkOptions) -> LandmarkEvaluator:
+    def load_all(options: LandmarkOptions) -> dict[str, LandmarkEvaluator]:
+        """Load each network of the options, by the name of its files; the first one's page is `report`."""
+        pages = ("report" if number == 0 else f"report_{name}" for number, name in enumerate(options.networks))
+        return {
+            name: LandmarkEvaluator.load(options, weights, page)
+            for (name, weights), page in zip(options.networks.items(), pages, strict=True)
+        }
+
+    @staticmethod
+    def load(options: LandmarkOptions, weights: Path, page: str = "report") -> LandmarkEvaluator:
         """Run the network on all crops. ValueError or OSError say what is missing or damaged."""
-        model, metadata = load_checkpoint(options.weights)
+        model, metadata = load_checkpoint(weights)
         config = model.config
         if config.missing_parts or config.heatmaps != "none":
             how = f"without {', '.join(config.missing_parts)}" if config.missing_parts else "with heatmaps"
             raise ExportError(
-                f"{options.weights} is an ablation's network, {how}; files hold the device's architecture: train one "
+                f"{weights} is an ablation's network, {how}; files hold the device's architecture: train one "
                 "with all its parts"
             )
         scheme, size = model.config.scheme, model.config.input_size
@@ -144,7 +166,7 @@ class LandmarkEvaluator:
         return LandmarkEvaluator(
             model=model,
             metadata=metadata,
-            weights_sha256=weights_sha256(options.weights),
+            weights_sha256=weights_sha256(weights),
             scheme=scheme,
             held_out=held_out,
             expected=predict(model, held_out.crops),
@@ -153,6 +175,7 @@ class LandmarkEvaluator:
             template=template_of(model, metadata),
             vectors=None if model.point_head is None else predict_embeddings(model, held_out.crops),
             expressions=None if model.expression_branch is None else predict_expressions(model, held_out.crops),
+            page=page,
         )
 
     @property
@@ -209,7 +232,8 @@ class LandmarkEvaluator:
         crops = self.held_out
         held_out = {"sha256": crops.sha256, "crops": len(crops.crops), "origin": crops.origin}
         real = None if self.real is None else self.real.origin
-        return describe(artifacts, {"weights_sha256": self.weights_sha256, "held_out": held_out, "real": real})
+        evaluation = {"weights_sha256": self.weights_sha256, "held_out": held_out, "real": real}
+        return describe(artifacts, evaluation, self.page)
 
 
 def real_faces(folder: Path, size: int) -> CropSet:

@@ -21,7 +21,7 @@ class Report:
     """Files of one network, described."""
 
     name: str
-    """Of the report's files, without extension."""
+    """Of the .json file, without extension; several networks share it."""
     table: Sequence[Sequence[str]]
     """Rows of cells, the header first."""
     legend: str
@@ -31,6 +31,8 @@ class Report:
     more: str = ""
     """Further Markdown."""
     chart: Chart | None = None
+    page: str | None = None
+    """Name of the Markdown file and the chart, without extension; None: as `name`."""
 
     def print(self) -> None:
         """Print the table and the legend."""
@@ -48,9 +50,10 @@ class Report:
         with locked(folder):  # another export may add its entries
             self._write_entries(path, entries)
         markdown = "\n\n".join(filter(None, (markdown_table(self.table), self.legend, self.more))) + "\n"
-        write_atomically(path.with_suffix(".md"), markdown.encode())
+        page = path.with_name(self.page or self.name)
+        write_atomically(page.with_suffix(".md"), markdown.encode())
         if self.chart is not None:
-            write_charts(path.with_suffix(".png"), [self.chart])
+            write_charts(page.with_suffix(".png"), [self.chart])
 
     def _write_entries(self, path: Path, entries: Mapping[str, Any]) -> None:
         before = {name: entry for name, entry in _entries(path).items() if (path.parent / name).exists()}

@@ -21,7 +21,7 @@ def write_models(config: ModelsConfig) -> None:
     """
     export_landmarks(ExportConfig(out=config.out, force=config.force, precision=("fp16", "int8")), ["tflite"])
     export_detector(DetectorConfig(out=config.out, force=config.force, files=("tflite-fp32",)))
-    for name in (*models.LANDMARK_MODELS, models.DETECTOR_MODEL):
+    for name in (*models.landmark_models(), models.DETECTOR_MODEL):
         target = models.FOLDER / f"{name}.tflite"
         write_atomically(target, (config.out / target.name).read_bytes())
         log.info("%s written", target)

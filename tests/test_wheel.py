@@ -17,10 +17,11 @@ import cv2
 import pytest
 
 import edge_runtime
+from edge_runtime.models import DETECTOR_MODEL, landmark_models
 from platform_checks.device_outputs import EMPTY_FRAMES, FRAME_SIZE, frames
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = {f"edge_runtime/models/{name}.tflite" for name in ("atpn_int8", "atpn_fp16", "detector_fp32")}
+MODELS = {f"edge_runtime/models/{name}.tflite" for name in (*landmark_models(), DETECTOR_MODEL)}
 OTHER_PACKAGES = ("atpn", "benchmarks", "export", "platform_checks")
 MAX_BYTES = 6_000_000
 

@@ -27,7 +27,7 @@ from atpn.synthetic.drawing.renderer import FaceRenderer, RenderOptions
 from edge_runtime.backends import load_backend
 from edge_runtime.detector.network import NetworkDetector
 from edge_runtime.geometry import ROI, FieldOfView, Intrinsics, extract_crop
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
+from edge_runtime.models import DETECTOR_MODEL, model_path, network_files
 from edge_runtime.observation import Observation, Observer
 from edge_runtime.spec import ModelSpec
 
@@ -76,7 +76,7 @@ def run(config: MineConfig) -> None:
     renderer = None
     if config.assets is not None:
         renderer = FaceRenderer(config.assets, config.cache, RenderOptions(split="train"), config.seed)
-    network = load_backend(config.model or model_path(LANDMARK_MODELS[1]))
+    network = load_backend(config.model or model_path(network_files().accurate))
     observer = Observer(network, ModelSpec.check_kind(network.spec))
     detector = NetworkDetector(config.detector or model_path(DETECTOR_MODEL))
     for first in range(0, config.pictures, PART):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from atpn.data.sample import Sample
 from atpn.evaluate.backend import CheckpointBackend, CropPredictor, FilePredictor
 from atpn.model import load_checkpoint
 from atpn.model.checkpoint import weights_sha256
+from atpn.weights import shipped_networks
 from benchmarks.accuracy.faces import FACING_YAW, MAX_YAW, MIN_OCCLUSION, FaceSet, predict
 from benchmarks.accuracy.metrics import compute_metrics
 from benchmarks.inputs import (
@@ -33,7 +34,6 @@ from edge_runtime.detector import Detector, open_detector
 from edge_runtime.flags import flag
 from edge_runtime.output_paths import OutputFile
 from edge_runtime.spec import ModelSpec
-from export.config import WEIGHTS_FOLDER
 
 RENDERS, AFW = "renders", "AFW"
 NOTES = (
@@ -54,7 +54,7 @@ class AccuracyConfig:
     """Options of `accuracy`."""
 
     models: Path = models_option()
-    weights: Path = flag(WEIGHTS_FOLDER / "atpn.safetensors", "checkpoint of the files")
+    weights: Path | None = flag(None, "checkpoint of the files (default: the shipped ones that files were made from)")
     data: Path | None = flag(None, "folder of held-out renders; default: render some")
     afw: Path | None = flag(None, "folder of AFW's labels.json and images")
     dataset: Path | None = flag(None, "folder of a published dataset, or of your own (docs/datasets.md)")
@@ -73,20 +73,23 @@ class AccuracyConfig:
 
 
 def accuracy(config: AccuracyConfig) -> None:
-    """Measure every tracking file and the checkpoint, write the results, and print the main tables."""
+    """Measure every tracking file and its checkpoint, write the results, and print the main tables."""
     cv2.setNumThreads(1)
     notes = []
-    model, _ = load_checkpoint(config.weights)
-    networks: dict[str, CropPredictor] = {config.weights.name: CheckpointBackend(model)}
-    reference, sha256 = networks[config.weights.name].spec, weights_sha256(config.weights)
-    for path in tracking_files(config.models):
-        network = FilePredictor(open_backend(path))
-        if (network.spec.scheme, network.spec.input_size) != (reference.scheme, reference.input_size):
-            notes.append(f"Left out: {path.name}; its scheme or input size is not that of {config.weights.name}.")
+    files = {path: FilePredictor(open_backend(path)) for path in tracking_files(config.models)}
+    checkpoints = checkpoints_of(config.weights, {file.spec.weights_sha256 for file in files.values()})
+    networks: dict[str, CropPredictor] = {
+        path.name: CheckpointBackend(load_checkpoint(path)[0]) for path in checkpoints.values()
+    }
+    first, *_ = networks
+    reference, references = networks[first].spec, {}
+    for path, file in files.items():
+        if (file.spec.scheme, file.spec.input_size) != (reference.scheme, reference.input_size):
+            notes.append(f"Left out: {path.name}; its scheme or input size is not that of {first}.")
             continue
-        if network.spec.weights_sha256 != sha256:
-            notes.append(f"{path.name} was not made from {config.weights.name}: its growth includes that of weights.")
-        networks[path.name] = network
+        if (origin := checkpoints.get(file.spec.weights_sha256)) is None:
+            notes.append(f"{path.name} was not made from {first}: its growth includes that of weights.")
+        networks[path.name], references[path.name] = file, first if origin is None else origin.name
     metrics: list[Metric] = []
     curves: list[Curve] = []
     detector = open_detector(config.detector)
@@ -96,13 +99,21 @@ def accuracy(config: AccuracyConfig) -> None:
         for name, network in networks.items():
             predictions[name] = predict(network, faces)
             print(f"{faces.name}, {name}: done", file=sys.stderr)
-        more_metrics, more_curves = compute_metrics(faces, predictions)
+        more_metrics, more_curves = compute_metrics(faces, predictions, references)
         metrics, curves = [*metrics, *more_metrics], [*curves, *more_curves]
         found = sum(roi is not None for roi in faces.detected)
         settings[faces.name] = origin
         notes.append(f"{faces.name}: {len(faces.samples)} faces ({origin}), {found} of them found by the detector.")
     results = Results("accuracy", metrics, curves, notes=[*notes, *NOTES], settings=settings)
     publish(results, config.out, lambda title: ": landmarks" in title or ": against" in title)
+
+
+def checkpoints_of(weights: Path | None, origins: Collection[str]) -> dict[str, Path]:
+    """Return the given checkpoint, or the shipped ones that files were made from, or the first one, by their hashes."""
+    if weights is not None:
+        return {weights_sha256(weights): weights}
+    shipped = {weights_sha256(path): path for path in shipped_networks().values()}
+    return {sha256: path for sha256, path in shipped.items() if sha256 in origins} or dict([*shipped.items()][:1])
 
 
 def face_sets(config: AccuracyConfig, detector: Detector, spec: ModelSpec) -> Iterator[tuple[FaceSet, str]]:

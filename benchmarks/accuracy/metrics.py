@@ -20,21 +20,24 @@ RESAMPLES = 50
 """Number of bootstrap samples for the standard error of an average precision."""
 
 
-def compute_metrics(faces: FaceSet, predictions: Mapping[str, FacePredictions]) -> tuple[list[Metric], list[Curve]]:
-    """Return metrics and curves of networks by name; the first network is the reference of the others.
+def compute_metrics(
+    faces: FaceSet, predictions: Mapping[str, FacePredictions], references: Mapping[str, str]
+) -> tuple[list[Metric], list[Curve]]:
+    """Return metrics and curves of networks by name.
 
-    A mean over no faces has no value. A column for which there are no labels is left out.
+    `references` are the networks, by name, with which others are compared. A mean over no faces has no value. A column
+    for which there are no labels is left out.
     """
-    reference, *others = predictions
-    # Without labels of pose, the reference's yaw forms the bins.
-    pose = np.where(np.isnan(faces.pose), predictions[reference].pose, faces.pose)
+    # Without labels of pose, the first network's yaw forms the bins.
+    first = next(iter(predictions.values()))
+    pose = np.where(np.isnan(faces.pose), first.pose, faces.pose)
     yaw = np.degrees(np.abs(pose[:, 1]))
     found: list[Metric] = []
     for row, predicted in predictions.items():
         by_yaw, subsets = partial(_yaw, yaw=yaw), partial(_subsets, yaw=yaw)
         for part in (_landmarks, _parts, by_yaw, subsets, _pose, _tracking):
             found += part(faces, row, predicted)
-    for row in others:
+    for row, reference in references.items():
         found += _growth(faces, row, predictions[row], predictions[reference], f"against {reference}")
     boxes = (TRUE_BOX, DETECTOR_BOX)
     curves = [_ced(faces, box, row, predicted) for box in boxes for row, predicted in predictions.items()]

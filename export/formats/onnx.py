@@ -6,14 +6,14 @@ import dataclasses
 import functools
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from atpn.model import Network
+from atpn.model import ATPN, Network
 from edge_runtime.model_file import NO_CHECKSUM, SPEC_KEY, content_sha256
 from export.config import Ranges
 from export.errors import requires
@@ -40,6 +40,8 @@ FLOAT_MODULES = (
 )
 """Modules whose convolutions stay float in an int8 file, for the reasons in `quantize.FLOAT_SCOPES`. With multiview
 blocks and `to_vector` among them, NME increases by 0.2 instead of 3.1 %; int8 saves no time in this format anyway."""
+VECTOR_POSE = "pose_branch"
+"""The same for a pose that is read from the vector and the landmarks, which have no common scale."""
 _QUANTIZED = ("Conv", "ConvTranspose", "Gemm")
 """Operators that compute in int8; what lies between them is cheap and stays float."""
 MAX_INTEGER_WEIGHT = 64
@@ -61,7 +63,7 @@ def write(job: Job, path: Path) -> None:
     proto = onnx.load_from_string(_convert(job.model, inputs, job.prompts, tuple(spec.outputs)))
     if spec.precision == "int8":
         named = (dict(zip(inputs, values, strict=True)) for values in job.calibration_inputs())
-        proto = _to_int8(proto, named, job.ranges)
+        proto = _to_int8(proto, named, job.ranges, float_modules(job.model))
     proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
     for node in proto.graph.node:  # where in the exporter's sources a node comes from
         del node.metadata_props[:]
@@ -95,7 +97,15 @@ def _convert(model: Network, input_names: tuple[str, ...], prompts: int, output_
     return bytes(program.model_proto.SerializeToString())
 
 
-def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges) -> Any:
+def float_modules(model: Network) -> tuple[str, ...]:
+    """Return the modules that a network's int8 file computes in float."""
+    from_vector = isinstance(model, ATPN) and model.config.pose_from_vector
+    return (*FLOAT_MODULES, VECTOR_POSE) if from_vector else FLOAT_MODULES
+
+
+def _to_int8(
+    proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges, modules_in_float: Sequence[str]
+) -> Any:
     """Quantize in QDQ form: uint8 activations in their ranges for these inputs, 7-bit weights per channel."""
     import onnx
     from onnxruntime.quantization import (
@@ -113,7 +123,7 @@ def _to_int8(proto: Any, inputs: Iterable[dict[str, np.ndarray]], ranges: Ranges
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._inputs, None)
 
-    in_float = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in FLOAT_MODULES)]
+    in_float = [node.name for node in proto.graph.node if any(f"'{m}'" in _scopes(node) for m in modules_in_float)]
     with tempfile.TemporaryDirectory() as folder, suppress_output():
         path = Path(folder) / "int8.onnx"
         quantize_static(

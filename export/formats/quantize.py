@@ -38,7 +38,12 @@ FLOAT_SCOPES = (
 )
 """Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
 HARD_SWISH_SCOPE = r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation"
-"""The vector's activation, where it is not a part of the layer before it."""
+"""The vector's activation."""
+RELU_SCOPE = r"(ExportModel|_branch)/torch\.nn\.modules\.activation\.ReLU_activation"
+"""The same of a network without hard swish, and that of the tracking branch's vector: between layers in float, a single
+operator costs less in float, too."""
+VECTOR_POSE_SCOPE = "VectorPose_pose_branch"
+"""The pose that is read from the vector and the landmarks: together they have no common scale."""
 REFINEMENT_SCOPE = "Refinement_refinement"
 """The correction of landmarks, where the network has one: an int8 coordinate would be up to half a cell off."""
 EXPRESSION_SCOPE = "ExpressionBranch_expression_branch"
@@ -65,9 +70,12 @@ def float_scopes(model: Network) -> tuple[str, ...]:
         REFINEMENT_SCOPE: model.landmark_branch.refinement,
         POINTS_SCOPE: model.point_head,
         EXPRESSION_SCOPE: model.expression_branch,
-        HARD_SWISH_SCOPE: model.config.hard_swish or None,
     }
-    return (*FLOAT_SCOPES, *(scope for scope, part in optional.items() if part is not None))
+    scopes = [*FLOAT_SCOPES, *(scope for scope, part in optional.items() if part is not None)]
+    scopes.append(HARD_SWISH_SCOPE if model.config.hard_swish else RELU_SCOPE)
+    if model.config.pose_from_vector:
+        scopes.append(VECTOR_POSE_SCOPE)
+    return tuple(scopes)
 
 
 def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, in_float: Sequence[str]) -> bytes:

@@ -12,7 +12,7 @@ from edge_runtime import ROI, backends, extract_crop, models
 from edge_runtime.backends import default_model_path, load_backend, match_inputs, match_outputs
 from edge_runtime.errors import BackendError, ModelFileError
 from edge_runtime.model_file import SPEC_FILE
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path, model_paths
+from edge_runtime.models import DETECTOR_MODEL, landmark_models, model_path, model_paths
 from edge_runtime.spec import DetectorSpec, standard_outputs
 
 SHUFFLED = [("o3", (1,)), ("o0", (98, 2)), ("o2", (3,)), ("o1", (98,))]
@@ -248,6 +248,20 @@ def test_default_model_is_the_shipped_one_that_suits_the_engine(engine, int8, na
     assert default_model_path() == model_path(name)
 
 
+def test_default_model_is_of_the_named_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "NETWORKS", {"atpn": "atpn", "small": "atpn_small"})
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for file in ("atpn_small_fp16.tflite", "atpn_small_int8.tflite", "dist/atpn_small_fp32.onnx"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    for int8, precision in ((True, "int8"), (False, "fp16")):
+        monkeypatch.setattr(backends, "int8_speeds_up", lambda int8=int8: int8)
+        path = tmp_path / f"atpn_small_{precision}.tflite"
+        assert default_model_path("litert", network="small") == path
+    assert default_model_path("onnxruntime", network="small") == tmp_path / "dist" / "atpn_small_fp32.onnx"
+
+
 def test_default_model_of_onnxruntime_is_in_dist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backends, "__file__", str(tmp_path / "package" / "backends.py"))
@@ -285,7 +299,7 @@ def test_engine_problem_says_what_to_do(monkeypatch):
     assert backends.engine_problem("litert").startswith(expected)
 
 
-@pytest.mark.parametrize("name", [*LANDMARK_MODELS, DETECTOR_MODEL])
+@pytest.mark.parametrize("name", [*landmark_models(), DETECTOR_MODEL])
 def test_shipped_models_run(name):
     pytest.importorskip("ai_edge_litert")
     backend = load_backend(model_path(name), "litert")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import models
-from edge_runtime.models import LANDMARK_MODELS
+from edge_runtime.models import landmark_models
 from edge_runtime.sources import VideoSource
 from edge_runtime.webcam import main
 
@@ -34,7 +34,7 @@ def workspace(tmp_path, monkeypatch, tiny_tflite, write_video, center_detector):
     monkeypatch.chdir(tmp_path)
     Path("dist").mkdir()
     tiny_tflite.rename("dist/atpn_int8.tflite")
-    for name in LANDMARK_MODELS:  # in place of the shipped ones
+    for name in landmark_models():  # in place of the shipped ones
         shutil.copy("dist/atpn_int8.tflite", f"{name}.tflite")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     clip = write_video([BRIGHT] * 6, "clip.mp4")

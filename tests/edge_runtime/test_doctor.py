@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from edge_runtime import __version__, backends, doctor, recommendation
+from edge_runtime import __version__, backends, doctor, models, recommendation
 from edge_runtime.doctor import as_text, diagnose, main
-from edge_runtime.models import model_path
+from edge_runtime.models import landmark_models, model_path
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_report_measures_recommends_and_remembers(tiny_models, capsys):
     assert report["edge_runtime"] == __version__
     assert report["engines"]["litert"]["problem"] is None
     assert report["processor"]["cores"] >= 1
-    assert report["milliseconds"].keys() == {"atpn_int8", "atpn_fp16"}
+    assert list(report["milliseconds"]) == landmark_models()
     assert "1" in report["milliseconds"]["atpn_fp16"]
     advice = report["recommendation"]
     assert advice["model"] == str(tiny_models)
@@ -48,10 +48,18 @@ def test_text_has_a_line_per_part(tiny_models, capsys, monkeypatch):
     assert text["cameras"] == "0 HD Webcam, 2"
     assert " core" in text["processor"]
     assert sum(line.startswith("engine ") for line in lines) == 3
-    assert sum(line.startswith("time per face ") for line in lines) == 2
+    assert sum(line.startswith("time per face ") for line in lines) == len(landmark_models())
     assert text["recommended"].startswith(f"--model {tiny_models} --threads ")
     assert "remembered" in text
     assert "problem" not in text
+
+
+def test_every_shipped_network_is_measured(tiny_models, monkeypatch):
+    monkeypatch.setattr(models, "NETWORKS", {"atpn": "atpn", "small": "atpn_small"})
+    report = diagnose(0.1)
+    assert list(report["milliseconds"]) == ["atpn_int8", "atpn_fp16", "atpn_small_int8", "atpn_small_fp16"]
+    assert "per face: atpn is the most accurate within 11.1 ms" in report["recommendation"]["reason"]
+    assert recommendation.recommended().measured
 
 
 def test_zero_seconds_measure_and_remember_nothing(tmp_path, monkeypatch):
@@ -116,7 +124,7 @@ def test_a_model_that_does_not_run_is_a_line(tiny_models, monkeypatch, tmp_path)
     broken.write_bytes(b"no model")
     monkeypatch.setattr(doctor, "model_path", lambda name: broken if name == "atpn_int8" else tiny_models)
     report = diagnose(0.2)
-    assert report["recommendation"]["reason"].startswith("the only file that runs here")
+    assert "the only file of atpn that runs here" in report["recommendation"]["reason"]
     assert len(report["problems"]) == 1
     assert report["problems"][0].startswith("atpn_int8: ")
 

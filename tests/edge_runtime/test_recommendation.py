@@ -2,15 +2,24 @@
 
 import json
 import os
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from edge_runtime import FaceTracker, backends, recommendation
+from edge_runtime import FaceTracker, TrackerOptions, backends, models, recommendation
 from edge_runtime.machine import Processor
 from edge_runtime.models import model_path
-from edge_runtime.recommendation import cache_folder, choose, measure, recommended, save, thread_counts
+from edge_runtime.recommendation import (
+    MAX_MILLISECONDS,
+    cache_folder,
+    choose,
+    measure,
+    recommended,
+    save,
+    thread_counts,
+)
 
 SLOW = Processor("slow", 4, {"AVX2": True, "AVX-512 VNNI": False})
 FAST = Processor("fast", 4, {"AVX2": True, "AVX-512 VNNI": True})
@@ -50,9 +59,46 @@ def test_choose_takes_int8_and_threads_only_if_they_save_a_tenth(int8, fp16, mod
 
 
 def test_choose_takes_the_only_file_that_runs():
-    assert choose({"atpn_fp16": {1: 9.0}}) == ("atpn_fp16", 1, "the only file that runs here")
+    assert choose({"atpn_fp16": {1: 9.0}}) == ("atpn_fp16", 1, "the only file of atpn that runs here")
     with pytest.raises(ValueError, match="no time was measured, expected one of atpn_int8 or atpn_fp16"):
         choose({})
+
+
+@pytest.fixture
+def two_networks(monkeypatch):
+    monkeypatch.setattr(models, "NETWORKS", {"atpn": "atpn", "small": "atpn_small"})
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "model", "threads"),
+    [
+        ({1: 3.0}, {1: 1.0}, "atpn_fp16", 1),
+        ({1: MAX_MILLISECONDS}, {1: 1.0}, "atpn_fp16", 1),
+        ({1: MAX_MILLISECONDS + 0.1}, {1: 5.0}, "atpn_small_fp16", 1),
+        ({1: 20.0, 2: 11.0}, {1: 6.0, 2: 3.0}, "atpn_fp16", 2),  # with two threads fast enough
+        ({1: 12.0, 2: 11.0}, {1: 6.0, 2: 5.9}, "atpn_small_fp16", 1),  # two threads save too little
+        ({1: 60.0, 2: 55.0}, {1: 20.0, 2: 15.0}, "atpn_small_fp16", 2),  # neither is: the fastest
+    ],
+)
+def test_choose_takes_the_large_network_where_it_leaves_30_frames_per_second(
+    large, small, model, threads, two_networks
+):
+    times = {"atpn_fp16": large, "atpn_small_fp16": small}
+    assert choose(times)[:2] == (model, threads)
+    int8 = {f"{name[:-4]}int8": {count: time / 2 for count, time in each.items()} for name, each in times.items()}
+    assert choose(times | int8)[0].endswith("int8")
+
+
+def test_choose_says_why_a_network_is_taken(two_networks):
+    assert (
+        "atpn takes 30.00 ms, small takes 9.00 ms per face: small is the most accurate within 11.1 ms"
+        in choose({"atpn_fp16": {1: 30.0}, "atpn_small_fp16": {1: 9.0}})[2]
+    )
+    assert (
+        "small is the fastest, as none is within 11.1 ms"
+        in choose({"atpn_fp16": {1: 90.0}, "atpn_small_fp16": {1: 30.0}})[2]
+    )
+    assert choose({"atpn_small_fp16": {1: 30.0}})[::2] == ("atpn_small_fp16", "the only file of small that runs here")
 
 
 @pytest.mark.parametrize(("cores", "counts"), [(1, [1]), (2, [1, 2]), (3, [1, 2]), (4, [1, 2, 4]), (64, [1, 2, 4])])
@@ -126,6 +172,23 @@ def test_the_tracker_takes_the_recommended_model(cache):
     assert FaceTracker().spec.precision == "fp16"
     save("atpn_int8", 2, "why")
     assert FaceTracker().spec.precision == "int8"
+
+
+def test_a_named_network_is_what_the_tracker_takes(cache, two_networks, monkeypatch, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    shutil.copy(model_path("detector_fp32"), tmp_path)
+    for name in models.landmark_models():
+        shutil.copy(model_path(f"atpn_{name[-4:]}"), tmp_path / f"{name}.tflite")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    save("atpn_small_int8", 2, "why")
+    assert recommended().model == tmp_path / "atpn_small_int8.tflite"
+    assert recommended(network="small").threads == 2
+    assert (recommended(network="atpn").model, recommended(network="atpn").threads) == (model_path("atpn_fp16"), 1)
+    for given in ("small", Path("small")):
+        assert FaceTracker(TrackerOptions(model=given)).spec.precision == "int8"
+    assert FaceTracker(TrackerOptions(model="atpn")).spec.precision == "fp16"
+    with pytest.raises(FileNotFoundError, match="no model file at tiny"):
+        FaceTracker(TrackerOptions(model="tiny"))
 
 
 def test_a_measurement_of_another_engine_version_or_of_other_files_is_not_used(cache, monkeypatch):

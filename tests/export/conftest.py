@@ -13,6 +13,8 @@ from atpn.data.sample import Sample
 from atpn.data.shards import write_shard
 from atpn.evaluate.inference import predict
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
+from atpn.model.config import ARCHITECTURES
+from edge_runtime.expressions import EXPRESSIONS
 from edge_runtime.geometry import ROI
 from edge_runtime.landmarks import WFLW_98
 from export.__main__ import main
@@ -28,12 +30,12 @@ def blurred_noise(count, seed, size=112):
     return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse])
 
 
-def make_model(seed=0, width=0.25):
+def make_model(seed=0, width=0.25, **fields):
     """A small network whose statistics fit its weights and whose results depend on the image."""
     torch.manual_seed(seed)
     mean_shape = torch.rand(98, 2) * 0.6 + 0.2
     mean_shape[60], mean_shape[72] = torch.tensor([0.3, 0.4]), torch.tensor([0.7, 0.4])
-    model = ATPN(ATPNConfig(width=width), mean_shape)
+    model = ATPN(ATPNConfig(**{**fields, "width": width}), mean_shape)
     for layer in (model.landmark_branch.residual, model.landmark_branch.log_sigma, model.pose_branch.output):
         torch.nn.init.normal_(layer.weight, std=0.04)
     for module in model.modules():
@@ -43,6 +45,8 @@ def make_model(seed=0, width=0.25):
     with torch.no_grad():
         for _ in range(6):
             model.train()(batch)
+            if model.expression_branch is not None:
+                model.expressions(batch)
     return model.eval()
 
 
@@ -67,6 +71,19 @@ def model():
 
 
 @pytest.fixture(scope="session")
+def tiny_lite():
+    """A small network of the `lite` architecture, with expressions and a refinement that is not folded away.
+
+    Its landmarks vary as little as those of `model`: tolerances are in crop widths.
+    """
+    model = make_model(seed=2, **{**ARCHITECTURES["lite"], "width": 0.25, "expressions": EXPRESSIONS})
+    branch = model.landmark_branch
+    for weights in (branch.residual.weight, branch.refinement.displacement, branch.refinement.log_sigma):
+        torch.nn.init.normal_(weights, std=0.002)
+    return model
+
+
+@pytest.fixture(scope="session")
 def sources(make_once, model):
     """A folder with atpn.safetensors, calibration.npz and heldout.npz; read it, never write it."""
 
@@ -83,6 +100,11 @@ def arguments(command, sources, out, *more):
     options = ["--weights", sources / "atpn.safetensors", "--held-out", sources / "heldout.npz", "--out", out]
     options += ["--calibration", sources / "calibration.npz"]
     return [command, *map(str, options), *map(str, more)]
+
+
+@pytest.fixture(scope="session")
+def make_crop_set():
+    return make_crop_set_file
 
 
 @pytest.fixture(scope="session")

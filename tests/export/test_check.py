@@ -134,9 +134,7 @@ def test_a_renamed_metric_does_not_pass(exported, sources, monkeypatch, capsys):
 
 def test_a_detector_is_not_checked_as_a_landmark_model(sources, tmp_path):
     spec = DetectorSpec(name="finder", outputs=detector_outputs(4))
-    evaluator = LandmarkEvaluator.load(
-        CheckConfig(weights=sources / "atpn.safetensors", held_out=sources / "heldout.npz")
-    )
+    evaluator = LandmarkEvaluator.load(CheckConfig(held_out=sources / "heldout.npz"), sources / "atpn.safetensors")
     with pytest.raises(ExportError, match="gives detections, the weights landmarks"):
         evaluator.check_spec(spec, tmp_path / "finder.tflite")
 
@@ -145,4 +143,4 @@ def test_a_network_of_an_ablation_is_not_exported(sources, tmp_path):
     path = tmp_path / "ablated.safetensors"
     save_checkpoint(path, ATPN(ATPNConfig(width=0.25, heatmap_attention=False), torch.rand(98, 2)), {})
     with pytest.raises(ExportError, match="an ablation's network, without heatmap_attention"):
-        LandmarkEvaluator.load(CheckConfig(weights=path, held_out=sources / "heldout.npz"))
+        LandmarkEvaluator.load(CheckConfig(held_out=sources / "heldout.npz"), path)

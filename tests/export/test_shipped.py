@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
 from atpn.model import load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
 from atpn.model.detector import FaceDetector
-from atpn.weights import SHIPPED
+from atpn.weights import shipped_networks
 from edge_runtime import models
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path, model_paths
+from edge_runtime.models import DETECTOR_MODEL, landmark_models, model_path, model_paths
 from edge_runtime.spec import DetectorSpec, ModelSpec, detector_outputs, read_spec, standard_outputs
 from export import shipped
 from export.check import check
@@ -28,18 +29,20 @@ def current(path):
     return dataclasses.replace(read_spec(path), provenance={}, versions={}, content_sha256="").to_json()
 
 
-@pytest.mark.parametrize("name", LANDMARK_MODELS)
+@pytest.mark.parametrize("name", landmark_models())
 def test_shipped_networks_are_of_the_shipped_weights(name):
-    model, _ = load_checkpoint(SHIPPED)
+    stem, _, precision = name.rpartition("_")
+    weights = shipped_networks()[stem]
+    model, _ = load_checkpoint(weights)
     config = model.config
     expected = ModelSpec(
-        name="atpn",
+        name=stem,
         scheme=config.scheme.name,
         mean_shape=model.mean_shape.numpy(),
         outputs=standard_outputs(config.landmark_count, with_expressions=True),
         input_size=config.input_size,
-        precision=name.rpartition("_")[2],
-        weights_sha256=weights_sha256(SHIPPED),
+        precision=precision,
+        weights_sha256=weights_sha256(weights),
     )
     assert current(model_path(name)) == expected.to_json(), STALE
 
@@ -77,9 +80,11 @@ def exports(monkeypatch, tmp_path):
     def export(config, formats=("tflite",)):
         seen.append((config, formats))
         config.out.mkdir(exist_ok=True)
-        precisions = config.precision if isinstance(config, ExportConfig) else ("fp32",)
-        for precision in precisions:
-            (config.out / f"{config.name}_{precision}.tflite").write_text(f"{config.name} {precision}")
+        names, precisions = ("detector",), ("fp32",)
+        if isinstance(config, ExportConfig):
+            names, precisions = tuple(config.networks), config.precision
+        for name, precision in itertools.product(names, precisions):
+            (config.out / f"{name}_{precision}.tflite").write_text(f"{name} {precision}")
 
     monkeypatch.setattr(shipped, "export_landmarks", export)
     monkeypatch.setattr(shipped, "export_detector", export)
@@ -89,14 +94,12 @@ def exports(monkeypatch, tmp_path):
 def test_write_models_exports_the_shipped_weights_and_copies_their_files(exports, tmp_path):
     package, seen = exports
     shipped.write_models(ModelsConfig(tmp_path / "out", force=True))
-    assert {path.name: path.read_text() for path in package.iterdir()} == {
-        "atpn_int8.tflite": "atpn int8",
-        "atpn_fp16.tflite": "atpn fp16",
-        "detector_fp32.tflite": "detector fp32",
-    }
+    names = [*landmark_models(), DETECTOR_MODEL]
+    expected = {f"{name}.tflite": " ".join(name.rsplit("_", 1)) for name in names}
+    assert {path.name: path.read_text() for path in package.iterdir()} == expected
     (landmarks, formats), (detector, _) = seen
     assert formats == ["tflite"]
-    assert landmarks.weights == SHIPPED
+    assert landmarks.networks == shipped_networks()
     assert isinstance(detector, DetectorConfig)
     assert detector.files == ("tflite-fp32",)
     assert landmarks.force

@@ -75,7 +75,8 @@ def landmark_files(tmp_path, sources, model, convert):
         config = ExportConfig(**{k: folder / v for k, v in files.items()}, out=tmp_path / "dist", **options)
         kinds = [load_format(name) for name in FORMATS]
         chosen = [(kind, precision) for kind in kinds for precision in kind.precisions]
-        return convert(landmarks._artifacts(config, landmarks.LandmarkEvaluator.load(config), chosen))
+        ((name, evaluator),) = landmarks.LandmarkEvaluator.load_all(config).items()
+        return convert(landmarks.artifacts_of(config, name, evaluator, chosen))
 
     run.folder = folder
     return run

@@ -23,6 +23,19 @@ def test_wrapper_says_what_the_network_says(model, noise_crops):
             )
 
 
+def test_a_lite_network_says_the_same(tiny_lite, noise_crops):
+    images = _images(noise_crops)
+    outputs = tuple(standard_outputs(98, with_expressions=True))
+    with torch.no_grad():
+        network = tiny_lite(images.permute(0, 3, 1, 2).float())
+        expected = network._asdict() | tiny_lite.expressions(images.permute(0, 3, 1, 2).float())._asdict()
+        for form in ({}, {"channels_last": True}, {"channels_last": True, "without_hard_swish": True}):
+            results = wrap(tiny_lite, outputs, **form)(images)
+            for name, result in zip(outputs, results, strict=True):
+                want = expected[name]
+                torch.testing.assert_close(result.reshape(want.shape), want, rtol=1e-3, atol=1e-4)
+
+
 def test_wrapper_shapes(model, noise_crops):
     shapes = [tuple(result.shape) for result in wrap(model, ALL)(_images(noise_crops))]
     assert shapes == [(3, 98, 2), (3, 98), (3, 3), (3, 1)]

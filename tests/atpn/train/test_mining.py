@@ -11,7 +11,7 @@ from atpn.weights import SHIPPED
 from edge_runtime.backends import load_backend
 from edge_runtime.detector.network import NetworkDetector
 from edge_runtime.geometry import ROI, FieldOfView
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
+from edge_runtime.models import DETECTOR_MODEL, model_path, network_files
 from edge_runtime.observation import Observer
 from export.image_archive import read_archive
 
@@ -26,7 +26,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def observer():
-    backend = load_backend(model_path(LANDMARK_MODELS[1]))
+    backend = load_backend(model_path(network_files().accurate))
     return Observer(backend, backend.spec)
 
 

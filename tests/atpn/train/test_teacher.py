@@ -73,6 +73,22 @@ def test_lite_is_trained_with_a_teacher_by_one_command(face_shards, tmp_path, te
     assert metadata["data"]["teacher"].startswith("teacher.safetensors ")
 
 
+def test_all_stages_of_lite_train_in_turn_and_the_first_has_the_teacher(face_shards, tmp_path, monkeypatch):
+    trained, path = [], tmp_path / "teacher.safetensors"
+
+    def note(stage, stores, config, context):
+        trained.append((stage, config.recipe_name, config.teacher, config.samples))
+
+    monkeypatch.setattr(cli, "train_stage", note)
+    common = {"data": (face_shards,), "out": tmp_path, "recipe": "lite", "samples": 22}
+    cli.run(TrainConfig(stage="all", teacher=path, **common))
+    assert trained == [
+        ("landmarks", "lite", path, 22),
+        ("tracking", "lite", None, None),
+        ("pose", "lite", None, None),
+    ]
+
+
 def test_only_the_landmark_stage_takes_a_teacher(face_shards, tmp_path):
     with pytest.raises(ValueError, match="--teacher is for the landmark stage"):
         TrainConfig(stage="pose", data=(face_shards,), out=tmp_path, teacher=tmp_path / "any")

@@ -12,7 +12,10 @@ import torch
 from atpn.data.store import SampleStore
 from atpn.evaluate.inference import Predictions
 from atpn.model import ATPN, ATPNConfig, save_checkpoint
+from atpn.model.checkpoint import weights_sha256
 from benchmarks.__main__ import main
+from benchmarks.accuracy import command
+from benchmarks.accuracy.command import checkpoints_of
 from benchmarks.accuracy.faces import DETECTOR_BOX, SETTLED, TRUE_BOX, FacePredictions, FaceSet, predict
 from benchmarks.accuracy.metrics import compute_metrics
 from benchmarks.results import Results
@@ -73,7 +76,7 @@ def known(faces, error):
 
 def test_errors_are_fractions_of_the_eye_distance_with_standard_error(faces):
     error = np.linspace(0.01, 0.149, 10)
-    metrics, curves = compute_metrics(faces, {"net": known(faces, error)})
+    metrics, curves = compute_metrics(faces, {"net": known(faces, error)}, {})
     counted = np.abs(faces.pose[:, 1]) <= np.radians(60)
     assert counted.all()
     nme = metric(metrics, "landmarks", "net", "NME, true box")
@@ -96,7 +99,9 @@ def test_errors_are_fractions_of_the_eye_distance_with_standard_error(faces):
 
 def test_growth_and_its_standard_error_are_over_the_same_faces(faces):
     error = np.linspace(0.01, 0.15, 10)
-    metrics, _ = compute_metrics(faces, {"net": known(faces, error), "file": known(faces, 1.1 * error)})
+    metrics, _ = compute_metrics(
+        faces, {"net": known(faces, error), "file": known(faces, 1.1 * error)}, {"file": "net"}
+    )
     growth = metric(metrics, "against net", "file", "NME growth")
     assert growth.value == pytest.approx(10, rel=1e-3)
     alone = metric(metrics, "landmarks", "net", "NME, true box")
@@ -111,14 +116,14 @@ def test_occlusion_comes_from_the_labels(faces):
     covered = dataclasses.replace(faces, samples=[half, *faces.samples[1:]])
     made = known(covered, np.full(10, 1e-7))
     made.landmarks[TRUE_BOX][0, :49, 0] += 0.2 * WFLW_98.inter_ocular(half.landmarks[None])[0]
-    metrics, _ = compute_metrics(covered, {"net": made})
+    metrics, _ = compute_metrics(covered, {"net": made}, {})
     table = "NME of some faces and points"
     assert metric(metrics, table, "net", "hidden points").value == pytest.approx(20, rel=1e-4)
     assert metric(metrics, table, "net", "visible points").value == pytest.approx(0, abs=1e-4)
     facing = np.degrees(abs(covered.pose[0, 1])) <= 30
     assert metric(metrics, table, "net", "occluded").value == (pytest.approx(10, rel=1e-4) if facing else None)
     unlabeled = dataclasses.replace(faces, samples=[dataclasses.replace(s, visibility=None) for s in faces.samples])
-    metrics, _ = compute_metrics(unlabeled, {"net": known(unlabeled, np.full(10, 1e-7))})
+    metrics, _ = compute_metrics(unlabeled, {"net": known(unlabeled, np.full(10, 1e-7))}, {})
     assert "occluded" not in {f.column for f in metrics}
 
 
@@ -171,6 +176,18 @@ def test_accuracy_uses_the_test_split_of_a_dataset(weights, write_onnx, afw_fold
     assert {f.table.partition(":")[0] for f in results.metrics} == {"own"}
     assert any(note.startswith("own: 1 faces (1 of 1 test faces)") for note in results.notes)
     assert "tiny.onnx" in capsys.readouterr().out
+
+
+def test_files_are_compared_with_the_checkpoint_that_they_were_made_from(weights, tmp_path, monkeypatch):
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, ATPN(ATPNConfig(width=0.25), torch.rand(98, 2)), {})
+    monkeypatch.setattr(command, "shipped_networks", lambda: {"atpn": weights, "atpn_small": other})
+    first, second = map(weights_sha256, (weights, other))
+    assert checkpoints_of(None, {second, "c" * 64}) == {second: other}
+    assert checkpoints_of(None, {second, first}) == {first: weights, second: other}
+    assert checkpoints_of(None, {"c" * 64}) == {first: weights}
+    assert checkpoints_of(other, {first}) == {second: other}
 
 
 def test_accuracy_rejects_no_data(capsys):

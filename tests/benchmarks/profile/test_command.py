@@ -7,7 +7,7 @@ import pytest
 from benchmarks.profile.command import ProfileConfig, blocks_of, kinds_of, profile
 from benchmarks.profile.graph import Graph, Operator
 from benchmarks.results import Results
-from edge_runtime.models import LANDMARK_MODELS, model_path
+from edge_runtime.models import landmark_models, model_path
 
 
 def test_blocks_are_in_network_order(chain_of_convolutions):
@@ -17,7 +17,7 @@ def test_blocks_are_in_network_order(chain_of_convolutions):
 
 
 def test_the_shipped_networks_operators_are_all_in_blocks():
-    for name in LANDMARK_MODELS:
+    for name in landmark_models():
         path = model_path(name)
         assert "refinement of landmarks" in blocks_of(Graph(path.read_bytes()).operators, path)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from atpn.templates.parsing import parse_edges, parse_groups, parse_indices, parse_points, read_points
 from edge_runtime import Calibration, CalibrationError, ModelFileError, SchemeError, TemplateError, recommendation
 from edge_runtime.landmarks import LandmarkScheme
-from edge_runtime.models import DETECTOR_MODEL, LANDMARK_MODELS, model_path
+from edge_runtime.models import DETECTOR_MODEL, model_path, network_files
 from edge_runtime.spec import parse_spec, read_spec
 from edge_runtime.template import Template
 from tests.fuzz.mutations import EXTREME_NUMBERS, of_json, of_text
@@ -86,7 +86,7 @@ def _make_text_calibration(folder: Path) -> None:
 
 
 def _make_specs(folder: Path) -> None:
-    for name in (LANDMARK_MODELS[0], DETECTOR_MODEL):
+    for name in (network_files().int8, DETECTOR_MODEL):
         (folder / f"{name}.json").write_text(read_spec(model_path(name)).to_json())
 
 
@@ -96,7 +96,7 @@ def _read_spec(folder: Path, file: Path) -> None:
 
 def _make_recommendation(folder: Path) -> None:
     os.environ["XDG_CACHE_HOME"] = str(folder)
-    recommendation.save(LANDMARK_MODELS[0], 2, "measured")
+    recommendation.save(network_files().int8, 2, "measured")
 
 
 def _read_recommendation(folder: Path, file: Path) -> None:
