@@ -26,7 +26,7 @@ from atpn.model import ATPN, load_checkpoint, load_network
 from atpn.train.config import require_positive
 from atpn.tufa.anchors import converted
 from atpn.tufa.evaluate import MAX_YAW
-from atpn.tufa.fit import PRIOR_FACES, STEPS, fit, mean_shape_on_plane
+from atpn.tufa.fit import STEPS, fit, mean_shape_on_plane
 from atpn.tufa.inference import context_of, predict_plane
 from atpn.tufa.network import TUFA
 from atpn.tufa.published import FEW_SHOT
@@ -40,6 +40,10 @@ from edge_runtime.landmarks import IBUG_68, scheme_by_name
 from edge_runtime.output_paths import OutputFile
 
 log = logging.getLogger(__name__)
+
+PLACING_FACES = 15
+"""Weight in labeled faces of where the points are placed without any. On renders, one face's own shape is four times
+as far from the mean shape as that placement."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +182,9 @@ def unseen_plane(model: TUFA, store: SampleStore, scheme: str) -> np.ndarray:
 def initial_plane(model: TUFA, faces: Sequence[LabeledFace], unseen: np.ndarray) -> np.ndarray:
     """Return the (N, 2) mean shape of a few faces on the plane, drawn to where it is placed without any.
 
-    That placement weighs as much as `PRIOR_FACES` faces: the mean shape of one is that face's own shape.
+    That placement weighs as much as `PLACING_FACES` faces: the mean shape of one is that face's own shape.
     """
-    weight = len(faces) / (len(faces) + PRIOR_FACES)
+    weight = len(faces) / (len(faces) + PLACING_FACES)
     return (weight * mean_shape_on_plane(model, faces) + (1 - weight) * unseen).astype(np.float32)
 
 

@@ -73,7 +73,7 @@ def test_renders_of_turned_faces_alone_are_refused(store, atpn, monkeypatch):
 
 def test_few_faces_are_drawn_to_where_the_points_are_placed_without_any(monkeypatch):
     monkeypatch.setattr(few_shot, "mean_shape_on_plane", lambda model, faces: np.ones((68, 2)))
-    monkeypatch.setattr(few_shot, "PRIOR_FACES", 3)
+    monkeypatch.setattr(few_shot, "PLACING_FACES", 3)
     for faces, weight in ((1, 0.25), (3, 0.5), (97, 0.97)):
         plane = few_shot.initial_plane(None, [None] * faces, np.zeros((68, 2)))
         np.testing.assert_allclose(plane, weight)
