@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,8 @@ FLOAT_SCOPES = (
     # The finest grid, of 16 channels: int8 would save no time here.
     "Sequential_stem/",
     r"Sequential_low/atpn\.model\.blocks\.InvertedResidual_0/",
-    # An int8 distance to the nearest landmark would move the heatmap by half a cell.
-    "Heatmap_heatmap",
-    # Results: an int8 landmark step is half a pixel, an int8 pose step 0.8 degrees.
-    "Decode_decode",
+    # Results: an int8 landmark step is half a pixel.
     "^serving_default_output",
-    "_pose_branch;",
     # The branches' last linear layers. tflite-runtime is wrong for int8 weights with a scale per output.
     r"(Model|_branch)/torch\.nn\.modules\.linear\.Linear_",
     # Products of cells and weights: few, and int8 would round them before they are summed.
@@ -37,6 +33,14 @@ FLOAT_SCOPES = (
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
 )
 """Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
+HEAD_SCOPES = (
+    # An int8 distance to the nearest landmark would move the heatmap by half a cell.
+    "Heatmap_heatmap",
+    "Decode_decode",
+    # An int8 step would be 0.8 degrees.
+    "_pose_branch;",
+)
+"""The same for head pose and confidence, where the file has them."""
 HARD_SWISH_SCOPE = r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation"
 """The vector's activation."""
 RELU_SCOPE = r"(ExportModel|_branch)/torch\.nn\.modules\.activation\.ReLU_activation"
@@ -61,21 +65,24 @@ DETECTOR_FLOAT_SCOPES = (
 """The same for a detector."""
 
 
-def float_scopes(model: Network) -> tuple[str, ...]:
-    """Return the patterns of the operators that a network's int8 file computes in float."""
+def float_scopes(model: Network, outputs: Collection[str]) -> tuple[str, ...]:
+    """Return the patterns of the operators that a network's int8 file with these outputs computes in float."""
     if isinstance(model, FaceDetector):
         return DETECTOR_FLOAT_SCOPES
     assert isinstance(model, ATPN)
+    with_heads = "pose" in outputs
     optional = {
-        REFINEMENT_SCOPE: model.landmark_branch.refinement,
-        POINTS_SCOPE: model.point_head,
-        EXPRESSION_SCOPE: model.expression_branch,
+        REFINEMENT_SCOPE: model.landmark_branch.refinement is not None,
+        POINTS_SCOPE: model.point_head is not None,
+        EXPRESSION_SCOPE: "expressions" in outputs,
+        VECTOR_POSE_SCOPE: with_heads and model.config.pose_from_vector,
     }
-    scopes = [*FLOAT_SCOPES, *(scope for scope, part in optional.items() if part is not None)]
-    scopes.append(HARD_SWISH_SCOPE if model.config.hard_swish else RELU_SCOPE)
-    if model.config.pose_from_vector:
-        scopes.append(VECTOR_POSE_SCOPE)
-    return tuple(scopes)
+    scopes = [
+        *FLOAT_SCOPES,
+        *(HEAD_SCOPES if with_heads else ()),
+        *(scope for scope, there in optional.items() if there),
+    ]
+    return (*scopes, HARD_SWISH_SCOPE if model.config.hard_swish else RELU_SCOPE)
 
 
 def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, in_float: Sequence[str]) -> bytes:

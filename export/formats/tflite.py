@@ -22,7 +22,8 @@ def write(job: Job, path: Path) -> None:
     spec, outputs = job.spec, tuple(job.spec.outputs)
     content = convert(job.model, outputs, job.prompts, for_int8=spec.precision == "int8")
     if spec.precision == "int8":
-        content = quantize.to_int8(content, job.calibration_inputs(), job.ranges, quantize.float_scopes(job.model))
+        in_float = quantize.float_scopes(job.model, outputs)
+        content = quantize.to_int8(content, job.calibration_inputs(), job.ranges, in_float)
     elif spec.precision == "fp16":
         content = quantize.to_float16(content)
     path.write_bytes(append_spec(flatbuffer.compact(decompose_upsampling(content)), spec))

@@ -71,7 +71,7 @@ def test_each_file_passes_the_exports_checks_and_has_the_networks_name(lite_file
 
 
 def test_every_pattern_finds_its_operators(for_int8, tiny_lite):
-    check_scopes(for_int8, float_scopes(tiny_lite))
+    check_scopes(for_int8, float_scopes(tiny_lite, OUTPUTS))
 
 
 def test_no_hard_swish_is_left_but_that_of_expressions(for_int8):
@@ -81,7 +81,7 @@ def test_no_hard_swish_is_left_but_that_of_expressions(for_int8):
 
 
 def test_vector_and_pose_compute_in_float(for_int8, tiny_lite):
-    in_float = "|".join(float_scopes(tiny_lite))
+    in_float = "|".join(float_scopes(tiny_lite, OUTPUTS))
     vector = "CoordConv_to_vector/", "GlobalDepthwise_gather", "ReLU_activation"
     for pattern in (*vector, VECTOR_POSE_SCOPE, "Refinement_refinement"):
         scopes = [scope for scope in operator_scopes(for_int8) if re.search(f"ExportModel/[^/]*{pattern}", scope)]

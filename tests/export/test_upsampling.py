@@ -25,8 +25,9 @@ def test_results_stay_the_same(converted, model, noise_crops, run_tflite, precis
     if precision == "fp16":
         content = quantize.to_float16(converted)
     if precision == "int8":
+        in_float = quantize.float_scopes(model, OUTPUTS)
         content = quantize.to_int8(
-            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", quantize.float_scopes(model)
+            convert(model, OUTPUTS, for_int8=True), [(c[None],) for c in crops], "min-max", in_float
         )
     assert count_operators(content)["TRANSPOSE_CONV"] == 2
     decomposed = decompose_upsampling(content)
