@@ -72,8 +72,30 @@ class ROI:
 
     def iou(self, other: ROI) -> float:
         """Return the intersection over union with another ROI of any roll."""
-        area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), other.corners().astype(np.float32))
-        return float(area / (self.size**2 + other.size**2 - area))
+        # In this square's own coordinates. OpenCV's intersection is wrong by half for squares that nearly coincide.
+        polygon = self.to_crop(other.corners()).tolist()
+        for axis in (0, 1):
+            polygon = _clipped(_clipped(polygon, axis, 0.0, 1.0), axis, 1.0, -1.0)
+        area = self.size**2 * _area(polygon)
+        return area / (self.size**2 + other.size**2 - area)
+
+
+def _clipped(polygon: list[list[float]], axis: int, limit: float, sign: float) -> list[list[float]]:
+    """Return the corners of the part of a convex polygon where sign * (coordinate - limit) is positive."""
+    kept = []
+    for start, end in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        before, after = sign * (start[axis] - limit), sign * (end[axis] - limit)
+        if before >= 0:
+            kept.append(start)
+        if before * after < 0:
+            part = before / (before - after)
+            kept.append([s + part * (e - s) for s, e in zip(start, end, strict=True)])
+    return kept
+
+
+def _area(polygon: list[list[float]]) -> float:
+    following = polygon[1:] + polygon[:1]
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(polygon, following, strict=True))) / 2
 
 
 @dataclass(frozen=True)

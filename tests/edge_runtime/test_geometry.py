@@ -230,3 +230,11 @@ def test_a_projected_heads_pose_comes_back_from_its_crop(pixel, angles):
 
     assert error(crop_to_camera(roi, camera)) < 1 + 0.2 * off_axis
     assert error(Rotation.from_euler("z", roi.roll).as_matrix()) > 0.85 * off_axis
+
+
+def test_squares_that_nearly_coincide_overlap_wholly():
+    rng = np.random.default_rng(0)
+    for cx, cy, size, roll in rng.uniform([0, 0, 0.2, -3], [1, 1, 0.5, 3], (200, 4)).tolist():
+        square = ROI(cx, cy, size, roll)
+        for shift in (0.0, 1e-9, 1e-7, 1e-5):
+            assert square.iou(ROI(cx + shift, cy - shift, size + shift, roll + shift)) == pytest.approx(1.0, abs=3e-4)
