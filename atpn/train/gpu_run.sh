@@ -19,6 +19,7 @@ TRAIN_OPTIONS=${TRAIN_OPTIONS:-} # more options of `python -m atpn train`, for e
 MAX_BYTES=$((16 * 1024 * 1024)) # of each file in OUT
 
 mkdir -p "$RUN" "$OUT"
+touch "$RUN/run.log" # a stop may come before the first line
 # After many restarts the log is long: only its end is copied.
 collect() {
     tail -c "$MAX_BYTES" "$RUN/run.log" > "$OUT/run.log"
