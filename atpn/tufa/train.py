@@ -65,13 +65,14 @@ class TrainTUFAConfig(RunLength):
     align: bool = True
     """Train semantic alignment embeddings; without, the schemes' mean shapes stay at their affine alignment."""
     features: Path | None = SHIPPED
-    """ATPN checkpoint with the features of the `small` size; `None`: new ones."""
+    """ATPN checkpoint with the features of the `small` size; `None`: new ones, or those of --weights."""
     train_features: bool = False
     """Train the features as well, in twice the time."""
     dino: Path | None = None
     """File of DINO weights for the encoder of a published size."""
     weights: Path | None = None
-    """TUFA checkpoint to start from, of the same size; the anchors are new. Default: a new network."""
+    """TUFA checkpoint to start from, of the same size; the anchors are new, and the features are those of --features.
+    Default: a new network."""
     batch_size: int | None = None
     """Crops per step; default: the recipe's."""
     lr: float | None = None
@@ -175,11 +176,17 @@ def initial_network(sets: Sequence[TrainingSet], config: TrainTUFAConfig) -> tup
     shapes, labels = initial_anchors(config, sets)
     size = replace(SIZES[config.size], dense=any(DENSE in source.sources for source in sets))
     if config.weights is not None:
-        known, _ = load_network(config.weights, TUFA)
+        known, metadata = load_network(config.weights, TUFA)
         size = replace(size, separable_views=known.config.separable_views, dense=size.dense or known.config.dense)
         model = new_tufa(size, shapes, config.seed, labels)
         take_weights(model, known)
-        return model, f"{config.weights.name} {weights_sha256(config.weights, TUFA)[:16]}"
+        start = f"{config.weights.name} {weights_sha256(config.weights, TUFA)[:16]}"
+        if config.features is None or config.size != "small":
+            return model, start
+        if metadata.get("train_features"):
+            raise ValueError(f"the features of {config.weights} were trained; keep them by --features None")
+        take_features(model, load_checkpoint(config.features)[0])
+        return model, f"{start}; features of {config.features.name}"
     if config.dino is not None:
         model = new_tufa(size, shapes, config.seed, labels)
         load_dino(model, config.dino)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from atpn.__main__ import main
-from atpn.model import load_network
+from atpn.model import load_network, save_checkpoint
 from atpn.train import loop
 from atpn.train.config import Recipe
 from atpn.train.dataset import prepare
@@ -84,6 +84,28 @@ def test_features_rest_unless_asked(dense_shards, tmp_path, atpn):
     moving = train(config(dense_shards, tmp_path / "b", size="small", samples=16, train_features=True))
     changed = [not torch.equal(v, seen[name]) for name, v in moving.features.backbone.state_dict().items()]
     assert np.mean(changed) > 0.9
+
+
+def test_a_start_takes_the_features_that_are_given(dense_shards, tmp_path, atpn):
+    options = {"size": "small", "samples": 8, "lr": 1e-12}
+    first = train(config(dense_shards, tmp_path / "first", **options))
+    weights, other = tmp_path / "first" / "tufa.safetensors", tmp_path / "atpn.safetensors"
+    torch.nn.init.constant_(atpn.backbone.stem[1].bias, 0.25)
+    save_checkpoint(other, atpn, {})
+    second = train(config(dense_shards, tmp_path / "second", weights=weights, features=other, **options))
+    torch.testing.assert_close(second.features.backbone.state_dict(), atpn.backbone.state_dict())
+    torch.testing.assert_close(second.decoder.state_dict(), first.decoder.state_dict())
+    kept = train(config(dense_shards, tmp_path / "kept", weights=weights, features=None, **options))
+    torch.testing.assert_close(kept.features.backbone.state_dict(), first.features.backbone.state_dict())
+
+
+def test_trained_features_are_not_replaced_unasked(dense_shards, tmp_path):
+    options = {"size": "small", "samples": 8}
+    train(config(dense_shards, tmp_path / "first", train_features=True, **options))
+    weights = tmp_path / "first" / "tufa.safetensors"
+    with pytest.raises(ValueError, match="were trained; keep them by --features None"):
+        train(config(dense_shards, tmp_path / "second", weights=weights, **options))
+    train(config(dense_shards, tmp_path / "second", weights=weights, features=None, **options))
 
 
 def test_without_alignment_the_mean_shapes_stay(dense_shards, tmp_path):
