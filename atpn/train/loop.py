@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -43,8 +44,11 @@ from atpn.train.state import (
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 30.0
-PRECISION_CROPS = 4
-"""Crops to time both precisions with: a CPU without bfloat16 instructions trains on four or five a second."""
+PRECISION_CROPS = (4, 16)
+"""Crops to time both precisions with. A CPU without bfloat16 instructions trains on four or five a second: the few show
+whether the more are worth their time. One with AMX gains nothing on the few, and a third on the more."""
+NOT_WORTH_MORE = 1.5
+"""Time in bfloat16 over that in float32 above which more crops are not measured."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -309,23 +313,25 @@ class Trainer(Generic[AnyNetwork]):
         chosen = False
         if self.options.distributed.is_main_process:
             batch = next(iter(self.task.batches(self.model.config.input_size, self.progress.step)))
-            batch = {key: value[:PRECISION_CROPS] for key, value in batch.items()}
             model = copy.deepcopy(self.model)
             freeze_batch_norm(model)  # the other processes do not take part
-
-            def step(bfloat16: bool) -> None:
-                self._loss(model, batch, bfloat16)[0].backward()
-                model.zero_grad(set_to_none=True)
-                if torch.device(self.options.device).type == "cuda":
-                    torch.cuda.synchronize()
-
-            chosen, seconds = faster_in_bfloat16(step)
+            for crops in PRECISION_CROPS:
+                part = {key: value[:crops] for key, value in batch.items()}
+                chosen, seconds = faster_in_bfloat16(partial(self._measured_step, model, part))
+                if seconds[1] > NOT_WORTH_MORE * seconds[0]:
+                    break
             log.info(
                 "%s: computing in %s (%d crops: %.0f ms in float32, %.0f ms in bfloat16)",
-                *(self.task.name, "bfloat16" if chosen else "float32", batch_size(batch)),
+                *(self.task.name, "bfloat16" if chosen else "float32", batch_size(part)),
                 *(1000 * each for each in seconds),
             )
         return self.options.distributed.broadcast(chosen)
+
+    def _measured_step(self, model: AnyNetwork, batch: Batch, bfloat16: bool) -> None:
+        self._loss(model, batch, bfloat16)[0].backward()
+        model.zero_grad(set_to_none=True)
+        if torch.device(self.options.device).type == "cuda":
+            torch.cuda.synchronize()
 
     def _resize(self, size: int) -> None:
         moments = moments_of(self.model, self.optimizer)

@@ -109,8 +109,9 @@ def test_two_processes_train_as_one_with_their_batches(two_shards, two_processes
     two, metadata = load_checkpoint(out / "landmarks.safetensors")
     assert metadata["steps"] == STEPS
     assert metadata["samples"] == STEPS * BATCH
-    # Averaged gradients differ by rounding, and by what the losses' kinks make of it: one process with one thread and the
-    # same with two differ by 0.012 in the median and by 0.08 at most. With norms of half a batch each, the median would be 1.1.
+    # Averaged gradients differ by rounding, and by what the losses' kinks make of it: those of one process with one
+    # thread and with two differ by 0.012 in the median and 0.08 at most. With norms of half a batch each, the median
+    # would be 1.1.
     ends = [folder / "landmarks.state.safetensors" for folder in (tmp_path / "one", out)]
     (_, _, moments, _), (_, _, other_moments, _) = map(load_state, ends)
     assert moments.keys() == other_moments.keys()

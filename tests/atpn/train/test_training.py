@@ -141,6 +141,14 @@ def test_precision_is_what_was_measured_to_be_faster(face_shards, tmp_path, monk
     assert load_checkpoint(tmp_path / "auto" / "landmarks.safetensors")[1]["bfloat16"] is chosen
 
 
+def test_more_crops_decide_where_few_show_no_difference(face_shards, tmp_path, monkeypatch, caplog):
+    measured = iter([(False, (0.125, 0.125)), (True, (0.5, 0.375))])
+    monkeypatch.setattr(loop, "faster_in_bfloat16", lambda step: step(True) or next(measured))
+    with caplog.at_level(logging.INFO):
+        cli.run(config(face_shards, tmp_path, bfloat16="auto", batch_size=16, samples=16))
+    assert "computing in bfloat16 (16 crops: 500 ms in float32, 375 ms in bfloat16)" in caplog.text
+
+
 def test_ctrl_c_saves_too(face_shards, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     stop_at(monkeypatch, 1, signal.SIGINT)
