@@ -43,7 +43,7 @@ from edge_runtime.stats import TrackerStats
 from edge_runtime.template import Template
 from edge_runtime.tracker import FaceTracker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EXPRESSIONS",
