@@ -284,8 +284,9 @@ class TrainConfig(RunLength):
     """Default: the recipe's."""
     landmark_loss: LandmarkLoss | None = None
     """Loss of the landmark stage; default: the recipe's."""
-    semantic_alignment: bool | None = None
-    """Landmark stage: train on the likeliest landmarks given the label and the EMA model; for human labels."""
+    semantic_alignment: Annotated[bool | None, tyro.conf.arg(constructor=bool)] = None
+    """Landmark stage: train on the likeliest landmarks given the label and the EMA model; default: the recipe's. For
+    human labels."""
     shape_components: int | None = None
     """Landmark stage: components of the shape model that corrects labels, 0 for none; for human labels."""
     coarse_fraction: float | None = None

@@ -126,3 +126,12 @@ def test_the_thesis_recipe_is_the_thesis(tmp_path):
         (1e-3, 0.96, 2, 128),
         (1e-3, 0.96, 2, 128),
     ]
+
+
+@pytest.mark.parametrize(("entry", "aligned"), [("", None), ("true", True), ("false", False)])
+def test_an_entry_that_is_true_or_false_reads(tmp_path, entry, aligned):
+    lines = "[landmarks]\ndata = ['a']\n" + (f"semantic_alignment = {entry}\n" if entry else "")
+    (tmp_path / "recipe.toml").write_text(lines)
+    (stage,) = read_recipe(RecipeFileConfig(tmp_path / "recipe.toml", tmp_path))
+    assert stage.semantic_alignment is aligned
+    assert cli.stage_recipe("landmarks", stage).semantic_alignment is bool(aligned)
