@@ -199,9 +199,9 @@ class ModelSpec(FileSpec):
     """The model was trained on upright crops; see `geometry.upright_roll`."""
     lost_threshold: float = 0.4
     """Confidence below which a tracked face is lost at once; between it and `track_threshold`, after some frames."""
-    uncertainty_threshold: float = 0.06
-    """Maximum mean standard deviation of a new face's landmarks, crop widths. 98 % of held-out rendered faces are
-    below, and no background whose confidence passes."""
+    uncertainty_threshold: float = 0.07
+    """Maximum mean standard deviation of a new face's landmarks, crop widths. 97 % of held-out rendered faces are
+    below."""
     scheme_definition: LandmarkScheme | None = None
     """Definition of a scheme that is not in `landmarks.SCHEMES`; None for one that is, or if the file has none."""
     template: Template | None = None

@@ -11,7 +11,7 @@ from atpn.model.backbone import HIGH, LOW, MID, Features, coarse_activation
 from atpn.model.blocks import Multiview
 from atpn.model.config import ATPNConfig
 from atpn.model.heatmap_head import HeatmapHead
-from atpn.model.layers import CoordConv, GlobalDepthwise, conv_norm, near_zero_linear
+from atpn.model.layers import CoordConv, GlobalDepthwise, HardSwish, conv_norm, near_zero_linear
 from atpn.model.refinement import Refinement
 
 VECTOR = 512
@@ -66,7 +66,7 @@ class FaceVector(nn.Module):
             self.mid_down = CoordConv(mid, high, config.mid_grid, kernel=3, stride=2, **coord)
         self.to_vector = CoordConv(high, vector, config.high_grid, **coord)
         self.gather = GlobalDepthwise(vector, config.high_grid)
-        self.activation = activation()
+        self.activation = HardSwish()  # no norm precedes it: a ReLU would die for all faces and channels at once
 
     def forward(self, features: Features) -> Tensor:
         """Map features to a (B, 512) vector."""

@@ -149,7 +149,7 @@ function specOf(values: Record<string, unknown>): ModelSpec {
     upright: take("upright", true),
     trackThreshold,
     lostThreshold: isDetector ? trackThreshold : take("lost_threshold", 0.4),
-    uncertaintyThreshold: take("uncertainty_threshold", 0.06),
+    uncertaintyThreshold: take("uncertainty_threshold", 0.07),
     precision: take("precision", "fp32"),
     meanShape,
     schemeName,

@@ -31,7 +31,7 @@ void test("the exported files' specs are read", () => {
 void test("omitted fields have the runtime's defaults", () => {
   const spec = parse({});
   assert.deepEqual([spec.trackThreshold, spec.lostThreshold], [0.7, 0.4]);
-  assert.deepEqual([spec.uncertaintyThreshold, spec.cropMargin], [0.06, 0.25]);
+  assert.deepEqual([spec.uncertaintyThreshold, spec.cropMargin], [0.07, 0.25]);
   assert.deepEqual([...spec.meanShape], [0.25, 0.5, 0.75, 0.5]);
   assert.equal(spec.scheme, undefined);
 });

@@ -40,7 +40,7 @@ data class ModelSpec(
     /** Confidence below which a tracked face is lost at once; between the two thresholds, after some frames. */
     val lostThreshold: Double = 0.4,
     /** Maximum mean standard deviation of a new face's landmarks, crop widths. */
-    val uncertaintyThreshold: Double = 0.06,
+    val uncertaintyThreshold: Double = 0.07,
     /** Storage of weights and activations: `fp32`, `fp16`, or `int8`. */
     val precision: String = "fp32",
     /** Template that the model was exported with. */
@@ -178,7 +178,7 @@ private class Fields(private val values: Map<*, *>) {
         upright = take("upright", true),
         trackThreshold = take("track_threshold", 0.7),
         lostThreshold = take("lost_threshold", 0.4),
-        uncertaintyThreshold = take("uncertainty_threshold", 0.06),
+        uncertaintyThreshold = take("uncertainty_threshold", 0.07),
         precision = take("precision", "fp32"),
         template = values["template"]?.let(Template::of),
         prompts = whole("prompts", 0),

@@ -32,7 +32,7 @@ class ModelSpecTest {
     @Test fun omittedFieldsHaveTheRuntimesDefaults() {
         val spec = ModelSpec.fromJson(json)
         assertEquals(listOf(0.7, 0.4), listOf(spec.trackThreshold, spec.lostThreshold))
-        assertEquals(listOf(0.06, 0.25), listOf(spec.uncertaintyThreshold, spec.cropMargin))
+        assertEquals(listOf(0.07, 0.25), listOf(spec.uncertaintyThreshold, spec.cropMargin))
         assertArrayEquals(floatArrayOf(0.25f, 0.5f, 0.75f, 0.5f), spec.meanShape, 0f)
     }
 
