@@ -156,8 +156,8 @@ def _low_confidence() -> Scene:
     """
     frames = [SceneFrame(n / FPS, (Sprite(0, 100 + round(6 * math.sin(n)), 60),)) for n in range(56)]
     # Above the threshold of a new face, below and above that of a tracked one.
-    perturbations = {11: _uncertain(0.061), 13: _uncertain(0.101), 14: _uncertain(0.103), 15: _uncertain(0.101)}
-    perturbations |= {17: _set("confidence", 0.41), 23: _set("confidence", 0.71), 32: _uncertain(0.061)}
+    perturbations = {11: _uncertain(0.071), 13: _uncertain(0.118), 14: _uncertain(0.12), 15: _uncertain(0.118)}
+    perturbations |= {17: _set("confidence", 0.41), 23: _set("confidence", 0.71), 32: _uncertain(0.071)}
     perturbations |= dict.fromkeys((19, 20, 21, 22, 24, 25, 26, 27, 28), _set("confidence", 0.69))
     perturbations |= {39: _set("confidence", 0.39), 44: _set("pose", math.nan), 49: _collapsed}
     perturbations |= {54: _set("landmarks", 0.5)}
@@ -186,7 +186,7 @@ def _doubtful() -> Scene:
     for number in range(36):
         sprites = (Sprite(0, 30, 60), Sprite(1, 180, 50)) if number > 24 else (Sprite(0, 30, 60),)
         frames.append(SceneFrame(number / FPS, sprites))
-    perturbations = {0: _uncertain(0.058), 1: _uncertain(0.068), 2: _uncertain(0.068), 5: _uncertain(0.058)}
+    perturbations = {0: _uncertain(0.068), 1: _uncertain(0.08), 2: _uncertain(0.08), 5: _uncertain(0.068)}
     perturbations |= {number: _set("confidence", 0.55) for number in range(21, 33) if number not in (25, 30)}
     return Scene("doubtful", 320, 240, frames, smoothing=0.0, perturbations=perturbations, calibrations={4: 0.3})
 
