@@ -31,6 +31,8 @@ FLOAT_SCOPES = (
     # one). When a face moves by quarters of a pixel, landmarks jitter by 0.56 instead of 0.79 % of the eye distance,
     # for 4 % more time; in fp32 by 0.39 %.
     r"ExportModel/atpn\.model\.layers\.CoordConv_to_vector",
+    # The vector's activation.
+    r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation",
 )
 """Patterns of the operators (by module path, see `wrapper`) that compute in float inside an int8 file."""
 HEAD_SCOPES = (
@@ -41,11 +43,9 @@ HEAD_SCOPES = (
     "_pose_branch;",
 )
 """The same for head pose and confidence, where the file has them."""
-HARD_SWISH_SCOPE = r"ExportModel/export\.formats\.decompose\.DecomposedHardSwish_activation"
-"""The vector's activation."""
-RELU_SCOPE = r"(ExportModel|_branch)/torch\.nn\.modules\.activation\.ReLU_activation"
-"""The same of a network without hard swish, and that of the tracking branch's vector: between layers in float, a single
-operator costs less in float, too."""
+RELU_SCOPE = r"_branch/torch\.nn\.modules\.activation\.ReLU_activation"
+"""That of the tracking branch's vector in a network without hard swish: between layers in float, a single operator
+costs less in float, too."""
 VECTOR_POSE_SCOPE = "VectorPose_pose_branch"
 """The pose that is read from the vector and the landmarks: together they have no common scale."""
 REFINEMENT_SCOPE = "Refinement_refinement"
@@ -76,13 +76,13 @@ def float_scopes(model: Network, outputs: Collection[str]) -> tuple[str, ...]:
         POINTS_SCOPE: model.point_head is not None,
         EXPRESSION_SCOPE: "expressions" in outputs,
         VECTOR_POSE_SCOPE: with_heads and model.config.pose_from_vector,
+        RELU_SCOPE: with_heads and not model.config.hard_swish,
     }
-    scopes = [
+    return (
         *FLOAT_SCOPES,
         *(HEAD_SCOPES if with_heads else ()),
         *(scope for scope, there in optional.items() if there),
-    ]
-    return (*scopes, HARD_SWISH_SCOPE if model.config.hard_swish else RELU_SCOPE)
+    )
 
 
 def to_int8(tflite: bytes, inputs: Iterable[tuple[np.ndarray, ...]], ranges: Ranges, in_float: Sequence[str]) -> bytes:

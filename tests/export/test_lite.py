@@ -74,15 +74,17 @@ def test_every_pattern_finds_its_operators(for_int8, tiny_lite):
     check_scopes(for_int8, float_scopes(tiny_lite, OUTPUTS))
 
 
-def test_no_hard_swish_is_left_but_that_of_expressions(for_int8):
+def test_no_hard_swish_is_left_but_those_of_expressions_and_the_vector(for_int8):
     scopes = [scope for scope in operator_scopes(for_int8) if "HardSwish" in scope]
     assert scopes
-    assert all("expression_branch" in scope for scope in scopes)
+    assert all(
+        re.search("expression_branch|ExportModel/[^/]*DecomposedHardSwish_activation", scope) for scope in scopes
+    )
 
 
 def test_vector_and_pose_compute_in_float(for_int8, tiny_lite):
     in_float = "|".join(float_scopes(tiny_lite, OUTPUTS))
-    vector = "CoordConv_to_vector/", "GlobalDepthwise_gather", "ReLU_activation"
+    vector = "CoordConv_to_vector/", "GlobalDepthwise_gather", "DecomposedHardSwish_activation"
     for pattern in (*vector, VECTOR_POSE_SCOPE, "Refinement_refinement"):
         scopes = [scope for scope in operator_scopes(for_int8) if re.search(f"ExportModel/[^/]*{pattern}", scope)]
         assert scopes
