@@ -55,8 +55,9 @@ class ExportConfig(OutputOptions, LandmarkOptions):
 
     precision: tuple[Literal["fp32", "fp16", "int8"], ...] = ()
     """Precisions to write; default: all that the format has (TFLite fp32, fp16, int8; ONNX fp32, int8; CoreML fp16,
-    int8). TFLite int8 (mixed: the finest layers and the results stay float) is a third of fp32's size and faster, fp16
-    half its size at the same speed. ONNX int8 is no faster than fp32. CoreML int8 stores the weights in eight bits."""
+    int8). TFLite int8 (mixed: the finest layers and the results stay float) is two fifths of fp32's size, and faster
+    where the processor has int8 dot products; fp16 is half its size at the same speed. ONNX int8 is no faster than
+    fp32. CoreML int8 stores the weights in eight bits."""
     name: str | None = None
     """Files are called NAME_PRECISION.EXTENSION; default: atpn, and the shipped networks' own names."""
     heads: Heads = "all"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import torch
+import tyro
 
 from atpn.data.store import SampleStore
 from atpn.model import load_checkpoint
@@ -62,7 +64,7 @@ class TrainSLPTConfig(RunLength):
     """Attention of queries to patches."""
     structure_encoding: bool = True
     """Learned encodings of the face's structure."""
-    own_patch: bool | None = None
+    own_patch: Annotated[bool | None, tyro.conf.arg(constructor=bool)] = None
     """Begin the first layer's tokens as each landmark's own patch, or as zeros, as published; default: the size's."""
     batch_size: int | None = None
     """Crops per step; default: the recipe's."""

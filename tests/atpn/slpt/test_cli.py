@@ -1,7 +1,9 @@
 import pytest
+import tyro
 
 from atpn.__main__ import main
 from atpn.slpt.cli import COMMANDS
+from atpn.slpt.train import TrainSLPTConfig
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -15,3 +17,12 @@ def test_each_command_explains_itself(command, capsys):
 def test_missing_weights_are_told(face_shards, capsys):
     assert main(["slpt", "evaluate", "--weights", "none.safetensors", "--data", str(face_shards)]) == 1
     assert "no checkpoint file none.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "own_patch"),
+    [([], True), (["--own-patch"], True), (["--no-own-patch"], False), (["--size", "resnet34"], False)],
+)
+def test_own_patch_is_a_flag_that_overrides_the_size(flags, own_patch):
+    config = tyro.cli(TrainSLPTConfig, args=["--data", "renders", "--out", "run", *flags])
+    assert config.architecture().own_patch is own_patch
