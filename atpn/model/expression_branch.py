@@ -7,6 +7,7 @@ eyes and the mouth: features that landmarks are predicted from tell little of ir
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ _GROUPS = ("left_eye", "right_eye", "mouth")
 """Landmark groups (the image's sides) around whose means is sampled."""
 _EYES = 2
 _PIXEL_CHANNELS = (16, 24, 24)
-"""Channels of the convolutions over pixels."""
+"""Channels of the convolutions over pixels, of a network of width 1."""
 _EYE_VECTOR, _MOUTH_VECTOR = 32, 24
 _FINE_CHANNELS, _COARSE_CHANNELS, _FINE_VECTOR = 32, 24, 32
 _VECTOR, _LANDMARKS, _HIDDEN, _GAZE_HIDDEN = 32, 48, 96, 32
@@ -115,8 +116,9 @@ class ExpressionBranch(nn.Module):
         """Take the network's (N, 2) mean shape. ValueError for a scheme without eyes or mouth."""
         super().__init__()
         fine, vector = 2 * config.channels(LOW), config.channels(VECTOR)
-        self.eye = _pixel_encoder(EYE_GRID, (1, 2, 2), _EYE_VECTOR)
-        self.mouth = _pixel_encoder(MOUTH_GRID, (2, 2, 2), _MOUTH_VECTOR)
+        pixels = [config.channels(count) for count in _PIXEL_CHANNELS]
+        self.eye = _pixel_encoder(EYE_GRID, pixels, (1, 2, 2), _EYE_VECTOR)
+        self.mouth = _pixel_encoder(MOUTH_GRID, pixels, (2, 2, 2), _MOUTH_VECTOR)
         self.fine = _feature_encoder(fine)
         self.vector = nn.Sequential(nn.Linear(vector, _VECTOR), HardSwish())
         self.landmarks = nn.Sequential(nn.Linear(2 * config.landmark_count, _LANDMARKS), HardSwish())
@@ -153,12 +155,16 @@ class ExpressionBranch(nn.Module):
         """Map (B, H, W) to (B, 1, H, W)."""
         return pixels[..., None].permute(0, 3, 1, 2) if self.channels_last else pixels[:, None]
 
+    def _gray(self, image: Tensor) -> Tensor:
+        """Map (B, 3, S, S) to (B, S, S); in TFLite, a mean over the innermost axis takes twice a convolution's time."""
+        return F.conv2d(image, image.new_full((1, 3, 1, 1), 1 / 3))[:, 0] if self.channels_last else image.mean(1)
+
     def patches(self, face: FaceReading) -> Patches:
         """Sample pixels and features around eyes and mouth."""
         with torch.autocast(face.landmarks.device.type, enabled=False):
             centers = self.centers @ face.landmarks  # (B, 3, 2); bfloat16 steps would be a fifth of a pixel
         x, y = centers[:, :, :1], centers[:, :, 1:]
-        gray = face.image.permute(0, 2, 3, 1).mean(3) if self.channels_last else face.image.mean(1)
+        gray = self._gray(face.image)
         eyes = sample_pixels(gray, x[:, :_EYES] + self.eye_columns, y[:, :_EYES] + self.eye_rows)
         x, y = x[:, _EYES:], y[:, _EYES:]
         mouth = sample_pixels(gray, x + self.mouth_columns, y + self.mouth_rows)
@@ -235,12 +241,12 @@ class ReadOut(nn.Module):
         return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.linear.bias)
 
 
-def _pixel_encoder(grid: Grid, strides: tuple[int, int, int], outputs: int) -> nn.Sequential:
+def _pixel_encoder(grid: Grid, channels: Sequence[int], strides: Sequence[int], outputs: int) -> nn.Sequential:
     """Return the encoder of gray pixels: (B, 1, rows, columns) to (B, outputs)."""
     convolutions, inputs = [], 1
-    for channels, stride in zip(_PIXEL_CHANNELS, strides, strict=True):
-        convolutions.append(conv_norm(inputs, channels, kernel=3, stride=stride))
-        inputs = channels
+    for count, stride in zip(channels, strides, strict=True):
+        convolutions.append(conv_norm(inputs, count, kernel=3, stride=stride))
+        inputs = count
     reduction = math.prod(strides)
     return nn.Sequential(
         *convolutions, ReadOut(inputs, grid.rows // reduction, grid.columns // reduction, outputs), HardSwish()

@@ -49,7 +49,7 @@ class Refinement(nn.Module):
             across, down = axis_weights(landmarks.detach(), grid)
             if self.training or self.channels_last:
                 samples, channels = sample_channels_last(features.float(), across, down), 2  # (B, N, K)
-                cells = (samples[..., None] * self.displacement).sum(channels)
+                cells = torch.stack([(samples * weights).sum(2) for weights in self.displacement.unbind(2)], dim=2)
             else:
                 samples, channels = sample_channels_first(features.float(), across, down), 1  # (B, K, N)
                 cells = (samples[..., None] * self.displacement.transpose(0, 1)).sum(channels)
@@ -85,8 +85,8 @@ def axis_weights(points: Tensor, grid: int) -> tuple[Tensor, Tensor]:
 
 def sample_channels_last(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Sample (B, K, G, G) features, best stored channels last, with (B, N, G) weights: (B, N, K)."""
-    rows = down @ features.permute(0, 2, 3, 1).flatten(2)  # (B, N, G K): each point's row of cells
-    return (across[:, :, None] @ rows.unflatten(2, (across.shape[2], -1)))[:, :, 0]
+    cells = (down[..., None] * across[:, :, None]).flatten(2)  # (B, N, G G)
+    return cells @ features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def sample_channels_first(features: Tensor, across: Tensor, down: Tensor) -> Tensor:
