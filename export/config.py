@@ -10,6 +10,7 @@ import tyro
 
 import atpn
 from atpn.weights import shipped_networks
+from edge_runtime import models
 from edge_runtime.output_paths import OutputFolder
 from edge_runtime.template import MAX_POINTS
 
@@ -181,9 +182,9 @@ class CropSetConfig(SetOptions):
 class GoldenConfig:
     """Options of `python -m export golden`."""
 
-    model: Path = Path("dist/atpn_fp32.tflite")
+    model: Path = models.FOLDER / f"{models.network_files().accurate}.tflite"
     """Exported tracking network, whose outputs are recorded."""
-    detector: Path = Path("dist/detector_fp32.tflite")
+    detector: Path = models.FOLDER / f"{models.DETECTOR_MODEL}.tflite"
     """Exported detector, whose outputs are recorded."""
     out: OutputFolder = Path("android_demo/core/src/test/resources/golden")
     """Folder for the vectors."""
