@@ -19,7 +19,12 @@ const TEMPLATES = join(root, "atpn", "templates");
 const ENGINE = join(here, "node_modules", "@litertjs", "core", "wasm");
 /** Builds of the engine: for browsers with relaxed SIMD, the same with threads, and for those without. */
 const VARIANTS = ["", "_threaded", "_compat"];
-const LABELS = { "atpn_int8.tflite": "fast (int8)", "atpn_fp16.tflite": "precise (fp16)" };
+const LABELS = {
+  "atpn_int8.tflite": "fast (int8)",
+  "atpn_fp16.tflite": "precise (fp16)",
+  "atpn_lite_int8.tflite": "lite, for slow devices (int8)",
+  "atpn_lite_fp16.tflite": "lite (fp16)",
+};
 
 rmSync(out, { recursive: true, force: true });
 for (const folder of ["models", "templates", "engine"]) mkdirSync(join(out, folder), { recursive: true });

@@ -21,7 +21,7 @@ class NetworkFiles(NamedTuple):
     """With float arithmetic, as accurate as fp32."""
 
 
-NETWORKS: Mapping[str, str] = MappingProxyType({"atpn": "atpn"})
+NETWORKS: Mapping[str, str] = MappingProxyType({"atpn": "atpn", "lite": "atpn_lite"})
 """Shipped tracking networks, the most accurate first: the name by which `--model` chooses one, which its weights have,
 too, and how its files' names begin."""
 DEFAULT_NETWORK = next(iter(NETWORKS))

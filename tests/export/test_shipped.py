@@ -21,7 +21,7 @@ from export.detector import THRESHOLD
 from export.errors import ParityError
 
 STALE = "edge_runtime/models is not of the weights in atpn/weights: run `make models`"
-MAX_BYTES = 6_500_000
+MAX_BYTES = 9_500_000
 
 
 def current(path):

@@ -26,11 +26,11 @@ const wasm = {
   onnxruntime: join(packages, "onnxruntime-web", "dist", "ort-wasm-simd-threaded.wasm"),
 };
 const models = [
-  ...["atpn_int8", "atpn_fp16", "detector_fp32"].map((name) => [
+  ...["atpn_int8", "atpn_fp16", "atpn_lite_int8", "atpn_lite_fp16", "detector_fp32"].map((name) => [
     "litert",
     join(root, "edge_runtime", "models", `${name}.tflite`),
   ]),
-  ...["atpn_fp32", "detector_fp32"].map((name) => ["onnxruntime", join(root, "dist", `${name}.onnx`)]),
+  ...["atpn_fp32", "atpn_lite_fp32", "detector_fp32"].map((name) => ["onnxruntime", join(root, "dist", `${name}.onnx`)]),
 ];
 
 const WORKERS = {
