@@ -15,6 +15,7 @@ from atpn.data.background_images import BackgroundImages
 from atpn.data.store import SampleStore
 from atpn.model import ATPN, Network, load_checkpoint, load_network
 from atpn.model.checkpoint import weights_sha256
+from atpn.model.config import ARCHITECTURES
 from atpn.model.detector import DetectorConfig, FaceDetector
 from atpn.train.config import BLENDING_STAGES, RECIPES, Recipe, Stage, TrainConfig
 from atpn.train.detection import DetectionTask
@@ -30,7 +31,7 @@ from atpn.train.pose import PoseTask
 from atpn.train.requirements import check_data
 from atpn.train.state import plain
 from atpn.train.tracking import TrackingTask
-from atpn.weights import SHIPPED
+from atpn.weights import SHIPPED, SHIPPED_LITE
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ def _budget(recipe: Recipe, config: TrainConfig, epoch_samples: int) -> Budget:
 
 def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config: TrainConfig) -> tuple[Network, str]:
     """Return the initial network of a new stage, and a description of its origin."""
-    path, store = SHIPPED if config.init == "shipped" else config.weights, stores[0]
+    path, store = {"new": config.weights, "shipped": SHIPPED, "shipped-lite": SHIPPED_LITE}[config.init], stores[0]
     if stage == "detector":
         if path is not None:
             return load_network(path, FaceDetector)[0].resized(recipe.input_size), _origin(path, FaceDetector)
@@ -205,6 +206,12 @@ def _initial(stage: Stage, stores: Sequence[SampleStore], recipe: Recipe, config
         model = new_model(store, store.split()[0], config.width, recipe.input_size, config.seed, *like)
         return with_loss_heads(model, recipe).with_config(conventions=len(stores) - 1), "new"
     model, metadata = load_checkpoint(path)
+    architecture = {name: value for name, value in ARCHITECTURES[recipe.network].items() if name != "width"}
+    if any(getattr(model.config, name) != value for name, value in architecture.items()):
+        raise ValueError(
+            f"the {config.recipe_name} recipe trains another architecture than that of {path}; start from weights "
+            "that it trained (--init shipped-lite for the lite recipe), or leave out --recipe"
+        )
     if stage == "landmarks" and model.config.scheme != store.scheme:
         names = model.config.scheme.name, store.scheme.name
         log.info("%s: head converted from %s to the data's %s", path, *names)

@@ -266,9 +266,9 @@ class TrainConfig(RunLength):
     backgrounds: Path | None = None
     """Landmark and pose stages: folder of shards whose images, where they show no face, are blended into crops, as
     often as the recipe's `background_mix` says; default: the images without a face of --data."""
-    init: Literal["new", "shipped"] = "new"
-    """`shipped` starts from the shipped weights, by default with the `fine-tune` recipe. The network takes the data's
-    scheme."""
+    init: Literal["new", "shipped", "shipped-lite"] = "new"
+    """`shipped` starts from ATPN's shipped weights, `shipped-lite` from ATPN-lite's; by default with the `fine-tune`
+    recipe. The network takes the data's scheme."""
     recipe: RecipeName | None = None
     """`thesis`: as published. `atpn`: our improvements, the default for a new network. `lite`: a network of a third of
     the time; give it a --teacher. `fine-tune`: from trained weights on little data."""
@@ -315,7 +315,7 @@ class TrainConfig(RunLength):
         if weights and (len(weights) != len(self.data) or min(weights) <= 0):
             raise ValueError(f"--sampling-weights needs a positive number per --data ({len(self.data)}), got {weights}")
         if self.init != "new" and self.weights is not None:
-            raise ValueError("give --init shipped or --weights, not both")
+            raise ValueError(f"give --init {self.init} or --weights, not both")
         if self.shape_components is not None and self.shape_components < 0:
             raise ValueError(f"--shape-components must not be negative, got {self.shape_components}")
         for name in ("coarse_fraction", "settle_fraction", "cooldown_fraction"):
@@ -332,4 +332,4 @@ class TrainConfig(RunLength):
     @property
     def recipe_name(self) -> RecipeName:
         """The recipe given, or the default for the initial weights."""
-        return self.recipe or ("fine-tune" if self.init == "shipped" else "atpn")
+        return self.recipe or ("atpn" if self.init == "new" else "fine-tune")

@@ -7,6 +7,8 @@ from edge_runtime.models import NETWORKS
 _FOLDER = Path(__file__).parent
 SHIPPED = _FOLDER / "atpn.safetensors"
 """ATPN."""
+SHIPPED_LITE = _FOLDER / "lite.safetensors"
+"""ATPN-lite."""
 SHIPPED_PROMPTS = _FOLDER / "prompts.safetensors"
 """The same ATPN with a head for any points of the plane."""
 SHIPPED_TUFA = _FOLDER / "tufa.safetensors"

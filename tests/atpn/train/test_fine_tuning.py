@@ -46,6 +46,15 @@ def test_the_shipped_weights_take_every_scheme(draw_sample, tmp_path, name):
     assert (metadata["recipe"], metadata["start"][:16]) == ("fine-tune", "atpn.safetensors")
 
 
+def test_the_shipped_small_network_is_fine_tuned(draw_sample, tmp_path):
+    data = own_faces(tmp_path / "data", draw_sample, IBUG_68)
+    options = {"samples": 16, "batch_size": 16, "workers": 0, "device": "cpu", "bfloat16": False}
+    cli.run(TrainConfig("landmarks", (data,), tmp_path / "run", init="shipped-lite", **options))
+    model, metadata = load_checkpoint(tmp_path / "run" / "landmarks.safetensors")
+    assert (model.config.scheme, model.config.width) == (IBUG_68, 0.5)
+    assert (metadata["recipe"], metadata["start"][:16]) == ("fine-tune", "lite.safetensors")
+
+
 def test_fine_tuning_moves_the_landmark_branch_alone(draw_sample, atpn, tmp_path):
     data = own_faces(tmp_path / "data", draw_sample, WFLW_98)
     options = {"samples": 16, "batch_size": 16, "workers": 0, "device": "cpu", "bfloat16": False}

@@ -73,6 +73,12 @@ def test_lite_is_trained_with_a_teacher_by_one_command(face_shards, tmp_path, te
     assert metadata["data"]["teacher"].startswith("teacher.safetensors ")
 
 
+def test_a_recipe_of_another_architecture_is_refused(face_shards, tmp_path):
+    config = TrainConfig("landmarks", (face_shards,), tmp_path, recipe="lite", init="shipped", samples=22)
+    with pytest.raises(ValueError, match=r"lite recipe trains another architecture than that of .*atpn\.safetensors"):
+        cli.run(config)
+
+
 def test_all_stages_of_lite_train_in_turn_and_the_first_has_the_teacher(face_shards, tmp_path, monkeypatch):
     trained, path = [], tmp_path / "teacher.safetensors"
 
