@@ -203,8 +203,22 @@ class ATPN(Network):
         state["landmark_branch.residual.bias"] += conversion.offset.flatten()
         if self.config.uncertainty:
             state["landmark_branch.log_sigma.bias"] += conversion.log_sigma_offset
+        if self.config.pose_from_vector:
+            state |= self._converted_pose(conversion)
         other.load_state_dict(state, strict=False)
         return other.train(self.training)
+
+    def _converted_pose(self, conversion: SchemeConversion) -> dict[str, Tensor]:
+        """Let the pose read what the new landmarks tell of the old ones; what they leave open is the mean face's."""
+        layer, count = self.pose_branch.hidden[0], self.config.landmark_count
+        vector, landmarks = layer.weight.split([layer.in_features - 2 * count, 2 * count], dim=1)
+        landmarks, back = landmarks.unflatten(1, (count, 2)), torch.linalg.pinv(conversion.places)  # (H, N, 2), (N, M)
+        mean = VectorPose.shape(self.mean_shape)
+        mean = mean - back @ VectorPose.shape(conversion.mean_shape + conversion.offset)
+        return {
+            "pose_branch.hidden.0.weight": torch.cat([vector, (landmarks.mT @ back).mT.flatten(1)], dim=1),
+            "pose_branch.hidden.0.bias": layer.bias + (landmarks * mean).sum((1, 2)),
+        }
 
     def resized(self, size: int) -> ATPN:
         """Return a copy for another input size.

@@ -81,6 +81,11 @@ class VectorPose(nn.Module):
     def forward(self, vector: Tensor, landmarks: Tensor) -> Tensor:
         """Map (B, V) vectors and (B, N, 2) landmarks to angles as `PoseBranch` does, float32 also inside autocast."""
         with torch.autocast(vector.device.type, enabled=False):
-            shape = (landmarks.float() - 0.5).flatten(1) * 10.0  # about 1 for a face that turns
+            shape = self.shape(landmarks.float()).flatten(1)
             angles = self.output(self.hidden(torch.cat([vector.float(), shape], dim=1)))
             return torch.tanh(angles) * math.pi
+
+    @staticmethod
+    def shape(landmarks: Tensor) -> Tensor:
+        """Center landmarks in [0, 1] and scale them to about 1 for a face that turns."""
+        return (landmarks - 0.5) * 10.0

@@ -30,7 +30,10 @@ const models = [
     "litert",
     join(root, "edge_runtime", "models", `${name}.tflite`),
   ]),
-  ...["atpn_fp32", "atpn_lite_fp32", "detector_fp32"].map((name) => ["onnxruntime", join(root, "dist", `${name}.onnx`)]),
+  ...["atpn_fp32", "atpn_lite_fp32", "detector_fp32"].map((name) => [
+    "onnxruntime",
+    join(root, "dist", `${name}.onnx`),
+  ]),
 ];
 
 const WORKERS = {

@@ -7,6 +7,8 @@ from atpn.model.branches import VectorPose
 from atpn.model.complexity import complexity
 from atpn.model.config import ARCHITECTURES
 from atpn.model.layers import HardSwish, SqueezeExcite
+from atpn.model.scheme_conversion import SchemeConversion
+from edge_runtime.landmarks import IBUG_68, WFLW_98
 
 SHAPE = torch.rand(98, 2, generator=torch.Generator().manual_seed(0))
 
@@ -35,6 +37,15 @@ def test_it_computes_less_than_a_third_of_the_default():
     for measure in ("macs", "parameters"):
         default, small = (sum(getattr(cost, measure) for cost in parts.values()) for parts in costs)
         assert small < default / 3
+
+
+def test_its_pose_stays_with_another_schemes_landmarks_as_far_as_they_tell_it(images):
+    model, conversion = lite(), SchemeConversion.between(WFLW_98, IBUG_68, SHAPE)
+    torch.nn.init.normal_(model.pose_branch.output.weight)
+    with torch.no_grad():
+        landmarks = model.pose_branch.hidden[0].weight[:, -2 * 98 :].unflatten(1, (98, 2))
+        landmarks.copy_((landmarks.mT @ (torch.linalg.pinv(conversion.places) @ conversion.places)).mT)
+        torch.testing.assert_close(model.converted(conversion)(images).pose, model(images).pose, rtol=1e-3, atol=1e-4)
 
 
 def test_it_gives_what_the_default_gives(images):
