@@ -103,7 +103,7 @@ def _measure(
     if not measured.milliseconds:
         return {}, None
     name, threads, reason = recommendation.choose(measured.milliseconds)
-    saved = problems.attempt("not remembered", lambda: str(recommendation.save(name, threads, reason)))
+    saved = problems.attempt("not remembered", lambda: str(recommendation.save(measured.milliseconds)))
     advice = {"model": str(files[name]), "threads": threads, "reason": reason, "saved": saved}
     return measured.milliseconds, advice
 

@@ -1,6 +1,6 @@
 """Which shipped network, which of its files, and how many threads suit this machine.
 
-`measure` and `choose` find out, `save` remembers the result for this machine, and `recommended` returns it.
+`measure` takes the time, `save` remembers it for this machine, and `recommended` returns what it means.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def recommended(engine: str = "auto", network: str | None = None) -> Recommendat
     `backends.default_model_path`.
     """
     engine = resolve_engine(engine)
-    found = None if engine == "onnxruntime" else _load(engine)
-    if found is not None and (network is None or found.model.stem in network_files(network)):
+    found = None if engine == "onnxruntime" else _load(engine, network)
+    if found is not None:
         return found
     model = default_model_path(engine, network=network or DEFAULT_NETWORK)
     int8 = processor().int8_features
@@ -169,11 +169,11 @@ def _choose_file(network: str, milliseconds: Mapping[str, Mapping[int, float]]) 
     return name, threads, reason
 
 
-def save(name: str, threads: int, reason: str, engine: str = "auto") -> Path:
-    """Remember a measured recommendation for this machine; return the file. OSError if it cannot be written."""
+def save(milliseconds: Mapping[str, Mapping[int, float]], engine: str = "auto") -> Path:
+    """Remember the times of `Measurement` for this machine; return the file. OSError if it cannot be written."""
     engine = resolve_engine(engine)
     path = _cache_file(engine)
-    content = {**_machine_key(engine), "models": _hashes(), "model": name, "threads": threads, "reason": reason}
+    content = {**_machine_key(engine), "models": _hashes(), "milliseconds": milliseconds}
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     return path
 
@@ -202,18 +202,29 @@ def engine_version(engine: str) -> str:
         return ""
 
 
-def _load(engine: str) -> Recommendation | None:
-    """Return the remembered recommendation; None without one for this processor, engine, and these model files."""
+def _load(engine: str, network: str | None) -> Recommendation | None:
+    """Return what the remembered times recommend, of all networks or of one.
+
+    None without times of its files by this processor, this engine, and these model files.
+    """
     try:
-        path = _cache_file(engine)
-        content = read_json(path, limit=MAX_CACHE_BYTES)
-        name, threads, reason = content["model"], content["threads"], content["reason"]
-        valid = name in landmark_models() and threads in THREAD_COUNTS and isinstance(reason, str)
-        if not valid or content["models"] != _hashes():
+        content = read_json(_cache_file(engine), limit=MAX_CACHE_BYTES)
+        if content["models"] != _hashes():
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+        names = landmark_models() if network is None else network_files(network)
+        times = {name: _times(counts) for name, counts in content["milliseconds"].items() if name in names}
+        name, threads, reason = choose(times)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # damaged, or not readable: as if there was none
-    return Recommendation(model_path(name), int(threads), reason, measured=True)
+    return Recommendation(model_path(name), threads, reason, measured=True)
+
+
+def _times(found: Mapping[str, float]) -> dict[int, float]:
+    """Read a file's times by the number of threads; ValueError for damaged ones."""
+    times = {int(count): float(time) for count, time in found.items()}
+    if 1 not in times or not times.keys() <= set(THREAD_COUNTS) or not all(0 < time < 1e6 for time in times.values()):
+        raise ValueError(f"no times of a model: {found}")
+    return times
 
 
 def _cache_file(engine: str) -> Path:

@@ -23,6 +23,8 @@ from edge_runtime.recommendation import (
 
 SLOW = Processor("slow", 4, {"AVX2": True, "AVX-512 VNNI": False})
 FAST = Processor("fast", 4, {"AVX2": True, "AVX-512 VNNI": True})
+INT8, FLOAT = {"atpn_int8": {1: 2.0, 2: 1.0}}, {"atpn_fp16": {1: 2.0}}
+"""Times that recommend int8 with two threads, and float with one."""
 
 
 @pytest.fixture
@@ -153,15 +155,15 @@ def test_without_a_measurement_int8_is_recommended_where_it_has_dot_products(cac
 
 
 def test_a_measurement_is_remembered(cache, monkeypatch):
-    path = save("atpn_int8", 2, "int8 takes 0.65 of float's time")
+    path = save(INT8)
     assert path.parent == cache
     found = recommended()
     assert (found.model, found.threads, found.measured) == (model_path("atpn_int8"), 2, True)
-    assert found.reason == "int8 takes 0.65 of float's time"
+    assert found.reason == "the only file of atpn that runs here; 2 threads instead of 1: 0.50 of the time"
     # Another processor with the same home has its own.
     use(monkeypatch, Processor("slow", 2, SLOW.features))
     assert not recommended().measured
-    save("atpn_fp16", 1, "why")
+    save(FLOAT)
     assert recommended().threads == 1
     use(monkeypatch, SLOW)
     assert recommended().threads == 2
@@ -170,7 +172,7 @@ def test_a_measurement_is_remembered(cache, monkeypatch):
 def test_the_tracker_takes_the_recommended_model(cache):
     pytest.importorskip("ai_edge_litert")
     assert FaceTracker().spec.precision == "fp16"
-    save("atpn_int8", 2, "why")
+    save(INT8)
     assert FaceTracker().spec.precision == "int8"
 
 
@@ -180,7 +182,7 @@ def test_a_named_network_is_what_the_tracker_takes(cache, two_networks, monkeypa
     for name in models.landmark_models():
         shutil.copy(model_path(f"atpn_{name[-4:]}"), tmp_path / f"{name}.tflite")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    save("atpn_small_int8", 2, "why")
+    save({"atpn_fp16": {1: 20.0}, "atpn_small_int8": {1: 2.0, 2: 1.0}})
     assert recommended().model == tmp_path / "atpn_small_int8.tflite"
     assert recommended(network="small").threads == 2
     assert (recommended(network="atpn").model, recommended(network="atpn").threads) == (model_path("atpn_fp16"), 1)
@@ -191,8 +193,18 @@ def test_a_named_network_is_what_the_tracker_takes(cache, two_networks, monkeypa
         FaceTracker(TrackerOptions(model="tiny"))
 
 
+def test_each_network_has_its_own_choice_from_one_measurement(cache, two_networks, monkeypatch, tmp_path):
+    for name in models.landmark_models():
+        shutil.copy(model_path(f"atpn_{name[-4:]}"), tmp_path / f"{name}.tflite")
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    save({"atpn_int8": {1: 1.0}, "atpn_fp16": {1: 2.0}, "atpn_small_int8": {1: 0.9}, "atpn_small_fp16": {1: 0.8}})
+    assert recommended().model == recommended(network="atpn").model == tmp_path / "atpn_int8.tflite"
+    small = recommended(network="small")
+    assert (small.model, small.measured) == (tmp_path / "atpn_small_fp16.tflite", True)
+
+
 def test_a_measurement_of_another_engine_version_or_of_other_files_is_not_used(cache, monkeypatch):
-    save("atpn_int8", 2, "why")
+    save(INT8)
     with monkeypatch.context() as patch:
         patch.setattr(recommendation, "engine_version", lambda engine: "0.0.1")
         assert not recommended().measured
@@ -211,25 +223,25 @@ def test_a_measurement_of_another_engine_version_or_of_other_files_is_not_used(c
         lambda content: b"[" * 60_000,
         lambda content: b" " * 100_000 + json.dumps(content).encode(),
         lambda content: json.dumps([content]).encode(),
-        lambda content: json.dumps({**content, "model": "../../evil"}).encode(),
-        lambda content: json.dumps({**content, "model": ["atpn_int8"]}).encode(),
-        lambda content: json.dumps({**content, "threads": 1000}).encode(),
-        lambda content: json.dumps({**content, "threads": "2"}).encode(),
-        lambda content: json.dumps({**content, "reason": None}).encode(),
+        lambda content: json.dumps({**content, "milliseconds": {"../../evil": {"1": 1.0}}}).encode(),
+        lambda content: json.dumps({**content, "milliseconds": ["atpn_int8"]}).encode(),
+        lambda content: json.dumps({**content, "milliseconds": {"atpn_int8": {"1": 1.0, "1000": 0.1}}}).encode(),
+        lambda content: json.dumps({**content, "milliseconds": {"atpn_int8": {"1": "fast"}}}).encode(),
+        lambda content: json.dumps({**content, "milliseconds": {"atpn_int8": None}}).encode(),
         lambda content: json.dumps({key: value for key, value in content.items() if key != "models"}).encode(),
     ],
 )
 def test_a_damaged_cache_is_no_error(cache, change):
-    path = save("atpn_int8", 2, "why")
+    path = save(INT8)
     path.write_bytes(change(json.loads(path.read_bytes())))
     assert recommended().model == model_path("atpn_fp16")
     assert not recommended().measured
-    save("atpn_int8", 2, "why")
+    save(INT8)
     assert recommended().measured
 
 
 def test_a_cache_that_is_no_file_is_no_error(cache):
-    path = save("atpn_int8", 2, "why")
+    path = save(INT8)
     path.unlink()
     path.mkdir()
     assert not recommended().measured
@@ -241,7 +253,7 @@ def test_a_cache_that_is_no_file_is_no_error(cache):
 def test_an_unwritable_cache_is_an_os_error_only_when_saving(cache):
     cache.parent.write_text("a file where the folder should be")
     with pytest.raises(OSError, match="cache"):
-        save("atpn_int8", 2, "why")
+        save(INT8)
     assert not recommended().measured
 
 
@@ -269,4 +281,4 @@ def test_a_user_without_a_home_has_no_cache(cache, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert not recommended().measured
     with pytest.raises(OSError, match="set XDG_CACHE_HOME"):
-        save("atpn_int8", 1, "why")
+        save(INT8)
