@@ -21,6 +21,7 @@ from pathlib import Path
 
 from edge_runtime import protobuf
 from edge_runtime.errors import ModelFileError
+from edge_runtime.models import NETWORKS
 from edge_runtime.reading import MAX_MODEL_BYTES, quote, read_bytes
 
 SPEC_KEY = "model_spec"
@@ -88,7 +89,8 @@ def check_model_file(path: Path | str) -> Path:
     if path.is_dir() and not (path.suffix == ".mlpackage" and (path / _COREML_MODEL).is_file()):
         raise ModelFileError(f"{path} is not a CoreML package or lacks {_COREML_MODEL}; {HOW_TO_MAKE}")
     if not path.exists():
-        raise FileNotFoundError(f"no model file at {path}; {HOW_TO_MAKE}")
+        known = "" if path.suffix else f", and no shipped network of that name ({', '.join(NETWORKS)})"
+        raise FileNotFoundError(f"no model file at {path}{known}; {HOW_TO_MAKE}")
     if path.suffix == ".mlpackage" and not path.is_dir():
         raise ModelFileError(f"{path} is not a folder, as CoreML packages are; {HOW_TO_MAKE}")
     return path

@@ -267,10 +267,10 @@ class TrainConfig(RunLength):
     """Landmark and pose stages: folder of shards whose images, where they show no face, are blended into crops, as
     often as the recipe's `background_mix` says; default: the images without a face of --data."""
     init: Literal["new", "shipped", "shipped-lite"] = "new"
-    """`shipped` starts from ATPN's shipped weights, `shipped-lite` from ATPN-lite's; by default with the `fine-tune`
-    recipe. The network takes the data's scheme."""
+    """`shipped` starts from ATPN's shipped weights, `shipped-lite` from ATPN-lite's. Either takes the `fine-tune`
+    recipe if --recipe names no other, and the network takes the data's scheme."""
     recipe: RecipeName | None = None
-    """`thesis`: as published. `atpn`: our improvements, the default for a new network. `lite`: a network of a third of
+    """`thesis`: as published. `atpn`: our improvements, the default for a new network. `lite`: a network of half
     the time; give it a --teacher. `fine-tune`: from trained weights on little data."""
     weights: Path | None = None
     """Checkpoint to start from, instead of a new network or the run's previous stage."""
