@@ -96,7 +96,8 @@ def _read_spec(folder: Path, file: Path) -> None:
 
 def _make_recommendation(folder: Path) -> None:
     os.environ["XDG_CACHE_HOME"] = str(folder)
-    recommendation.save(network_files().int8, 2, "measured")
+    int8, accurate = network_files()
+    recommendation.save({int8: {1: 2.0, 2: 1.0}, accurate: {1: 3.0}})
 
 
 def _read_recommendation(folder: Path, file: Path) -> None:
